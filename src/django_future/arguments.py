@@ -1,0 +1,235 @@
+"""Values to text and back, equal and of the same type.
+
+JSON says what it can. What it cannot is tagged: `{"__type__": "date", "value": "2030-01-31"}`.
+What no tag covers is pickled, signed with `SECRET_KEY`, and loaded only if the signature holds.
+"""
+
+import json
+import pickle
+import reprlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.apps import apps
+from django.core.signing import BadSignature, Signer
+from django.db.models import Model
+from django.utils.dateparse import parse_duration
+from django.utils.duration import duration_iso_string
+
+from django_future.exceptions import InvalidArguments, ObjectGone, TamperedArguments
+
+TAG = "__type__"
+_SIGNER = Signer(salt="django_future.arguments")
+_WIDEST_JSON_INT = 64  # bits; every reader of JSON takes these
+_FOREIGN_ERRORS = (
+    # What the __reduce__, __setstate__ and constructors of other people's classes raise.
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.PickleError,
+)
+
+
+class Stored(str):
+    """The text of a value, as a row holds it."""
+
+    __slots__ = ()
+
+
+def encode(value: Any) -> Stored:
+    """Return the text that stands for `value`.
+
+    Raises `InvalidArguments` if it can be neither tagged nor pickled.
+    """
+    try:
+        return Stored(json.dumps(_to_plain(value)))
+    except RecursionError:  # it contains itself, which only a pickle can say
+        return Stored(json.dumps(_pickled(value)))
+
+
+def decode(text: str) -> Any:
+    """Return the value that `text` stands for.
+
+    Raises `TamperedArguments`, `InvalidArguments`, or `ObjectGone` for a model instance that is no
+    longer there.
+    """
+    try:
+        return _from_plain(json.loads(text))
+    except InvalidArguments:
+        raise
+    except _FOREIGN_ERRORS as error:
+        raise InvalidArguments(f"The stored value {text[:80]!r} is damaged: {error}.") from error
+
+
+def describe(text: str) -> str:
+    """Return `text` for people to read, without loading a pickle or asking the database."""
+    try:
+        return _described(json.loads(text))
+    except (ValueError, KeyError, TypeError):
+        return text
+
+
+def _to_plain(value: Any) -> Any:
+    kind = type(value)
+    if value is None or kind in {bool, str}:
+        return value
+    if kind is int and value.bit_length() <= _WIDEST_JSON_INT:
+        return value
+    if kind is float and value - value == 0:
+        return value
+    if kind is list:
+        return [_to_plain(item) for item in value]
+    if kind is dict:
+        return _plain_dict(value)
+    if isinstance(value, Model):
+        return _reference(value)
+    if kind in _CODECS:
+        plain = _CODECS[kind][0](value)
+        if plain is not None:
+            return {TAG: kind.__name__, "value": plain}
+    return _pickled(value)
+
+
+def _from_plain(plain: Any) -> Any:
+    if isinstance(plain, list):
+        return [_from_plain(item) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    tag = plain.get(TAG)
+    if tag is None:
+        return {key: _from_plain(value) for key, value in plain.items()}
+    if tag == "model":
+        return _referenced(**{key: plain[key] for key in ("model", "pk", "using")})
+    if tag == "pickle":
+        return _unpickled(plain["value"])
+    return _DECODERS[tag](plain["value"])
+
+
+def _plain_dict(value: dict[Any, Any]) -> Any:
+    if TAG not in value and all(type(key) is str for key in value):
+        return {key: _to_plain(item) for key, item in value.items()}
+    items = [[_to_plain(key), _to_plain(item)] for key, item in value.items()]
+    return {TAG: "dict", "value": items}
+
+
+def _reference(instance: Model) -> dict[str, Any]:
+    if instance._state.adding or instance.pk is None:
+        raise InvalidArguments(
+            f"{instance!r} is not saved, so a job could not find it again. Save it first."
+        )
+    label, pk = instance._meta.label_lower, _to_plain(instance.pk)
+    return {TAG: "model", "model": label, "pk": pk, "using": instance._state.db}
+
+
+def _referenced(model: str, pk: Any, using: str | None) -> Model:
+    try:
+        model_class = apps.get_model(model)
+    except LookupError as error:
+        raise ObjectGone(f"The model {model} of an argument is no longer installed.") from error
+    try:
+        return model_class._base_manager.using(using).get(pk=_from_plain(pk))
+    except model_class.DoesNotExist as error:
+        raise ObjectGone(f"{model} {_described(pk)}, an argument, was deleted.") from error
+
+
+def _pickled(value: Any) -> dict[str, str]:
+    try:
+        data = pickle.dumps(value, protocol=5)
+        pickle.loads(data)  # noqa: S301 - made on the line above
+    except _FOREIGN_ERRORS as error:
+        raise InvalidArguments(
+            f"{reprlib.repr(value)} cannot be pickled: {error}. Pass what it is made from instead, "
+            "such as a primary key or a path."
+        ) from error
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    return {TAG: "pickle", "class": kind, "value": _SIGNER.sign(b64encode(data).decode())}
+
+
+def _unpickled(signed: str) -> Any:
+    try:
+        data = b64decode(_SIGNER.unsign(signed))
+    except BadSignature as error:
+        raise TamperedArguments(
+            "A pickled value is not signed by this project and was not loaded. If SECRET_KEY "
+            "changed, list the old one in SECRET_KEY_FALLBACKS."
+        ) from error
+    try:
+        return pickle.loads(data)  # noqa: S301 - the signature was verified above
+    except _FOREIGN_ERRORS as error:
+        raise InvalidArguments(f"A pickled value can no longer be loaded: {error}.") from error
+
+
+def _described(plain: Any) -> str:
+    if isinstance(plain, list):
+        return f"[{', '.join(map(_described, plain))}]"
+    if not isinstance(plain, dict):
+        return repr(plain)
+    tag = plain.get(TAG)
+    if tag is None:
+        return f"{{{', '.join(f'{key!r}: {_described(item)}' for key, item in plain.items())}}}"
+    if tag == "model":
+        return f"<{plain['model']} {_described(plain['pk'])}>"
+    if tag == "pickle":
+        return f"<{plain['class']}, pickled>"
+    return f"{tag}({_described(plain['value'])})"
+
+
+def _plain_datetime(value: datetime) -> dict[str, Any] | None:
+    zone = value.tzinfo
+    if not _is_plain_zone(zone) and not (isinstance(zone, ZoneInfo) and zone.key):
+        return None
+    plain: dict[str, Any] = {"at": value.isoformat(), "fold": value.fold}
+    if isinstance(zone, ZoneInfo):
+        plain |= {"at": value.replace(tzinfo=None).isoformat(), "zone": zone.key}
+    return plain
+
+
+def _datetime(plain: dict[str, Any]) -> datetime:
+    value = datetime.fromisoformat(plain["at"]).replace(fold=plain["fold"])
+    return value.replace(tzinfo=ZoneInfo(plain["zone"])) if "zone" in plain else value
+
+
+def _plain_time(value: time) -> str | None:
+    return value.isoformat() if _is_plain_zone(value.tzinfo) and not value.fold else None
+
+
+def _is_plain_zone(zone: tzinfo | None) -> bool:
+    """Tell whether ISO 8601 says all there is to say of `zone`."""
+    if type(zone) is timezone:
+        return repr(zone) == repr(timezone(zone.utcoffset(None)))
+    return zone is None
+
+
+def _plain_set(value: set[Any] | frozenset[Any]) -> list[Any]:
+    return sorted(map(_to_plain, value), key=lambda plain: json.dumps(plain, sort_keys=True))
+
+
+_CODECS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    # type: (to what JSON says, or None if it would lose something; and back)
+    bytes: (lambda value: b64encode(value).decode(), lambda plain: b64decode(plain, validate=True)),
+    date: (date.isoformat, date.fromisoformat),
+    datetime: (_plain_datetime, _datetime),
+    Decimal: (str, Decimal),
+    float: (repr, float),
+    frozenset: (_plain_set, lambda plain: frozenset(map(_from_plain, plain))),
+    int: (hex, lambda plain: int(plain, 16)),
+    set: (_plain_set, lambda plain: set(map(_from_plain, plain))),
+    time: (_plain_time, time.fromisoformat),
+    timedelta: (duration_iso_string, parse_duration),
+    tuple: (lambda value: [_to_plain(item) for item in value], lambda plain: tuple(map(_from_plain, plain))),
+    UUID: (str, UUID),
+}
+_DECODERS = {kind.__name__: from_plain for kind, (_, from_plain) in _CODECS.items()} | {
+    "dict": lambda plain: {_from_plain(key): _from_plain(value) for key, value in plain},
+}

@@ -1,0 +1,76 @@
+"""System checks: what is wrong with a project's set-up, and how to mend it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, router
+from django.utils.module_loading import import_string
+
+from django_future.conf import config
+from django_future.models import ScheduledJob
+
+
+@register("django_future")
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Check the dictionary `DJANGO_FUTURE`."""
+    try:
+        paths = config().CALLABLES
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="django_future.E001")]
+    return [message for path in paths for message in _check_callable(path)]
+
+
+@register(Tags.database)
+def check_databases(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Check that the databases that hold jobs can be claimed from."""
+    aliases = [
+        alias for alias in databases or () if router.allow_migrate_model(alias, ScheduledJob)
+    ]
+    return [message for alias in aliases for message in _check_database(alias)]
+
+
+def _check_callable(path: str) -> list[CheckMessage]:
+    try:
+        import_string(path) if "." in path else __import__(path)
+    except ImportError as error:
+        return [
+            Error(
+                f"DJANGO_FUTURE['CALLABLES'] lists {path!r}, which cannot be imported: {error}.",
+                hint="Correct it, or take it off the list.",
+                id="django_future.E002",
+            )
+        ]
+    return []
+
+
+def _check_database(alias: str) -> list[CheckMessage]:
+    connection = connections[alias]
+    if connection.vendor == "sqlite":
+        return _check_sqlite(alias)
+    if connection.features.has_select_for_update_skip_locked:
+        return []
+    return [
+        Error(
+            f"The database {alias!r} does not know SKIP LOCKED, so workers would wait for one another.",
+            hint="Use PostgreSQL, MariaDB 10.6 or later, MySQL 8.0 or later, or SQLite.",
+            id="django_future.E003",
+        )
+    ]
+
+
+def _check_sqlite(alias: str) -> list[CheckMessage]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode")
+        (mode,) = cursor.fetchone()
+    if mode in {"wal", "memory"}:
+        return []
+    return [
+        Warning(
+            f"The SQLite database {alias!r} is in journal mode {mode!r}, in which whoever reads "
+            "keeps a worker from writing.",
+            hint="Set 'OPTIONS': {'init_command': 'PRAGMA journal_mode=WAL'} in DATABASES.",
+            id="django_future.W001",
+        )
+    ]

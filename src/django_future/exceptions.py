@@ -1,0 +1,61 @@
+"""Every error that django-future raises."""
+
+
+class FutureError(Exception):
+    """Base of all errors of django-future."""
+
+
+class SchedulingError(FutureError, ValueError):
+    """A job cannot be scheduled as asked; nothing was written."""
+
+
+class InvalidTime(SchedulingError):
+    """A `when` or `expires` is not a time, or not one that makes sense."""
+
+
+class InvalidCallable(SchedulingError):
+    """A callable cannot be found, or cannot be called from a stored job."""
+
+
+class CallableNotAllowed(InvalidCallable):
+    """A callable exists, but nothing allows a stored job to call it."""
+
+
+class InvalidArguments(SchedulingError):
+    """Arguments cannot be stored, read back, or passed to their callable."""
+
+
+class TamperedArguments(InvalidArguments):
+    """A stored pickle does not carry a signature of this project."""
+
+
+class InvalidObject(SchedulingError):
+    """A content object cannot be bound to a job."""
+
+
+class InvalidOption(SchedulingError):
+    """A queue name or a priority is out of bounds."""
+
+
+class ObjectGone(FutureError):
+    """An object that a job refers to is no longer in the database."""
+
+
+class NotCancellable(FutureError):
+    """The job is running or has ended, so there is nothing to cancel."""
+
+
+class RunInsideTransaction(FutureError, RuntimeError):
+    """Jobs were asked to run inside a transaction, which would join theirs into one."""
+
+
+class HandlerExited(FutureError):
+    """A handler raised what ends a program, such as `SystemExit`; only its job ended."""
+
+
+class LeaseLost(FutureError):
+    """The job was claimed again by another worker, so this execution is void."""
+
+
+class WorkerLost(FutureError):
+    """The worker that ran the job stopped showing signs of life."""

@@ -1,0 +1,134 @@
+"""One claimed job to its outcome: resolve, call and finish in one transaction, or fail in the next."""
+
+import inspect
+import logging
+import traceback
+from asyncio import CancelledError
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import router, transaction
+from django.db.models import Model
+
+from django_future import handlers, signals
+from django_future.arguments import Stored, encode
+from django_future.exceptions import HandlerExited, InvalidArguments, LeaseLost, ObjectGone
+from django_future.models import ScheduledJob
+from django_future.store import Store
+
+logger = logging.getLogger("django_future")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one execution: `exception` is None if the job is complete.
+
+    `is_lost` says that the job was no longer this worker's, so its end is for another to tell.
+    """
+
+    job: ScheduledJob
+    exception: Exception | None = None
+    is_lost: bool = False
+
+
+def execute(job: ScheduledJob, store: Store, *, keep: bool = True) -> Outcome:
+    """Run a claimed job and record what became of it; `keep=False` deletes it once complete."""
+    signals.job_started.send_robust(ScheduledJob, job=job)
+    try:
+        exception = _attempt(job, store, store.finish if keep else store.discard)
+        if exception is not None:
+            store.fail(job, _printable(exception))
+    except LeaseLost as error:
+        signals.job_lost.send_robust(ScheduledJob, job=job)
+        return Outcome(job, error, is_lost=True)
+    except BaseException:
+        # Ctrl-C, or the database is out of reach: the job was interrupted, it has not failed.
+        store.release(job)
+        raise
+    signals.job_finished.send_robust(ScheduledJob, job=job, exception=exception)
+    return Outcome(job, exception)
+
+
+def _attempt(
+    job: ScheduledJob, store: Store, finish: Callable[[ScheduledJob, Stored | None], None]
+) -> Exception | None:
+    committed: list[bool] = []
+    try:
+        with store.transaction():
+            transaction.on_commit(lambda: committed.append(True), using=store.alias)
+            finish(job, _stored(_call(job)))
+    except LeaseLost:
+        raise
+    except (SystemExit, CancelledError) as error:
+        exited = HandlerExited(f"The handler raised {error!r}, which would have ended its worker.")
+        exited.__cause__ = error
+        return exited
+    except Exception as error:
+        if not committed:
+            return error
+        logger.exception("Job %s is complete, but a hook of its on_commit raised", job.pk)
+    return None
+
+
+def _call(job: ScheduledJob) -> Any:
+    content_object = _content_object(job)
+    handler = handlers.resolve(job.callable_name, content_object)
+    args, kwargs = list(job.args), dict(job.kwargs)
+    if content_object is not None and "." in job.callable_name:
+        args.insert(0, content_object)
+    if handlers.takes_job(handler):
+        args.insert(0, job)
+    call = async_to_sync(handler) if iscoroutinefunction(handler) else handler
+    try:
+        return call(*args, **kwargs)
+    except TypeError:
+        _check_signature(job, handler, args, kwargs)
+        raise
+
+
+def _content_object(job: ScheduledJob) -> Model | None:
+    if job.object_id is None or job.content_type_id is None:
+        return None
+    alias = job._state.db
+    content_type = ContentType.objects.db_manager(alias).get_for_id(job.content_type_id)
+    model = content_type.model_class()
+    if model is None:
+        raise ObjectGone(f"The model {content_type} of the content object is no longer installed.")
+    try:
+        found = model._base_manager.using(router.db_for_read(model, instance=job)).get(
+            pk=job.object_id
+        )
+    except (ObjectDoesNotExist, ValueError, ValidationError) as error:
+        raise ObjectGone(f"The content object, {content_type} {job.object_id}, is gone.") from error
+    ScheduledJob.content_object.set_cached_value(job, found)
+    return found
+
+
+def _check_signature(
+    job: ScheduledJob, handler: handlers.Handler, args: list[Any], kwargs: dict[str, Any]
+) -> None:
+    try:
+        inspect.signature(handler).bind(*args, **kwargs)
+    except TypeError as error:
+        raise InvalidArguments(
+            f"{job.callable_name} does not accept the arguments of this job: {error}."
+        ) from error
+
+
+def _stored(result: Any) -> Stored | None:
+    if result is None:
+        return None
+    try:
+        return encode(result)
+    except Exception:  # whatever it is, a result is no reason to undo the work
+        return encode(repr(result))
+
+
+def _printable(exception: Exception) -> str:
+    text = "".join(traceback.format_exception(exception))
+    # PostgreSQL takes neither NUL nor half a surrogate pair.
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()

@@ -1,0 +1,144 @@
+"""From a dotted path to a callable and back, and what a stored job may call at all."""
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import MethodType, ModuleType
+from typing import Any, TypeVar
+
+from django.apps import apps
+from django.conf import settings
+from django.db.models import Model
+
+from django_future.conf import config
+from django_future.exceptions import CallableNotAllowed, InvalidCallable
+
+Handler = Callable[..., Any]
+Target = str | Handler
+F = TypeVar("F", bound=Handler)
+
+LONGEST_NAME = 255
+
+
+def job(function: F) -> F:
+    """Allow stored jobs to call `function`, wherever it is defined."""
+    function.is_job = True  # type: ignore[attr-defined]
+    return function
+
+
+def job_as_parameter(function: F) -> F:
+    """Pass the `ScheduledJob` to `function`, before all other arguments."""
+    function.takes_job = True  # type: ignore[attr-defined]
+    return function
+
+
+def name_of(target: Target, content_object: Model | None) -> str:
+    """Return the name under which a job stores `target`, having made sure that it resolves.
+
+    Raises `InvalidCallable`, or `CallableNotAllowed` with what would allow it.
+    """
+    name = target if isinstance(target, str) else _path_of(target)
+    if len(name) > LONGEST_NAME:
+        raise InvalidCallable(f"{name!r} has more than {LONGEST_NAME} characters. Move it nearer.")
+    found = resolve(name, content_object)
+    if not isinstance(target, str) and found is not target:
+        raise InvalidCallable(f"{target!r} is not what {name!r} names; that is {found!r}.")
+    return name
+
+
+def resolve(name: str, content_object: Model | None) -> Handler:
+    """Return the callable that `name` stands for: a dotted path, or a method of `content_object`.
+
+    Raises `InvalidCallable`, or `CallableNotAllowed` with what would allow it.
+    """
+    module_name, _, attribute = name.rpartition(".")
+    if not module_name:
+        return _method(name, content_object)
+    module = _module(module_name, name)
+    try:
+        found = getattr(module, attribute)
+    except AttributeError as error:
+        raise InvalidCallable(f"{name!r} does not exist: {error}.") from error
+    if not callable(found):
+        raise InvalidCallable(f"{name!r} is {found!r}, which is not callable.")
+    if not _is_allowed(name, found):
+        raise _not_allowed(name, f"is defined in {getattr(found, '__module__', None)}, which")
+    return found
+
+
+def takes_job(handler: Handler) -> bool:
+    """Tell whether `handler` asks for the job as its first argument."""
+    return getattr(handler, "takes_job", False)
+
+
+def _path_of(target: Handler) -> str:
+    if not callable(target):
+        raise InvalidCallable(f"{target!r} is neither callable nor a dotted path.")
+    if isinstance(target, MethodType):
+        raise InvalidCallable(
+            f"{target!r} is bound to an object. Pass content_object=... and the method's name."
+        )
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    if not (module and name) or "." in name or "<" in name:
+        raise InvalidCallable(
+            f"{target!r} cannot be found again by name. Move it to the top level of a module."
+        )
+    return f"{module}.{name}"
+
+
+def _method(name: str, content_object: Model | None) -> Handler:
+    if content_object is None:
+        raise InvalidCallable(
+            f"{name!r} is not a dotted path. Write 'package.module.function', or pass the "
+            "content_object whose method it is."
+        )
+    if name.startswith("_") or not callable(getattr(type(content_object), name, None)):
+        raise InvalidCallable(
+            f"{content_object._meta.label} has no public method {name!r}. Check its spelling."
+        )
+    method: Handler = getattr(content_object, name)
+    return method
+
+
+def _module(module_name: str, name: str) -> ModuleType:
+    """Import a module if its name is trusted; else take it only if the project imported it."""
+    if not _is_trusted(module_name) and name not in config().CALLABLES:
+        if module_name in sys.modules:
+            return sys.modules[module_name]
+        raise _not_allowed(name, "is outside the installed apps and the project; nothing")
+    try:
+        return import_module(module_name)
+    except ImportError as error:
+        raise InvalidCallable(f"{name!r} cannot be imported: {error}.") from error
+
+
+def _is_allowed(name: str, found: Handler) -> bool:
+    # Where a callable is defined decides, not where it was imported to: `from os import system` in
+    # a module of the project does not open the shell to whoever can write a row.
+    return (
+        getattr(found, "is_job", False)
+        or name in config().CALLABLES
+        or _is_trusted(getattr(found, "__module__", None) or "")
+    )
+
+
+def _is_trusted(module_name: str) -> bool:
+    return any(
+        module_name == package or module_name.startswith(f"{package}.")
+        for package in _trusted_packages()
+    )
+
+
+def _trusted_packages() -> Iterator[str]:
+    yield from (app.name for app in apps.get_app_configs())
+    yield from config().CALLABLES
+    for setting in ("SETTINGS_MODULE", "ROOT_URLCONF", "WSGI_APPLICATION", "ASGI_APPLICATION"):
+        if path := getattr(settings, setting, None):
+            yield path.partition(".")[0]
+
+
+def _not_allowed(name: str, reason: str) -> CallableNotAllowed:
+    return CallableNotAllowed(
+        f"{name!r} {reason} allows jobs to call it. Decorate it with @job in a module that the "
+        "project imports, or list it in DJANGO_FUTURE['CALLABLES']."
+    )

@@ -1,0 +1,61 @@
+"""`manage.py runscheduledjobs`: run what is due, once."""
+
+from argparse import ArgumentParser
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from django_future.execution import Outcome
+from django_future.worker.one_pass import one_pass
+
+
+class Command(BaseCommand):
+    """Run the scheduled jobs that are due, each in a transaction of its own."""
+
+    help = "Runs the scheduled jobs that are due, each in a transaction of its own, and stops."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "-d", "--delete-completed", action="store_true", help="Delete jobs that complete."
+        )
+        parser.add_argument(
+            "-i",
+            "--ignore-errors",
+            action="store_true",
+            help="Go on after a job that failed, and exit with 0 all the same.",
+        )
+        parser.add_argument(
+            "--database", default=None, help="Run the jobs of this database alias."
+        )
+
+    def handle(
+        self,
+        *_: Any,
+        delete_completed: bool,
+        ignore_errors: bool,
+        database: str | None,
+        verbosity: int,
+        **__: Any,
+    ) -> None:
+        """Run the jobs, and say what became of each."""
+        counts: Counter[str] = Counter()
+        for outcome in one_pass(delete_completed=delete_completed, using=database):
+            label = "lost" if outcome.is_lost else str(outcome.job.status)
+            counts[label] += 1
+            if verbosity:
+                self._report(outcome, label)
+            if outcome.exception and not outcome.is_lost and not ignore_errors:
+                raise CommandError(
+                    f"Job {outcome.job.pk} failed; the jobs after it stay scheduled."
+                ) from outcome.exception
+        if verbosity:
+            summary = ", ".join(f"{count} {label}" for label, count in sorted(counts.items()))
+            self.stdout.write(f"{counts.total()} jobs: {summary}" if counts else "Nothing is due.")
+
+    def _report(self, outcome: Outcome, label: str) -> None:
+        job = outcome.job
+        style = self.style.ERROR if outcome.exception else self.style.SUCCESS
+        self.stdout.write(f"{job.pk} {job.callable_name} {style(label)}")
+        if outcome.exception and not outcome.is_lost:
+            self.stderr.write(job.error)

@@ -1,0 +1,158 @@
+"""The rows: a job, and a worker that runs jobs."""
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from django_future.fields import StoredField
+from django_future.indexes import StatusIndex
+from django_future.querysets import ScheduledJobQuerySet
+from django_future.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Unpack
+
+    from django_future.handlers import Target
+    from django_future.scheduling import Options
+    from django_future.when import When
+
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
+
+
+class Keep(Enum):
+    """Stands for an attribute that a new job takes from an old one."""
+
+    KEEP = "keep"
+
+
+KEEP: Final = Keep.KEEP
+
+
+class ScheduledJob(models.Model):
+    """A callable, what to call it with, when, and what came of it."""
+
+    callable_name = models.CharField(_("callable"), max_length=255)
+    args = StoredField(_("arguments"), default=list)
+    kwargs = StoredField(_("keyword arguments"), default=dict)
+
+    content_type = models.ForeignKey(
+        ContentType, models.CASCADE, null=True, blank=True, db_index=False, related_name="+"
+    )
+    # Wide enough for a primary key of any type, written out.
+    object_id = models.CharField(_("object id"), max_length=255, null=True, blank=True)  # noqa: DJ001
+    content_object = GenericForeignKey(for_concrete_model=False)
+
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.SCHEDULED
+    )
+    scheduled_at = models.DateTimeField(_("scheduled at"))
+    expires_at = models.DateTimeField(
+        _("expires at"), null=True, blank=True, help_text=_("Past it the job never runs.")
+    )
+    queue_name = models.CharField(_("queue"), max_length=100, default="default")
+    priority = models.SmallIntegerField(
+        _("priority"),
+        default=0,
+        validators=[MinValueValidator(LOWEST_PRIORITY), MaxValueValidator(HIGHEST_PRIORITY)],
+        help_text=_("Of jobs that are due, the highest priority starts first."),
+    )
+
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    rescues = models.PositiveSmallIntegerField(
+        _("rescues"), default=0, help_text=_("How often a worker was lost while it ran this job.")
+    )
+    worker = models.CharField(_("worker"), max_length=100, default="", blank=True)
+    lease = models.PositiveBigIntegerField(
+        _("lease"), default=0, help_text=_("Grows with every claim; only its holder may finish.")
+    )
+
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    return_value = StoredField(_("return value"), null=True, blank=True)
+    error = models.TextField(_("error"), default="", blank=True)
+
+    objects = ScheduledJobQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("scheduled job")
+        verbose_name_plural = _("scheduled jobs")
+        permissions = [("operate_scheduledjob", _("Can cancel scheduled jobs and run them again"))]
+        indexes = [
+            StatusIndex(
+                status=Status.SCHEDULED.value,
+                fields=["-priority", "scheduled_at", "id"],
+                name="future_job_due",
+            ),
+            StatusIndex(
+                status=Status.SCHEDULED.value, fields=["expires_at"], name="future_job_expires"
+            ),
+            models.Index(fields=["status", "-id"], name="future_job_status"),
+            models.Index(fields=["content_type", "object_id"], name="future_job_object"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=Status.values), name="future_job_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at=None) | Q(expires_at__gt=F("scheduled_at")),
+                name="future_job_expires_after_start",
+            ),
+            models.CheckConstraint(
+                condition=Q(priority__range=(LOWEST_PRIORITY, HIGHEST_PRIORITY)),
+                name="future_job_priority_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.callable_name} at {self.scheduled_at:%Y-%m-%d %H:%M:%S}"
+
+    def __repr__(self) -> str:
+        return f"<ScheduledJob ({self.status}) callable={self.callable_name!r}>"
+
+    def reschedule(
+        self,
+        when: "When",
+        callable: "Target | None" = None,  # noqa: A002
+        content_object: models.Model | Keep | None = KEEP,
+        expires: "When | Keep | None" = KEEP,
+        args: "Sequence[Any] | None" = None,
+        kwargs: "Mapping[str, Any] | None" = None,
+        **options: "Unpack[Options]",
+    ) -> "ScheduledJob":
+        """Schedule a new job like this one, but for what is given; see `reschedule_job`."""
+        from django_future.scheduling import reschedule_job
+
+        return reschedule_job(
+            self, when, callable, content_object, expires, args, kwargs, **options
+        )
+
+    def cancel(self) -> None:
+        """Cancel this job, unless it has started; see `cancel_job`."""
+        from django_future.scheduling import cancel_job
+
+        cancel_job(self)
+
+
+class Worker(models.Model):
+    """A process that runs jobs, for as long as it lives."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveIntegerField(_("process id"))
+    started_at = models.DateTimeField(_("started at"))
+    seen_at = models.DateTimeField(_("last seen at"))
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+
+    def __str__(self) -> str:
+        return self.name

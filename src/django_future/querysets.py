@@ -1,0 +1,42 @@
+"""The questions people and workers ask of jobs. Nothing here writes."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import Q
+
+from django_future import clock
+from django_future.status import Status
+
+if TYPE_CHECKING:
+    from django_future.models import ScheduledJob
+
+
+class ScheduledJobQuerySet(models.QuerySet["ScheduledJob"]):
+    """Jobs by what has become of them."""
+
+    def scheduled(self) -> Self:
+        """Jobs that wait for their time, or for a worker."""
+        return self.filter(status=Status.SCHEDULED)
+
+    def due(self, at: datetime) -> Self:
+        """Jobs that may start at the instant `at`, in the order in which they start."""
+        at = clock.to_row(at)
+        return (
+            self.scheduled()
+            .filter(Q(expires_at=None) | Q(expires_at__gt=at), scheduled_at__lte=at)
+            .order_by("-priority", "scheduled_at", "pk")
+        )
+
+    def overdue(self, at: datetime) -> Self:
+        """Jobs that still wait although they expired at or before the instant `at`."""
+        return self.scheduled().filter(expires_at__lte=clock.to_row(at))
+
+    def running(self) -> Self:
+        """Jobs that a worker has claimed and not yet finished."""
+        return self.filter(status=Status.RUNNING)
+
+    def finished(self) -> Self:
+        """Jobs that nothing more will happen to."""
+        return self.filter(status__in=Status.final())

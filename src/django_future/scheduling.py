@@ -1,0 +1,252 @@
+"""Put jobs on the calendar, move them, take them off."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Required, TypedDict, Unpack
+
+from asgiref.sync import sync_to_async
+from django.contrib.contenttypes.models import ContentType
+from django.db import models, router
+
+from django_future import clock, handlers
+from django_future.arguments import encode
+from django_future.exceptions import (
+    InvalidArguments,
+    InvalidObject,
+    InvalidOption,
+    InvalidTime,
+    NotCancellable,
+    SchedulingError,
+)
+from django_future.handlers import Target
+from django_future.models import HIGHEST_PRIORITY, KEEP, LOWEST_PRIORITY, Keep, ScheduledJob
+from django_future.querysets import ScheduledJobQuerySet
+from django_future.store import store_for
+from django_future.when import When, parse_when
+
+ONE_WEEK = "7d"
+
+
+class Options(TypedDict, total=False):
+    """Where a job waits, and what goes before it."""
+
+    queue_name: str
+    priority: int
+    using: str | None
+
+
+class JobSpec(Options, total=False):
+    """The arguments of one `schedule_job` call."""
+
+    when: Required[When]
+    callable: Required[Target]
+    content_object: models.Model | None
+    expires: When | None
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any] | None
+
+
+def schedule_job(
+    when: When,
+    callable: Target,  # noqa: A002
+    content_object: models.Model | None = None,
+    expires: When | None = ONE_WEEK,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    queue_name: str = "default",
+    priority: int = 0,
+    using: str | None = None,
+) -> ScheduledJob:
+    """Schedule a call of `callable` and return the saved job.
+
+    An offset in `when` counts from now, one in `expires` from the scheduled time; `expires=None`
+    means never. The callable gets the job if it is decorated with `job_as_parameter`, then the
+    content object, then `args` and `kwargs`. Instead of a callable, the name of a method of the
+    content object will do. Of jobs that are due, the highest `priority` (-100 to 100) starts first.
+
+    The job is one row, and part of the transaction that is open on its database: `using`, or what
+    the router says.
+
+    Raises a `SchedulingError` that says what is wrong; nothing is written then.
+    """
+    job = _new_job(
+        when, callable, content_object, expires, args, kwargs, queue_name, priority, using
+    )
+    store_for(job._state.db).add([job])
+    return job
+
+
+aschedule_job = sync_to_async(schedule_job)
+
+
+def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
+    """Schedule many jobs in few statements; each spec holds the arguments of a `schedule_job`.
+
+    Every spec is checked before the first is written.
+    """
+    jobs = []
+    for index, spec in enumerate(specs):
+        try:
+            jobs.append(_new_job(**spec))
+        except TypeError as error:
+            raise InvalidOption(f"The spec at index {index} is not right: {error}.") from error
+        except SchedulingError as error:
+            error.add_note(f"This is the spec at index {index}.")
+            raise
+    for alias, group in groupby(sorted(jobs, key=_alias_of), key=_alias_of):
+        store_for(alias).add(list(group))
+    return jobs
+
+
+def reschedule_job(
+    job: ScheduledJob,
+    when: When,
+    callable: Target | None = None,  # noqa: A002
+    content_object: models.Model | Keep | None = KEEP,
+    expires: When | Keep | None = KEEP,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    **options: Unpack[Options],
+) -> ScheduledJob:
+    """Schedule a new job with the attributes of `job`, but for those that are given.
+
+    An offset in `when` counts from now. The new job has as long until it expires as the old one had.
+    """
+    new = ScheduledJob(
+        callable_name=job.callable_name,
+        content_type_id=job.content_type_id,
+        object_id=job.object_id,
+        args=_raw(job, "args") if args is None else _encoded_args(args),
+        kwargs=_raw(job, "kwargs") if kwargs is None else _encoded_kwargs(kwargs),
+        queue_name=_checked_queue_name(options.get("queue_name", job.queue_name)),
+        priority=_checked_priority(options.get("priority", job.priority)),
+    )
+    new._state.db = options.get("using") or job._state.db
+    moved = new._state.db != job._state.db and job.object_id is not None
+    if callable is not None or content_object is not KEEP or moved:
+        bound = job.content_object if content_object is KEEP else content_object
+        new.callable_name = handlers.name_of(callable or job.callable_name, bound)
+        _bind(new, bound)
+    lifetime = None if job.expires_at is None else job.expires_at - job.scheduled_at
+    _set_times(new, when, lifetime if expires is KEEP else expires)
+    store_for(new._state.db).add([new])
+    return new
+
+
+def cancel_job(job: ScheduledJob) -> None:
+    """Cancel `job`, which then never runs.
+
+    Raises `NotCancellable` if it is running or has ended.
+    """
+    alias = _alias_of(job)
+    cancelled = store_for(alias).cancel(ScheduledJob.objects.using(alias).filter(pk=job.pk))
+    job.refresh_from_db(using=alias, fields=["status", "finished_at"])
+    if not cancelled:
+        raise NotCancellable(
+            f"Job {job.pk} is {job.status}. Only a job that is still scheduled can be cancelled."
+        )
+
+
+def cancel_jobs(queryset: ScheduledJobQuerySet) -> int:
+    """Cancel the jobs of `queryset` that are still scheduled, and return how many those were.
+
+    Jobs that are running or have ended stay as they are, and are not counted.
+    """
+    return store_for(queryset.db).cancel(queryset)
+
+
+def _new_job(
+    when: When,
+    callable: Target,  # noqa: A002
+    content_object: models.Model | None = None,
+    expires: When | None = ONE_WEEK,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    queue_name: str = "default",
+    priority: int = 0,
+    using: str | None = None,
+) -> ScheduledJob:
+    job = ScheduledJob(
+        callable_name=handlers.name_of(callable, content_object),
+        args=_encoded_args(args),
+        kwargs=_encoded_kwargs(kwargs or {}),
+        queue_name=_checked_queue_name(queue_name),
+        priority=_checked_priority(priority),
+    )
+    job._state.db = using or router.db_for_write(ScheduledJob, instance=content_object)
+    _bind(job, content_object)
+    _set_times(job, when, expires)
+    return job
+
+
+def _bind(job: ScheduledJob, content_object: models.Model | None) -> None:
+    if content_object is None:
+        job.content_type_id = job.object_id = None
+        return
+    longest = ScheduledJob._meta.get_field("object_id").max_length or 0
+    if not isinstance(content_object, models.Model):
+        raise InvalidObject(f"{content_object!r} is not a model instance. Pass it in args.")
+    if content_object._state.adding or content_object.pk is None:
+        raise InvalidObject(f"{content_object!r} is not saved yet. Save it first.")
+    if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > longest:
+        raise InvalidObject(
+            f"The primary key {content_object.pk!r} is composite or longer than {longest} "
+            "characters. Pass the object in args."
+        )
+    content_types = ContentType.objects.db_manager(job._state.db)
+    job.content_type = content_types.get_for_model(content_object, for_concrete_model=False)
+    job.object_id = str(content_object.pk)
+
+
+def _set_times(job: ScheduledJob, when: When, expires: When | None) -> None:
+    zone = clock.current_zone()
+    scheduled_at = parse_when(when, now=clock.now(), zone=zone)
+    job.scheduled_at = clock.to_row(scheduled_at)
+    if expires is None:
+        return
+    expires_at = parse_when(expires, now=scheduled_at, zone=zone)
+    if expires_at <= scheduled_at:
+        raise InvalidTime(
+            f"expires={expires!r} is {expires_at}, which is not after the scheduled time "
+            f"{scheduled_at}. Give a later one, or None for never."
+        )
+    job.expires_at = clock.to_row(expires_at)
+
+
+def _encoded_args(args: Sequence[Any]) -> str:
+    if isinstance(args, str | bytes) or not isinstance(args, Sequence):
+        raise InvalidArguments(f"args is {args!r}. Give a list or a tuple, such as [{args!r}].")
+    return encode(list(args))
+
+
+def _encoded_kwargs(kwargs: Mapping[str, Any]) -> str:
+    if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
+        raise InvalidArguments(f"kwargs is {kwargs!r}. Give a dictionary with names as keys.")
+    return encode(dict(kwargs))
+
+
+def _raw(job: ScheduledJob, field_name: str) -> Any:
+    return ScheduledJob._meta.get_field(field_name).value_from_object(job)
+
+
+def _checked_queue_name(queue_name: str) -> str:
+    longest = ScheduledJob._meta.get_field("queue_name").max_length or 0
+    if not isinstance(queue_name, str) or not 0 < len(queue_name) <= longest:
+        raise InvalidOption(
+            f"queue_name is {queue_name!r}. Give a name of 1 to {longest} characters."
+        )
+    return queue_name
+
+
+def _checked_priority(priority: int) -> int:
+    if type(priority) is not int or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        raise InvalidOption(
+            f"priority is {priority!r}. Give a whole number from {LOWEST_PRIORITY} to "
+            f"{HIGHEST_PRIORITY}."
+        )
+    return priority
+
+
+def _alias_of(job: ScheduledJob) -> str:
+    return job._state.db or router.db_for_write(ScheduledJob, instance=job)

@@ -1,0 +1,18 @@
+"""What happens to jobs, for whoever wants to know. A receiver that raises changes no job's outcome."""
+
+from django.dispatch import Signal
+
+# Sent with `job` just before its handler is called.
+job_started = Signal()
+
+# Sent with `job` and `exception` (None if it is complete) once its end is recorded.
+job_finished = Signal()
+
+# Sent with `job` when its lease was lost, and with it all that its handler wrote.
+job_lost = Signal()
+
+# Sent with `jobs` whose worker was lost: `scheduled` again, or `failed` after too many.
+jobs_rescued = Signal()
+
+# Sent with `count`, how many jobs expired before anything could run them.
+jobs_expired = Signal()

@@ -1,0 +1,24 @@
+"""Every write of a job's state. One class speaks to all databases, one to each that can do better."""
+
+from functools import cache
+
+from django.db import connections
+
+from django_future.store.base import Store
+from django_future.store.mysql import MySQLStore
+from django_future.store.postgresql import PostgreSQLStore
+from django_future.store.sqlite import SQLiteStore
+
+__all__ = ["Store", "store_for"]
+
+_STORES: dict[str, type[Store]] = {
+    "mysql": MySQLStore,
+    "postgresql": PostgreSQLStore,
+    "sqlite": SQLiteStore,
+}
+
+
+@cache
+def store_for(alias: str) -> Store:
+    """Return the store of the database `alias`."""
+    return _STORES.get(connections[alias].vendor, Store)(alias)

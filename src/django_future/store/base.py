@@ -1,0 +1,215 @@
+"""The store as every database that Django knows can do it, in portable ORM."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from django.db import OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Max
+
+from django_future import clock
+from django_future.arguments import Stored
+from django_future.exceptions import LeaseLost
+from django_future.models import ScheduledJob, Worker
+from django_future.querysets import ScheduledJobQuerySet
+from django_future.status import Status
+from django_future.store.contention import patient
+
+BATCH = 1000
+
+
+class Store:
+    """The one writer of jobs and workers in the database `alias`."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """This thread's connection to the database."""
+        return connections[self.alias]
+
+    @property
+    def jobs(self) -> ScheduledJobQuerySet:
+        """All jobs."""
+        return ScheduledJob.objects.using(self.alias)
+
+    def now(self) -> datetime:
+        """Return the present instant by the database's clock, on which all hosts agree."""
+        return clock.now()
+
+    def synchronise(self) -> None:
+        """Read the database's clock again, if it is not this host's."""
+
+    def is_contention(self, error: OperationalError) -> bool:  # noqa: ARG002
+        """Tell whether `error` says that another transaction was in the way."""
+        return False
+
+    def add(self, jobs: Sequence[ScheduledJob]) -> None:
+        """Insert new jobs."""
+        if len(jobs) == 1:
+            jobs[0].save(force_insert=True, using=self.alias)
+        else:
+            self.jobs.bulk_create(jobs, batch_size=BATCH)
+
+    def newest_id(self) -> int:
+        """Return the id of the job that was added last, 0 if there is none."""
+        return self.jobs.aggregate(newest=Max("pk"))["newest"] or 0
+
+    @patient
+    def claim(
+        self, worker: Worker, *, at: datetime, limit: int, up_to_id: int | None = None
+    ) -> list[ScheduledJob]:
+        """Claim for `worker` up to `limit` of the jobs that are due at the instant `at`.
+
+        The lease of each grows, and its attempt is counted. `up_to_id` leaves out newer jobs.
+        """
+        due = self.jobs.due(at)
+        if up_to_id is not None:
+            due = due.filter(pk__lte=up_to_id)
+        started_at = clock.to_row(self.now())
+        # Locks the rows it returns until the UPDATE below commits; a rival skips them and claims
+        # the next ones. Written by primary key, so that no secondary index is locked in a second
+        # order, which is what makes two claims deadlock on MySQL.
+        with transaction.atomic(using=self.alias):
+            jobs = list(due.select_for_update(skip_locked=True)[:limit])
+            self.jobs.filter(pk__in=[job.pk for job in jobs]).update(
+                status=Status.RUNNING,
+                worker=worker.name,
+                lease=F("lease") + 1,
+                attempts=F("attempts") + 1,
+                started_at=started_at,
+            )
+        for job in jobs:
+            job.status, job.worker, job.started_at = Status.RUNNING, worker.name, started_at
+            job.lease += 1
+            job.attempts += 1
+        return jobs
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold together a handler's effects and the record of its completion."""
+        with transaction.atomic(using=self.alias, durable=True):
+            yield
+
+    def finish(self, job: ScheduledJob, return_value: Stored | None) -> None:
+        """Record within the job's transaction that it is complete.
+
+        Raises `LeaseLost` if the job is no longer this worker's; its transaction must roll back.
+        """
+        self._end(job, Status.COMPLETE, return_value=return_value)
+
+    def discard(self, job: ScheduledJob, return_value: Stored | None) -> None:  # noqa: ARG002
+        """Delete within the job's transaction a job that is complete, in place of `finish`.
+
+        Raises `LeaseLost` as `finish` does.
+        """
+        job.status, job.finished_at = Status.COMPLETE, clock.to_row(self.now())
+        deleted, _ = self._held(job).delete()
+        if not deleted:
+            raise _lease_lost(job)
+
+    @patient
+    def fail(self, job: ScheduledJob, error: str) -> None:
+        """Record that a job failed, and why.
+
+        Raises `LeaseLost` if the job is no longer this worker's.
+        """
+        self._end(job, Status.FAILED, error=error)
+
+    @patient
+    def release(self, job: ScheduledJob) -> bool:
+        """Put a claimed job back as if it had never been claimed, unless its lease was lost."""
+        return bool(
+            self._held(job).update(
+                status=Status.SCHEDULED, worker="", attempts=F("attempts") - 1, started_at=None
+            )
+        )
+
+    @patient
+    def cancel(self, jobs: ScheduledJobQuerySet) -> int:
+        """Cancel those of `jobs` that are scheduled, and return how many."""
+        if jobs.query.is_sliced:
+            jobs = self.jobs.filter(pk__in=list(jobs.values_list("pk", flat=True)))
+        return jobs.scheduled().update(
+            status=Status.CANCELLED, finished_at=clock.to_row(self.now())
+        )
+
+    @patient
+    def expire(self, at: datetime) -> int:
+        """Mark up to a thousand jobs that expired at or before `at`, and return how many."""
+        overdue = self.jobs.overdue(at).values_list("pk", flat=True)
+        ids = list(overdue[:BATCH])
+        # By primary key, for the reason given at `claim`; and only if no rival was faster.
+        return self.jobs.scheduled().filter(pk__in=ids).update(
+            status=Status.EXPIRED, finished_at=clock.to_row(self.now())
+        )
+
+    def lost(self, seen_since: datetime) -> list[ScheduledJob]:
+        """Return the running jobs whose worker has not been seen since the given instant."""
+        # The jobs first: a worker is registered before it claims, so one that is not among the
+        # workers read afterwards is gone, not new.
+        running = list(self.jobs.running())
+        alive = set(
+            Worker.objects.using(self.alias)
+            .filter(seen_at__gte=clock.to_row(seen_since))
+            .values_list("name", flat=True)
+        )
+        return [job for job in running if job.worker not in alive]
+
+    @patient
+    def rescue(self, job: ScheduledJob) -> bool:
+        """Put a lost worker's job back for others to claim, unless it ended meanwhile."""
+        return bool(
+            self._held(job).update(
+                status=Status.SCHEDULED, worker="", rescues=F("rescues") + 1, started_at=None
+            )
+        )
+
+    @patient
+    def register(self, worker: Worker) -> None:
+        """Record that `worker` lives, by the database's clock; call it again at each heartbeat."""
+        worker.seen_at = clock.to_row(self.now())
+        Worker.objects.using(self.alias).update_or_create(
+            name=worker.name,
+            defaults={
+                "host": worker.host,
+                "pid": worker.pid,
+                "started_at": worker.started_at or worker.seen_at,
+                "seen_at": worker.seen_at,
+            },
+        )
+
+    @patient
+    def unregister(self, worker: Worker) -> None:
+        """Forget a worker that has stopped."""
+        Worker.objects.using(self.alias).filter(name=worker.name).delete()
+
+    @patient
+    def forget_workers(self, seen_since: datetime) -> None:
+        """Forget the workers that have not been seen since the given instant."""
+        Worker.objects.using(self.alias).filter(seen_at__lt=clock.to_row(seen_since)).delete()
+
+    def _held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
+        return self.jobs.running().filter(pk=job.pk, lease=job.lease)
+
+    def _end(self, job: ScheduledJob, status: Status, **record: object) -> None:
+        finished_at = clock.to_row(self.now())
+        if not self._held(job).update(status=status, finished_at=finished_at, **record):
+            raise _lease_lost(job)
+        job.status, job.finished_at = status, finished_at
+        for name, value in record.items():
+            setattr(job, name, value)
+
+
+def in_order(jobs: Iterable[ScheduledJob]) -> list[ScheduledJob]:
+    """Sort claimed jobs in the order in which they start: RETURNING promises none."""
+    return sorted(jobs, key=lambda job: (-job.priority, job.scheduled_at, job.pk))
+
+
+def _lease_lost(job: ScheduledJob) -> LeaseLost:
+    return LeaseLost(
+        f"Job {job.pk} is no longer held by {job.worker} under lease {job.lease}: this worker was "
+        "believed lost, or the job was deleted."
+    )

@@ -1,0 +1,34 @@
+"""MariaDB and MySQL: the portable claim, their clock, and the signs of a lost deadlock."""
+
+from datetime import UTC, datetime
+
+from django.db import OperationalError
+
+from django_future.store.base import Store
+from django_future.store.server_clock import ServerClock
+
+LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
+
+
+class MySQLStore(Store):
+    """Claims with SKIP LOCKED, then writes by primary key."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        self._clock = ServerClock(self._server_time)
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def synchronise(self) -> None:
+        self._clock.synchronise()
+
+    def is_contention(self, error: OperationalError) -> bool:
+        return error.args[:1] in {(LOCK_WAIT_TIMEOUT,), (DEADLOCK,)}
+
+    def _server_time(self) -> datetime:
+        with self.connection.cursor() as cursor:
+            # The session's time zone may be any, so not NOW().
+            cursor.execute("SELECT UTC_TIMESTAMP(6)")
+            (server_time,) = cursor.fetchone()
+        return server_time.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""A shop, whose orders the tests bind jobs to."""

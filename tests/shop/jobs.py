@@ -1,0 +1,93 @@
+"""Handlers for the tests."""
+
+import functools
+import os
+import sys
+from os import system  # noqa: F401 - what a stored job must not reach through this module
+
+from django.db import transaction
+
+from django_future import job_as_parameter, schedule_job
+from tests.shop.models import Trace
+
+
+def trace(text="ran"):
+    """Leave a trace."""
+    Trace.objects.create(text=text)
+
+
+def trace_object(content_object, *args, **kwargs):
+    """Leave a trace of what was passed."""
+    Trace.objects.create(text=f"{content_object!r} {args!r} {kwargs!r}")
+
+
+@job_as_parameter
+def trace_all(job, content_object, *args, **kwargs):
+    """Leave a trace of what was passed, the job first."""
+    Trace.objects.create(text=f"{job!r} {content_object!r} {args!r} {kwargs!r}")
+
+
+def trace_and_fail(text="before the failure"):
+    """Leave a trace that must not stay."""
+    Trace.objects.create(text=text)
+    raise ValueError("fail")
+
+
+def fail(message="fail"):
+    """Fail."""
+    raise ValueError(message)
+
+
+def echo(value=None):
+    """Return what was passed."""
+    return value
+
+
+def unstorable():
+    """Return what cannot be stored."""
+    return [lambda: None]
+
+
+def quit_program():
+    """Try to end the worker."""
+    sys.exit(3)
+
+
+def type_error_inside():
+    """Raise a TypeError that is not the caller's fault."""
+    raise TypeError("inside")
+
+
+async def trace_async(text):
+    """Leave a trace from a coroutine."""
+    await Trace.objects.acreate(text=text)
+
+
+def trace_and_break_hook():
+    """Leave a trace, and a hook that raises after the commit."""
+    Trace.objects.create(text="kept")
+    transaction.on_commit(functools.partial(fail, "in the hook"))
+
+
+def schedule_another():
+    """Schedule a job that is due at once."""
+    schedule_job("0s", trace, args=["by another"])
+
+
+def read_then_write():
+    """Read, let another connection write, then write: what SQLite refuses without a lock."""
+    before = Trace.objects.count()
+    Trace.objects.create(text=f"after {before}")
+
+
+def pid():
+    """Leave a trace of the process."""
+    Trace.objects.create(text=str(os.getpid()))
+
+
+def with_cause():
+    """Fail because of something else, in words that no database likes."""
+    try:
+        raise KeyError("nul \0 and \udc80")
+    except KeyError as error:
+        raise ValueError("nul \0 and \udc80") from error
