@@ -24,7 +24,7 @@ def database(name: str) -> dict[str, object]:
     settings: dict[str, object] = {
         "ENGINE": f"django.db.backends.{ENGINES[url.scheme]}",
         "NAME": name,
-        "HOST": unquote(url.hostname or ""),
+        "HOST": unquote(url.netloc.rpartition("@")[2].partition(":")[0]),
         "PORT": url.port or "",
         "USER": unquote(url.username or ""),
         "PASSWORD": unquote(url.password or ""),

@@ -1,0 +1,45 @@
+# Every target sets up what it needs. PYTHON, VENV and DJANGO choose another set-up, as in
+#   make test PYTHON=python3.12 VENV=.venv-3.12 DJANGO='Django~=6.0.0'
+PYTHON ?= python3
+VENV ?= .venv
+DJANGO ?= Django
+ARGS ?=
+RUN := $(VENV)/bin/python
+
+.PHONY: help test demo demo-admin lint format types docs clean
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+test: $(VENV)/.test  ## Run the tests on every database within reach; ARGS go to pytest
+	$(RUN) -m tests $(ARGS)
+
+demo: $(VENV)/.demo  ## Show the main job on SQLite: schedule, run, and what became of it
+	$(RUN) demo/manage.py demo
+
+demo-admin: $(VENV)/.demo  ## Serve the demo's admin, with a login that it prints
+	$(RUN) demo/manage.py demo --serve
+
+lint: $(VENV)/.lint  ## Check style, formatting and the direction of imports
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache
+
+format: $(VENV)/.lint  ## Mend what can be mended without thinking
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+types: $(VENV)/.types  ## Check the types
+	$(VENV)/bin/mypy
+
+docs: $(VENV)/.docs  ## Build the documentation into docs/_build/html
+	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+clean:  ## Remove all that the other targets made
+	rm -rf .venv* .cache .mypy_cache .pytest_cache .ruff_cache docs/_build demo/demo.sqlite3*
+
+$(VENV)/.%: pyproject.toml
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet --editable . --group $* '$(DJANGO)'
+	touch $@

