@@ -17,7 +17,9 @@ def main(arguments: list[str]) -> int:
         servers = find_servers(stack)
         for name, url in servers.items():
             if url is None:
-                print(f"{BANNER}\nSKIPPED: no {name} server answers; its tests did not run\n{BANNER}")
+                print(
+                    f"{BANNER}\nSKIPPED: no {name} server answers; its tests did not run\n{BANNER}"
+                )
                 results[name] = int(os.environ.get("CI") == "true")
                 continue
             print(f"{BANNER}\n{name}\n{BANNER}", flush=True)

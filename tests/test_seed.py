@@ -86,7 +86,11 @@ def test_a_handler_can_ask_for_its_job(capsys):
 
 def test_a_content_object_comes_first(order, traces):
     schedule_job(
-        "0h", "tests.shop.jobs.trace_object", content_object=order, args=[1, 2], kwargs={"foo": "bar"}
+        "0h",
+        "tests.shop.jobs.trace_object",
+        content_object=order,
+        args=[1, 2],
+        kwargs={"foo": "bar"},
     )
     run_jobs()
     assert traces() == ["<Order: Order A1> (1, 2) {'foo': 'bar'}"]
@@ -111,7 +115,9 @@ def test_a_handler_can_repeat_itself_with_other_parameters():
     run_jobs()
     again = ScheduledJob.objects.get(status=Status.SCHEDULED)
     assert again.kwargs == {"n": 6}
-    assert again.scheduled_at.timestamp() == pytest.approx((before + timedelta(days=3)).timestamp(), abs=30)
+    assert again.scheduled_at.timestamp() == pytest.approx(
+        (before + timedelta(days=3)).timestamp(), abs=30
+    )
 
 
 def test_a_failure_ends_the_run_and_is_kept():

@@ -38,7 +38,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Models cannot be imported before Django has loaded its apps, and this package is itself an app.
+    # Models cannot be imported before Django has loaded its apps, and this package is one of them.
     for module, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"{__name__}.{module}"), name)

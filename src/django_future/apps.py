@@ -13,4 +13,4 @@ class FutureConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the system checks and the log."""
-        from django_future import checks, log  # noqa: F401
+        from django_future import checks, log  # noqa: F401, PLC0415

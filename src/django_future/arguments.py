@@ -5,6 +5,7 @@ What no tag covers is pickled, signed with `SECRET_KEY`, and loaded only if the 
 """
 
 import json
+import math
 import pickle
 import reprlib
 from base64 import b64decode, b64encode
@@ -16,6 +17,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.apps import apps
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.signing import BadSignature, Signer
 from django.db.models import Model
 from django.utils.dateparse import parse_duration
@@ -24,7 +26,6 @@ from django.utils.duration import duration_iso_string
 from django_future.exceptions import InvalidArguments, ObjectGone, TamperedArguments
 
 TAG = "__type__"
-_SIGNER = Signer(salt="django_future.arguments")
 _WIDEST_JSON_INT = 64  # bits; every reader of JSON takes these
 _FOREIGN_ERRORS = (
     # What the __reduce__, __setstate__ and constructors of other people's classes raise.
@@ -81,24 +82,26 @@ def describe(text: str) -> str:
 
 
 def _to_plain(value: Any) -> Any:
+    if _is_json(value):
+        return value
     kind = type(value)
-    if value is None or kind in {bool, str}:
-        return value
-    if kind is int and value.bit_length() <= _WIDEST_JSON_INT:
-        return value
-    if kind is float and value - value == 0:
-        return value
     if kind is list:
         return [_to_plain(item) for item in value]
     if kind is dict:
         return _plain_dict(value)
     if isinstance(value, Model):
         return _reference(value)
-    if kind in _CODECS:
-        plain = _CODECS[kind][0](value)
-        if plain is not None:
-            return {TAG: kind.__name__, "value": plain}
-    return _pickled(value)
+    plain = _CODECS[kind][0](value) if kind in _CODECS else None
+    return _pickled(value) if plain is None else {TAG: kind.__name__, "value": plain}
+
+
+def _is_json(value: Any) -> bool:
+    kind = type(value)
+    if kind is int:
+        return bool(value.bit_length() <= _WIDEST_JSON_INT)
+    if kind is float:
+        return math.isfinite(value)
+    return value is None or kind in {bool, str}
 
 
 def _from_plain(plain: Any) -> Any:
@@ -134,13 +137,14 @@ def _reference(instance: Model) -> dict[str, Any]:
 
 def _referenced(model: str, pk: Any, using: str | None) -> Model:
     try:
-        model_class = apps.get_model(model)
+        model_class: type[Model] = apps.get_model(model)
     except LookupError as error:
         raise ObjectGone(f"The model {model} of an argument is no longer installed.") from error
     try:
-        return model_class._base_manager.using(using).get(pk=_from_plain(pk))
-    except model_class.DoesNotExist as error:
+        found: Model = model_class._base_manager.using(using).get(pk=_from_plain(pk))
+    except ObjectDoesNotExist as error:
         raise ObjectGone(f"{model} {_described(pk)}, an argument, was deleted.") from error
+    return found
 
 
 def _pickled(value: Any) -> dict[str, str]:
@@ -153,12 +157,12 @@ def _pickled(value: Any) -> dict[str, str]:
             "such as a primary key or a path."
         ) from error
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    return {TAG: "pickle", "class": kind, "value": _SIGNER.sign(b64encode(data).decode())}
+    return {TAG: "pickle", "class": kind, "value": _signer().sign(b64encode(data).decode())}
 
 
 def _unpickled(signed: str) -> Any:
     try:
-        data = b64decode(_SIGNER.unsign(signed))
+        data = b64decode(_signer().unsign(signed))
     except BadSignature as error:
         raise TamperedArguments(
             "A pickled value is not signed by this project and was not loaded. If SECRET_KEY "
@@ -168,6 +172,10 @@ def _unpickled(signed: str) -> Any:
         return pickle.loads(data)  # noqa: S301 - the signature was verified above
     except _FOREIGN_ERRORS as error:
         raise InvalidArguments(f"A pickled value can no longer be loaded: {error}.") from error
+
+
+def _signer() -> Signer:
+    return Signer(salt="django_future.arguments")
 
 
 def _described(plain: Any) -> str:
@@ -211,6 +219,10 @@ def _is_plain_zone(zone: tzinfo | None) -> bool:
     return zone is None
 
 
+def _plain_tuple(value: tuple[Any, ...]) -> list[Any]:
+    return [_to_plain(item) for item in value]
+
+
 def _plain_set(value: set[Any] | frozenset[Any]) -> list[Any]:
     return sorted(map(_to_plain, value), key=lambda plain: json.dumps(plain, sort_keys=True))
 
@@ -227,7 +239,7 @@ _CODECS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     set: (_plain_set, lambda plain: set(map(_from_plain, plain))),
     time: (_plain_time, time.fromisoformat),
     timedelta: (duration_iso_string, parse_duration),
-    tuple: (lambda value: [_to_plain(item) for item in value], lambda plain: tuple(map(_from_plain, plain))),
+    tuple: (_plain_tuple, lambda plain: tuple(map(_from_plain, plain))),
     UUID: (str, UUID),
 }
 _DECODERS = {kind.__name__: from_plain for kind, (_, from_plain) in _CODECS.items()} | {

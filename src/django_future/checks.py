@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 from django.utils.module_loading import import_string
@@ -53,7 +54,7 @@ def _check_database(alias: str) -> list[CheckMessage]:
         return []
     return [
         Error(
-            f"The database {alias!r} does not know SKIP LOCKED, so workers would wait for one another.",
+            f"The database {alias!r} does not know SKIP LOCKED: workers would wait for each other.",
             hint="Use PostgreSQL, MariaDB 10.6 or later, MySQL 8.0 or later, or SQLite.",
             id="django_future.E003",
         )
@@ -67,7 +68,7 @@ def _check_sqlite(alias: str) -> list[CheckMessage]:
     if mode in {"wal", "memory"}:
         return []
     return [
-        Warning(
+        CheckWarning(
             f"The SQLite database {alias!r} is in journal mode {mode!r}, in which whoever reads "
             "keeps a worker from writing.",
             hint="Set 'OPTIONS': {'init_command': 'PRAGMA journal_mode=WAL'} in DATABASES.",

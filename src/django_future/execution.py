@@ -1,4 +1,4 @@
-"""One claimed job to its outcome: resolve, call and finish in one transaction, or fail in the next."""
+"""One claimed job to its outcome: resolve, call and finish in one transaction, or else fail."""
 
 import inspect
 import logging
@@ -104,7 +104,7 @@ def _content_object(job: ScheduledJob) -> Model | None:
         )
     except (ObjectDoesNotExist, ValueError, ValidationError) as error:
         raise ObjectGone(f"The content object, {content_type} {job.object_id}, is gone.") from error
-    ScheduledJob.content_object.set_cached_value(job, found)
+    ScheduledJob._meta.get_field("content_object").set_cached_value(job, found)
     return found
 
 
@@ -124,7 +124,7 @@ def _stored(result: Any) -> Stored | None:
         return None
     try:
         return encode(result)
-    except Exception:  # whatever it is, a result is no reason to undo the work
+    except Exception:  # noqa: BLE001 - whatever it is, a result is no reason to undo the work
         return encode(repr(result))
 
 

@@ -1,5 +1,8 @@
 """A model field that holds any Python value as text, and reads it only when asked."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from django.db import models
@@ -8,12 +11,32 @@ from django.db.models.query_utils import DeferredAttribute
 from django_future.arguments import Stored, decode, encode
 
 
+def unread(instance: models.Model, name: str) -> Any:
+    """Return the stored field `name` of `instance`: as text, unless somebody has read it."""
+    if name not in instance.__dict__:
+        instance.refresh_from_db(fields=[name])
+    return instance.__dict__[name]
+
+
+@contextmanager
+def left_unread() -> Iterator[None]:
+    """Let stored fields be copied from one instance to another without being read."""
+    token = _is_left_unread.set(True)
+    try:
+        yield
+    finally:
+        _is_left_unread.reset(token)
+
+
+_is_left_unread = ContextVar("is_left_unread", default=False)
+
+
 class _StoredValue(DeferredAttribute):
     """Decode on first use: a row with a value that cannot be read still loads and lists."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         value = super().__get__(instance, cls)
-        if isinstance(value, Stored):
+        if isinstance(value, Stored) and not _is_left_unread.get():
             value = instance.__dict__[self.field.attname] = decode(value)
         return value
 
@@ -44,9 +67,7 @@ class StoredField(models.TextField):  # type: ignore[type-arg]
 
     def value_from_object(self, obj: models.Model) -> Any:
         """Return the value of `obj`: as text, without reading it, if it came from the database."""
-        if self.attname not in obj.__dict__:
-            obj.refresh_from_db(fields=[self.attname])
-        return obj.__dict__[self.attname]
+        return unread(obj, self.attname)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: ARG002, FBT001
         """Store unread text as it is."""

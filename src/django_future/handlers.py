@@ -56,7 +56,7 @@ def resolve(name: str, content_object: Model | None) -> Handler:
         return _method(name, content_object)
     module = _module(module_name, name)
     try:
-        found = getattr(module, attribute)
+        found: Handler = getattr(module, attribute)
     except AttributeError as error:
         raise InvalidCallable(f"{name!r} does not exist: {error}.") from error
     if not callable(found):
@@ -68,7 +68,7 @@ def resolve(name: str, content_object: Model | None) -> Handler:
 
 def takes_job(handler: Handler) -> bool:
     """Tell whether `handler` asks for the job as its first argument."""
-    return getattr(handler, "takes_job", False)
+    return bool(getattr(handler, "takes_job", False))
 
 
 def _path_of(target: Handler) -> str:

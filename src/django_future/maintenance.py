@@ -1,4 +1,4 @@
-"""What must happen to jobs that nobody runs: they expire, or are taken from workers that were lost."""
+"""What happens to jobs that nobody runs: they expire, or are taken from workers that were lost."""
 
 from datetime import datetime
 

@@ -10,7 +10,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from django_future.fields import StoredField
+from django_future.fields import StoredField, left_unread
+from django_future.handlers import LONGEST_NAME
 from django_future.indexes import StatusIndex
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from django_future.when import When
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
+LONGEST_OBJECT_ID = 255
+LONGEST_QUEUE_NAME = 100
 
 
 class Keep(Enum):
@@ -38,7 +41,7 @@ KEEP: Final = Keep.KEEP
 class ScheduledJob(models.Model):
     """A callable, what to call it with, when, and what came of it."""
 
-    callable_name = models.CharField(_("callable"), max_length=255)
+    callable_name = models.CharField(_("callable"), max_length=LONGEST_NAME)
     args = StoredField(_("arguments"), default=list)
     kwargs = StoredField(_("keyword arguments"), default=dict)
 
@@ -46,7 +49,9 @@ class ScheduledJob(models.Model):
         ContentType, models.CASCADE, null=True, blank=True, db_index=False, related_name="+"
     )
     # Wide enough for a primary key of any type, written out.
-    object_id = models.CharField(_("object id"), max_length=255, null=True, blank=True)  # noqa: DJ001
+    object_id = models.CharField(
+        _("object id"), max_length=LONGEST_OBJECT_ID, null=True, blank=True
+    )
     content_object = GenericForeignKey(for_concrete_model=False)
 
     status = models.CharField(
@@ -56,7 +61,7 @@ class ScheduledJob(models.Model):
     expires_at = models.DateTimeField(
         _("expires at"), null=True, blank=True, help_text=_("Past it the job never runs.")
     )
-    queue_name = models.CharField(_("queue"), max_length=100, default="default")
+    queue_name = models.CharField(_("queue"), max_length=LONGEST_QUEUE_NAME, default="default")
     priority = models.SmallIntegerField(
         _("priority"),
         default=0,
@@ -117,6 +122,11 @@ class ScheduledJob(models.Model):
     def __repr__(self) -> str:
         return f"<ScheduledJob ({self.status}) callable={self.callable_name!r}>"
 
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        """Reload the row, even if a stored value in it cannot be read."""
+        with left_unread():
+            super().refresh_from_db(*args, **kwargs)
+
     def reschedule(
         self,
         when: "When",
@@ -128,7 +138,7 @@ class ScheduledJob(models.Model):
         **options: "Unpack[Options]",
     ) -> "ScheduledJob":
         """Schedule a new job like this one, but for what is given; see `reschedule_job`."""
-        from django_future.scheduling import reschedule_job
+        from django_future.scheduling import reschedule_job  # noqa: PLC0415
 
         return reschedule_job(
             self, when, callable, content_object, expires, args, kwargs, **options
@@ -136,7 +146,7 @@ class ScheduledJob(models.Model):
 
     def cancel(self) -> None:
         """Cancel this job, unless it has started; see `cancel_job`."""
-        from django_future.scheduling import cancel_job
+        from django_future.scheduling import cancel_job  # noqa: PLC0415
 
         cancel_job(self)
 

@@ -10,7 +10,7 @@ from django_future import clock
 from django_future.status import Status
 
 if TYPE_CHECKING:
-    from django_future.models import ScheduledJob
+    from django_future.models import ScheduledJob  # noqa: F401 - named in a string below
 
 
 class ScheduledJobQuerySet(models.QuerySet["ScheduledJob"]):

@@ -18,8 +18,17 @@ from django_future.exceptions import (
     NotCancellable,
     SchedulingError,
 )
+from django_future.fields import unread
 from django_future.handlers import Target
-from django_future.models import HIGHEST_PRIORITY, KEEP, LOWEST_PRIORITY, Keep, ScheduledJob
+from django_future.models import (
+    HIGHEST_PRIORITY,
+    KEEP,
+    LONGEST_OBJECT_ID,
+    LONGEST_QUEUE_NAME,
+    LOWEST_PRIORITY,
+    Keep,
+    ScheduledJob,
+)
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.store import store_for
 from django_future.when import When, parse_when
@@ -111,14 +120,14 @@ def reschedule_job(
 ) -> ScheduledJob:
     """Schedule a new job with the attributes of `job`, but for those that are given.
 
-    An offset in `when` counts from now. The new job has as long until it expires as the old one had.
+    An offset in `when` counts from now. The new job expires as long after its time as the old one.
     """
     new = ScheduledJob(
         callable_name=job.callable_name,
         content_type_id=job.content_type_id,
         object_id=job.object_id,
-        args=_raw(job, "args") if args is None else _encoded_args(args),
-        kwargs=_raw(job, "kwargs") if kwargs is None else _encoded_kwargs(kwargs),
+        args=unread(job, "args") if args is None else _encoded_args(args),
+        kwargs=unread(job, "kwargs") if kwargs is None else _encoded_kwargs(kwargs),
         queue_name=_checked_queue_name(options.get("queue_name", job.queue_name)),
         priority=_checked_priority(options.get("priority", job.priority)),
     )
@@ -126,6 +135,7 @@ def reschedule_job(
     moved = new._state.db != job._state.db and job.object_id is not None
     if callable is not None or content_object is not KEEP or moved:
         bound = job.content_object if content_object is KEEP else content_object
+        _check_object(bound)
         new.callable_name = handlers.name_of(callable or job.callable_name, bound)
         _bind(new, bound)
     lifetime = None if job.expires_at is None else job.expires_at - job.scheduled_at
@@ -167,6 +177,7 @@ def _new_job(
     priority: int = 0,
     using: str | None = None,
 ) -> ScheduledJob:
+    _check_object(content_object)
     job = ScheduledJob(
         callable_name=handlers.name_of(callable, content_object),
         args=_encoded_args(args),
@@ -180,20 +191,24 @@ def _new_job(
     return job
 
 
-def _bind(job: ScheduledJob, content_object: models.Model | None) -> None:
+def _check_object(content_object: models.Model | None) -> None:
     if content_object is None:
-        job.content_type_id = job.object_id = None
         return
-    longest = ScheduledJob._meta.get_field("object_id").max_length or 0
     if not isinstance(content_object, models.Model):
         raise InvalidObject(f"{content_object!r} is not a model instance. Pass it in args.")
     if content_object._state.adding or content_object.pk is None:
         raise InvalidObject(f"{content_object!r} is not saved yet. Save it first.")
-    if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > longest:
+    if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > LONGEST_OBJECT_ID:
         raise InvalidObject(
-            f"The primary key {content_object.pk!r} is composite or longer than {longest} "
-            "characters. Pass the object in args."
+            f"The primary key {content_object.pk!r} is composite or has more than "
+            f"{LONGEST_OBJECT_ID} characters. Pass the object in args."
         )
+
+
+def _bind(job: ScheduledJob, content_object: models.Model | None) -> None:
+    if content_object is None:
+        job.content_type_id = job.object_id = None
+        return
     content_types = ContentType.objects.db_manager(job._state.db)
     job.content_type = content_types.get_for_model(content_object, for_concrete_model=False)
     job.object_id = str(content_object.pk)
@@ -226,15 +241,10 @@ def _encoded_kwargs(kwargs: Mapping[str, Any]) -> str:
     return encode(dict(kwargs))
 
 
-def _raw(job: ScheduledJob, field_name: str) -> Any:
-    return ScheduledJob._meta.get_field(field_name).value_from_object(job)
-
-
 def _checked_queue_name(queue_name: str) -> str:
-    longest = ScheduledJob._meta.get_field("queue_name").max_length or 0
-    if not isinstance(queue_name, str) or not 0 < len(queue_name) <= longest:
+    if not isinstance(queue_name, str) or not 0 < len(queue_name) <= LONGEST_QUEUE_NAME:
         raise InvalidOption(
-            f"queue_name is {queue_name!r}. Give a name of 1 to {longest} characters."
+            f"queue_name is {queue_name!r}. Give a name of 1 to {LONGEST_QUEUE_NAME} characters."
         )
     return queue_name
 

@@ -1,4 +1,4 @@
-"""What happens to jobs, for whoever wants to know. A receiver that raises changes no job's outcome."""
+"""What happens to jobs, for whoever wants to know. A receiver that raises changes no outcome."""
 
 from django.dispatch import Signal
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any
 
 from django_future.exceptions import InvalidTime
 
@@ -17,16 +18,16 @@ _ISO = re.compile(
     re.ASCII,
 )
 _REMEDY = (
-    "Give a datetime, a timedelta, an offset such as '5d', '90s' or '1h30m' (units w, d, h, m, s in "
-    "that order), or ISO 8601 such as 'PT1H' or '2030-01-31T09:00+01:00'."
+    "Give a datetime, a timedelta, an offset such as '5d', '90s' or '1h30m' (units w, d, h, m, s "
+    "in that order), or ISO 8601 such as 'PT1H' or '2030-01-31T09:00+01:00'."
 )
 
 
 def parse_when(value: When, *, now: datetime, zone: tzinfo) -> datetime:
     """Return the instant that `value` means, in UTC.
 
-    An offset counts from `now`, which is aware. A naive datetime is wall time in `zone`, by PEP 495:
-    `fold` picks one of two repeated times, and a time inside a gap moves forward by the gap.
+    An offset counts from `now`, which is aware. A naive datetime is wall time in `zone`, by
+    PEP 495: `fold` picks one of two repeated times. A time inside a gap moves forward by the gap.
 
     Raises `InvalidTime`.
     """
@@ -50,7 +51,7 @@ def parse_duration(value: timedelta | str) -> timedelta:
     return duration
 
 
-def _parse(value: When) -> datetime | timedelta:
+def _parse(value: Any) -> datetime | timedelta:
     if isinstance(value, datetime | timedelta):
         return value
     if isinstance(value, date):

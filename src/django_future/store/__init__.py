@@ -1,4 +1,4 @@
-"""Every write of a job's state. One class speaks to all databases, one to each that can do better."""
+"""Every write of a job's state: one class for all databases, one for each that can do better."""
 
 from functools import cache
 

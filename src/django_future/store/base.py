@@ -142,8 +142,10 @@ class Store:
         overdue = self.jobs.overdue(at).values_list("pk", flat=True)
         ids = list(overdue[:BATCH])
         # By primary key, for the reason given at `claim`; and only if no rival was faster.
-        return self.jobs.scheduled().filter(pk__in=ids).update(
-            status=Status.EXPIRED, finished_at=clock.to_row(self.now())
+        return (
+            self.jobs.scheduled()
+            .filter(pk__in=ids)
+            .update(status=Status.EXPIRED, finished_at=clock.to_row(self.now()))
         )
 
     def lost(self, seen_since: datetime) -> list[ScheduledJob]:
@@ -176,7 +178,7 @@ class Store:
             defaults={
                 "host": worker.host,
                 "pid": worker.pid,
-                "started_at": worker.started_at or worker.seen_at,
+                "started_at": worker.started_at,
                 "seen_at": worker.seen_at,
             },
         )

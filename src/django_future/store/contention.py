@@ -26,7 +26,7 @@ def patient(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
     """
 
     @wraps(method)
-    def patiently(store: S, *args: P.args, **kwargs: P.kwargs) -> R:
+    def patiently(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         act = partial(method, store, *args, **kwargs)
         return act() if store.connection.in_atomic_block else repeat(store, act)
 

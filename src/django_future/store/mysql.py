@@ -30,5 +30,5 @@ class MySQLStore(Store):
         with self.connection.cursor() as cursor:
             # The session's time zone may be any, so not NOW().
             cursor.execute("SELECT UTC_TIMESTAMP(6)")
-            (server_time,) = cursor.fetchone()
+            server_time: datetime = cursor.fetchone()[0]
         return server_time.replace(tzinfo=UTC)

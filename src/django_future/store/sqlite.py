@@ -55,7 +55,16 @@ class SQLiteStore(Store):
         # SQLite refuses outright, without waiting, to let a transaction write that has read before
         # another one wrote. So the handler's first query takes the write lock first, and waits for
         # it. Until then a handler that asks the database nothing keeps nobody out.
-        with super().transaction(), self.connection.execute_wrapper(_LockFirst(self)):
+        is_locked = False
+
+        def lock_first(execute: Callable[..., Any], *query: Any) -> Any:
+            nonlocal is_locked
+            if not is_locked:
+                self.take_write_lock()
+                is_locked = True
+            return execute(*query)
+
+        with super().transaction(), self.connection.execute_wrapper(lock_first):
             yield
 
     def take_write_lock(self) -> None:
@@ -68,17 +77,3 @@ class SQLiteStore(Store):
 
     def _column_text(self, instant: datetime) -> Any:
         return self.connection.ops.adapt_datetimefield_value(clock.to_row(instant))
-
-
-class _LockFirst:
-    def __init__(self, store: SQLiteStore) -> None:
-        self._store = store
-        self._is_locked = False
-
-    def __call__(
-        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any  # noqa: FBT001
-    ) -> Any:
-        if not self._is_locked:
-            self._store.take_write_lock()
-            self._is_locked = True
-        return execute(sql, params, many, context)

@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 from django.db import DatabaseError
 
+from django_future import clock
 from django_future.conf import config
 from django_future.models import Worker
 from django_future.store import Store
@@ -22,7 +23,8 @@ def heartbeat(store: Store) -> Iterator[Worker]:
     """Register a worker, keep it alive from a thread of its own, and take it off the list."""
     host = socket.gethostname()
     name = f"{host[:80]}-{os.getpid()}-{secrets.token_hex(4)}"
-    worker = Worker(name=name, host=host[:255], pid=os.getpid())
+    started_at = clock.to_row(store.now())
+    worker = Worker(name=name, host=host[:255], pid=os.getpid(), started_at=started_at)
     store.register(worker)
     stopped = Event()
     thread = Thread(target=_beat, args=(store, worker, stopped), name="heartbeat", daemon=True)

@@ -25,9 +25,7 @@ class Command(BaseCommand):
             action="store_true",
             help="Go on after a job that failed, and exit with 0 all the same.",
         )
-        parser.add_argument(
-            "--database", default=None, help="Run the jobs of this database alias."
-        )
+        parser.add_argument("--database", default=None, help="Run the jobs of this database alias.")
 
     def handle(
         self,

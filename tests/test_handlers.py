@@ -1,0 +1,158 @@
+"""What a stored job may call."""
+
+import functools
+import subprocess
+import sys
+import types
+
+import pytest
+
+from django_future import job
+from django_future.exceptions import CallableNotAllowed, InvalidCallable
+from django_future.handlers import name_of, resolve
+from tests.shop import jobs
+from tests.shop.models import ExpressOrder, Order
+
+
+def nested():
+    def inner():
+        pass
+
+    return inner
+
+
+class Handlers:
+    def method(self):
+        pass
+
+    def __call__(self):
+        pass
+
+
+partial = functools.partial(jobs.echo, 1)
+
+
+@job
+def decorated():
+    """May be called from anywhere."""
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Return a module that no app of the project holds."""
+    module = types.ModuleType("somewhere_else")
+
+    def plain():
+        """Nothing allows this."""
+
+    plain.__module__ = "somewhere_else"
+    plain.__qualname__ = "plain"
+    module.plain = plain
+    monkeypatch.setitem(sys.modules, "somewhere_else", module)
+    return module
+
+
+def test_a_dotted_path_and_its_function_are_the_same():
+    assert (
+        name_of(jobs.echo, None) == name_of("tests.shop.jobs.echo", None) == "tests.shop.jobs.echo"
+    )
+    assert resolve("tests.shop.jobs.echo", None) is jobs.echo
+
+
+def test_a_name_alone_is_a_method_of_the_content_object():
+    order = Order(number="A1")
+    assert resolve(name_of("remind", order), order) == order.remind
+
+
+def test_a_proxy_has_methods_of_its_own():
+    assert name_of("hurry", ExpressOrder()) == "hurry"
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("tests.shop.jobs.missing", "does not exist"),
+        ("tests.missing.echo", "cannot be imported"),
+        ("tests.shop.jobs.Trace.objects", "cannot be imported"),
+        ("tests.shop.jobs.sys", "not callable"),
+        ("echo", "is not a dotted path"),
+        ("", "is not a dotted path"),
+        (".echo", "is not a dotted path"),
+        ("tests.shop.jobs." + "x" * 255, "more than 255 characters"),
+        (lambda: None, "top level of a module"),
+        (nested(), "top level of a module"),
+        (Handlers.method, "top level of a module"),
+        (Handlers(), "top level of a module"),
+        (partial, "top level of a module"),
+        (Handlers().method, "is bound to an object"),
+        (5, "neither callable nor a dotted path"),
+        (None, "neither callable nor a dotted path"),
+    ],
+)
+def test_what_a_job_could_not_call_is_refused(target, reason):
+    with pytest.raises(InvalidCallable, match=reason):
+        name_of(target, None)
+
+
+@pytest.mark.parametrize("name", ["missing", "number", "_secret", "__init__", "objects"])
+def test_what_is_no_public_method_of_the_object_is_refused(name):
+    with pytest.raises(InvalidCallable, match="no public method"):
+        name_of(name, Order())
+
+
+def test_a_function_that_its_name_does_not_lead_back_to_is_refused(monkeypatch):
+    original = jobs.echo
+    monkeypatch.setattr(jobs, "echo", jobs.fail)
+    with pytest.raises(InvalidCallable, match="is not what"):
+        name_of(original, None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "os.system",
+        "posix.system",
+        "subprocess.Popen",
+        "builtins.eval",
+        "tests.shop.jobs.system",  # imported there, but defined elsewhere
+        "tests.shop.jobs.functools.partial",
+        "django.core.management.call_command",
+        "tests.shop.jobs.__class__",
+    ],
+)
+def test_the_rest_of_python_is_out_of_reach(path):
+    with pytest.raises(InvalidCallable):
+        resolve(path, None)
+
+
+def test_a_module_outside_the_project_is_not_even_imported():
+    assert "antigravity" not in sys.modules
+    with pytest.raises(CallableNotAllowed):
+        resolve("antigravity.geohash", None)
+    assert "antigravity" not in sys.modules
+
+
+def test_a_callable_from_elsewhere_is_refused_with_the_remedy(library):
+    with pytest.raises(CallableNotAllowed, match=r"@job .*CALLABLES"):
+        name_of("somewhere_else.plain", None)
+
+
+def test_the_decorator_allows_a_callable(library):
+    job(library.plain)
+    assert resolve("somewhere_else.plain", None) is library.plain
+
+
+@pytest.mark.parametrize("listed", ["somewhere_else.plain", "somewhere_else"])
+def test_the_settings_allow_a_callable_or_a_module(library, settings, listed):
+    settings.DJANGO_FUTURE = {"CALLABLES": [listed]}
+    assert resolve("somewhere_else.plain", None) is library.plain
+
+
+def test_a_decorated_function_is_still_a_function():
+    assert decorated() is None
+    assert name_of(decorated, None) == "tests.test_handlers.decorated"
+
+
+def test_the_public_names_load_before_the_apps_do():
+    code = "import django_future as f; f.job; f.job_as_parameter; dir(f)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

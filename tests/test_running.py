@@ -1,0 +1,329 @@
+"""Running what is due, and what becomes of it."""
+
+import logging
+
+import pytest
+from django.db import transaction
+
+from django_future import ScheduledJob, clock, run_jobs, schedule_job, signals
+from django_future.exceptions import HandlerExited, LeaseLost, RunInsideTransaction
+from django_future.models import Worker
+from django_future.status import Status
+from django_future.store import store_for
+from tests.shop import jobs
+from tests.shop.models import Order, Trace
+
+pytestmark = pytest.mark.django_db
+
+
+def run_one(callable_, *given, **options):
+    """Schedule a job for now, run it, and return it as it is in the database."""
+    job = schedule_job("0s", callable_, *given, **options)
+    run_jobs(ignore_errors=True)
+    job.refresh_from_db()
+    return job
+
+
+class TestOrder:
+    def test_the_highest_priority_first_and_then_the_earliest(self, traces):
+        for text, when, priority in [
+            ("late", "2030-01-02", 0),
+            ("early", "2030-01-01", 0),
+            ("urgent", "2030-01-03", 9),
+            ("idle", "2029-01-01", -9),
+        ]:
+            schedule_job(when, jobs.trace, None, None, [text], priority=priority)
+        run_jobs(now="2030-01-04")
+        assert traces() == ["urgent", "early", "late", "idle"]
+
+    def test_a_job_that_a_job_schedules_waits_for_the_next_run(self, traces):
+        schedule_job("0s", jobs.schedule_another)
+        run_jobs()
+        assert traces() == []
+        run_jobs()
+        assert traces() == ["by another"]
+
+
+class TestCalls:
+    def test_the_job_then_the_object_then_the_arguments(self, order, traces):
+        run_one(jobs.trace_all, order, args=[1], kwargs={"k": 2})
+        [text] = traces()
+        assert text.startswith("<ScheduledJob (running) callable='tests.shop.jobs.trace_all'>")
+        assert text.endswith("<Order: Order A1> (1,) {'k': 2}")
+
+    def test_a_method_of_the_object(self, order):
+        run_one("remind", order, kwargs={"times": 3})
+        assert Order.objects.get().reminders == 3
+
+    def test_a_method_can_ask_for_the_job(self, order, traces):
+        job = run_one("note", order, args=["noted"])
+        assert traces() == [f"A1 {job.pk} noted"]
+
+    def test_a_method_of_a_proxy(self, traces):
+        from tests.shop.models import ExpressOrder
+
+        run_one("hurry", ExpressOrder.objects.create())
+        assert traces() == ["ExpressOrder hurried"]
+
+    def test_a_coroutine(self, traces):
+        assert run_one(jobs.trace_async, args=["awaited"]).status == Status.COMPLETE
+        assert traces() == ["awaited"]
+
+    def test_the_job_of_a_handler_holds_the_same_object(self, order, django_assert_num_queries):
+        seen = []
+
+        def watch(job, **_):
+            with django_assert_num_queries(0):
+                seen.append(job.content_object)
+
+        signals.job_finished.connect(watch)
+        try:
+            run_one(jobs.echo, order)
+        finally:
+            signals.job_finished.disconnect(watch)
+        assert seen == [order]
+
+
+class TestCompletion:
+    def test_a_complete_job_tells_when_and_how_it_ran(self):
+        job = run_one(jobs.echo, args=[{"sum": 3}])
+        assert (job.status, job.attempts, job.lease, job.error) == (Status.COMPLETE, 1, 1, "")
+        assert job.scheduled_at <= job.started_at <= job.finished_at
+        assert job.return_value == {"sum": 3}
+        assert job.worker
+
+    @pytest.mark.parametrize("value", [None, False, 0, "", "text", (1, 2), {1, 2}])
+    def test_what_a_handler_returns_is_kept(self, value):
+        back = run_one(jobs.echo, args=[value]).return_value
+        assert (back, type(back)) == (value, type(value))
+
+    def test_what_cannot_be_stored_is_kept_as_its_repr(self):
+        job = run_one(jobs.unstorable)
+        assert job.status == Status.COMPLETE
+        assert "<lambda>" in job.return_value
+
+    def test_a_complete_job_can_be_deleted(self, traces):
+        schedule_job("0s", jobs.trace)
+        run_jobs(delete_completed=True)
+        assert traces() == ["ran"]
+        assert not ScheduledJob.objects.exists()
+
+    def test_a_failed_job_is_never_deleted(self):
+        schedule_job("0s", jobs.fail)
+        run_jobs(delete_completed=True, ignore_errors=True)
+        assert ScheduledJob.objects.get().status == Status.FAILED
+
+    def test_no_worker_stays_on_the_list(self):
+        run_one(jobs.echo)
+        assert not Worker.objects.exists()
+
+
+class TestFailure:
+    def test_nothing_a_failed_handler_wrote_stays(self, traces):
+        job = run_one(jobs.trace_and_fail)
+        assert (job.status, job.attempts) == (Status.FAILED, 1)
+        assert job.finished_at
+        assert "ValueError: fail" in job.error
+        assert traces() == []
+
+    def test_the_run_stops_and_later_jobs_look_as_if_never_claimed(self):
+        schedule_job("0s", jobs.fail)
+        later = ScheduledJob.objects.get(pk=schedule_job("0s", jobs.echo).pk)
+        with pytest.raises(ValueError, match="fail"):
+            run_jobs()
+        after = ScheduledJob.objects.get(pk=later.pk)
+        for field in ScheduledJob._meta.concrete_fields:
+            assert getattr(after, field.attname) == getattr(later, field.attname)
+        assert not Worker.objects.exists()
+
+    def test_the_run_goes_on_if_errors_are_ignored(self, traces):
+        schedule_job("0s", jobs.fail)
+        schedule_job("0s", jobs.trace)
+        run_jobs(ignore_errors=True)
+        assert traces() == ["ran"]
+
+    def test_a_handler_that_exits_fails_and_ends_nothing_else(self):
+        job = schedule_job("0s", jobs.quit_program)
+        with pytest.raises(HandlerExited):
+            run_jobs()
+        job.refresh_from_db()
+        assert job.status == Status.FAILED
+        assert "SystemExit(3)" in job.error
+
+    def test_words_that_no_database_likes_are_kept_legibly(self):
+        error = run_one(jobs.with_cause).error
+        assert r"nul \0 and \udc80" in error
+        assert "direct cause" in error
+
+    def test_ctrl_c_releases_the_job(self, monkeypatch):
+        def interrupt(value=None):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(jobs, "echo", interrupt)
+        interrupt.__module__ = jobs.__name__
+        job = schedule_job("0s", "tests.shop.jobs.echo")
+        with pytest.raises(KeyboardInterrupt):
+            run_jobs()
+        job.refresh_from_db()
+        assert (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "")
+
+
+class TestBadRows:
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"callable_name": "tests.shop.jobs.vanished"}, "shop.jobs.vanished' does not exist"),
+            ({"callable_name": "tests.gone.handler"}, "'tests.gone.handler' cannot be imported"),
+            ({"callable_name": "os.system"}, "CallableNotAllowed: 'os.system'"),
+            ({"callable_name": "tests.shop.jobs.system"}, "CallableNotAllowed"),
+            ({"args": [1, 2, 3]}, "does not accept the arguments of this job: too many"),
+            ({"kwargs": {"colour": "red"}}, "unexpected keyword argument 'colour'"),
+            ({"object_id": "999"}, "The content object, Shop | order 999, is gone"),
+            ({"object_id": "nonsense"}, "The content object, Shop | order nonsense, is gone"),
+        ],
+    )  # fmt: skip
+    def test_the_job_fails_in_words_and_the_run_goes_on(self, changes, words, order, traces):
+        job = schedule_job("0s", jobs.trace_object if "object_id" in changes else jobs.trace,
+                           order if "object_id" in changes else None)  # fmt: skip
+        schedule_job("0s", jobs.trace, args=["the next"])
+        ScheduledJob.objects.filter(pk=job.pk).update(**changes)
+        run_jobs(ignore_errors=True)
+        job.refresh_from_db()
+        assert job.status == Status.FAILED
+        assert words in job.error
+        assert traces() == ["the next"]
+
+    @pytest.mark.parametrize("column", ["args", "kwargs"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "nonsense",
+            '{"__type__": "pickle", "class": "x", "value": "gASVAAAA:forged"}',
+            "5",
+            "null",
+        ],
+    )
+    def test_tampered_arguments_fail_their_job(self, column, text):
+        from django_future.arguments import Stored
+
+        job = schedule_job("0s", jobs.echo)
+        ScheduledJob.objects.update(**{column: Stored(text)})
+        run_jobs(ignore_errors=True)
+        job.refresh_from_db()
+        assert job.status == Status.FAILED
+        assert "Traceback" in job.error
+
+    def test_a_bound_object_that_was_deleted_is_named(self, order):
+        job = schedule_job("0s", "remind", order)
+        order.delete()
+        run_jobs(ignore_errors=True)
+        job.refresh_from_db()
+        assert f"The content object, Shop | order {job.object_id}, is gone." in job.error
+
+    def test_a_type_error_of_the_handlers_own_is_left_alone(self):
+        assert run_one(jobs.type_error_inside).error.endswith("TypeError: inside\n")
+
+
+class TestOthers:
+    def test_a_receiver_that_raises_changes_nothing(self):
+        def broken(**_):
+            raise RuntimeError("receiver")
+
+        for signal in (signals.job_started, signals.job_finished):
+            signal.connect(broken)
+        try:
+            job = run_one(jobs.echo)
+        finally:
+            for signal in (signals.job_started, signals.job_finished):
+                signal.disconnect(broken)
+        assert job.status == Status.COMPLETE
+
+    def test_each_job_is_one_line_in_the_log(self, caplog):
+        caplog.set_level(logging.INFO, logger="django_future")
+        job = run_one(jobs.echo)
+        [record] = caplog.records
+        assert record.message.startswith(
+            f"Job {job.pk} tests.shop.jobs.echo complete: queue default"
+        )
+
+    def test_a_failure_is_logged_with_its_traceback(self, caplog):
+        run_one(jobs.fail)
+        [record] = caplog.records
+        assert record.levelno == logging.ERROR
+        assert "ValueError: fail" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTransactions:
+    def test_jobs_do_not_run_inside_a_transaction(self):
+        with transaction.atomic(), pytest.raises(RunInsideTransaction, match="'default'"):
+            run_jobs()
+
+    def test_a_hook_that_raises_after_the_commit_changes_nothing(self, traces, caplog):
+        job = run_one(jobs.trace_and_break_hook)
+        assert job.status == Status.COMPLETE
+        assert traces() == ["kept"]
+        assert "a hook of its on_commit raised" in caplog.text
+
+    def test_a_job_whose_lease_is_lost_leaves_nothing(self, traces, caplog):
+        def claim_again(job, **_):
+            ScheduledJob.objects.update(lease=job.lease + 1)
+
+        signals.job_started.connect(claim_again)
+        try:
+            schedule_job("0s", jobs.trace)
+            run_jobs()
+        finally:
+            signals.job_started.disconnect(claim_again)
+        assert traces() == []
+        assert ScheduledJob.objects.get().status == Status.RUNNING
+        assert "was claimed by another worker" in caplog.text
+
+    def test_a_job_deleted_while_it_runs_leaves_nothing(self, traces):
+        def delete(job, **_):
+            ScheduledJob.objects.all().delete()
+
+        signals.job_started.connect(delete)
+        try:
+            schedule_job("0s", jobs.trace)
+            run_jobs()
+        finally:
+            signals.job_started.disconnect(delete)
+        assert traces() == []
+
+    def test_the_lease_fences_every_end_of_a_job(self):
+        store, worker = store_for("default"), Worker(name="one")
+        schedule_job("0s", jobs.echo)
+        [job] = store.claim(worker, at=clock.now(), limit=1)
+        job.lease -= 1
+        for end in (lambda: store.finish(job, None), lambda: store.fail(job, "late"),
+                    lambda: store.discard(job, None)):  # fmt: skip
+            with pytest.raises(LeaseLost):
+                end()
+        assert not store.release(job)
+        assert not store.rescue(job)
+        assert ScheduledJob.objects.get().status == Status.RUNNING
+
+    def test_a_handler_may_read_before_it_writes(self):
+        """Another connection writes in between; SQLite alone would refuse."""
+        from threading import Thread
+
+        from django.db import connection
+
+        def write():
+            Trace.objects.create(text="meanwhile")
+            connection.close()
+
+        writer = Thread(target=write)
+
+        def start_writer(**_):
+            writer.start()
+
+        signals.job_started.connect(start_writer)
+        try:
+            job = run_one(jobs.read_then_write)
+        finally:
+            signals.job_started.disconnect(start_writer)
+            writer.join()
+        assert job.status == Status.COMPLETE
+        assert Trace.objects.count() == 2

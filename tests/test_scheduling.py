@@ -1,0 +1,291 @@
+"""Putting jobs on the calendar, and taking them off."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
+from django.utils import timezone
+
+from django_future import (
+    ScheduledJob,
+    aschedule_job,
+    cancel_jobs,
+    clock,
+    run_jobs,
+    schedule_job,
+    schedule_jobs,
+)
+from django_future.exceptions import (
+    CallableNotAllowed,
+    InvalidArguments,
+    InvalidCallable,
+    InvalidObject,
+    InvalidOption,
+    InvalidTime,
+    NotCancellable,
+    SchedulingError,
+)
+from django_future.status import Status
+from tests.shop import jobs
+from tests.shop.models import ExpressOrder, Order, Parcel
+
+pytestmark = pytest.mark.django_db
+
+FAR = "2099-01-01T12:00+00:00"
+ECHO = "tests.shop.jobs.echo"
+
+
+def instant(value):
+    return clock.from_row(value)
+
+
+def test_a_job_is_one_insert(django_assert_num_queries, order):
+    ContentType.objects.get_for_model(order)
+    with django_assert_num_queries(1):
+        schedule_job("5d", ECHO, order, args=[1], queue_name="mail", priority=5)
+
+
+def test_a_job_keeps_what_it_was_given(order):
+    pk = schedule_job(FAR, jobs.echo, order, "3d", [1], {"k": 2}, queue_name="mail", priority=-5).pk
+    job = ScheduledJob.objects.get(pk=pk)
+    assert job.callable_name == ECHO
+    assert instant(job.scheduled_at) == datetime(2099, 1, 1, 12, tzinfo=UTC)
+    assert instant(job.expires_at) == datetime(2099, 1, 4, 12, tzinfo=UTC)
+    assert (job.args, job.kwargs) == ([1], {"k": 2})
+    assert job.content_object == order
+    assert (job.queue_name, job.priority, job.status) == ("mail", -5, Status.SCHEDULED)
+    assert str(job).startswith(f"{ECHO} at 2099-01-01")
+
+
+def test_a_saved_job_reads_like_a_loaded_one():
+    job = schedule_job(FAR, ECHO, args=({1},))
+    assert job.args == [{1}]
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_an_instant_survives_the_database(settings, use_tz):
+    settings.USE_TZ = use_tz
+    for text in ("2030-07-01T12:00:00.123456+00:00", "2030-01-01T12:00+05:00"):
+        job = ScheduledJob.objects.get(pk=schedule_job(text, ECHO).pk)
+        assert instant(job.scheduled_at) == datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_a_naive_time_runs_when_the_wall_clock_says_so(settings, use_tz):
+    settings.USE_TZ = use_tz
+    job = schedule_job(datetime(2030, 7, 1, 12), ECHO)
+    assert instant(job.scheduled_at) == datetime(2030, 7, 1, 10, tzinfo=UTC)
+    run_jobs(now=datetime(2030, 7, 1, 11, 59))
+    job.refresh_from_db()
+    assert job.status == Status.SCHEDULED
+    run_jobs(now=datetime(2030, 7, 1, 12))
+    job.refresh_from_db()
+    assert job.status == Status.COMPLETE
+
+
+def test_a_naive_time_is_meant_in_the_zone_that_is_active():
+    with timezone.override(ZoneInfo("America/New_York")):
+        job = schedule_job(datetime(2030, 7, 1, 12), ECHO)
+    assert job.scheduled_at == datetime(2030, 7, 1, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("moment", [datetime(2030, 3, 31, 2, 30), datetime(2030, 10, 27, 2, 30)])
+def test_no_night_of_the_year_makes_scheduling_fail(moment):
+    schedule_job(moment, ECHO)
+
+
+def test_a_job_may_never_expire():
+    assert schedule_job("5d", ECHO, expires=None).expires_at is None
+
+
+def test_expiry_may_be_a_time(settings):
+    job = schedule_job(FAR, ECHO, expires="2099-02-01T00:00+00:00")
+    assert instant(job.expires_at) == datetime(2099, 2, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("pk_model", [Order, Parcel, ExpressOrder])
+def test_any_saved_object_can_be_bound(pk_model):
+    thing = pk_model.objects.create()
+    job = ScheduledJob.objects.get(pk=schedule_job(FAR, ECHO, thing).pk)
+    assert job.content_object == thing
+    assert type(job.content_object) is pk_model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"when": "soon"}, InvalidTime, "'soon' is not a time"),
+        ({"expires": "later"}, InvalidTime, "'later' is not a time"),
+        ({"expires": "2001-01-01"}, InvalidTime, "not after the scheduled time"),
+        ({"expires": "0s"}, InvalidTime, "not after the scheduled time"),
+        ({"expires": timedelta(days=-1)}, InvalidTime, "not after the scheduled time"),
+        ({"callable": "no.such.thing"}, InvalidCallable, "no.such.thing"),
+        ({"callable": "os.system"}, CallableNotAllowed, "os.system"),
+        ({"callable": lambda: None}, InvalidCallable, "lambda"),
+        ({"callable": "remind"}, InvalidCallable, "not a dotted path"),
+        ({"content_object": Order(number="new")}, InvalidObject, "Save it first"),
+        ({"content_object": Parcel()}, InvalidObject, "Save it first"),
+        ({"content_object": 5}, InvalidObject, "not a model instance"),
+        ({"args": [lambda: None]}, InvalidArguments, "cannot be pickled"),
+        ({"args": "abc"}, InvalidArguments, "Give a list or a tuple"),
+        ({"args": 5}, InvalidArguments, "Give a list or a tuple"),
+        ({"kwargs": [1]}, InvalidArguments, "Give a dictionary"),
+        ({"kwargs": {1: 2}}, InvalidArguments, "Give a dictionary"),
+        ({"queue_name": "q" * 101}, InvalidOption, "1 to 100 characters"),
+        ({"queue_name": ""}, InvalidOption, "1 to 100 characters"),
+        ({"queue_name": None}, InvalidOption, "None"),
+        ({"priority": 101}, InvalidOption, "101"),
+        ({"priority": "high"}, InvalidOption, "'high'"),
+        ({"priority": True}, InvalidOption, "True"),
+    ],
+)
+def test_bad_input_is_refused_at_the_call(arguments, error, words):
+    with pytest.raises(error, match=words):
+        schedule_job(**({"when": "5d", "callable": ECHO} | arguments))
+    assert not ScheduledJob.objects.exists()
+
+
+def test_an_object_id_that_does_not_fit_is_refused(order):
+    order.pk = "x" * 256
+    with pytest.raises(InvalidObject, match="255 characters"):
+        schedule_job("5d", ECHO, order)
+
+
+def test_every_refusal_can_be_caught_as_one():
+    with pytest.raises(SchedulingError):
+        schedule_job("soon", ECHO)
+
+
+def test_async_code_can_schedule():
+    job = async_to_sync(aschedule_job)("5d", ECHO, args=[1])
+    assert job.args == [1]
+
+
+def test_thousands_take_few_statements(django_assert_max_num_queries):
+    specs = [{"when": "5d", "callable": ECHO, "args": [number]} for number in range(2500)]
+    # SQLite holds a statement to a number of parameters, so it needs more of them.
+    with django_assert_max_num_queries(80):
+        scheduled = schedule_jobs(specs)
+    assert [job.args for job in scheduled[:3]] == [[0], [1], [2]]
+    assert all(job.pk for job in scheduled)
+    assert ScheduledJob.objects.scheduled().count() == 2500
+
+
+def test_one_bad_spec_stops_them_all():
+    with pytest.raises(InvalidTime) as caught:
+        schedule_jobs([{"when": "5d", "callable": ECHO}, {"when": "soon", "callable": ECHO}])
+    assert caught.value.__notes__ == ["This is the spec at index 1."]
+    assert not ScheduledJob.objects.exists()
+
+
+def test_a_spec_with_an_unknown_name_is_refused():
+    with pytest.raises(InvalidOption, match=r"index 0 .*'colour'"):
+        schedule_jobs([{"when": "5d", "callable": ECHO, "colour": "red"}])
+
+
+def test_nothing_to_schedule_is_no_error():
+    assert schedule_jobs([]) == []
+
+
+def test_a_job_belongs_to_the_transaction_it_was_scheduled_in():
+    with pytest.raises(RuntimeError), transaction.atomic():
+        schedule_job("5d", ECHO)
+        raise RuntimeError
+    assert not ScheduledJob.objects.exists()
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+class TestDatabases:
+    def test_a_job_goes_where_it_is_told(self):
+        job = schedule_job("0s", ECHO, using="other")
+        assert not ScheduledJob.objects.exists()
+        run_jobs(using="other")
+        assert ScheduledJob.objects.using("other").get().status == Status.COMPLETE
+        assert job._state.db == "other"
+
+    def test_a_job_lives_with_its_object(self):
+        order = Order.objects.using("other").create(number="O1")
+        schedule_job("0s", "remind", order)
+        run_jobs(using="other")
+        order.refresh_from_db()
+        assert order.reminders == 1
+
+    def test_many_jobs_each_go_to_their_own(self):
+        schedule_jobs(
+            [{"when": "0s", "callable": ECHO, "using": alias} for alias in ("default", "other")]
+        )
+        assert ScheduledJob.objects.using("other").count() == ScheduledJob.objects.count() == 1
+
+    def test_a_job_moves_with_its_object_to_another_database(self):
+        for alias in ("default", "other"):
+            Order(pk=7, number=alias).save(using=alias)
+        job = schedule_job("0s", ECHO, Order.objects.get(pk=7))
+        moved = job.reschedule("0s", using="other")
+        assert moved.content_object.number == "other"
+
+
+class TestReschedule:
+    def test_a_new_job_takes_all_attributes(self, order):
+        old = schedule_job(
+            FAR, "remind", order, "3d", [2], {"k": {1}}, queue_name="mail", priority=7
+        )
+        new = ScheduledJob.objects.get(pk=old.reschedule(FAR).pk)
+        assert new.pk != old.pk
+        for name in ("callable_name", "content_object", "args", "kwargs", "queue_name",
+                     "priority", "scheduled_at", "expires_at"):  # fmt: skip
+            assert getattr(new, name) == getattr(old, name)
+
+    def test_an_offset_counts_from_the_call(self):
+        new = schedule_job(FAR, ECHO).reschedule("3d")
+        assert instant(new.scheduled_at) - clock.now() == pytest.approx(
+            timedelta(days=3), abs=timedelta(minutes=1)
+        )
+
+    def test_every_attribute_can_be_replaced(self, order):
+        old = schedule_job(FAR, "remind", order, "3d", [2])
+        new = old.reschedule("1d", jobs.echo, None, None, [1], {"k": 1}, queue_name="q", priority=1)
+        assert (new.callable_name, new.content_object, new.expires_at) == (ECHO, None, None)
+        assert (new.args, new.kwargs, new.queue_name, new.priority) == ([1], {"k": 1}, "q", 1)
+
+    def test_a_job_that_never_expires_has_heirs_that_never_do(self):
+        assert schedule_job(FAR, ECHO, expires=None).reschedule("3d").expires_at is None
+
+    def test_a_bad_replacement_is_refused(self, order):
+        old = schedule_job(FAR, "remind", order)
+        for changes in ({"callable": "os.system"}, {"content_object": None}, {"priority": 1000}):
+            with pytest.raises(SchedulingError):
+                old.reschedule("3d", **changes)
+        assert ScheduledJob.objects.count() == 1
+
+
+class TestCancel:
+    def test_a_cancelled_job_never_runs(self, traces):
+        job = schedule_job("0s", jobs.trace)
+        job.cancel()
+        run_jobs()
+        assert job.status == Status.CANCELLED
+        assert job.finished_at
+        assert traces() == []
+
+    @pytest.mark.parametrize("status", [*Status.final(), Status.RUNNING])
+    def test_what_has_started_or_ended_cannot_be_cancelled(self, status):
+        job = schedule_job("5d", ECHO)
+        ScheduledJob.objects.update(status=status)
+        with pytest.raises(NotCancellable, match=f"Job {job.pk} is {status}"):
+            job.cancel()
+        assert ScheduledJob.objects.get().status == status
+
+    def test_many_are_cancelled_at_once_and_counted(self):
+        first, *_ = (schedule_job("5d", ECHO) for _ in range(3))
+        ScheduledJob.objects.filter(pk=first.pk).update(status=Status.RUNNING)
+        assert cancel_jobs(ScheduledJob.objects.all()) == 2
+        assert ScheduledJob.objects.filter(status=Status.RUNNING).count() == 1
+
+    def test_a_part_of_them_can_be_cancelled(self):
+        for _ in range(3):
+            schedule_job("5d", ECHO)
+        assert cancel_jobs(ScheduledJob.objects.order_by("pk")[:2]) == 2
+        assert ScheduledJob.objects.scheduled().count() == 1

@@ -1,0 +1,115 @@
+"""Times as people write them."""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from django_future.exceptions import InvalidTime
+from django_future.when import parse_duration, parse_when
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def parse(value, zone=UTC, now=NOW):
+    return parse_when(value, now=now, zone=zone)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("30m", timedelta(minutes=30)),
+        ("0h", timedelta()),
+        ("5d", timedelta(days=5)),
+        ("2w", timedelta(weeks=2)),
+        ("1h30m", timedelta(hours=1, minutes=30)),
+        ("1w 2d 3h 4m 5s", timedelta(weeks=1, days=2, hours=3, minutes=4, seconds=5)),
+        ("1.5h", timedelta(minutes=90)),
+        ("P5D", timedelta(days=5)),
+        ("PT1H30M", timedelta(minutes=90)),
+        ("P1DT0.5S", timedelta(days=1, seconds=0.5)),
+        ("P2W", timedelta(weeks=2)),
+    ],
+)
+def test_an_offset_counts_from_now(text, length):
+    assert parse(text) == NOW + length
+    assert parse_duration(text) == length
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2030-01-31T09:00", datetime(2030, 1, 31, 9, tzinfo=UTC)),
+        ("2030-01-31 09:00:00.5", datetime(2030, 1, 31, 9, 0, 0, 500000, tzinfo=UTC)),
+        ("2030-01-31T09:00:00Z", datetime(2030, 1, 31, 9, tzinfo=UTC)),
+        ("2030-01-31T09:00+01:00", datetime(2030, 1, 31, 8, tzinfo=UTC)),
+        ("2030-01-31", datetime(2030, 1, 31, tzinfo=UTC)),
+    ],
+)
+def test_iso_datetimes_are_read(text, instant):
+    assert parse(text) == instant
+
+
+def test_a_timedelta_may_lie_in_the_past():
+    assert parse(timedelta(hours=-1)) == NOW - timedelta(hours=1)
+
+
+def test_an_aware_datetime_keeps_its_instant():
+    assert parse(datetime(2030, 1, 1, tzinfo=timezone(timedelta(hours=5)))) == datetime(
+        2029, 12, 31, 19, tzinfo=UTC
+    )
+
+
+def test_a_naive_datetime_is_wall_time_in_the_zone():
+    assert parse(datetime(2026, 7, 1, 12), NEW_YORK) == datetime(2026, 7, 1, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_a_time_in_a_gap_moves_forward_by_the_gap(fold):
+    moment = datetime(2026, 3, 8, 2, 30, fold=fold)
+    assert parse(moment, NEW_YORK).astimezone(NEW_YORK).time() == datetime(1, 1, 1, 3, 30).time()
+
+
+@pytest.mark.parametrize(("fold", "hour"), [(0, 5), (1, 6)])
+def test_fold_picks_one_of_two_repeated_times(fold, hour):
+    moment = datetime(2026, 11, 1, 1, 30, fold=fold)
+    assert parse(moment, NEW_YORK) == datetime(2026, 11, 1, hour, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", " ", "5", "5x", "d", "five days", "1h1h", "30m1h", "-5d", "P", "PT", "P1M", "P1Y",
+     "2030-13-01", "2030-01-31T25:00", "٥d", None, 5, 5.0, True, b"5d", date(2030, 1, 1), object(),
+     [], "99999999999999999999w", timedelta.max, datetime.max.replace(tzinfo=NEW_YORK)],
+)  # fmt: skip
+def test_what_is_not_a_time_is_refused_by_name(value):
+    with pytest.raises(InvalidTime) as caught:
+        parse(value)
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["soon", 5, None, "2030-01-01"])
+def test_what_is_not_a_duration_is_refused_by_name(value):
+    with pytest.raises(InvalidTime, match="not a duration"):
+        parse_duration(value)
+
+
+@given(st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29)), st.timezones())
+@example(datetime(2026, 3, 29, 2, 30), ZoneInfo("Europe/Berlin"))
+def test_every_naive_datetime_is_some_instant_not_before_its_wall_time(moment, zone):
+    instant = parse(moment, zone)
+    assert instant.tzinfo is UTC
+    assert instant.astimezone(zone).replace(tzinfo=None) >= moment
+
+
+@given(st.text())
+def test_no_text_makes_it_stumble(text):
+    try:
+        instant = parse(text)
+    except InvalidTime:
+        return
+    assert instant.tzinfo is UTC
