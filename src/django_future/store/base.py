@@ -173,15 +173,10 @@ class Store:
     def register(self, worker: Worker) -> None:
         """Record that `worker` lives, by the database's clock; call it again at each heartbeat."""
         worker.seen_at = clock.to_row(self.now())
-        Worker.objects.using(self.alias).update_or_create(
-            name=worker.name,
-            defaults={
-                "host": worker.host,
-                "pid": worker.pid,
-                "started_at": worker.started_at,
-                "seen_at": worker.seen_at,
-            },
-        )
+        registered = Worker.objects.using(self.alias).filter(name=worker.name)
+        if not registered.update(seen_at=worker.seen_at):
+            worker.pk = None
+            worker.save(force_insert=True, using=self.alias)
 
     @patient
     def unregister(self, worker: Worker) -> None:

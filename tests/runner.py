@@ -1,0 +1,29 @@
+"""Processes that run jobs, for the tests that need real ones: `python -m tests.runner`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent.parent
+
+
+def start_runner(**environment: str) -> "subprocess.Popen[bytes]":
+    """Start a process that runs what is due, once."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.runner"], cwd=HERE, env=os.environ | environment
+    )
+
+
+def main() -> None:
+    """Run what is due, once."""
+    import django
+
+    django.setup()
+    from django_future import run_jobs
+
+    run_jobs(ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The demo, as somebody runs it who has just checked out the project."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from django.db import connection
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(connection.vendor != "sqlite", reason="The demo is on SQLite everywhere."),
+]
+
+MANAGE = Path(__file__).parent.parent / "demo" / "manage.py"
+COMMAND = [sys.executable, "-W", "error", str(MANAGE), "demo"]
+PATIENCE = 30  # seconds
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def environment(folder):
+    database = {"DEMO_DATABASE": str(folder / "demo.sqlite3")}
+    return os.environ | {"DJANGO_SETTINGS_MODULE": "florist.settings"} | database
+
+
+@pytest.fixture(scope="module")
+def told(environment, folder):
+    demo = subprocess.run(
+        COMMAND, env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (demo.returncode, demo.stderr) == (0, "")
+    return demo.stdout
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r"shop.jobs.water +- .+ complete +5 litres",
+        r"shop.jobs.water +- .+ complete +6 litres",
+        r"shop.jobs.water +- .+ scheduled +due in 3 days",
+        r"shop.jobs.offer +- .+ expired +nobody ran it in time",
+        r"bind +tulips .+ complete +tulips bound for Ada",
+        r"bind +lilies .+ cancelled +never ran",
+        r"shop.jobs.charge +roses .+ failed +shop.jobs.CardRefused: expired in 2019",
+        r"shop.jobs.follow_up +tulips .+ complete +Ada, are the tulips still fresh\?",
+        r"shop.jobs.greet +Ada .+ scheduled +due in \d+ \w+",
+    ],
+)
+def test_the_demo_shows_a_job_of_every_kind_and_what_came_of_it(told, line):
+    assert re.search(rf"^\d+ +{line}$", told, re.MULTILINE)
+
+
+def test_the_demo_tells_what_to_look_at_next(told):
+    assert "The roses are still unpaid" in told
+    assert "make demo-admin" in told
+    assert "Traceback" not in told
+
+
+def test_the_demo_starts_afresh_each_time(told, environment):
+    again = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=True)
+    assert len(again.stdout.splitlines()) == len(told.splitlines())
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_serves_the_admin_until_it_is_stopped(environment, port, stop):
+    command = [*COMMAND, "--serve", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            assert status_of(f"http://127.0.0.1:{port}/login/", demo) == 200
+            demo.send_signal(stop)
+            printed, _ = demo.communicate(timeout=PATIENCE)
+        finally:
+            demo.kill()
+    assert f'"florist" with the password "tulips" at http://127.0.0.1:{port}/' in printed
+
+
+def status_of(address, server):
+    deadline = time.monotonic() + PATIENCE
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with urlopen(address, timeout=PATIENCE) as answer:
+                return answer.status
+        except URLError:
+            continue
+    return None

@@ -1,0 +1,191 @@
+"""What the documentation shows works, and what there is it names."""
+
+import ast
+import doctest
+import inspect
+import re
+import sys
+import textwrap
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
+from django.dispatch import Signal
+
+import django_future
+from django_future import ScheduledJob, conf, exceptions, scheduling, signals
+from django_future.querysets import ScheduledJobQuerySet
+from django_future.status import Status
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+SOURCE = ROOT / "src" / "django_future"
+REFERENCE = DOCS / "reference"
+PAGES = sorted(
+    str(page.relative_to(ROOT))
+    for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    if "_build" not in page.parts
+)
+
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+JOBS = "# shop/jobs.py\n"  # the first line of a block that belongs into this module
+
+
+@pytest.fixture
+def shop(monkeypatch, settings):
+    """Let the pages write a module `shop.jobs`, beside the models of the tests' own shop."""
+    settings.DJANGO_FUTURE = {"CALLABLES": ["shop"]}
+    jobs = ModuleType("shop.jobs")
+    for module in (ModuleType("shop"), jobs):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(sys.modules["shop"], "jobs", jobs, raising=False)
+    monkeypatch.setitem(sys.modules, "shop.models", import_module("tests.shop.models"))
+    return jobs
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_of_a_page_do_what_it_says(page, shop, order):
+    text = (ROOT / page).read_text()
+    for block in blocks(text, "python"):
+        if block.startswith(JOBS):
+            exec(block, shop.__dict__)
+    test = doctest.DocTestParser().get_doctest(
+        only_code(text, "pycon"), {"order": order}, page, str(ROOT / page), 0
+    )
+    report = []
+    result = doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=report.append)
+    assert not result.failed, "".join(report)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_compiles(page):
+    for block in blocks((ROOT / page).read_text(), "python"):
+        assert ">>>" not in block, "An example with a prompt belongs into a block of pycon."
+        compile(textwrap.dedent(block), page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_settings_of_a_page_are_valid(page, settings):
+    for block in blocks((ROOT / page).read_text(), "python"):
+        found = settings_of(block)
+        if "DJANGO_FUTURE" in found:
+            settings.DJANGO_FUTURE = found["DJANGO_FUTURE"]
+            assert conf.config()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_links_of_a_page_lead_somewhere(page):
+    folder = (ROOT / page).parent
+    links = LINK.findall((ROOT / page).read_text())
+    assert [link for link in links if not (folder / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", django_future.__all__)
+def test_every_public_name_is_in_the_reference_with_its_signature(name):
+    (shown,) = re.findall(rf"^:::{{py:\w+}} {name}(.*)$", reference("api"), re.MULTILINE)
+    if shown:
+        assert signature_of(f"def {name}{shown}: ...") == signature_of_public(name)
+
+
+@pytest.mark.parametrize("method", ["reschedule", "cancel"])
+def test_the_methods_of_a_job_are_in_the_reference_with_their_signatures(method):
+    pattern = rf"^:::{{py:method}} ScheduledJob\.{method}(.*)$"
+    (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
+    actual = inspect.signature(getattr(ScheduledJob, method)).parameters
+    assert signature_of(f"def {method}{shown}: ...") == [name for name in actual if name != "self"]
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("api", [field.name for field in ScheduledJob._meta.fields]),
+        ("api", [name for name in vars(ScheduledJobQuerySet) if not name.startswith("_")]),
+        ("api", list(Status.values)),
+        ("api", list(scheduling.JobSpec.__annotations__)),
+        ("api", [codename for codename, _ in ScheduledJob._meta.permissions]),
+        ("settings", [field.name for field in fields(conf.Config)]),
+        ("signals", [name for name, found in vars(signals).items() if isinstance(found, Signal)]),
+    ],
+)
+def test_the_reference_leaves_nothing_out(page, names):
+    assert [name for name in names if f"`{name}`" not in reference(page)] == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [found for found in vars(exceptions).values() if isinstance(found, type)],
+    ids=lambda error: error.__name__,
+)
+def test_every_error_is_in_the_reference_under_its_base(error):
+    name, bases = error.__name__, ", ".join(base.__name__ for base in error.__bases__)
+    assert re.search(rf"^:::{{py:exception}} {name}\nBase: `{bases}`", reference("errors"), re.M)
+
+
+def test_every_check_is_in_the_reference():
+    source = "".join(module.read_text() for module in SOURCE.rglob("*.py"))
+    ids = set(re.findall(r"\bdjango_future\.[EW]\d{3}\b", source))
+    assert ids == set(re.findall(r"^## `(.*)`$", reference("checks"), re.MULTILINE))
+
+
+def test_every_command_and_option_is_in_the_reference():
+    ours = [name for name, app in get_commands().items() if app == "django_future"]
+    page = reference("commands")
+    for name in ours:
+        command = load_command_class("django_future", name)
+        for option in options_of(command) - options_of(BaseCommand()):
+            assert f"`{option}`" in page, f"{name} {option}"
+    assert ours == re.findall(r"^## `(.*)`$", page, re.MULTILINE)
+
+
+def test_every_part_of_the_house_is_in_the_architecture():
+    page = (DOCS / "explanation" / "architecture.md").read_text()
+    parts = {path.relative_to(SOURCE).parts[0] for path in SOURCE.rglob("[!_]*.py")}
+    assert {part for part in parts if f"`{part}" not in page} == set()
+
+
+def reference(name):
+    return (REFERENCE / f"{name}.md").read_text()
+
+
+def blocks(text, language):
+    return [block for found, block in FENCE.findall(text) if found == language]
+
+
+def only_code(text, language):
+    """Return `text` with blank lines for all that is not code, so that line numbers hold."""
+    kept, end = [], 0
+    for fence in FENCE.finditer(text):
+        if fence[1] == language:
+            kept += ["\n" * text.count("\n", end, fence.start(2)), fence[2]]
+            end = fence.end(2)
+    return "".join(kept)
+
+
+def settings_of(block):
+    statements = ast.parse(block).body
+    if not all(isinstance(node, ast.Assign) and node.targets[0].id.isupper() for node in statements):
+        return {}
+    found = {"BASE_DIR": ROOT, "INSTALLED_APPS": []}
+    exec(block, found)
+    return found
+
+
+def signature_of(source):
+    arguments = ast.parse(source).body[0].args
+    return list(inspect.signature(eval(f"lambda {ast.unparse(arguments)}: None")).parameters)
+
+
+def signature_of_public(name):
+    return name
+
+
+def options_of(command):
+    parser = command.create_parser("manage.py", "a command")
+    return {option for action in parser._actions for option in action.option_strings}

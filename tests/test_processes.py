@@ -1,0 +1,75 @@
+"""Many processes at once, and processes that are killed."""
+
+import random
+import time
+
+import pytest
+
+from django_future import ScheduledJob, schedule_jobs
+from django_future.models import Worker
+from django_future.status import Status
+from tests.runner import start_runner
+from tests.shop import jobs
+from tests.shop.models import Trace
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+JOBS, RUNNERS = 2000, 16
+
+
+@pytest.fixture
+def runners():
+    """Return a list whose processes are ended with the test."""
+    processes = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def due(db):
+    """Schedule jobs for now that each leave a trace of their own."""
+    schedule_jobs(
+        [{"when": "0s", "callable": jobs.trace, "args": [str(number)]} for number in range(JOBS)]
+    )
+
+
+def assert_each_ran_exactly_once():
+    left = ScheduledJob.objects.exclude(status=Status.COMPLETE)
+    assert not left, {(job.status, job.error) for job in left}
+    texts = Trace.objects.values_list("text", flat=True)
+    assert sorted(texts, key=int) == [str(number) for number in range(JOBS)]
+
+
+def test_sixteen_processes_run_each_job_once(due, runners):
+    runners += [start_runner() for _ in range(RUNNERS)]
+    assert [process.wait(timeout=120) for process in runners] == [0] * RUNNERS
+    assert_each_ran_exactly_once()
+    assert len(set(ScheduledJob.objects.values_list("worker", flat=True))) > 1
+    assert not Worker.objects.exists()
+
+
+def test_killed_processes_leave_nothing_half_done(due, runners):
+    """Kill one at random, again and again, and start another in its place."""
+    chance = random.Random(2000)
+    kills, deadline = 0, time.monotonic() + 120
+    while unfinished := ScheduledJob.objects.exclude(status__in=Status.final()).count():
+        assert time.monotonic() < deadline, f"{unfinished} jobs are not finished"
+        runners[:] = [process for process in runners if process.poll() is None]
+        runners += [start_runner(HEARTBEAT="1s") for _ in range(RUNNERS - len(runners))]
+        wait_until_fewer_than(unfinished - JOBS // 20, runners)
+        chance.choice(runners).kill()
+        kills += 1
+    assert kills > 5
+    assert ScheduledJob.objects.filter(rescues__gt=0).exists()
+    assert_each_ran_exactly_once()
+
+
+def wait_until_fewer_than(unfinished, runners):
+    """Wait for progress, or for the last runner to find nothing more to do."""
+    while (
+        ScheduledJob.objects.exclude(status__in=Status.final()).count() > max(unfinished, 0)
+        and any(process.poll() is None for process in runners)
+    ):  # fmt: skip
+        time.sleep(0.02)
