@@ -5,12 +5,18 @@ import os
 import pytest
 from django.db import connection
 
-DATABASE = {"postgresql": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
-
 
 def pytest_report_header(config):
     """Name the database in the first lines."""
     return f"database: {os.environ.get('DATABASE_URL', 'sqlite:///').partition(':')[0]}"
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what is said to hold on other databases only, with the reason that the mark gives."""
+    for item in items:
+        for mark in item.iter_markers("only_on"):
+            if connection.vendor not in mark.args:
+                item.add_marker(pytest.mark.skip(reason=mark.kwargs["reason"]))
 
 
 @pytest.fixture

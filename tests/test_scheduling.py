@@ -86,15 +86,32 @@ def test_a_naive_time_runs_when_the_wall_clock_says_so(settings, use_tz):
     assert job.status == Status.COMPLETE
 
 
-def test_a_naive_time_is_meant_in_the_zone_that_is_active():
+def test_a_naive_time_is_meant_in_the_zone_that_is_active(settings):
+    settings.USE_TZ = True
     with timezone.override(ZoneInfo("America/New_York")):
         job = schedule_job(datetime(2030, 7, 1, 12), ECHO)
     assert job.scheduled_at == datetime(2030, 7, 1, 16, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("moment", [datetime(2030, 3, 31, 2, 30), datetime(2030, 10, 27, 2, 30)])
-def test_no_night_of_the_year_makes_scheduling_fail(moment):
-    schedule_job(moment, ECHO)
+@pytest.mark.parametrize("use_tz", [True, False])
+@pytest.mark.parametrize("fold", [0, 1])
+@pytest.mark.parametrize(
+    "moment",
+    [datetime(2030, 3, 31, 2, 30), datetime(2030, 10, 27, 2, 30), datetime(2030, 10, 27, 2, 59)],
+)
+def test_on_two_nights_of_the_year_time_still_passes_in_order(settings, use_tz, fold, moment):
+    settings.USE_TZ = use_tz
+    moment = moment.replace(fold=fold)
+    job = ScheduledJob.objects.get(pk=schedule_job(moment, ECHO, expires="30m").pk)
+    due_at = instant(job.scheduled_at)
+    assert due_at.astimezone(ZoneInfo("Europe/Berlin")).fold == (fold if moment.month == 10 else 0)
+    assert instant(job.expires_at) - due_at == timedelta(minutes=30)
+    run_jobs(now=due_at - timedelta(seconds=1))
+    job.refresh_from_db()
+    assert job.status == Status.SCHEDULED
+    run_jobs(now=due_at)
+    job.refresh_from_db()
+    assert job.status == Status.COMPLETE
 
 
 def test_a_job_may_never_expire():

@@ -1,14 +1,49 @@
-"""A model field that holds any Python value as text, and reads it only when asked."""
+"""Model fields: a point in time, and any Python value as text that is read only when asked."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.query_utils import DeferredAttribute
 
+from django_future import clock
 from django_future.arguments import Stored, decode, encode
+
+
+class InstantField(models.DateTimeField):  # type: ignore[type-arg]
+    """A point in time.
+
+    Without USE_TZ the attribute is local time, as everywhere in Django, but the column is in UTC:
+    local time does not tell apart the two hours that one night of the year repeats.
+    """
+
+    def get_db_prep_value(
+        self,
+        value: Any,
+        connection: BaseDatabaseWrapper,
+        prepared: bool = False,  # noqa: FBT001, FBT002
+    ) -> Any:
+        """Return the instant in UTC."""
+        value = value if prepared else self.get_prep_value(value)
+        if settings.USE_TZ or not isinstance(value, datetime):
+            return super().get_db_prep_value(value, connection, prepared=True)
+        instant = clock.from_row(value)
+        if connection.vendor == "postgresql":
+            return instant
+        return connection.ops.adapt_datetimefield_value(instant.replace(tzinfo=None))
+
+    def from_db_value(
+        self, value: datetime | None, _: object, connection: BaseDatabaseWrapper
+    ) -> datetime | None:
+        """Return the instant as Django does elsewhere: aware, or local without USE_TZ."""
+        if settings.USE_TZ or value is None or connection.vendor == "postgresql":
+            return value
+        return clock.to_row(value.replace(tzinfo=UTC))
 
 
 def unread(instance: models.Model, name: str) -> Any:

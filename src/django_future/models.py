@@ -7,10 +7,10 @@ from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from django_future.fields import StoredField, left_unread
+from django_future.fields import InstantField, StoredField, left_unread
 from django_future.handlers import LONGEST_NAME
 from django_future.indexes import StatusIndex
 from django_future.querysets import ScheduledJobQuerySet
@@ -57,8 +57,8 @@ class ScheduledJob(models.Model):
     status = models.CharField(
         _("status"), max_length=10, choices=Status.choices, default=Status.SCHEDULED
     )
-    scheduled_at = models.DateTimeField(_("scheduled at"))
-    expires_at = models.DateTimeField(
+    scheduled_at = InstantField(_("scheduled at"))
+    expires_at = InstantField(
         _("expires at"), null=True, blank=True, help_text=_("Past it the job never runs.")
     )
     queue_name = models.CharField(_("queue"), max_length=LONGEST_QUEUE_NAME, default="default")
@@ -78,9 +78,9 @@ class ScheduledJob(models.Model):
         _("lease"), default=0, help_text=_("Grows with every claim; only its holder may finish.")
     )
 
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
-    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
-    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    created_at = InstantField(_("created at"), auto_now_add=True)
+    started_at = InstantField(_("started at"), null=True, blank=True)
+    finished_at = InstantField(_("finished at"), null=True, blank=True)
     return_value = StoredField(_("return value"), null=True, blank=True)
     error = models.TextField(_("error"), default="", blank=True)
 
@@ -105,10 +105,6 @@ class ScheduledJob(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(status__in=Status.values), name="future_job_status_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(expires_at=None) | Q(expires_at__gt=F("scheduled_at")),
-                name="future_job_expires_after_start",
             ),
             models.CheckConstraint(
                 condition=Q(priority__range=(LOWEST_PRIORITY, HIGHEST_PRIORITY)),
@@ -157,8 +153,8 @@ class Worker(models.Model):
     name = models.CharField(_("name"), max_length=100, unique=True)
     host = models.CharField(_("host"), max_length=255)
     pid = models.PositiveIntegerField(_("process id"))
-    started_at = models.DateTimeField(_("started at"))
-    seen_at = models.DateTimeField(_("last seen at"))
+    started_at = InstantField(_("started at"))
+    seen_at = InstantField(_("last seen at"))
 
     class Meta:
         verbose_name = _("worker")

@@ -52,8 +52,8 @@ class PostgreSQLStore(Store):
             RETURNING job.*
             """,
             {
-                "at": clock.to_row(at),
-                "now": clock.to_row(self.now()),
+                "at": at,
+                "now": self.now(),
                 "up_to_id": up_to_id,
                 "limit": limit,
                 "worker": worker.name,

@@ -8,8 +8,9 @@ from typing import Any
 from django.db import OperationalError
 
 from django_future import clock
+from django_future.fields import InstantField
 from django_future.models import ScheduledJob, Worker
-from django_future.store.base import Store, in_order
+from django_future.store.base import BATCH, Store, in_order
 from django_future.store.contention import patient, repeat
 
 
@@ -24,14 +25,15 @@ class SQLiteStore(Store):
         self, worker: Worker, *, at: datetime, limit: int, up_to_id: int | None = None
     ) -> list[ScheduledJob]:
         # Holds the database's write lock for the length of this one statement; a rival waits for
-        # it, and then no longer sees these rows as scheduled.
+        # it, and then no longer sees these rows as scheduled. The index is named because SQLite
+        # would rather collect and sort all that is scheduled.
         claimed = self.jobs.raw(
             """
             UPDATE django_future_scheduledjob
             SET status = 'running', worker = %(worker)s, lease = lease + 1,
                 attempts = attempts + 1, started_at = %(now)s
             WHERE id IN (
-                SELECT id FROM django_future_scheduledjob
+                SELECT id FROM django_future_scheduledjob INDEXED BY future_job_due
                 WHERE status = 'scheduled' AND scheduled_at <= %(at)s
                 AND (expires_at IS NULL OR expires_at > %(at)s)
                 AND (%(up_to_id)s IS NULL OR id <= %(up_to_id)s)
@@ -49,6 +51,23 @@ class SQLiteStore(Store):
             },
         )
         return in_order(claimed)
+
+    @patient
+    def expire(self, at: datetime) -> int:
+        # The index is named for the reason given above.
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                """
+                UPDATE django_future_scheduledjob SET status = 'expired', finished_at = %s
+                WHERE id IN (
+                    SELECT id FROM django_future_scheduledjob INDEXED BY future_job_expires
+                    WHERE status = 'scheduled' AND expires_at <= %s
+                    LIMIT %s
+                )
+                """,
+                [self._column_text(self.now()), self._column_text(at), BATCH],
+            )
+            return cursor.rowcount
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -76,4 +95,4 @@ class SQLiteStore(Store):
             self.connection.connection.execute("UPDATE django_future_worker SET pid = pid WHERE 0")
 
     def _column_text(self, instant: datetime) -> Any:
-        return self.connection.ops.adapt_datetimefield_value(clock.to_row(instant))
+        return InstantField().get_db_prep_value(clock.to_row(instant), self.connection)

@@ -1,0 +1,76 @@
+"""`manage.py runscheduledjobs`, as cron and people call it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_future import ScheduledJob, schedule_job
+from django_future.status import Status
+from tests.runner import HERE
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db
+
+
+def lines(capsys):
+    return capsys.readouterr().out.splitlines()
+
+
+def test_each_job_is_a_line_and_a_summary_follows(capsys):
+    done, failed = schedule_job("0s", jobs.echo), schedule_job("0s", jobs.fail)
+    call_command("runscheduledjobs", "--ignore-errors", "--no-color")
+    assert lines(capsys) == [
+        f"{done.pk} tests.shop.jobs.echo complete",
+        f"{failed.pk} tests.shop.jobs.fail failed",
+        "2 jobs: 1 complete, 1 failed",
+    ]
+
+
+def test_nothing_to_do_is_said(capsys):
+    call_command("runscheduledjobs")
+    assert lines(capsys) == ["Nothing is due."]
+
+
+def test_it_can_be_silent(capsys):
+    schedule_job("0s", jobs.echo)
+    call_command("runscheduledjobs", verbosity=0)
+    assert lines(capsys) == []
+
+
+def test_a_failure_stops_it_with_the_traceback(capsys):
+    failed, later = schedule_job("0s", jobs.fail), schedule_job("0s", jobs.echo)
+    with pytest.raises(CommandError, match=f"Job {failed.pk} failed") as caught:
+        call_command("runscheduledjobs")
+    assert caught.value.returncode == 1
+    assert "ValueError: fail" in capsys.readouterr().err
+    later.refresh_from_db()
+    assert later.status == Status.SCHEDULED
+
+
+def test_completed_jobs_are_deleted_if_asked():
+    schedule_job("0s", jobs.echo)
+    call_command("runscheduledjobs", "--delete-completed")
+    assert not ScheduledJob.objects.exists()
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_it_can_run_the_jobs_of_another_database():
+    schedule_job("0s", jobs.echo, using="other")
+    call_command("runscheduledjobs", "--database", "other")
+    assert ScheduledJob.objects.using("other").get().status == Status.COMPLETE
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("handler", "options", "code"), [
+    (jobs.echo, [], 0), (jobs.fail, [], 1), (jobs.fail, ["-i"], 0)
+])  # fmt: skip
+def test_the_exit_code_tells_cron(handler, options, code):
+    schedule_job("0s", handler)
+    command = [sys.executable, "-m", "django", "runscheduledjobs", *options]
+    done = subprocess.run(command, cwd=HERE, env=os.environ, check=False, capture_output=True)
+    assert done.returncode == code
+    assert (b"ValueError: fail" in done.stderr) == (handler is jobs.fail)

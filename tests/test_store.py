@@ -1,0 +1,184 @@
+"""The store: what a claim takes, what it leaves, and what happens to the jobs of the dead."""
+
+from datetime import timedelta
+from threading import Thread
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from django_future import ScheduledJob, clock, maintenance, schedule_job, schedule_jobs
+from django_future.conf import config
+from django_future.models import Worker
+from django_future.status import Status
+from django_future.store import store_for
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOBODY = Worker(name="nobody")
+
+
+@pytest.fixture
+def store():
+    """Return the store of the default database."""
+    return store_for("default")
+
+
+def claim(store, limit=1, worker=NOBODY, **options):
+    return store.claim(worker, at=clock.now(), limit=limit, **options)
+
+
+def test_a_claim_takes_as_many_as_it_may_in_their_order(store):
+    for text, priority in [("b", 0), ("a", 5), ("c", 0)]:
+        schedule_job("0s", jobs.echo, args=[text], priority=priority)
+    claimed = claim(store, 2)
+    assert [job.args for job in claimed] == [["a"], ["b"]]
+    assert {job.status for job in claimed} == {Status.RUNNING}
+
+
+def test_what_a_claim_returns_is_what_the_row_says(store):
+    schedule_job("0s", jobs.echo, args=[{1}])
+    [claimed] = claim(store)
+    stored = ScheduledJob.objects.get()
+    for field in ScheduledJob._meta.concrete_fields:
+        assert getattr(claimed, field.attname) == getattr(stored, field.attname), field
+
+
+def test_what_is_not_due_or_too_late_is_left(store):
+    schedule_job("1h", jobs.echo)
+    schedule_job(timedelta(hours=-2), jobs.echo, expires="1h")
+    assert claim(store, 10) == []
+
+
+def test_a_claim_can_leave_newer_jobs(store):
+    schedule_job("0s", jobs.echo, args=["old"])
+    newest_id = store.newest_id()
+    schedule_job("0s", jobs.echo, args=["new"])
+    assert [job.args for job in claim(store, 10, up_to_id=newest_id)] == [["old"]]
+
+
+def test_the_lease_grows_with_each_claim_and_a_release_takes_back_the_attempt(store):
+    schedule_job("0s", jobs.echo)
+    [first] = claim(store)
+    assert store.release(first)
+    [second] = claim(store)
+    assert (second.lease, second.attempts) == (2, 1)
+    assert not store.release(first)
+
+
+def test_two_threads_never_claim_the_same(store):
+    schedule_jobs([{"when": "0s", "callable": jobs.echo} for _ in range(300)])
+    claimed = []
+
+    def claim_all():
+        while found := claim(store, 7):
+            claimed.extend(job.pk for job in found)
+        connection.close()
+
+    threads = [Thread(target=claim_all) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len(set(claimed)) == 300
+
+
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
+def test_a_claim_does_not_wait_for_rows_that_are_locked(store):
+    schedule_job("0s", jobs.echo, args=["locked"], priority=1)
+    schedule_job("0s", jobs.echo, args=["free"])
+    claimed = []
+
+    def claim_one():
+        claimed.extend(claim(store))
+        connection.close()
+
+    with transaction.atomic():
+        ScheduledJob.objects.select_for_update().get(priority=1)
+        thread = Thread(target=claim_one)
+        thread.start()
+        thread.join(timeout=10)
+    assert [job.args for job in claimed] == [["free"]]
+
+
+@pytest.mark.parametrize(
+    ("act", "index"),
+    [
+        (claim, "future_job_due"),
+        (lambda store: store.expire(clock.now()), "future_job_expires"),
+    ],
+)
+def test_what_waits_is_found_through_its_index(store, vendor, act, index):
+    schedule_jobs([{"when": "5d", "callable": jobs.echo} for _ in range(2000)])
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
+        act(store)
+        sql = next(query["sql"] for query in queries if "expires_at" in query["sql"])
+        table = "TABLE django_future_scheduledjob" if vendor == "mysql" else ""
+        cursor.execute(f"ANALYZE {table}")
+        cursor.execute(f"EXPLAIN {'QUERY PLAN' if vendor == 'sqlite' else ''} {sql}")
+        assert index in str(cursor.fetchall())
+
+
+def test_jobs_expire_in_batches_and_are_counted(store, caplog):
+    schedule_jobs(
+        [{"when": timedelta(hours=-2), "callable": jobs.echo, "expires": "1h"}] * 1100
+        + [{"when": "0s", "callable": jobs.echo}]
+    )
+    maintenance.expire(store, clock.now())
+    assert (
+        ScheduledJob.objects.filter(status=Status.EXPIRED, finished_at__isnull=False).count()
+        == 1100
+    )
+    assert ScheduledJob.objects.scheduled().count() == 1
+    assert "1100 jobs expired" in caplog.text
+
+
+class TestRescue:
+    def worker(self, store, seen):
+        worker = Worker(name=f"seen {seen} ago", pid=1, started_at=clock.to_row(clock.now()))
+        store.register(worker)
+        Worker.objects.filter(name=worker.name).update(seen_at=clock.to_row(clock.now() - seen))
+        return worker
+
+    def test_the_jobs_of_a_lost_worker_wait_for_another(self, store, caplog):
+        schedule_job("0s", jobs.echo)
+        [job] = claim(store, worker=self.worker(store, 2 * config().HEARTBEAT))
+        maintenance.rescue(store)
+        job.refresh_from_db()
+        assert (job.status, job.worker, job.rescues, job.attempts) == (Status.SCHEDULED, "", 1, 1)
+        assert not Worker.objects.exists()
+        assert "lost its worker and will run again" in caplog.text
+
+    def test_a_worker_that_left_the_list_is_lost_too(self, store):
+        schedule_job("0s", jobs.echo)
+        claim(store)
+        maintenance.rescue(store)
+        assert ScheduledJob.objects.get().status == Status.SCHEDULED
+
+    def test_a_worker_that_lives_keeps_its_jobs(self, store):
+        schedule_job("0s", jobs.echo)
+        claim(store, worker=self.worker(store, config().HEARTBEAT / 2))
+        maintenance.rescue(store)
+        assert ScheduledJob.objects.get().status == Status.RUNNING
+        assert Worker.objects.count() == 1
+
+    def test_a_job_that_loses_every_worker_fails(self, store):
+        schedule_job("0s", jobs.echo)
+        for _ in range(maintenance.MOST_RESCUES + 1):
+            claim(store)
+            maintenance.rescue(store)
+        job = ScheduledJob.objects.get()
+        assert (job.status, job.attempts) == (Status.FAILED, maintenance.MOST_RESCUES + 1)
+        assert "WorkerLost: The worker nobody stopped" in job.error
+
+    def test_a_worker_shows_again_that_it_lives(self, store):
+        worker = self.worker(store, timedelta(hours=1))
+        store.register(worker)
+        assert Worker.objects.get().seen_at > clock.to_row(clock.now() - timedelta(minutes=1))
+
+
+def test_the_clock_of_the_server_is_never_ahead(store):
+    before = clock.now()
+    store.synchronise()
+    assert before - timedelta(milliseconds=1) <= store.now() <= clock.now()
