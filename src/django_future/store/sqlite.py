@@ -67,7 +67,7 @@ class SQLiteStore(Store):
                 """,
                 [self._column_text(self.now()), self._column_text(at), BATCH],
             )
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

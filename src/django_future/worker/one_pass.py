@@ -1,7 +1,6 @@
 """Run what is due, once, and stop: for cron, for tests, and for the shell."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from django.db import router
 
@@ -10,14 +9,14 @@ from django_future.exceptions import RunInsideTransaction
 from django_future.execution import Outcome, execute
 from django_future.models import ScheduledJob
 from django_future.store import Store, store_for
-from django_future.when import parse_when
+from django_future.when import When, parse_when
 from django_future.worker.heartbeat import heartbeat
 
 
 def run_jobs(
     delete_completed: bool = False,  # noqa: FBT001, FBT002
     ignore_errors: bool = False,  # noqa: FBT001, FBT002
-    now: datetime | None = None,
+    now: When | None = None,
     *,
     using: str | None = None,
 ) -> None:
@@ -35,7 +34,7 @@ def run_jobs(
 
 
 def one_pass(
-    *, delete_completed: bool = False, now: datetime | None = None, using: str | None = None
+    *, delete_completed: bool = False, now: When | None = None, using: str | None = None
 ) -> Iterator[Outcome]:
     """Run the jobs that are due, and yield what became of each before the next is claimed."""
     store = store_for(using or router.db_for_write(ScheduledJob))
