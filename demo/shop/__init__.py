@@ -1,0 +1,1 @@
+"""A flower shop, whose orders have work to come."""

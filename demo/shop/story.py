@@ -1,0 +1,37 @@
+"""Four days in the flower shop, told in a second."""
+
+from datetime import date, timedelta
+
+from django.utils import timezone
+
+from django_future import cancel_jobs, run_jobs, schedule_job
+from shop import jobs
+from shop.models import Customer, Order
+
+
+def live_four_days():
+    """Take orders, schedule what follows from them, and let the days pass."""
+    open_the_shop()
+    # A real shop has cron call `manage.py runscheduledjobs`. Here `now` stands in for the present,
+    # so that nobody has to wait. Nobody works on the first evening, nor on the third day.
+    for days in 0, 1, 3:
+        run_jobs(now=timezone.now() + timedelta(days=days), ignore_errors=True)
+
+
+def open_the_shop():
+    """Schedule a job of every kind."""
+    ada, ben = Customer.objects.create(name="Ada"), Customer.objects.create(name="Ben")
+    tulips = Order.objects.create(customer=ada, flowers="tulips")
+    roses = Order.objects.create(customer=ben, flowers="roses")
+    lilies = Order.objects.create(customer=ben, flowers="lilies")
+    next_year = timezone.localdate().year + 1
+
+    schedule_job("0s", jobs.water, kwargs={"litres": 5})
+    schedule_job("3h", jobs.offer, args=["daisies"], kwargs={"discount": 20}, expires="2h")
+    schedule_job("1d", "bind", content_object=tulips)
+    schedule_job("1d", jobs.charge, content_object=roses, args=[date(2019, 12, 31)])
+    schedule_job(timedelta(days=3), jobs.follow_up, content_object=tulips)
+    schedule_job("1d", "bind", content_object=lilies)
+    schedule_job(f"{next_year}-05-09 09:00", jobs.greet, content_object=ada)
+
+    cancel_jobs(lilies.jobs.all())  # Ben has changed his mind.
