@@ -25,7 +25,7 @@ def test_each_job_is_a_line_and_a_summary_follows(capsys):
     assert lines(capsys) == [
         f"{done.pk} tests.shop.jobs.echo complete",
         f"{failed.pk} tests.shop.jobs.fail failed",
-        "2 jobs: 1 complete, 1 failed",
+        "Ran 2: 1 complete, 1 failed.",
     ]
 
 

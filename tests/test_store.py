@@ -163,7 +163,7 @@ class TestRescue:
         assert ScheduledJob.objects.get().status == Status.RUNNING
         assert Worker.objects.count() == 1
 
-    def test_a_job_that_loses_every_worker_fails(self, store):
+    def test_a_job_that_loses_every_worker_fails(self, store, caplog):
         schedule_job("0s", jobs.echo)
         for _ in range(maintenance.MOST_RESCUES + 1):
             claim(store)
@@ -171,6 +171,7 @@ class TestRescue:
         job = ScheduledJob.objects.get()
         assert (job.status, job.attempts) == (Status.FAILED, maintenance.MOST_RESCUES + 1)
         assert "WorkerLost: The worker nobody stopped" in job.error
+        assert "tests.shop.jobs.echo failed" in caplog.text
 
     def test_a_worker_shows_again_that_it_lives(self, store):
         worker = self.worker(store, timedelta(hours=1))

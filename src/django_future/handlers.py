@@ -62,7 +62,7 @@ def resolve(name: str, content_object: Model | None) -> Handler:
     if not callable(found):
         raise InvalidCallable(f"{name!r} is {found!r}, which is not callable.")
     if not _is_allowed(name, found):
-        raise _not_allowed(name, f"is defined in {getattr(found, '__module__', None)}, which")
+        raise _not_allowed(name, f"is defined in {getattr(found, '__module__', None)}")
     return found
 
 
@@ -105,7 +105,7 @@ def _module(module_name: str, name: str) -> ModuleType:
     if not _is_trusted(module_name) and name not in config().CALLABLES:
         if module_name in sys.modules:
             return sys.modules[module_name]
-        raise _not_allowed(name, "is outside the installed apps and the project; nothing")
+        raise _not_allowed(name, "is outside the installed apps and the project")
     try:
         return import_module(module_name)
     except ImportError as error:
@@ -139,6 +139,6 @@ def _trusted_packages() -> Iterator[str]:
 
 def _not_allowed(name: str, reason: str) -> CallableNotAllowed:
     return CallableNotAllowed(
-        f"{name!r} {reason} allows jobs to call it. Decorate it with @job in a module that the "
-        "project imports, or list it in DJANGO_FUTURE['CALLABLES']."
+        f"{name!r} {reason}, and nothing allows jobs to call it. Decorate it with @job in a module "
+        "that the project imports, or list it in DJANGO_FUTURE['CALLABLES']."
     )

@@ -8,9 +8,9 @@ from django.dispatch import receiver
 
 from django_future import clock, signals
 from django_future.models import ScheduledJob
-from django_future.status import Status
 
 logger = logging.getLogger("django_future")
+logger.addHandler(logging.NullHandler())  # a library is silent until the project configures it
 
 
 @receiver(signals.job_finished)
@@ -39,12 +39,10 @@ def log_lost(*, job: ScheduledJob, **_: Any) -> None:
     )
 
 
-@receiver(signals.jobs_rescued)
-def log_rescued(*, jobs: list[ScheduledJob], **_: Any) -> None:
-    """Log each job that was taken from a lost worker."""
-    for job in jobs:
-        fate = "failed" if job.status == Status.FAILED else "will run again"
-        logger.warning("Job %s %s lost its worker and %s", job.pk, job.callable_name, fate)
+@receiver(signals.job_rescued)
+def log_rescued(*, job: ScheduledJob, **_: Any) -> None:
+    """Log a job that was taken from a lost worker."""
+    logger.warning("Job %s %s lost its worker and will run again", job.pk, job.callable_name)
 
 
 @receiver(signals.jobs_expired)

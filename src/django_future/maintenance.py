@@ -4,15 +4,11 @@ from datetime import datetime
 
 from django_future import signals
 from django_future.conf import config
-from django_future.exceptions import LeaseLost
+from django_future.exceptions import LeaseLost, WorkerLost
 from django_future.models import ScheduledJob
 from django_future.store import Store
 
 MOST_RESCUES = 3
-_WORKER_LOST = (
-    "django_future.exceptions.WorkerLost: The worker {worker} stopped without a word while it ran "
-    "this job, as {rescues} did before. The job may be what ends them; it is not run again."
-)
 
 
 def expire(store: Store, at: datetime) -> None:
@@ -27,17 +23,21 @@ def expire(store: Store, at: datetime) -> None:
 def rescue(store: Store) -> None:
     """Put back the jobs of lost workers; fail those that have cost too many workers."""
     seen_since = store.now() - 1.5 * config().HEARTBEAT
-    rescued = [job for job in store.lost(seen_since) if _rescue(job, store)]
-    if rescued:
-        signals.jobs_rescued.send_robust(ScheduledJob, jobs=rescued)
+    for job in store.lost(seen_since):
+        if job.rescues >= MOST_RESCUES:
+            _give_up(job, store)
+        elif store.rescue(job):
+            signals.job_rescued.send_robust(ScheduledJob, job=job)
     store.forget_workers(seen_since)
 
 
-def _rescue(job: ScheduledJob, store: Store) -> bool:
-    if job.rescues < MOST_RESCUES:
-        return store.rescue(job)
+def _give_up(job: ScheduledJob, store: Store) -> None:
+    error = WorkerLost(
+        f"The worker {job.worker} stopped without a word while it ran this job, as {job.rescues} "
+        "others did before. The job may be what ends them, so it is not run again."
+    )
     try:
-        store.fail(job, _WORKER_LOST.format(worker=job.worker, rescues=job.rescues))
+        store.fail(job, f"{WorkerLost.__module__}.{WorkerLost.__qualname__}: {error}")
     except LeaseLost:
-        return False
-    return True
+        return
+    signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)

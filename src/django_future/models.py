@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from django_future import clock
 from django_future.fields import InstantField, StoredField, left_unread
 from django_future.handlers import LONGEST_NAME
 from django_future.indexes import StatusIndex
@@ -113,7 +114,8 @@ class ScheduledJob(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.callable_name} at {self.scheduled_at:%Y-%m-%d %H:%M:%S}"
+        local = clock.from_row(self.scheduled_at).astimezone(clock.current_zone())
+        return f"{self.callable_name} at {local:%Y-%m-%d %H:%M:%S}"
 
     def __repr__(self) -> str:
         return f"<ScheduledJob ({self.status}) callable={self.callable_name!r}>"

@@ -11,8 +11,8 @@ job_finished = Signal()
 # Sent with `job` when its lease was lost, and with it all that its handler wrote.
 job_lost = Signal()
 
-# Sent with `jobs` whose worker was lost: `scheduled` again, or `failed` after too many.
-jobs_rescued = Signal()
+# Sent with `job` whose worker was lost, and which is scheduled again.
+job_rescued = Signal()
 
 # Sent with `count`, how many jobs expired before anything could run them.
 jobs_expired = Signal()

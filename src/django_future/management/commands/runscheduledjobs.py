@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from django_future.execution import Outcome
 from django_future.worker.one_pass import one_pass
@@ -25,7 +26,9 @@ class Command(BaseCommand):
             action="store_true",
             help="Go on after a job that failed, and exit with 0 all the same.",
         )
-        parser.add_argument("--database", default=None, help="Run the jobs of this database alias.")
+        parser.add_argument(
+            "--database", choices=tuple(connections), help="Run the jobs of this database alias."
+        )
 
     def handle(
         self,
@@ -49,7 +52,7 @@ class Command(BaseCommand):
                 ) from outcome.exception
         if verbosity:
             summary = ", ".join(f"{count} {label}" for label, count in sorted(counts.items()))
-            self.stdout.write(f"{counts.total()} jobs: {summary}" if counts else "Nothing is due.")
+            self.stdout.write(f"Ran {counts.total()}: {summary}." if counts else "Nothing is due.")
 
     def _report(self, outcome: Outcome, label: str) -> None:
         job = outcome.job
