@@ -77,7 +77,7 @@ def describe(text: str) -> str:
     """Return `text` for people to read, without loading a pickle or asking the database."""
     try:
         return _described(json.loads(text))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return text
 
 

@@ -1,0 +1,6 @@
+"""What people see of jobs and workers in Django's admin, and what they can do there."""
+
+from django_future.admin.jobs import ScheduledJobAdmin
+from django_future.admin.workers import WorkerAdmin
+
+__all__ = ["ScheduledJobAdmin", "WorkerAdmin"]

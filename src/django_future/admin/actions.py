@@ -1,0 +1,132 @@
+"""What people can do with the jobs they have selected."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import action
+from django.contrib.admin.actions import delete_selected as delete_after_a_question
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import router, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from django_future.admin.read_only import ReadOnlyAdmin
+from django_future.exceptions import SchedulingError
+from django_future.models import ScheduledJob
+from django_future.querysets import ScheduledJobQuerySet
+from django_future.scheduling import cancel_jobs
+from django_future.status import Status
+
+BATCH = 500
+MOST_DELETED = 500  # jobs; the question posts back one form field for each
+_CANCELLED = ngettext_lazy(
+    "%(count)s job was cancelled.", "%(count)s jobs were cancelled.", "count"
+)
+_NOT_CANCELLED = ngettext_lazy(
+    "%(count)s job was not cancelled: it is running or has ended.",
+    "%(count)s jobs were not cancelled: they are running or have ended.",
+    "count",
+)
+_AGAIN = ngettext_lazy("%(count)s job will run again.", "%(count)s jobs will run again.", "count")
+_NOT_ENDED = ngettext_lazy(
+    "%(count)s job was left as it is: it has not ended.",
+    "%(count)s jobs were left as they are: they have not ended.",
+    "count",
+)
+_REFUSED = ngettext_lazy(
+    "%(count)s job cannot be scheduled again: %(reason)s",
+    "%(count)s jobs cannot be scheduled again, the first for this reason: %(reason)s",
+    "count",
+)
+_TOO_MANY = _("No more than %(count)s jobs can be deleted at once. Nothing was deleted.")
+
+
+@action(permissions=["operate"], description=_("Cancel selected %(verbose_name_plural)s"))
+def cancel_selected(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
+) -> None:
+    """Cancel the selected jobs that are still scheduled, and say how many were not."""
+    ids = _ids(queryset)
+    cancelled = sum(_cancel(jobs, request) for jobs in _batches(ids, queryset))
+    if cancelled:
+        model_admin.message_user(request, _CANCELLED % {"count": cancelled}, messages.SUCCESS)
+    if kept := len(ids) - cancelled:
+        model_admin.message_user(request, _NOT_CANCELLED % {"count": kept}, messages.WARNING)
+
+
+@action(permissions=["operate"], description=_("Run selected %(verbose_name_plural)s again"))
+def run_again(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
+) -> None:
+    """Schedule copies for now of the selected jobs that have ended, and say what was left out."""
+    ids = _ids(queryset)
+    errors = [
+        _run_again(job, model_admin, request)
+        for jobs in _batches(ids, queryset)
+        for job in jobs.finished().defer("return_value", "error")
+    ]
+    refusals = [error for error in errors if error]
+    if again := len(errors) - len(refusals):
+        model_admin.message_user(request, _AGAIN % {"count": again}, messages.SUCCESS)
+    if kept := len(ids) - len(errors):
+        model_admin.message_user(request, _NOT_ENDED % {"count": kept}, messages.WARNING)
+    if refusals:
+        details = {"count": len(refusals), "reason": refusals[0]}
+        model_admin.message_user(request, _REFUSED % details, messages.ERROR)
+
+
+@action(permissions=["delete"], description=_("Delete selected %(verbose_name_plural)s"))
+def delete_selected(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
+) -> HttpResponseBase | None:
+    """Delete the selected jobs after a question, unless they are too many to ask about."""
+    if len(queryset.values_list("pk")[: MOST_DELETED + 1]) > MOST_DELETED:
+        details = {"count": MOST_DELETED}
+        model_admin.message_user(request, _TOO_MANY % details, messages.ERROR)
+        return None
+    return delete_after_a_question(model_admin, request, queryset)
+
+
+def _ids(queryset: QuerySet[ScheduledJob]) -> list[int]:
+    # All of them first: what the action does may move jobs in or out of the queryset. Oldest first,
+    # which is the order in which the copies then run.
+    return sorted(queryset.values_list("pk", flat=True))
+
+
+def _batches(ids: list[int], queryset: QuerySet[ScheduledJob]) -> Iterator[ScheduledJobQuerySet]:
+    # A project's own admin may have said using(); the replica that was read from is not meant.
+    alias = queryset._db or router.db_for_write(ScheduledJob)  # type: ignore[attr-defined]
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+        yield ScheduledJob.objects.using(alias).filter(pk__in=batch).order_by("pk")
+
+
+def _cancel(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
+    waiting = list(jobs.scheduled().values_list("pk", flat=True))
+    user_id: Any = request.user.pk
+    with transaction.atomic(using=jobs.db):
+        count = cancel_jobs(jobs.filter(pk__in=waiting))
+        cancelled = jobs.filter(pk__in=waiting, status=Status.CANCELLED)
+        LogEntry.objects.log_actions(
+            user_id,
+            cancelled.only("callable_name", "scheduled_at"),
+            CHANGE,
+            change_message=gettext("Cancelled."),
+        )
+    return count
+
+
+def _run_again(
+    job: ScheduledJob, model_admin: ReadOnlyAdmin, request: HttpRequest
+) -> SchedulingError | None:
+    with transaction.atomic(using=job._state.db):
+        try:
+            copy = job.reschedule("0s")
+        except SchedulingError as error:
+            return error
+        message = gettext("Run again as job %(number)s.") % {"number": copy.pk}
+        model_admin.log_change(request, job, message)
+    return None

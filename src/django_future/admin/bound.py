@@ -1,0 +1,55 @@
+"""The object that a job is bound to, as the admin shows it."""
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin.utils import quote
+from django.core.exceptions import ValidationError
+from django.db import router
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from django_future.admin.display import NOTHING
+from django_future.models import ScheduledJob
+
+
+def label(job: ScheduledJob) -> str:
+    """Return what names the object, such as 'shop.order 17', without asking whether it exists."""
+    if job.object_id is None:
+        return NOTHING
+    kind = "?" if job.content_type is None else ".".join(job.content_type.natural_key())
+    return f"{kind} {job.object_id}"
+
+
+def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
+    """Return a link to the object in the admin if the user may view it there, else its label."""
+    model = job.content_type.model_class() if job.content_type else None
+    if job.object_id is None or model is None:
+        return label(job)
+    found = _find(job, model)
+    if found is None:
+        return _("%(object)s (deleted)") % {"object": label(job)}
+    if not _may_view(found, request, site):
+        return label(job)
+    page = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+    try:
+        url = reverse(page, args=[quote(found.pk)], current_app=site.name)
+    except NoReverseMatch:
+        return label(job)
+    return format_html('<a href="{}">{}</a> ({})', url, found, label(job))
+
+
+def _find(job: ScheduledJob, model: type[Model]) -> Model | None:
+    alias = router.db_for_read(model, instance=job)
+    try:
+        return model._base_manager.using(alias).filter(pk=job.object_id).first()
+    except (ValueError, ValidationError):  # the id is not one that this model can have
+        return None
+
+
+def _may_view(found: Model, request: HttpRequest, site: AdminSite) -> bool:
+    model = type(found)
+    return site.is_registered(model) and site.get_model_admin(model).has_view_permission(
+        request, found
+    )

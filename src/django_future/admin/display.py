@@ -1,0 +1,78 @@
+"""How the admin writes what rows hold. Nothing here loads a pickle or asks the database."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.utils import formats
+from django.utils.html import format_html, format_html_join
+
+from django_future import clock
+from django_future.arguments import describe
+from django_future.status import Status
+
+NOTHING = "-"
+LONGEST = 10_000  # characters of one value, of which a page may show several
+_SYMBOLS: dict[str, str] = {
+    Status.SCHEDULED: "○",
+    Status.RUNNING: "▸",
+    Status.COMPLETE: "✓",
+    Status.FAILED: "✗",
+    Status.EXPIRED: "◌",
+    Status.CANCELLED: "⊘",
+}
+
+
+def dotted(name: str) -> str:
+    """Return a dotted name that a narrow column may break between its words."""
+    return _breakable(re.split(r"(?<=[._])", name))
+
+
+def status(value: str, label: str) -> str:
+    """Return a status in words, with a symbol that helps the eye and is not read aloud."""
+    symbol = _SYMBOLS.get(value, "?")
+    return format_html('<span aria-hidden="true">{}</span>&nbsp;{}', symbol, label)
+
+
+def instant(value: datetime | None) -> str:
+    """Return a row's instant to the second, in the current time zone."""
+    if value is None:
+        return NOTHING
+    local = clock.from_row(value).astimezone(clock.current_zone())
+    day = formats.date_format(local, "DATE_FORMAT").replace(" ", "\N{NO-BREAK SPACE}")
+    return format_html(
+        '<time datetime="{}">{} {}</time>', local.isoformat(), day, f"{local:%H:%M:%S}"
+    )
+
+
+def duration(length: timedelta) -> str:
+    """Return a length of time to the millisecond, or from a minute on to the second."""
+    if length < timedelta(minutes=1):
+        return f"{formats.number_format(length.total_seconds(), 3)} s"
+    return str(timedelta(seconds=round(length.total_seconds())))
+
+
+def value(text: str | None) -> str:
+    """Return a stored value for people to read."""
+    if text is None:
+        return NOTHING
+    return format_html("<code>{}</code>", line(describe(text), LONGEST))
+
+
+def traceback(text: str) -> str:
+    """Return a traceback as it would be printed, its long lines wrapped."""
+    return format_html("<pre wrap>{}</pre>", text) if text else NOTHING
+
+
+def line(text: str, longest: int) -> str:
+    """Return at most `longest` characters, which a narrow column may break inside long words."""
+    return _breakable(re.findall(r"\s+|\S{1,20}", cut(text, longest)))
+
+
+def cut(text: str, longest: int) -> str:
+    """Return no more than `longest` characters of `text`, and say so if there are more."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _breakable(parts: Iterable[str]) -> str:
+    return format_html_join(format_html("<wbr>{}", ""), "{}", ((part,) for part in parts))

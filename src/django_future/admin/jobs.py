@@ -1,0 +1,112 @@
+"""The jobs in the admin."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from django_future.admin import bound, columns, display
+from django_future.admin.actions import cancel_selected, delete_selected, run_again
+from django_future.admin.changelist import CappedPaginator, JobList
+from django_future.admin.read_only import ReadOnlyAdmin
+from django_future.models import ScheduledJob
+
+MOST_NAMED = 100  # jobs, to whoever is asked whether to delete them
+LONGEST_ID = 18  # digits that surely fit a primary key
+
+_column = partial(columns.column, ScheduledJob)
+_number = _column("id", str)
+_callable_name = _column("callable_name", display.dotted)
+_scheduled_at = _column("scheduled_at", display.instant)
+_ARGUMENTS = [_column("args", display.value), _column("kwargs", display.value)]
+_WHEN = [
+    (_scheduled_at, _column("expires_at", display.instant), _column("created_at", display.instant)),
+    ("queue_name", "priority"),
+]
+_OUTCOME = [
+    columns.status,
+    (
+        _column("started_at", display.instant),
+        _column("finished_at", display.instant),
+        columns.duration,
+    ),
+    ("attempts", "rescues", "worker"),
+    _column("return_value", display.value),
+    _column("error", display.traceback),
+]
+
+
+@admin.register(ScheduledJob)
+class ScheduledJobAdmin(ReadOnlyAdmin):
+    """All that is known of jobs, and what can be done about them."""
+
+    list_display = [
+        _number,
+        _callable_name,
+        columns.status,
+        _scheduled_at,
+        columns.call,
+        columns.content_object,
+        columns.duration,
+        "attempts",
+        "queue_name",
+        "priority",
+    ]
+    list_display_links = [_number, _callable_name]
+    list_filter = ["status"]
+    list_select_related = ["content_type"]
+    search_fields = ["callable_name__startswith"]
+    search_help_text = _("The id of a job, or the beginning of the name of its callable.")
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
+    sortable_by = ()
+    paginator = CappedPaginator
+    actions = [cancel_selected, run_again, delete_selected]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may cancel jobs and run them again."""
+        return request.user.has_perm("django_future.operate_scheduledjob")
+
+    def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
+        """Return the list that bears a million rows."""
+        return JobList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Take a number for an id alone, which the primary key finds at once."""
+        if search_term.isdecimal() and len(search_term) <= LONGEST_ID:
+            return queryset.filter(pk=search_term), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def get_fieldsets(self, request: HttpRequest, obj: ScheduledJob | None = None) -> Any:  # noqa: ARG002
+        """Return what the page of a job shows."""
+
+        # Made here because a method is not told who asks, and so who may follow the link.
+        @admin.display(description=_("content object"))
+        def content_object(job: ScheduledJob) -> str:
+            return bound.link(job, request, self.admin_site)
+
+        return [
+            (_("What"), {"fields": [_callable_name, content_object, *_ARGUMENTS]}),
+            (_("When"), {"fields": _WHEN}),
+            (_("Outcome"), {"fields": _OUTCOME}),
+        ]
+
+    def get_deleted_objects(
+        self, objs: Sequence[ScheduledJob] | QuerySet[ScheduledJob], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Name the jobs, or the first of them; no other row depends on a job."""
+        count = objs.count() if isinstance(objs, QuerySet) else len(objs)
+        names = [f"{job.pk}: {job}" for job in objs[:MOST_NAMED]]
+        if more := count - len(names):
+            names.append(ngettext("%(count)s more", "%(count)s more", more) % {"count": more})
+        allowed = self.has_delete_permission(request)
+        refused = set() if allowed else {str(self.opts.verbose_name)}
+        return names, {str(self.opts.verbose_name_plural): count}, refused, []
