@@ -11,7 +11,7 @@ from django_future import ScheduledJob, clock, maintenance, schedule_job, schedu
 from django_future.conf import config
 from django_future.models import Worker
 from django_future.status import Status
-from django_future.store import store_for
+from django_future.store import EVERYTHING, Selection, store_for
 from tests.shop import jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,8 +25,8 @@ def store():
     return store_for("default")
 
 
-def claim(store, limit=1, worker=NOBODY, **options):
-    return store.claim(worker, at=clock.now(), limit=limit, **options)
+def claim(store, limit=1, worker=NOBODY, selection=EVERYTHING):
+    return store.claim(worker, selection, at=clock.now(), limit=limit)
 
 
 def test_a_claim_takes_as_many_as_it_may_in_their_order(store):
@@ -53,9 +53,9 @@ def test_what_is_not_due_or_too_late_is_left(store):
 
 def test_a_claim_can_leave_newer_jobs(store):
     schedule_job("0s", jobs.echo, args=["old"])
-    newest_id = store.newest_id()
+    selection = Selection(up_to_id=store.newest_id())
     schedule_job("0s", jobs.echo, args=["new"])
-    assert [job.args for job in claim(store, 10, up_to_id=newest_id)] == [["old"]]
+    assert [job.args for job in claim(store, 10, selection=selection)] == [["old"]]
 
 
 def test_the_lease_grows_with_each_claim_and_a_release_takes_back_the_attempt(store):

@@ -14,7 +14,7 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import router, transaction
 from django.db.models import Model
 
-from django_future import handlers, signals
+from django_future import clock, handlers, signals
 from django_future.arguments import Stored, encode
 from django_future.exceptions import HandlerExited, InvalidArguments, LeaseLost, ObjectGone
 from django_future.models import ScheduledJob
@@ -37,6 +37,7 @@ class Outcome:
 
 def execute(job: ScheduledJob, store: Store, *, keep: bool = True) -> Outcome:
     """Run a claimed job and record what became of it; `keep=False` deletes it once complete."""
+    job.started_at = clock.to_row(store.now())
     signals.job_started.send_robust(ScheduledJob, job=job)
     try:
         exception = _attempt(job, store, store.finish if keep else store.discard)

@@ -2,14 +2,16 @@
 
 from functools import cache
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from django_future.store.base import Store
 from django_future.store.mysql import MySQLStore
 from django_future.store.postgresql import PostgreSQLStore
+from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.sqlite import SQLiteStore
 
-__all__ = ["Store", "store_for"]
+__all__ = ["EVERYTHING", "Selection", "Store", "store_for"]
 
 _STORES: dict[str, type[Store]] = {
     "mysql": MySQLStore,
@@ -21,4 +23,9 @@ _STORES: dict[str, type[Store]] = {
 @cache
 def store_for(alias: str) -> Store:
     """Return the store of the database `alias`."""
-    return _STORES.get(connections[alias].vendor, Store)(alias)
+    vendor = connections[alias].vendor
+    if vendor not in _STORES:
+        raise ImproperlyConfigured(
+            f"The database {alias!r} is {vendor}. Jobs live in PostgreSQL, MariaDB, MySQL or SQLite."
+        )
+    return _STORES[vendor](alias)

@@ -1,8 +1,9 @@
-"""The store as every database that Django knows can do it, in portable ORM."""
+"""The store as every database that knows SKIP LOCKED can do it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -11,16 +12,21 @@ from django.db.models import F, Max
 from django_future import clock
 from django_future.arguments import Stored
 from django_future.exceptions import LeaseLost
-from django_future.models import ScheduledJob, Worker
+from django_future.fields import InstantField
+from django_future.models import HIGHEST_PRIORITY, ScheduledJob, Worker
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.contention import patient
+from django_future.store.selection import EVERYTHING, Selection
 
 BATCH = 1000
 
 
 class Store:
     """The one writer of jobs and workers in the database `alias`."""
+
+    # What makes the database read waiting jobs through the index made for it.
+    due_index = ""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -57,23 +63,66 @@ class Store:
         """Return the id of the job that was added last, 0 if there is none."""
         return self.jobs.aggregate(newest=Max("pk"))["newest"] or 0
 
+    def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
+        """Return when the next waiting job is due, an instant that may have passed."""
+        levels = self._levels(self.now(), selection)
+        return min((scheduled_at for _, scheduled_at in levels), default=None)
+
     @patient
     def claim(
-        self, worker: Worker, *, at: datetime, limit: int, up_to_id: int | None = None
+        self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
         """Claim for `worker` up to `limit` of the jobs that are due at the instant `at`.
 
-        The lease of each grows, and its attempt is counted. `up_to_id` leaves out newer jobs.
+        The lease of each grows, and its attempt is counted.
         """
-        due = self.jobs.due(at)
-        if up_to_id is not None:
-            due = due.filter(pk__lte=up_to_id)
+        # One priority after the other: what is due stands at the head of each, and the future jobs
+        # behind it cost nothing, however many they are.
+        claimed: list[ScheduledJob] = []
+        for priority, scheduled_at in self._levels(at, selection):
+            if scheduled_at <= at:
+                claimed += self._claim_level(
+                    worker, selection, at=at, limit=limit - len(claimed), priority=priority
+                )
+            if len(claimed) == limit:
+                break
+        return claimed
+
+    def _levels(self, at: datetime, selection: Selection) -> Iterator[tuple[int, datetime]]:
+        """Yield each priority that waits, the highest first, with the time of its first job."""
+        below = HIGHEST_PRIORITY + 1
+        while True:
+            [*first] = self.jobs.raw(
+                f"""
+                SELECT id, priority, scheduled_at FROM django_future_scheduledjob {self.due_index}
+                WHERE status = 'scheduled' AND priority < %s
+                AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
+                ORDER BY priority DESC, scheduled_at, id LIMIT 1
+                """,  # noqa: S608 - all of it is written in this package
+                [below, self.parameter(at), *selection.parameters],
+            )
+            if not first:
+                return
+            below = first[0].priority
+            yield below, clock.from_row(first[0].scheduled_at)
+
+    def _claim_level(
+        self, worker: Worker, selection: Selection, *, at: datetime, limit: int, priority: int
+    ) -> list[ScheduledJob]:
         started_at = clock.to_row(self.now())
         # Locks the rows it returns until the UPDATE below commits; a rival skips them and claims
         # the next ones. Written by primary key, so that no secondary index is locked in a second
         # order, which is what makes two claims deadlock on MySQL.
         with transaction.atomic(using=self.alias):
-            jobs = list(due.select_for_update(skip_locked=True)[:limit])
+            [*jobs] = self.jobs.raw(
+                f"""
+                SELECT * FROM django_future_scheduledjob {self.due_index}
+                WHERE status = 'scheduled' AND priority = %s AND scheduled_at <= %s
+                AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
+                ORDER BY scheduled_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+                """,  # noqa: S608 - all of it is written in this package
+                [priority, *[self.parameter(at)] * 2, *selection.parameters, limit],
+            )
             self.jobs.filter(pk__in=[job.pk for job in jobs]).update(
                 status=Status.RUNNING,
                 worker=worker.name,
@@ -188,14 +237,17 @@ class Store:
         """Forget the workers that have not been seen since the given instant."""
         Worker.objects.using(self.alias).filter(seen_at__lt=clock.to_row(seen_since)).delete()
 
+    def parameter(self, instant: datetime) -> Any:
+        """Return what a column of instants is compared with in a statement of our own."""
+        return InstantField().get_db_prep_value(clock.to_row(instant), self.connection)
+
     def _held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
         return self.jobs.running().filter(pk=job.pk, lease=job.lease)
 
     def _end(self, job: ScheduledJob, status: Status, **record: object) -> None:
-        finished_at = clock.to_row(self.now())
-        if not self._held(job).update(status=status, finished_at=finished_at, **record):
+        record |= {"status": status, "finished_at": clock.to_row(self.now())}
+        if not self._held(job).update(started_at=job.started_at, **record):
             raise _lease_lost(job)
-        job.status, job.finished_at = status, finished_at
         for name, value in record.items():
             setattr(job, name, value)
 

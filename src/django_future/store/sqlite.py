@@ -7,54 +7,53 @@ from typing import Any
 
 from django.db import OperationalError
 
-from django_future import clock
-from django_future.fields import InstantField
 from django_future.models import ScheduledJob, Worker
 from django_future.store.base import BATCH, Store, in_order
 from django_future.store.contention import patient, repeat
+from django_future.store.selection import Selection
 
 
 class SQLiteStore(Store):
     """Claims under the write lock; locks before a handler's first query."""
 
+    # SQLite would rather collect and sort all that is scheduled.
+    due_index = "INDEXED BY future_job_due"
+
     def is_contention(self, error: OperationalError) -> bool:
         return "locked" in str(error)
 
-    @patient
-    def claim(
-        self, worker: Worker, *, at: datetime, limit: int, up_to_id: int | None = None
+    def _claim_level(
+        self, worker: Worker, selection: Selection, *, at: datetime, limit: int, priority: int
     ) -> list[ScheduledJob]:
         # Holds the database's write lock for the length of this one statement; a rival waits for
-        # it, and then no longer sees these rows as scheduled. The index is named because SQLite
-        # would rather collect and sort all that is scheduled.
+        # it, and then no longer sees these rows as scheduled.
         claimed = self.jobs.raw(
-            """
+            f"""
             UPDATE django_future_scheduledjob
-            SET status = 'running', worker = %(worker)s, lease = lease + 1,
-                attempts = attempts + 1, started_at = %(now)s
+            SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
+                started_at = %s
             WHERE id IN (
-                SELECT id FROM django_future_scheduledjob INDEXED BY future_job_due
-                WHERE status = 'scheduled' AND scheduled_at <= %(at)s
-                AND (expires_at IS NULL OR expires_at > %(at)s)
-                AND (%(up_to_id)s IS NULL OR id <= %(up_to_id)s)
-                ORDER BY priority DESC, scheduled_at, id
-                LIMIT %(limit)s
+                SELECT id FROM django_future_scheduledjob {self.due_index}
+                WHERE status = 'scheduled' AND priority = %s AND scheduled_at <= %s
+                AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
+                ORDER BY scheduled_at, id LIMIT %s
             )
             RETURNING *
-            """,
-            {
-                "at": self._column_text(at),
-                "now": self._column_text(self.now()),
-                "up_to_id": up_to_id,
-                "limit": limit,
-                "worker": worker.name,
-            },
+            """,  # noqa: S608 - all of it is written in this package
+            [
+                worker.name,
+                self.parameter(self.now()),
+                priority,
+                *[self.parameter(at)] * 2,
+                *selection.parameters,
+                limit,
+            ],
         )
         return in_order(claimed)
 
     @patient
     def expire(self, at: datetime) -> int:
-        # The index is named for the reason given above.
+        # The index is named for the same reason.
         with self.connection.cursor() as cursor:
             cursor.execute(
                 """
@@ -65,7 +64,7 @@ class SQLiteStore(Store):
                     LIMIT %s
                 )
                 """,
-                [self._column_text(self.now()), self._column_text(at), BATCH],
+                [self.parameter(self.now()), self.parameter(at), BATCH],
             )
             return int(cursor.rowcount)
 
@@ -93,6 +92,3 @@ class SQLiteStore(Store):
     def _write_nothing(self) -> None:
         with self.connection.wrap_database_errors:
             self.connection.connection.execute("UPDATE django_future_worker SET pid = pid WHERE 0")
-
-    def _column_text(self, instant: datetime) -> Any:
-        return InstantField().get_db_prep_value(clock.to_row(instant), self.connection)
