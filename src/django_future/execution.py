@@ -14,7 +14,7 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import router, transaction
 from django.db.models import Model
 
-from django_future import clock, handlers, signals
+from django_future import clock, handlers, maintenance, signals
 from django_future.arguments import Stored, encode
 from django_future.exceptions import HandlerExited, InvalidArguments, LeaseLost, ObjectGone
 from django_future.models import ScheduledJob
@@ -40,7 +40,12 @@ def execute(job: ScheduledJob, store: Store, *, keep: bool = True) -> Outcome:
     job.started_at = clock.to_row(store.now())
     signals.job_started.send_robust(ScheduledJob, job=job)
     try:
+        session = store.open_session()
         exception = _attempt(job, store, store.finish if keep else store.discard)
+        if exception is not None and store.has_lost(session):
+            # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
+            maintenance.rescue_job(job, store, "The connection to the database broke")
+            return Outcome(job, exception, is_lost=True)
         if exception is not None:
             store.fail(job, _printable(exception))
     except LeaseLost as error:

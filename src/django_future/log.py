@@ -1,8 +1,9 @@
 """Every line that is logged about jobs."""
 
+import json
 import logging
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import IO, Any, cast
 
 from django.dispatch import receiver
 
@@ -13,19 +14,38 @@ logger = logging.getLogger("django_future")
 logger.addHandler(logging.NullHandler())  # a library is silent until the project configures it
 
 
+def to_stream(stream: Any, log_format: str, verbosity: int) -> None:
+    """Show the log on `stream`, unless the project's LOGGING already says where it goes."""
+    if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        return
+    handler = logging.StreamHandler(cast("IO[str]", stream))
+    handler.setFormatter(_JSONFormatter() if log_format == "json" else _TEXT)
+    logger.addHandler(handler)
+    logger.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG))
+
+
 @receiver(signals.job_finished)
 def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) -> None:
     """Log a job's end: INFO if it is complete, ERROR with the traceback if it failed."""
+    late, took = (
+        _between(job, "scheduled_at", "started_at"),
+        _between(job, "started_at", "finished_at"),
+    )
+    facts = {
+        "job": job.pk,
+        "handler": job.callable_name,
+        "outcome": str(job.status),
+        "queue": job.queue_name,
+        "late": late.total_seconds(),
+        "took": took.total_seconds(),
+    }
     logger.log(
         logging.ERROR if exception else logging.INFO,
-        "Job %s %s %s: queue %s, late %.3f s, took %.3f s",
-        job.pk,
-        job.callable_name,
-        job.status,
-        job.queue_name,
-        _between(job, "scheduled_at", "started_at").total_seconds(),
-        _between(job, "started_at", "finished_at").total_seconds(),
+        "Job %(job)s %(handler)s %(outcome)s: "
+        "queue %(queue)s, late %(late).3f s, took %(took).3f s",
+        facts,
         exc_info=exception,
+        extra={"facts": facts},
     )
 
 
@@ -53,3 +73,19 @@ def log_expired(*, count: int, **_: Any) -> None:
 
 def _between(job: ScheduledJob, earlier: str, later: str) -> timedelta:
     return clock.from_row(getattr(job, later)) - clock.from_row(getattr(job, earlier))
+
+
+_TEXT = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+
+
+class _JSONFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)

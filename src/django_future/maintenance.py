@@ -21,20 +21,26 @@ def expire(store: Store, at: datetime) -> None:
 
 
 def rescue(store: Store) -> None:
-    """Put back the jobs of lost workers; fail those that have cost too many workers."""
-    seen_since = store.now() - 1.5 * config().HEARTBEAT
+    """Take the jobs of lost workers from them, for others to run."""
+    seen_since = store.now() - 1.25 * config().HEARTBEAT
+    workers = store.lost_workers(seen_since)
+    for worker in workers:
+        store.end_sessions(worker)
     for job in store.lost(seen_since):
-        if job.rescues >= MOST_RESCUES:
-            _give_up(job, store)
-        elif store.rescue(job):
+        rescue_job(job, store, f"The worker {job.worker} stopped without a word")
+    for worker in workers:
+        store.unregister(worker)
+
+
+def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
+    """Put a job back that was interrupted; fail it if that has happened too often."""
+    if job.rescues < MOST_RESCUES:
+        if store.rescue(job):
             signals.job_rescued.send_robust(ScheduledJob, job=job)
-    store.forget_workers(seen_since)
-
-
-def _give_up(job: ScheduledJob, store: Store) -> None:
+        return
     error = WorkerLost(
-        f"The worker {job.worker} stopped without a word while it ran this job, as {job.rescues} "
-        "others did before. The job may be what ends them, so it is not run again."
+        f"{reason} while it ran this job, as did {job.rescues} before it. The job may be what ends "
+        "them, so it is not run again."
     )
     try:
         store.fail(job, f"{WorkerLost.__module__}.{WorkerLost.__qualname__}: {error}")

@@ -155,6 +155,12 @@ class Worker(models.Model):
     name = models.CharField(_("name"), max_length=100, unique=True)
     host = models.CharField(_("host"), max_length=255)
     pid = models.PositiveIntegerField(_("process id"))
+    queues = models.CharField(_("queues"), max_length=255, default="all")
+    version = models.CharField(_("version"), max_length=20, default="")
+    running = models.PositiveIntegerField(_("running jobs"), default=0)
+    sessions = models.JSONField(
+        _("sessions"), default=list, help_text=_("Its connections, by the server's count.")
+    )
     started_at = InstantField(_("started at"))
     seen_at = InstantField(_("last seen at"))
 

@@ -3,11 +3,14 @@
 import functools
 import os
 import sys
+import time
 from os import system  # noqa: F401 - what a stored job must not reach through this module
+from pathlib import Path
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from django_future import job_as_parameter, schedule_job
+from django_future.store import store_for
 from tests.shop.models import Trace
 
 
@@ -91,3 +94,39 @@ def with_cause():
         raise KeyError("nul \0 and \udc80")
     except KeyError as error:
         raise ValueError("nul \0 and \udc80") from error
+
+
+def stamp(expected_at):
+    """Note how much later than expected it is."""
+    late = time.time() - expected_at
+    with Path(os.environ["STAMP"]).open("a") as file:
+        file.write(f"{late}\n")
+
+
+def sleep(seconds, text="slept"):
+    """Take a while, and leave a trace."""
+    time.sleep(seconds)
+    Trace.objects.create(text=text)
+
+
+def hold(path, text="held"):
+    """Say that it runs by making a file, and leave a trace once the file is gone."""
+    path = Path(path)
+    path.touch()
+    while path.exists():
+        time.sleep(0.01)
+    Trace.objects.create(text=text)
+
+
+def lose_connection():
+    """Have the server end this connection, the first time."""
+    first = not Path(os.environ["TEST_MARK"]).exists()
+    Path(os.environ["TEST_MARK"]).touch()
+    Trace.objects.create(text="written")
+    if first:
+        other = connection.copy()
+        with other.cursor() as cursor:
+            kill = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
+            cursor.execute(kill[connection.vendor], [store_for("default").session_id()])
+        other.close()
+        Trace.objects.count()

@@ -1,11 +1,12 @@
 """The store as every database that knows SKIP LOCKED can do it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from threading import Event
 from typing import Any
 
-from django.db import OperationalError, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Max
 
@@ -24,6 +25,9 @@ BATCH = 1000
 
 class Store:
     """The one writer of jobs and workers in the database `alias`."""
+
+    # How long a worker sleeps at most, if the database tells it nothing.
+    poll_interval = timedelta(seconds=5)
 
     # What makes the database read waiting jobs through the index made for it.
     due_index = ""
@@ -45,6 +49,24 @@ class Store:
         """Return the present instant by the database's clock, on which all hosts agree."""
         return clock.now()
 
+    def open_session(self) -> object:
+        """Return what stands for this thread's session with the database, which is opened first."""
+        self.connection.ensure_connection()
+        return self.connection.connection
+
+    def has_lost(self, session: object) -> bool:
+        """Tell whether a session of this thread's broke, even if Django has opened another."""
+        if self.connection.connection is not session:
+            return True
+        # Not is_usable(): with some drivers it mends the connection, and so hides that it broke.
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except (DatabaseError, InterfaceError):
+            self.connection.close()
+            return True
+        return False
+
     def synchronise(self) -> None:
         """Read the database's clock again, if it is not this host's."""
 
@@ -58,6 +80,15 @@ class Store:
             jobs[0].save(force_insert=True, using=self.alias)
         else:
             self.jobs.bulk_create(jobs, batch_size=BATCH)
+
+    def hint(self) -> None:
+        """Wake those who `watch`, if the database does not do so by itself."""
+
+    def watch(self, wake: Callable[[], None], stopped: Event) -> None:
+        """Call `wake` whenever jobs may have been scheduled, until `stopped`.
+
+        It is a hint: calls may be missing, and may be too many.
+        """
 
     def newest_id(self) -> int:
         """Return the id of the job that was added last, 0 if there is none."""
@@ -170,11 +201,7 @@ class Store:
     @patient
     def release(self, job: ScheduledJob) -> bool:
         """Put a claimed job back as if it had never been claimed, unless its lease was lost."""
-        return bool(
-            self._held(job).update(
-                status=Status.SCHEDULED, worker="", attempts=F("attempts") - 1, started_at=None
-            )
-        )
+        return self._put_back(job, attempts=F("attempts") - 1)
 
     @patient
     def cancel(self, jobs: ScheduledJobQuerySet) -> int:
@@ -212,30 +239,34 @@ class Store:
     @patient
     def rescue(self, job: ScheduledJob) -> bool:
         """Put a lost worker's job back for others to claim, unless it ended meanwhile."""
-        return bool(
-            self._held(job).update(
-                status=Status.SCHEDULED, worker="", rescues=F("rescues") + 1, started_at=None
-            )
-        )
+        return self._put_back(job, rescues=F("rescues") + 1)
 
     @patient
     def register(self, worker: Worker) -> None:
         """Record that `worker` lives, by the database's clock; call it again at each heartbeat."""
         worker.seen_at = clock.to_row(self.now())
         registered = Worker.objects.using(self.alias).filter(name=worker.name)
-        if not registered.update(seen_at=worker.seen_at):
-            worker.pk = None
-            worker.save(force_insert=True, using=self.alias)
+        if not registered.update(
+            seen_at=worker.seen_at, running=worker.running, sessions=worker.sessions
+        ):
+            # Two threads may both find it missing.
+            Worker.objects.using(self.alias).bulk_create([worker], ignore_conflicts=True)
 
     @patient
     def unregister(self, worker: Worker) -> None:
         """Forget a worker that has stopped."""
         Worker.objects.using(self.alias).filter(name=worker.name).delete()
 
-    @patient
-    def forget_workers(self, seen_since: datetime) -> None:
-        """Forget the workers that have not been seen since the given instant."""
-        Worker.objects.using(self.alias).filter(seen_at__lt=clock.to_row(seen_since)).delete()
+    def lost_workers(self, seen_since: datetime) -> list[Worker]:
+        """Return the workers that have not been seen since the given instant."""
+        return list(Worker.objects.using(self.alias).filter(seen_at__lt=clock.to_row(seen_since)))
+
+    def session_id(self) -> int | None:
+        """Return by what number the server knows this thread's connection, if it does."""
+        return None
+
+    def end_sessions(self, worker: Worker) -> None:
+        """End the connections of a lost worker, whose locks would hold up whoever runs its jobs."""
 
     def parameter(self, instant: datetime) -> Any:
         """Return what a column of instants is compared with in a statement of our own."""
@@ -243,6 +274,13 @@ class Store:
 
     def _held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
         return self.jobs.running().filter(pk=job.pk, lease=job.lease)
+
+    def _put_back(self, job: ScheduledJob, **counts: object) -> bool:
+        row = self._held(job)
+        if not row.update(status=Status.SCHEDULED, worker="", started_at=None, **counts):
+            return False
+        self.hint()
+        return True
 
     def _end(self, job: ScheduledJob, status: Status, **record: object) -> None:
         record |= {"status": status, "finished_at": clock.to_row(self.now())}

@@ -1,9 +1,11 @@
 """MariaDB and MySQL: the portable claim, their clock, and the signs of a lost deadlock."""
 
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from django.db import OperationalError
 
+from django_future.models import Worker
 from django_future.store.base import Store
 from django_future.store.server_clock import ServerClock
 
@@ -12,6 +14,10 @@ LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 
 class MySQLStore(Store):
     """Claims with SKIP LOCKED, then writes by primary key."""
+
+    # Nothing tells that a job was scheduled, so a worker looks often enough to know of each that is
+    # scheduled a second ahead.
+    poll_interval = timedelta(seconds=0.75)
 
     # A guess at how many rows are due must not lead to another index, and to locks on its rows.
     due_index = "FORCE INDEX (future_job_due)"
@@ -28,6 +34,20 @@ class MySQLStore(Store):
 
     def is_contention(self, error: OperationalError) -> bool:
         return error.args[:1] in {(LOCK_WAIT_TIMEOUT,), (DEADLOCK,)}
+
+    def session_id(self) -> int:
+        self.connection.ensure_connection()
+        return int(self.connection.connection.thread_id())
+
+    def end_sessions(self, worker: Worker) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id FROM information_schema.processlist WHERE id IN %s",
+                [worker.sessions or [0]],
+            )
+            for (session_id,) in cursor.fetchall():
+                with suppress(OperationalError):  # it has just ended by itself
+                    cursor.execute("KILL %s", [session_id])
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:

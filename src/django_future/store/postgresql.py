@@ -1,8 +1,14 @@
 """PostgreSQL: a claim is one statement and one round trip."""
 
-from datetime import datetime
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from threading import Event
 
-from django.db import OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
 from django_future.models import ScheduledJob, Worker
@@ -11,6 +17,13 @@ from django_future.store.contention import patient
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
 
+logger = logging.getLogger("django_future")
+
+CHANNEL = "django_future"
+BETWEEN_HINTS = 0.01  # seconds
+BETWEEN_ATTEMPTS = 5  # seconds
+WORTH_A_HINT = timedelta(minutes=1)  # what is due later, every poll finds in time
+
 
 class PostgreSQLStore(Store):
     """Claims with SKIP LOCKED and RETURNING."""
@@ -18,6 +31,7 @@ class PostgreSQLStore(Store):
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
         self._clock = ServerClock(self._server_time)
+        self._hinted_at = -math.inf
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -27,6 +41,50 @@ class PostgreSQLStore(Store):
 
     def is_contention(self, error: OperationalError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in {"40001", "40P01", "55P03"}
+
+    def add(self, jobs: Sequence[ScheduledJob]) -> None:
+        super().add(jobs)
+        soonest = min((clock.from_row(job.scheduled_at) for job in jobs), default=None)
+        if soonest is not None and soonest - clock.now() < WORTH_A_HINT:
+            transaction.on_commit(self.hint, using=self.alias, robust=True)
+
+    def watch(self, wake: Callable[[], None], stopped: Event) -> None:
+        while not stopped.is_set():
+            # A connection that does nothing else. Behind PgBouncer it may hear nothing, and where
+            # it breaks the worker polls meanwhile.
+            listener = self.connection.copy()
+            try:
+                _listen(listener, wake, stopped)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("Hints are interrupted, polling meanwhile: %s", error)
+                stopped.wait(BETWEEN_ATTEMPTS)
+            finally:
+                listener.close()
+
+    def session_id(self) -> int:
+        self.connection.ensure_connection()
+        return int(self.connection.connection.info.backend_pid)
+
+    def end_sessions(self, worker: Worker) -> None:
+        with self.connection.cursor() as cursor:
+            # Those that began after the worker was last seen are somebody else's, with a number
+            # that was used before.
+            cursor.execute(
+                """
+                SELECT PG_TERMINATE_BACKEND(pid) FROM pg_stat_activity
+                WHERE pid = ANY(%s) AND usename = CURRENT_USER AND backend_start <= %s
+                """,
+                [worker.sessions, self.parameter(clock.from_row(worker.seen_at))],
+            )
+
+    def hint(self) -> None:
+        # At most one in a while: at its commit a NOTIFY takes a lock that all others wait for.
+        # A worker that was told looks again a little later, and so finds those that were left out.
+        if time.monotonic() - self._hinted_at < BETWEEN_HINTS:
+            return
+        self._hinted_at = time.monotonic()
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"NOTIFY {CHANNEL}")
 
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
         waiting = f"""
@@ -44,7 +102,7 @@ class PostgreSQLStore(Store):
                 ) AS next
             )
             SELECT MIN(scheduled_at) FROM level
-        """
+        """  # noqa: S608 - as above
         with self.connection.cursor() as cursor:
             cursor.execute(first_of_each_level, [*parameters, *parameters])
             (scheduled_at,) = cursor.fetchone()
@@ -99,3 +157,13 @@ class PostgreSQLStore(Store):
             cursor.execute("SELECT CLOCK_TIMESTAMP()")
             (server_time,) = cursor.fetchone()
         return clock.from_row(server_time)
+
+
+def _listen(listener: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Event) -> None:
+    listener.ensure_connection()
+    with listener.wrap_database_errors:
+        listener.connection.execute(f"LISTEN {CHANNEL}")
+        wake()
+        while not stopped.is_set():
+            for _ in listener.connection.notifies(timeout=0.5, stop_after=1):
+                wake()

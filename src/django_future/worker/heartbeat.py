@@ -4,13 +4,13 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
-from django_future import clock
+from django_future import __version__, clock
 from django_future.conf import config
 from django_future.models import Worker
 from django_future.store import Store
@@ -18,16 +18,33 @@ from django_future.store import Store
 logger = logging.getLogger("django_future")
 
 
+def new_worker(name: str = "", queues: str = "all") -> Worker:
+    """Return a worker that stands for this process, and is not registered yet."""
+    host, pid = socket.gethostname(), os.getpid()
+    unique = f"{name[:60] or host[:60]}-{pid}-{secrets.token_hex(4)}"
+    started_at = clock.to_row(clock.now())
+    return Worker(
+        name=unique,
+        host=host[:255],
+        pid=pid,
+        queues=queues[:255],
+        version=__version__,
+        started_at=started_at,
+    )
+
+
 @contextmanager
-def heartbeat(store: Store) -> Iterator[Worker]:
-    """Register a worker, keep it alive from a thread of its own, and take it off the list."""
-    host = socket.gethostname()
-    name = f"{host[:80]}-{os.getpid()}-{secrets.token_hex(4)}"
-    started_at = clock.to_row(store.now())
-    worker = Worker(name=name, host=host[:255], pid=os.getpid(), started_at=started_at)
+def heartbeat(
+    store: Store, worker: Worker, on_beat: Callable[[], None] = lambda: None
+) -> Iterator[Worker]:
+    """Register a worker, keep it alive from a thread of its own, and take it off the list.
+
+    `on_beat` is called on that thread after each beat.
+    """
     store.register(worker)
     stopped = Event()
-    thread = Thread(target=_beat, args=(store, worker, stopped), name="heartbeat", daemon=True)
+    arguments = (store, worker, on_beat, stopped)
+    thread = Thread(target=_beat, args=arguments, name="heartbeat", daemon=True)
     thread.start()
     try:
         yield worker
@@ -37,12 +54,14 @@ def heartbeat(store: Store) -> Iterator[Worker]:
         store.unregister(worker)
 
 
-def _beat(store: Store, worker: Worker, stopped: Event) -> None:
+def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Event) -> None:
     # Twice per interval, so that one beat may be late or lost without anybody noticing.
     while not stopped.wait(config().HEARTBEAT.total_seconds() / 2):
         try:
+            store.synchronise()
             store.register(worker)
-        except DatabaseError:
+            on_beat()
+        except (DatabaseError, InterfaceError):
             logger.exception("Worker %s could not show that it lives", worker.name)
-        finally:
             store.connection.close()
+    store.connection.close()

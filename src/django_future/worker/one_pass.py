@@ -10,7 +10,7 @@ from django_future.execution import Outcome, execute
 from django_future.models import ScheduledJob
 from django_future.store import Selection, Store, store_for
 from django_future.when import When, parse_when
-from django_future.worker.heartbeat import heartbeat
+from django_future.worker.heartbeat import heartbeat, new_worker
 
 
 def run_jobs(
@@ -41,7 +41,7 @@ def one_pass(
     _check_outside_transaction(store)
     store.synchronise()
     at = now and parse_when(now, now=clock.now(), zone=clock.current_zone())
-    with heartbeat(store) as worker:
+    with heartbeat(store, new_worker()) as worker:
         maintenance.rescue(store)
         maintenance.expire(store, at or store.now())
         # Bounded, so that a job that schedules itself again does not keep this pass going for ever.

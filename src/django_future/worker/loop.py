@@ -1,0 +1,144 @@
+"""What a worker does over and over: claim, hand out, sleep until there is more."""
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, InterfaceError
+
+from django_future.models import ScheduledJob, Worker
+from django_future.store import EVERYTHING, Selection, Store
+from django_future.worker.pool import PATIENCE, Pool
+from django_future.worker.wakeup import Wakeup
+
+logger = logging.getLogger("django_future")
+
+LOOKAHEAD = timedelta(milliseconds=40)  # by which a job is claimed before its time
+SHORTEST_SLEEP = timedelta(milliseconds=5)
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts to reach a database that is away
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What ends a worker of its own accord.
+
+    With `burst` it is that nothing is due, with `parent` that this process is no longer its child.
+    """
+
+    parent: int | None = None
+    burst: bool = False
+    max_jobs: int | None = None
+    max_seconds: float | None = None
+
+
+UNLIMITED = Limits()
+
+
+class Loop:
+    """Keeps the threads of one process in work, until it is told to stop or has done enough."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        *,
+        threads: int = 1,
+        selection: Selection = EVERYTHING,
+        poll_interval: timedelta | None = None,
+        limits: Limits = UNLIMITED,
+    ) -> None:
+        self.wakeup = Wakeup()
+        self.pool = Pool(store, threads, on_room=self.wakeup)
+        self._store = store
+        self._worker = worker
+        self._selection = selection
+        self._longest_sleep = poll_interval or store.poll_interval
+        self._idle_sleep = SHORTEST_SLEEP
+        self._limits = limits
+        self._claimed = 0
+        self._to_release: list[ScheduledJob] = []
+        self._is_stopped = False
+        self._started_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Claim no more, and return from `run`. May be called from anywhere."""
+        self._is_stopped = True
+        self.wakeup()
+
+    def run(self) -> None:
+        """Keep the threads in work."""
+        self.pool.start()
+        pause = FIRST_PAUSE
+        while not self._is_over():
+            try:
+                sleep = self._work()
+            except (DatabaseError, InterfaceError):
+                logger.exception("The database is away; trying again in %.1f s", pause)
+                self._store.connection.close()
+                self.wakeup.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                pause = FIRST_PAUSE
+                if self.wakeup.wait(sleep.total_seconds()):
+                    self._idle_sleep = SHORTEST_SLEEP
+
+    def close(self, timeout: timedelta) -> None:
+        """Let the running jobs end, for so long, and release the others."""
+        self._to_release += self.pool.close(timeout)
+        self._release()
+
+    def _is_over(self) -> bool:
+        limits = self._limits
+        age = time.monotonic() - self._started_at
+        return (
+            self._is_stopped
+            or (limits.parent is not None and os.getppid() != limits.parent)
+            or (limits.max_jobs is not None and self.pool.finished >= limits.max_jobs)
+            or (limits.max_seconds is not None and age >= limits.max_seconds)
+        )
+
+    def _work(self) -> timedelta:
+        """Claim what is due, and return for how long there will be nothing more to do."""
+        self._to_release += self.pool.withdraw()
+        self._release()
+        room = self._room()
+        if room <= 0:
+            self.pool.call_when_room()
+            return PATIENCE
+        now = self._store.now()
+        jobs = self._store.claim(self._worker, self._selection, at=now + LOOKAHEAD, limit=room)
+        self.pool.put(jobs)
+        self._claimed += len(jobs)
+        if len(jobs) == room:
+            return timedelta()
+        # Soon again while there is something to do, then ever less often. It is how a hint that was
+        # swallowed by the one before it, and a job that another worker lets go, are found.
+        self._idle_sleep = (
+            SHORTEST_SLEEP if jobs else min(2 * self._idle_sleep, self._longest_sleep)
+        )
+        return self._until_next_due(now)
+
+    def _room(self) -> int:
+        room = self.pool.room()
+        return (
+            room
+            if self._limits.max_jobs is None
+            else min(room, self._limits.max_jobs - self._claimed)
+        )
+
+    def _until_next_due(self, now: datetime) -> timedelta:
+        next_due = self._store.next_due(self._selection)
+        if self._limits.burst and not self.pool.held and (next_due is None or next_due > now):
+            self._is_stopped = True
+        sleep = min(self._idle_sleep, PATIENCE) if self.pool.held else self._idle_sleep
+        if next_due is not None and next_due - LOOKAHEAD > now:
+            return min(sleep, next_due - LOOKAHEAD - now)
+        return sleep
+
+    def _release(self) -> None:
+        while self._to_release:
+            self._store.release(self._to_release[-1])
+            self._to_release.pop()
+            self._claimed -= 1

@@ -1,0 +1,148 @@
+"""The threads of a worker, and how many jobs they should have at hand."""
+
+import ctypes
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import timedelta
+from threading import Thread, current_thread
+
+from django.db import DatabaseError, connections
+
+from django_future.execution import execute
+from django_future.models import ScheduledJob
+from django_future.store import Store
+from django_future.worker.ready import Ready
+
+logger = logging.getLogger("django_future")
+
+AT_HAND = 0.05  # seconds of work that each thread should have before it
+MOST_AT_HAND = 200  # jobs, however short they are
+PATIENCE = timedelta(milliseconds=200)  # for which a due job waits for a thread of this process
+LAST_WORDS = 2.0  # seconds for a handler to clean up once it is interrupted
+WEIGHT = 0.1  # of the latest job in what is expected of the next
+
+
+class Interrupted(BaseException):
+    """Raised in a handler that still runs when its worker must go."""
+
+
+class Pool:
+    """Runs claimed jobs on threads, each with database connections of its own."""
+
+    def __init__(self, store: Store, threads: int, on_room: Callable[[], None]) -> None:
+        self.finished = 0
+        self._store = store
+        self._on_room = on_room
+        self._is_room_wanted = False
+        self._ready = Ready(store.now)
+        self._running: dict[Thread, tuple[ScheduledJob, float]] = {}
+        self._unrecorded: list[ScheduledJob] = []
+        self._seconds_per_job = AT_HAND  # until more is known: one job for each thread
+        self._threads = [
+            Thread(target=self._run, name=f"runner-{number}", daemon=True)
+            for number in range(1, threads + 1)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def held(self) -> int:
+        """How many jobs are claimed and have not ended."""
+        return len(self._ready) + len(self._running)
+
+    @property
+    def running(self) -> int:
+        """How many jobs are being run."""
+        return len(self._running)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether claimed jobs wait for their time or for a thread."""
+        return bool(self._ready)
+
+    def room(self) -> int:
+        """Return how many more jobs would start soon: many short ones, but few long ones."""
+        return self._capacity() - self.held
+
+    def call_when_room(self) -> None:
+        """Call `on_room` once, when the threads are about to run dry."""
+        self._is_room_wanted = True
+
+    def put(self, jobs: Iterable[ScheduledJob]) -> None:
+        """Run claimed jobs, each at its time."""
+        self._ready.put(jobs)
+
+    def withdraw(self) -> list[ScheduledJob]:
+        """Return what to release: jobs that a long one holds up, or whose end was not recorded."""
+        unrecorded, self._unrecorded = self._unrecorded, []
+        return unrecorded + self._ready.withdraw(PATIENCE)
+
+    def close(self, timeout: timedelta) -> list[ScheduledJob]:
+        """Let what runs end, for so long; interrupt the rest. Return what to release."""
+        left = self._ready.close()
+        self._join(timeout.total_seconds())
+        for thread in list(self._running):
+            _raise_in(thread, Interrupted)
+        self._join(LAST_WORDS)
+        # What does not even hear of it, such as a call into C, loses its job all the same.
+        return [*left, *self._unrecorded, *(job for job, _ in self._running.values())]
+
+    def _capacity(self) -> int:
+        long_ago = time.monotonic() - AT_HAND
+        busy = sum(started_at < long_ago for _, started_at in list(self._running.values()))
+        free = len(self._threads) - busy
+        return busy + min(max(int(AT_HAND / self._seconds_per_job * free), free), MOST_AT_HAND)
+
+    def _run(self) -> None:
+        try:
+            with suppress(DatabaseError):  # the first job should not have to wait for it
+                self._store.connection.ensure_connection()
+            while (job := self._ready.take()) is not None:
+                self._run_one(job)
+        except Interrupted:
+            pass
+        finally:
+            connections.close_all()
+
+    def _run_one(self, job: ScheduledJob) -> None:
+        thread = current_thread()
+        started_at = time.monotonic()
+        self._running[thread] = job, started_at
+        try:
+            execute(job, self._store)
+        except Exception:
+            logger.exception("Job %s: its end could not be recorded", job.pk)
+            self._unrecorded.append(job)
+            self._store.connection.close()
+        finally:
+            del self._running[thread]
+        self._tidy_connections()
+        self.finished += 1
+        seconds = time.monotonic() - started_at
+        self._seconds_per_job += WEIGHT * (seconds - self._seconds_per_job)
+        if self._is_room_wanted and (not self._ready or 2 * self.room() > self._capacity()):
+            self._is_room_wanted = False
+            self._on_room()
+
+    def _tidy_connections(self) -> None:
+        # A worker keeps the connection to its jobs, of which it will soon have need again, even
+        # where CONN_MAX_AGE is 0. What handlers opened besides is treated as after a request.
+        for connection in connections.all(initialized_only=True):
+            if connection.alias != self._store.alias or connection.settings_dict["CONN_MAX_AGE"]:
+                connection.close_if_unusable_or_obsolete()
+
+    def _join(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0))
+
+
+def _raise_in(thread: Thread, exception: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(exception)
+    )

@@ -1,0 +1,144 @@
+"""One worker process, from its first sign of life to its last job."""
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, Thread, current_thread, main_thread
+from types import FrameType
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from django_future import maintenance
+from django_future.models import Worker
+from django_future.store import EVERYTHING, Selection, Store, store_for
+from django_future.worker.heartbeat import heartbeat, new_worker
+from django_future.worker.loop import UNLIMITED, Limits, Loop
+from django_future.worker.reload import CHANGED, stopped_by_changes
+
+MOST_SESSIONS = 100
+DONE, RECYCLE = 0, 75  # exit codes: all is done; start another in this one's place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a worker process works."""
+
+    alias: str
+    threads: int = 4
+    selection: Selection = EVERYTHING
+    poll_interval: timedelta | None = None
+    shutdown_timeout: timedelta = timedelta(seconds=25)
+    limits: Limits = UNLIMITED
+    name: str = ""
+    heartbeat_file: Path | None = None
+    max_jobs_per_process: int | None = None
+    max_rss: int | None = None  # MiB
+
+
+def run_worker(options: Options) -> int:
+    """Run jobs until told to stop, or one of the limits is reached, and return an exit code."""
+    store = store_for(options.alias)
+    worker = new_worker(options.name, ", ".join(options.selection.queues) or "all")
+    loop = Loop(
+        store,
+        worker,
+        threads=options.threads,
+        selection=options.selection,
+        poll_interval=options.poll_interval,
+        limits=options.limits,
+    )
+    is_worn_out = Event()
+
+    def on_beat() -> None:
+        maintenance.rescue(store)
+        maintenance.expire(store, store.now())
+        worker.running = loop.pool.running
+        if options.heartbeat_file is not None:
+            options.heartbeat_file.touch()
+        if _has_done_enough(loop.pool.finished, options):
+            is_worn_out.set()
+            loop.stop()
+
+    with (
+        _stopped_by_signals(loop.stop),
+        heartbeat(store, worker, on_beat),
+        _sessions_known(store, worker),
+        _woken_by_hints(store, loop.wakeup),
+        stopped_by_changes(loop.stop) as has_changed,
+    ):
+        on_beat()
+        loop.run()
+        loop.close(options.shutdown_timeout)
+    if has_changed.is_set():
+        return CHANGED
+    return RECYCLE if is_worn_out.is_set() else DONE
+
+
+def _has_done_enough(finished: int, options: Options) -> bool:
+    if options.max_jobs_per_process is not None and finished >= options.max_jobs_per_process:
+        return True
+    return options.max_rss is not None and _peak_rss() >= options.max_rss
+
+
+def _peak_rss() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 2**20 if sys.platform == "darwin" else peak // 2**10
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Stop on the first signal; on the second exit now, and leave the jobs to be rescued."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    is_stopping = False
+
+    def handle(number: int, _: FrameType | None) -> None:
+        nonlocal is_stopping
+        if is_stopping:
+            os._exit(128 + number)
+        is_stopping = True
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _woken_by_hints(store: Store, wakeup: Callable[[], None]) -> Iterator[None]:
+    stopped = Event()
+    thread = Thread(target=store.watch, args=(wakeup, stopped), name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@contextmanager
+def _sessions_known(store: Store, worker: Worker) -> Iterator[None]:
+    """Keep on the worker's row which sessions to end should it be lost."""
+
+    def note(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
+        if connection is store.connection:
+            worker.sessions = [*worker.sessions, store.session_id()][-MOST_SESSIONS:]
+            store.register(worker)
+
+    connection_created.connect(note)
+    try:
+        yield
+    finally:
+        connection_created.disconnect(note)

@@ -1,0 +1,67 @@
+"""The jobs that a process has claimed and not yet started, each held until its instant."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from heapq import heapify, heappop, heappush
+from threading import Condition
+
+from django_future import clock
+from django_future.models import ScheduledJob
+
+
+class Ready:
+    """Hands out jobs in their order, none before its time by the clock `now`."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._changed = Condition()
+        self._ahead: list[tuple[datetime, int, ScheduledJob]] = []
+        self._due: list[tuple[int, datetime, int, datetime, ScheduledJob]] = []
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self._ahead) + len(self._due)
+
+    def put(self, jobs: Iterable[ScheduledJob]) -> None:
+        """Hold jobs until they are due and somebody takes them."""
+        with self._changed:
+            for job in jobs:
+                heappush(self._ahead, (clock.from_row(job.scheduled_at), job.pk, job))
+                self._changed.notify()
+
+    def take(self) -> ScheduledJob | None:
+        """Wait for a job to be due and return it; None once closed."""
+        with self._changed:
+            while not self._is_closed:
+                now = self._now()
+                self._sort_out_due(now)
+                if self._due:
+                    return heappop(self._due)[-1]
+                self._changed.wait(
+                    (self._ahead[0][0] - now).total_seconds() if self._ahead else None
+                )
+        return None
+
+    def withdraw(self, patience: timedelta) -> list[ScheduledJob]:
+        """Return, and no longer hold, due jobs that nobody took for longer than `patience`."""
+        with self._changed:
+            now = self._now()
+            self._sort_out_due(now)
+            late = [entry for entry in self._due if now - entry[3] > patience]
+            self._due = [entry for entry in self._due if now - entry[3] <= patience]
+            heapify(self._due)
+        return [entry[-1] for entry in late]
+
+    def close(self) -> list[ScheduledJob]:
+        """Hand out no more, and return the jobs that are left."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            left = [entry[-1] for entry in self._ahead] + [entry[-1] for entry in self._due]
+            self._ahead, self._due = [], []
+        return left
+
+    def _sort_out_due(self, now: datetime) -> None:
+        while self._ahead and self._ahead[0][0] <= now:
+            scheduled_at, pk, job = heappop(self._ahead)
+            heappush(self._due, (-job.priority, scheduled_at, pk, now, job))

@@ -1,0 +1,250 @@
+"""A worker that keeps running: on time, woken by others, and without losing a thing."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from django_future import ScheduledJob, clock, schedule_job, schedule_jobs
+from django_future.models import Worker
+from django_future.status import Status
+from django_future.store import Selection
+from django_future.worker.loop import Limits
+from django_future.worker.process import Options, run_worker
+from tests.awaiting import eventually
+from tests.runner import HERE
+from tests.shop import jobs
+from tests.shop.models import Trace
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def burst(**options):
+    """Run what is due in this process, and return the exit code."""
+    limits = Limits(burst=True, **options.pop("limits", {}))
+    return run_worker(Options(alias="default", limits=limits, **options))
+
+
+@pytest.fixture
+def start():
+    """Return a function that starts a worker in a process of its own."""
+    processes = []
+
+    def start_worker(*options, **environment):
+        command = [sys.executable, "-m", "django", "future_worker", "--no-reload", "-v0", *options]
+        process = subprocess.Popen(command, cwd=HERE, env=os.environ | environment)
+        processes.append(process)
+        eventually(
+            lambda: process.poll() is not None or Worker.objects.filter(seen_at__isnull=False)
+        )
+        return process
+
+    yield start_worker
+    for process in processes:
+        eventually(lambda: _second_signal(process))  # noqa: B023
+
+
+@pytest.fixture
+def held(tmp_path):
+    """Return a file that exists while the job `hold` runs."""
+    path = tmp_path / "held"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def count(status):
+    return ScheduledJob.objects.filter(status=status).count()
+
+
+class TestBurst:
+    @pytest.mark.parametrize("threads", [1, 4])
+    def test_it_runs_what_is_due_and_exits(self, threads):
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 300)
+        schedule_job("1h", jobs.trace)
+        assert burst(threads=threads) == 0
+        assert (Trace.objects.count(), count(Status.SCHEDULED)) == (300, 1)
+        assert not Worker.objects.exists()
+
+    def test_it_goes_on_with_what_jobs_schedule(self, traces):
+        schedule_job("0s", jobs.schedule_another)
+        burst()
+        assert traces() == ["by another"]
+
+    def test_a_failure_does_not_stop_it(self):
+        schedule_jobs([{"when": "0s", "callable": name} for name in (jobs.fail, jobs.trace)])
+        burst()
+        assert (count(Status.FAILED), count(Status.COMPLETE)) == (1, 1)
+
+    def test_it_runs_only_its_queues(self, traces):
+        for queue_name in ("mail", "reports", "default"):
+            schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name)
+        burst(selection=Selection(queues=("mail",)))
+        assert traces() == ["mail"]
+        burst(selection=Selection(excluded_queues=("reports",)))
+        assert traces() == ["mail", "default"]
+
+    def test_it_stops_after_so_many_jobs(self):
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 20)
+        burst(limits={"max_jobs": 7})
+        assert (Trace.objects.count(), count(Status.SCHEDULED)) == (7, 13)
+
+    def test_expired_jobs_are_marked_first(self, traces):
+        schedule_job(timedelta(hours=-2), jobs.trace, expires="1h")
+        burst()
+        assert (traces(), count(Status.EXPIRED)) == ([], 1)
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite's clock is the host's")
+    def test_a_host_whose_clock_is_wrong_runs_nothing_early(self, monkeypatch, traces):
+        schedule_job("30m", jobs.trace, args=["early"])
+        schedule_job("0s", jobs.trace, args=["in time"])
+        real = clock.now
+        monkeypatch.setattr(clock, "now", lambda: real() + timedelta(hours=1))
+        burst()
+        assert traces() == ["in time"]
+
+
+@pytest.mark.slow
+class TestOnTime:
+    def test_no_job_starts_early_and_none_late(self, start):
+        start()
+        schedule_jobs(
+            [{"when": timedelta(seconds=1, milliseconds=37 * number), "callable": jobs.trace}
+             for number in range(30)]
+        )  # fmt: skip
+        eventually(lambda: count(Status.COMPLETE) == 30)
+        for job in ScheduledJob.objects.all():
+            assert timedelta() <= job.started_at - job.scheduled_at < timedelta(seconds=0.5)
+
+    def test_it_wakes_up_for_a_job_that_is_due_at_once(self, start):
+        start()
+        schedule_job("0s", jobs.trace)
+        eventually(lambda: count(Status.COMPLETE) == 1)
+        schedule_job("0s", jobs.trace)
+        assert eventually(lambda: count(Status.COMPLETE) == 2) < 2
+
+    def test_a_long_job_does_not_hold_up_others(self, start, held):
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 50)
+        start("--threads", "1")
+        eventually(lambda: count(Status.COMPLETE) == 50)
+        schedule_job("0s", jobs.hold, args=[str(held)], priority=1)
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 50)
+        eventually(held.exists)
+        start("--threads", "1")
+        eventually(lambda: count(Status.COMPLETE) == 100)
+        assert count(Status.RUNNING) == 1
+
+
+@pytest.mark.slow
+class TestStopping:
+    def test_a_running_job_may_end(self, start, held):
+        process = start()
+        schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        process.send_signal(signal.SIGTERM)
+        later = schedule_job("0s", jobs.trace)
+        held.unlink()
+        assert process.wait(timeout=20) == 0
+        later.refresh_from_db()
+        assert (count(Status.COMPLETE), later.status) == (1, Status.SCHEDULED)
+        assert not Worker.objects.exists()
+
+    def test_a_job_that_takes_too_long_is_interrupted_and_released(self, start, held):
+        process = start("--shutdown-timeout", "0.2s")
+        job = schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        job.refresh_from_db()
+        assert (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "")
+        assert not Trace.objects.exists()
+
+    def test_a_second_signal_exits_now_and_loses_nothing(self, start, held):
+        process = start(HEARTBEAT="1s")
+        schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: _second_signal(process))
+        start(HEARTBEAT="1s")
+        eventually(lambda: count(Status.COMPLETE) == 1 or held.unlink(missing_ok=True))
+        assert Trace.objects.count() == 1
+
+
+def _second_signal(process):
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGTERM)
+    return process.poll() is not None
+
+
+@pytest.mark.slow
+class TestDying:
+    def test_the_jobs_of_a_killed_worker_run_again_soon(self, start, held):
+        victim = start(HEARTBEAT="2s")
+        schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        start(HEARTBEAT="2s")
+        held.unlink()
+        victim.kill()
+        assert eventually(lambda: count(Status.COMPLETE) == 1 or held.unlink(missing_ok=True)) < 4
+        assert Trace.objects.count() == 1
+
+    def test_a_zombie_that_wakes_up_changes_nothing(self, start, held):
+        zombie = start(HEARTBEAT="1s")
+        schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        zombie.send_signal(signal.SIGSTOP)
+        start(HEARTBEAT="1s")
+        eventually(lambda: count(Status.COMPLETE) == 1 or held.unlink(missing_ok=True))
+        zombie.send_signal(signal.SIGCONT)
+        zombie.send_signal(signal.SIGTERM)
+        assert zombie.wait(timeout=20) == 0
+        assert (count(Status.COMPLETE), Trace.objects.count()) == (1, 1)
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no connection to lose")
+    def test_a_broken_connection_costs_a_second_run_and_nothing_else(self, start, tmp_path):
+        start(TEST_MARK=str(tmp_path / "mark"))
+        job = schedule_job("0s", jobs.lose_connection)
+        eventually(lambda: count(Status.COMPLETE) == 1)
+        job.refresh_from_db()
+        assert (job.rescues, Trace.objects.count()) == (1, 1)
+
+
+@pytest.mark.slow
+class TestProcesses:
+    def test_a_process_that_dies_is_replaced(self, start):
+        supervisor = start("--processes", "2")
+        eventually(lambda: Worker.objects.count() == 2)
+        victim = Worker.objects.earliest("pk")
+        os.kill(victim.pid, signal.SIGKILL)
+        eventually(lambda: Worker.objects.count() == 3)
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(timeout=20) == 0
+        assert list(Worker.objects.all()) == [victim]
+
+    def test_a_process_is_replaced_after_so_many_jobs(self, start):
+        start("--processes", "2", "--max-jobs-per-process", "5", HEARTBEAT="0.4s")
+        before = set(eventually_two())
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 40)
+        eventually(lambda: before - set(Worker.objects.values_list("pid", flat=True)))
+        eventually(lambda: count(Status.COMPLETE) == 40)
+
+    def test_all_exit_when_nothing_is_due(self, start):
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 40)
+        assert start("--processes", "2", "--burst").wait(timeout=20) == 0
+        assert Trace.objects.count() == 40
+
+
+def eventually_two():
+    eventually(lambda: Worker.objects.count() == 2)
+    return Worker.objects.values_list("pid", flat=True)
+
+
+@pytest.mark.slow
+def test_a_probe_can_watch_a_file(start, tmp_path):
+    path = tmp_path / "alive"
+    start("--heartbeat-file", str(path), HEARTBEAT="0.4s")
+    eventually(path.exists)
+    path.unlink()
+    eventually(path.exists)
