@@ -1,8 +1,9 @@
 """The store as every database that knows SKIP LOCKED can do it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cached_property
 from threading import Event
 from typing import Any
 
@@ -18,6 +19,7 @@ from django_future.models import HIGHEST_PRIORITY, ScheduledJob, Worker
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.contention import patient
+from django_future.store.rows import Reader, columns
 from django_future.store.selection import EVERYTHING, Selection
 
 BATCH = 1000
@@ -145,9 +147,9 @@ class Store:
         # the next ones. Written by primary key, so that no secondary index is locked in a second
         # order, which is what makes two claims deadlock on MySQL.
         with transaction.atomic(using=self.alias):
-            [*jobs] = self.jobs.raw(
+            jobs = self._read_jobs(
                 f"""
-                SELECT * FROM django_future_scheduledjob {self.due_index}
+                SELECT {columns()} FROM django_future_scheduledjob {self.due_index}
                 WHERE status = 'scheduled' AND priority = %s AND scheduled_at <= %s
                 AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
                 ORDER BY scheduled_at, id LIMIT %s FOR UPDATE SKIP LOCKED
@@ -166,6 +168,9 @@ class Store:
             job.lease += 1
             job.attempts += 1
         return jobs
+
+    def prepare_to_claim(self) -> None:
+        """Make ready this thread's connection, which from now on claims and does nothing else."""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -229,6 +234,8 @@ class Store:
         # The jobs first: a worker is registered before it claims, so one that is not among the
         # workers read afterwards is gone, not new.
         running = list(self.jobs.running())
+        if not running:
+            return []
         alive = set(
             Worker.objects.using(self.alias)
             .filter(seen_at__gte=clock.to_row(seen_since))
@@ -272,6 +279,15 @@ class Store:
         """Return what a column of instants is compared with in a statement of our own."""
         return InstantField().get_db_prep_value(clock.to_row(instant), self.connection)
 
+    def _read_jobs(self, sql: str, parameters: list[Any]) -> list[ScheduledJob]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return self._reader.read(cursor.fetchall(), self.connection)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.connection)
+
     def _held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
         return self.jobs.running().filter(pk=job.pk, lease=job.lease)
 
@@ -288,11 +304,6 @@ class Store:
             raise _lease_lost(job)
         for name, value in record.items():
             setattr(job, name, value)
-
-
-def in_order(jobs: Iterable[ScheduledJob]) -> list[ScheduledJob]:
-    """Sort claimed jobs in the order in which they start: RETURNING promises none."""
-    return sorted(jobs, key=lambda job: (-job.priority, job.scheduled_at, job.pk))
 
 
 def _lease_lost(job: ScheduledJob) -> LeaseLost:

@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from threading import Event
+from weakref import WeakSet
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.signals import post_save, pre_save
 
 from django_future import clock
 from django_future.models import ScheduledJob, Worker
-from django_future.store.base import Store, in_order
+from django_future.store.base import Store
 from django_future.store.contention import patient
+from django_future.store.rows import FIELDS, columns
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
 
@@ -32,6 +35,7 @@ class PostgreSQLStore(Store):
         super().__init__(alias)
         self._clock = ServerClock(self._server_time)
         self._hinted_at = -math.inf
+        self._claiming: WeakSet[object] = WeakSet()
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -43,9 +47,35 @@ class PostgreSQLStore(Store):
         return getattr(error.__cause__, "sqlstate", None) in {"40001", "40P01", "55P03"}
 
     def add(self, jobs: Sequence[ScheduledJob]) -> None:
-        super().add(jobs)
         soonest = min((clock.from_row(job.scheduled_at) for job in jobs), default=None)
-        if soonest is not None and soonest - clock.now() < WORTH_A_HINT:
+        is_soon = soonest is not None and soonest - clock.now() < WORTH_A_HINT
+        if len(jobs) == 1 and not _is_saving_watched():
+            self._insert(jobs[0], is_soon=is_soon)
+            return
+        super().add(jobs)
+        if is_soon:
+            transaction.on_commit(self.hint, using=self.alias, robust=True)
+
+    def _insert(self, job: ScheduledJob, *, is_soon: bool) -> None:
+        # One round trip, the hint included, unless it must wait for somebody's commit.
+        is_hinting = is_soon and not self.connection.in_atomic_block and self._may_hint()
+        hint = f", PG_NOTIFY('{CHANNEL}', '')" if is_hinting else ""
+        values = [
+            field.get_db_prep_save(field.pre_save(job, add=True), self.connection)
+            for field in FIELDS[1:]
+        ]
+        placeholders = ", ".join(["%s"] * len(values))
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                INSERT INTO django_future_scheduledjob ({columns(FIELDS[1:])})
+                VALUES ({placeholders}) RETURNING id{hint}
+                """,  # noqa: S608 - all of it is written in this package
+                values,
+            )
+            job.pk = cursor.fetchone()[0]
+        job._state.adding = False
+        if is_soon and self.connection.in_atomic_block:
             transaction.on_commit(self.hint, using=self.alias, robust=True)
 
     def watch(self, wake: Callable[[], None], stopped: Event) -> None:
@@ -78,13 +108,18 @@ class PostgreSQLStore(Store):
             )
 
     def hint(self) -> None:
+        if self._may_hint():
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"NOTIFY {CHANNEL}")
+
+    def _may_hint(self) -> bool:
         # At most one in a while: at its commit a NOTIFY takes a lock that all others wait for.
         # A worker that was told looks again a little later, and so finds those that were left out.
-        if time.monotonic() - self._hinted_at < BETWEEN_HINTS:
-            return
-        self._hinted_at = time.monotonic()
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"NOTIFY {CHANNEL}")
+        now = time.monotonic()
+        if now - self._hinted_at < BETWEEN_HINTS:
+            return False
+        self._hinted_at = now
+        return True
 
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
         waiting = f"""
@@ -108,6 +143,15 @@ class PostgreSQLStore(Store):
             (scheduled_at,) = cursor.fetchone()
         return scheduled_at and clock.from_row(scheduled_at)
 
+    def prepare_to_claim(self) -> None:
+        # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
+        # worker's transaction then fails to match. So a claim need not wait for the disk.
+        session = self.open_session()
+        if session not in self._claiming:
+            with self.connection.cursor() as cursor:
+                cursor.execute("SET synchronous_commit TO off")
+            self._claiming.add(session)
+
     @patient
     def claim(
         self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
@@ -116,7 +160,7 @@ class PostgreSQLStore(Store):
         # takes the next ones. It visits one priority after the other, and stops once it has enough:
         # what is due stands at the head of each, and future jobs behind it cost nothing. `due` is
         # materialized lest the planner run it more than once, and claim more than the limit.
-        claimed = self.jobs.raw(
+        return self._read_jobs(
             f"""
             WITH RECURSIVE level AS (
                 SELECT MAX(priority) AS priority FROM django_future_scheduledjob
@@ -139,7 +183,7 @@ class PostgreSQLStore(Store):
             SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
                 started_at = %s
             FROM due WHERE job.id = due.id
-            RETURNING job.*
+            RETURNING {columns(prefix="job.")}
             """,  # noqa: S608 - all of it is written in this package
             [
                 *[self.parameter(at)] * 2,
@@ -150,13 +194,16 @@ class PostgreSQLStore(Store):
                 self.parameter(self.now()),
             ],
         )
-        return in_order(claimed)
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT CLOCK_TIMESTAMP()")
             (server_time,) = cursor.fetchone()
         return clock.from_row(server_time)
+
+
+def _is_saving_watched() -> bool:
+    return pre_save.has_listeners(ScheduledJob) or post_save.has_listeners(ScheduledJob)
 
 
 def _listen(listener: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Event) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 from django.db import OperationalError
 
 from django_future.models import ScheduledJob, Worker
-from django_future.store.base import BATCH, Store, in_order
+from django_future.store.base import BATCH, Store
 from django_future.store.contention import patient, repeat
+from django_future.store.rows import columns
 from django_future.store.selection import Selection
 
 GLANCE = 0.05  # seconds between two looks at whether another process has written
@@ -30,7 +31,7 @@ class SQLiteStore(Store):
     ) -> list[ScheduledJob]:
         # Holds the database's write lock for the length of this one statement; a rival waits for
         # it, and then no longer sees these rows as scheduled.
-        claimed = self.jobs.raw(
+        return self._read_jobs(
             f"""
             UPDATE django_future_scheduledjob
             SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
@@ -41,7 +42,7 @@ class SQLiteStore(Store):
                 AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
                 ORDER BY scheduled_at, id LIMIT %s
             )
-            RETURNING *
+            RETURNING {columns()}
             """,  # noqa: S608 - all of it is written in this package
             [
                 worker.name,
@@ -52,7 +53,6 @@ class SQLiteStore(Store):
                 limit,
             ],
         )
-        return in_order(claimed)
 
     def watch(self, wake: Callable[[], None], stopped: Event) -> None:
         seen = None

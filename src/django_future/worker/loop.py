@@ -73,6 +73,7 @@ class Loop:
         pause = FIRST_PAUSE
         while not self._is_over():
             try:
+                self._store.prepare_to_claim()
                 sleep = self._work()
             except (DatabaseError, InterfaceError):
                 logger.exception("The database is away; trying again in %.1f s", pause)
