@@ -24,7 +24,7 @@ class Config:
     """
 
     CALLABLES: Sequence[str] = ()
-    HEARTBEAT: timedelta = timedelta(seconds=10)
+    HEARTBEAT: timedelta = timedelta(seconds=20)
 
 
 @cache
