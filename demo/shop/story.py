@@ -12,8 +12,8 @@ from shop.models import Customer, Order
 def live_four_days():
     """Take orders, schedule what follows from them, and let the days pass."""
     open_the_shop()
-    # A real shop has cron call `manage.py runscheduledjobs`. Here `now` stands in for the present,
-    # so that nobody has to wait. Nobody works on the first evening, nor on the third day.
+    # A real shop has a worker, `manage.py future_worker`. Here `now` stands in for the present, so
+    # that nobody has to wait. Nobody works on the first evening, nor on the third day.
     for days in 0, 1, 3:
         run_jobs(now=timezone.now() + timedelta(days=days), ignore_errors=True)
 
