@@ -46,6 +46,11 @@ class InstantField(models.DateTimeField):  # type: ignore[type-arg]
         return clock.to_row(value.replace(tzinfo=UTC))
 
 
+def as_parameter(instant: datetime, connection: BaseDatabaseWrapper) -> Any:
+    """Return what a column of instants is compared with in a statement of our own."""
+    return InstantField().get_db_prep_value(clock.to_row(instant), connection)
+
+
 def unread(instance: models.Model, name: str) -> Any:
     """Return the stored field `name` of `instance`: as text, unless somebody has read it."""
     if name not in instance.__dict__:

@@ -98,6 +98,11 @@ class ScheduledJob(models.Model):
                 name="future_job_due",
             ),
             StatusIndex(
+                status=Status.SCHEDULED.value,
+                fields=["queue_name", "-priority", "scheduled_at", "id"],
+                name="future_job_queue",
+            ),
+            StatusIndex(
                 status=Status.SCHEDULED.value, fields=["expires_at"], name="future_job_expires"
             ),
             models.Index(fields=["status", "-id"], name="future_job_status"),

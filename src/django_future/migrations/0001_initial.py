@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'scheduled job',
                 'verbose_name_plural': 'scheduled jobs',
                 'permissions': [('operate_scheduledjob', 'Can cancel scheduled jobs and run them again')],
-                'indexes': [django_future.indexes.StatusIndex(fields=['-priority', 'scheduled_at', 'id'], name='future_job_due', status='scheduled'), django_future.indexes.StatusIndex(fields=['expires_at'], name='future_job_expires', status='scheduled'), models.Index(fields=['status', '-id'], name='future_job_status'), models.Index(fields=['content_type', 'object_id'], name='future_job_object')],
+                'indexes': [django_future.indexes.StatusIndex(fields=['-priority', 'scheduled_at', 'id'], name='future_job_due', status='scheduled'), django_future.indexes.StatusIndex(fields=['queue_name', '-priority', 'scheduled_at', 'id'], name='future_job_queue', status='scheduled'), django_future.indexes.StatusIndex(fields=['expires_at'], name='future_job_expires', status='scheduled'), models.Index(fields=['status', '-id'], name='future_job_status'), models.Index(fields=['content_type', 'object_id'], name='future_job_object')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('status__in', ['scheduled', 'running', 'complete', 'failed', 'expired', 'cancelled'])), name='future_job_status_known'), models.CheckConstraint(condition=models.Q(('priority__range', (-100, 100))), name='future_job_priority_in_range')],
             },
         ),

@@ -14,12 +14,13 @@ from django.db.models import F, Max
 from django_future import clock
 from django_future.arguments import Stored
 from django_future.exceptions import LeaseLost
-from django_future.fields import InstantField
-from django_future.models import HIGHEST_PRIORITY, ScheduledJob, Worker
+from django_future.fields import as_parameter
+from django_future.models import ScheduledJob, Worker
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.contention import patient
-from django_future.store.rows import Reader, columns
+from django_future.store.levels import Level, Levels
+from django_future.store.rows import Reader
 from django_future.store.selection import EVERYTHING, Selection
 
 BATCH = 1000
@@ -31,11 +32,12 @@ class Store:
     # How long a worker sleeps at most, if the database tells it nothing.
     poll_interval = timedelta(seconds=5)
 
-    # What makes the database read waiting jobs through the index made for it.
-    due_index = ""
+    # How to say through which index a table is read.
+    index_hint = ""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
+        self.levels = Levels(alias, self.index_hint)
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -98,8 +100,8 @@ class Store:
 
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
         """Return when the next waiting job is due, an instant that may have passed."""
-        levels = self._levels(self.now(), selection)
-        return min((scheduled_at for _, scheduled_at in levels), default=None)
+        levels = self.levels.waiting(self.now(), selection)
+        return min((level.first_at for level in levels), default=None)
 
     @patient
     def claim(
@@ -112,50 +114,24 @@ class Store:
         # One priority after the other: what is due stands at the head of each, and the future jobs
         # behind it cost nothing, however many they are.
         claimed: list[ScheduledJob] = []
-        for priority, scheduled_at in self._levels(at, selection):
-            if scheduled_at <= at:
-                claimed += self._claim_level(
-                    worker, selection, at=at, limit=limit - len(claimed), priority=priority
-                )
+        for level in self.levels.waiting(at, selection):
+            if level.first_at <= at:
+                rest = limit - len(claimed)
+                claimed += self._claim_level(worker, selection, level, at=at, limit=rest)
             if len(claimed) == limit:
                 break
         return claimed
 
-    def _levels(self, at: datetime, selection: Selection) -> Iterator[tuple[int, datetime]]:
-        """Yield each priority that waits, the highest first, with the time of its first job."""
-        below = HIGHEST_PRIORITY + 1
-        while True:
-            [*first] = self.jobs.raw(
-                f"""
-                SELECT id, priority, scheduled_at FROM django_future_scheduledjob {self.due_index}
-                WHERE status = 'scheduled' AND priority < %s
-                AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
-                ORDER BY priority DESC, scheduled_at, id LIMIT 1
-                """,  # noqa: S608 - all of it is written in this package
-                [below, self.parameter(at), *selection.parameters],
-            )
-            if not first:
-                return
-            below = first[0].priority
-            yield below, clock.from_row(first[0].scheduled_at)
-
     def _claim_level(
-        self, worker: Worker, selection: Selection, *, at: datetime, limit: int, priority: int
+        self, worker: Worker, selection: Selection, level: Level, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
         started_at = clock.to_row(self.now())
         # Locks the rows it returns until the UPDATE below commits; a rival skips them and claims
         # the next ones. Written by primary key, so that no secondary index is locked in a second
         # order, which is what makes two claims deadlock on MySQL.
         with transaction.atomic(using=self.alias):
-            jobs = self._read_jobs(
-                f"""
-                SELECT {columns()} FROM django_future_scheduledjob {self.due_index}
-                WHERE status = 'scheduled' AND priority = %s AND scheduled_at <= %s
-                AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
-                ORDER BY scheduled_at, id LIMIT %s FOR UPDATE SKIP LOCKED
-                """,  # noqa: S608 - all of it is written in this package
-                [priority, *[self.parameter(at)] * 2, *selection.parameters, limit],
-            )
+            sql, parameters = self.levels.due(level, selection, at=at, limit=limit)
+            jobs = self._read_jobs(f"{sql} FOR UPDATE SKIP LOCKED", parameters)
             self.jobs.filter(pk__in=[job.pk for job in jobs]).update(
                 status=Status.RUNNING,
                 worker=worker.name,
@@ -277,7 +253,7 @@ class Store:
 
     def parameter(self, instant: datetime) -> Any:
         """Return what a column of instants is compared with in a statement of our own."""
-        return InstantField().get_db_prep_value(clock.to_row(instant), self.connection)
+        return as_parameter(instant, self.connection)
 
     def _read_jobs(self, sql: str, parameters: list[Any]) -> list[ScheduledJob]:
         with self.connection.cursor() as cursor:

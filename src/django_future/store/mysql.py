@@ -20,7 +20,7 @@ class MySQLStore(Store):
     poll_interval = timedelta(seconds=0.75)
 
     # A guess at how many rows are due must not lead to another index, and to locks on its rows.
-    due_index = "FORCE INDEX (future_job_due)"
+    index_hint = "FORCE INDEX ({})"
 
     def __init__(self, alias: str) -> None:
         super().__init__(alias)

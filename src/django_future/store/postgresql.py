@@ -122,24 +122,18 @@ class PostgreSQLStore(Store):
         return True
 
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
-        waiting = f"""
-            SELECT priority, scheduled_at FROM django_future_scheduledjob
-            WHERE status = 'scheduled' AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
+        queue_names = list(self.levels.queue_names(selection))
+        sql = f"""
+            WITH RECURSIVE {_levels(queue_names)}
+            SELECT MIN(job.scheduled_at) FROM level CROSS JOIN LATERAL (
+                SELECT scheduled_at FROM django_future_scheduledjob
+                WHERE status = 'scheduled' AND priority = level.priority {_same(queue_names)}
+                AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
+                ORDER BY scheduled_at LIMIT 1
+            ) AS job
         """  # noqa: S608 - all of it is written in this package
-        parameters = [self.parameter(self.now()), *selection.parameters]
-        first_of_each_level = f"""
-            WITH RECURSIVE level AS (
-                ({waiting} ORDER BY priority DESC, scheduled_at LIMIT 1)
-                UNION ALL
-                SELECT next.* FROM level CROSS JOIN LATERAL (
-                    {waiting} AND priority < level.priority
-                    ORDER BY priority DESC, scheduled_at LIMIT 1
-                ) AS next
-            )
-            SELECT MIN(scheduled_at) FROM level
-        """  # noqa: S608 - as above
         with self.connection.cursor() as cursor:
-            cursor.execute(first_of_each_level, [*parameters, *parameters])
+            cursor.execute(sql, [queue_names, self.parameter(self.now()), *selection.parameters])
             (scheduled_at,) = cursor.fetchone()
         return scheduled_at and clock.from_row(scheduled_at)
 
@@ -160,22 +154,17 @@ class PostgreSQLStore(Store):
         # takes the next ones. It visits one priority after the other, and stops once it has enough:
         # what is due stands at the head of each, and future jobs behind it cost nothing. `due` is
         # materialized lest the planner run it more than once, and claim more than the limit.
+        queue_names = list(self.levels.queue_names(selection))
+        instant = self.parameter(at)
         return self._read_jobs(
             f"""
-            WITH RECURSIVE level AS (
-                SELECT MAX(priority) AS priority FROM django_future_scheduledjob
-                WHERE status = 'scheduled'
-                UNION ALL
-                SELECT (
-                    SELECT MAX(priority) FROM django_future_scheduledjob
-                    WHERE status = 'scheduled' AND priority < level.priority
-                ) FROM level WHERE level.priority IS NOT NULL
-            ), due AS MATERIALIZED (
-                SELECT job.id FROM level CROSS JOIN LATERAL (
+            WITH RECURSIVE {_levels(queue_names)}, due AS MATERIALIZED (
+                SELECT job.id
+                FROM (SELECT * FROM level ORDER BY priority DESC) AS level CROSS JOIN LATERAL (
                     SELECT id FROM django_future_scheduledjob
-                    WHERE status = 'scheduled' AND priority = level.priority AND scheduled_at <= %s
-                    AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
-                    ORDER BY scheduled_at, id LIMIT %s
+                    WHERE status = 'scheduled' AND priority = level.priority {_same(queue_names)}
+                    AND scheduled_at <= %s AND (expires_at IS NULL OR expires_at > %s)
+                    {selection.sql} ORDER BY scheduled_at, id LIMIT %s
                     FOR UPDATE SKIP LOCKED
                 ) AS job LIMIT %s
             )
@@ -186,7 +175,9 @@ class PostgreSQLStore(Store):
             RETURNING {columns(prefix="job.")}
             """,  # noqa: S608 - all of it is written in this package
             [
-                *[self.parameter(at)] * 2,
+                queue_names,
+                instant,
+                instant,
                 *selection.parameters,
                 limit,
                 limit,
@@ -200,6 +191,28 @@ class PostgreSQLStore(Store):
             cursor.execute("SELECT CLOCK_TIMESTAMP()")
             (server_time,) = cursor.fetchone()
         return clock.from_row(server_time)
+
+
+def _levels(queue_names: list[str | None]) -> str:
+    """Return a query for each priority that waits, of the queues in an array, or of all."""
+    first_below = f"""
+        SELECT MAX(priority) FROM django_future_scheduledjob
+        WHERE status = 'scheduled' {_same(queue_names)}
+    """  # noqa: S608 - all of it is written in this package
+    return f"""
+        level AS (
+            SELECT queue_name, ({first_below}) AS priority
+            FROM UNNEST(%s::text[]) AS level (queue_name)
+            UNION ALL
+            SELECT queue_name, ({first_below} AND priority < level.priority)
+            FROM level WHERE level.priority IS NOT NULL
+        )
+    """  # noqa: S608 - all of it is written in this package
+
+
+def _same(queue_names: list[str | None]) -> str:
+    is_all = queue_names == [None]
+    return "" if is_all else "AND django_future_scheduledjob.queue_name = level.queue_name"
 
 
 def _is_saving_watched() -> bool:

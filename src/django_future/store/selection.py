@@ -13,25 +13,13 @@ class Selection:
 
     @property
     def sql(self) -> str:
-        """The conditions that narrow a WHERE clause, for the values in `parameters`."""
-        conditions = ""
-        if self.queues:
-            conditions += f" AND queue_name IN ({_placeholders(self.queues)})"
-        if self.excluded_queues:
-            conditions += f" AND queue_name NOT IN ({_placeholders(self.excluded_queues)})"
-        if self.up_to_id is not None:
-            conditions += " AND id <= %s"
-        return conditions
+        """What a WHERE clause asks for beside the queue, for the values in `parameters`."""
+        return "" if self.up_to_id is None else "AND id <= %s"
 
     @property
-    def parameters(self) -> list[object]:
+    def parameters(self) -> list[int]:
         """The values for the placeholders in `sql`."""
-        newest = [] if self.up_to_id is None else [self.up_to_id]
-        return [*self.queues, *self.excluded_queues, *newest]
+        return [] if self.up_to_id is None else [self.up_to_id]
 
 
 EVERYTHING = Selection()
-
-
-def _placeholders(names: tuple[str, ...]) -> str:
-    return ", ".join(["%s"] * len(names))

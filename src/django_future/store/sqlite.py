@@ -11,6 +11,7 @@ from django.db import OperationalError
 from django_future.models import ScheduledJob, Worker
 from django_future.store.base import BATCH, Store
 from django_future.store.contention import patient, repeat
+from django_future.store.levels import Level
 from django_future.store.rows import columns
 from django_future.store.selection import Selection
 
@@ -21,37 +22,25 @@ class SQLiteStore(Store):
     """Claims under the write lock; locks before a handler's first query."""
 
     # SQLite would rather collect and sort all that is scheduled.
-    due_index = "INDEXED BY future_job_due"
+    index_hint = "INDEXED BY {}"
 
     def is_contention(self, error: OperationalError) -> bool:
         return "locked" in str(error)
 
     def _claim_level(
-        self, worker: Worker, selection: Selection, *, at: datetime, limit: int, priority: int
+        self, worker: Worker, selection: Selection, level: Level, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
         # Holds the database's write lock for the length of this one statement; a rival waits for
         # it, and then no longer sees these rows as scheduled.
+        due, parameters = self.levels.due(level, selection, at=at, limit=limit, what="id")
         return self._read_jobs(
             f"""
             UPDATE django_future_scheduledjob
             SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
                 started_at = %s
-            WHERE id IN (
-                SELECT id FROM django_future_scheduledjob {self.due_index}
-                WHERE status = 'scheduled' AND priority = %s AND scheduled_at <= %s
-                AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
-                ORDER BY scheduled_at, id LIMIT %s
-            )
-            RETURNING {columns()}
+            WHERE id IN ({due}) RETURNING {columns()}
             """,  # noqa: S608 - all of it is written in this package
-            [
-                worker.name,
-                self.parameter(self.now()),
-                priority,
-                *[self.parameter(at)] * 2,
-                *selection.parameters,
-                limit,
-            ],
+            [worker.name, self.parameter(self.now()), *parameters],
         )
 
     def watch(self, wake: Callable[[], None], stopped: Event) -> None:
