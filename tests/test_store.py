@@ -106,11 +106,18 @@ def test_a_claim_does_not_wait_for_rows_that_are_locked(store):
     ("act", "index"),
     [
         (claim, "future_job_due"),
+        (lambda store: claim(store, selection=Selection(queues=("q3",))), "future_job_queue"),
+        (lambda store: store.next_due(Selection(excluded_queues=("q3",))), "future_job_queue"),
         (lambda store: store.expire(clock.now()), "future_job_expires"),
     ],
 )
 def test_what_waits_is_found_through_its_index(store, vendor, act, index):
-    schedule_jobs([{"when": "5d", "callable": jobs.echo} for _ in range(2000)])
+    schedule_jobs(
+        [
+            {"when": "5d", "callable": jobs.echo, "queue_name": f"q{number % 20}"}
+            for number in range(2000)
+        ]
+    )
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
         act(store)
         sql = next(query["sql"] for query in queries if "expires_at" in query["sql"])

@@ -235,10 +235,41 @@ class TestProcesses:
         assert start("--processes", "2", "--burst").wait(timeout=20) == 0
         assert Trace.objects.count() == 40
 
+    def test_a_signal_to_all_of_them_at_once_counts_once(self, start, held):
+        supervisor = start("--processes", "2", "--threads", "1")
+        schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        pids = [supervisor.pid, *eventually_two()]
+        for pid in pids:
+            os.kill(pid, signal.SIGINT)
+        held.unlink()
+        assert supervisor.wait(timeout=20) == 0
+        assert count(Status.COMPLETE) == 1
+        assert not Worker.objects.exists()
+
 
 def eventually_two():
     eventually(lambda: Worker.objects.count() == 2)
     return Worker.objects.values_list("pid", flat=True)
+
+
+@pytest.mark.slow
+class TestReload:
+    def test_a_change_of_code_starts_it_afresh(self, start, tmp_path):
+        (tmp_path / "changing.py").write_text("")
+        process = start("--reload", PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
+                        TEST_IMPORT="changing")  # fmt: skip
+        eventually(Worker.objects.exists)
+        [before] = Worker.objects.values_list("pid", flat=True)
+        eventually(lambda: _touched_and_replaced(tmp_path / "changing.py", before))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        eventually(lambda: not Worker.objects.exists())
+
+
+def _touched_and_replaced(path, before):
+    path.touch()
+    return Worker.objects.exclude(pid=before).exists()
 
 
 @pytest.mark.slow

@@ -1,10 +1,15 @@
 """Orders, and traces that handlers leave behind."""
 
+import importlib
+import os
 import uuid
 
 from django.db import models
 
 from django_future import job_as_parameter
+
+if "TEST_IMPORT" in os.environ:
+    importlib.import_module(os.environ["TEST_IMPORT"])
 
 
 class Order(models.Model):

@@ -42,7 +42,10 @@ class MySQLStore(Store):
     def end_sessions(self, worker: Worker) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT id FROM information_schema.processlist WHERE id IN %s",
+                """
+                SELECT id FROM information_schema.processlist
+                WHERE id IN %s AND user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)
+                """,
                 [worker.sessions or [0]],
             )
             for (session_id,) in cursor.fetchall():

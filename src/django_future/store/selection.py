@@ -21,5 +21,10 @@ class Selection:
         """The values for the placeholders in `sql`."""
         return [] if self.up_to_id is None else [self.up_to_id]
 
+    def describe(self) -> str:
+        """Return which queues these are, for people to read."""
+        names = ", ".join(self.queues) or "all"
+        return f"{names} but {', '.join(self.excluded_queues)}" if self.excluded_queues else names
+
 
 EVERYTHING = Selection()

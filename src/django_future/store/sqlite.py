@@ -1,12 +1,12 @@
 """SQLite: one writer at a time, so what matters is to ask for the write lock first."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from threading import Event
 from typing import Any
 
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 
 from django_future.models import ScheduledJob, Worker
 from django_future.store.base import BATCH, Store
@@ -47,12 +47,12 @@ class SQLiteStore(Store):
         seen = None
         while not stopped.wait(GLANCE):
             # Changes when another connection has committed, and costs no lock and no disk access.
-            with self.connection.cursor() as cursor:
+            with suppress(DatabaseError), self.connection.cursor() as cursor:
                 cursor.execute("PRAGMA data_version")
-                (version,) = cursor.fetchone()
-            if version != seen:
-                seen = version
-                wake()
+                version = cursor.fetchone()
+                if version != seen:
+                    seen = version
+                    wake()
         self.connection.close()
 
     @patient

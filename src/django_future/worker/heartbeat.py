@@ -51,7 +51,10 @@ def heartbeat(
     finally:
         stopped.set()
         thread.join()
-        store.unregister(worker)
+        try:
+            store.unregister(worker)
+        except (DatabaseError, InterfaceError):
+            logger.exception("Worker %s could not say that it has stopped", worker.name)
 
 
 def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Event) -> None:

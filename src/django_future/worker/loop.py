@@ -86,9 +86,14 @@ class Loop:
                     self._idle_sleep = SHORTEST_SLEEP
 
     def close(self, timeout: timedelta) -> None:
-        """Let the running jobs end, for so long, and release the others."""
-        self._to_release += self.pool.close(timeout)
-        self._release()
+        """Release what has not started; let the rest end, for so long, and release what is left."""
+        try:
+            self._to_release += self.pool.drain()
+            self._release()
+            self._to_release += self.pool.close(timeout)
+            self._release()
+        except (DatabaseError, InterfaceError):
+            logger.exception("The database is away; what this worker held will be rescued")
 
     def _is_over(self) -> bool:
         limits = self._limits
@@ -108,6 +113,7 @@ class Loop:
         if room <= 0:
             self.pool.call_when_room()
             return PATIENCE
+        was_idle = not self.pool.held  # and so nothing of ours can schedule more
         now = self._store.now()
         jobs = self._store.claim(self._worker, self._selection, at=now + LOOKAHEAD, limit=room)
         self.pool.put(jobs)
@@ -119,20 +125,16 @@ class Loop:
         self._idle_sleep = (
             SHORTEST_SLEEP if jobs else min(2 * self._idle_sleep, self._longest_sleep)
         )
-        return self._until_next_due(now)
+        next_due = self._store.next_due(self._selection)
+        if self._limits.burst and was_idle and not jobs and (next_due is None or next_due > now):
+            self._is_stopped = True
+        return self._sleep_until(next_due, now)
 
     def _room(self) -> int:
-        room = self.pool.room()
-        return (
-            room
-            if self._limits.max_jobs is None
-            else min(room, self._limits.max_jobs - self._claimed)
-        )
+        room, most = self.pool.room(), self._limits.max_jobs
+        return room if most is None else min(room, most - self._claimed)
 
-    def _until_next_due(self, now: datetime) -> timedelta:
-        next_due = self._store.next_due(self._selection)
-        if self._limits.burst and not self.pool.held and (next_due is None or next_due > now):
-            self._is_stopped = True
+    def _sleep_until(self, next_due: datetime | None, now: datetime) -> timedelta:
         sleep = min(self._idle_sleep, PATIENCE) if self.pool.held else self._idle_sleep
         if next_due is not None and next_due - LOOKAHEAD > now:
             return min(sleep, next_due - LOOKAHEAD - now)

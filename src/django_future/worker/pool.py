@@ -10,6 +10,7 @@ from threading import Thread, current_thread
 
 from django.db import DatabaseError, connections
 
+from django_future import clock
 from django_future.execution import execute
 from django_future.models import ScheduledJob
 from django_future.store import Store
@@ -82,15 +83,18 @@ class Pool:
         unrecorded, self._unrecorded = self._unrecorded, []
         return unrecorded + self._ready.withdraw(PATIENCE)
 
+    def drain(self) -> list[ScheduledJob]:
+        """Start no more jobs, and return those that were not started."""
+        return self._ready.close()
+
     def close(self, timeout: timedelta) -> list[ScheduledJob]:
         """Let what runs end, for so long; interrupt the rest. Return what to release."""
-        left = self._ready.close()
         self._join(timeout.total_seconds())
         for thread in list(self._running):
             _raise_in(thread, Interrupted)
         self._join(LAST_WORDS)
         # What does not even hear of it, such as a call into C, loses its job all the same.
-        return [*left, *self._unrecorded, *(job for job, _ in self._running.values())]
+        return [*self._unrecorded, *(job for job, _ in self._running.values())]
 
     def _capacity(self) -> int:
         long_ago = time.monotonic() - AT_HAND
@@ -114,7 +118,10 @@ class Pool:
         started_at = time.monotonic()
         self._running[thread] = job, started_at
         try:
-            execute(job, self._store)
+            if _has_expired(job, self._store):
+                self._store.release(job)
+            else:
+                execute(job, self._store)
         except Exception:
             logger.exception("Job %s: its end could not be recorded", job.pk)
             self._unrecorded.append(job)
@@ -140,6 +147,10 @@ class Pool:
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
+
+
+def _has_expired(job: ScheduledJob, store: Store) -> bool:
+    return job.expires_at is not None and clock.from_row(job.expires_at) <= store.now()
 
 
 def _raise_in(thread: Thread, exception: type[BaseException]) -> None:

@@ -1,15 +1,17 @@
 """One worker process, from its first sign of life to its last job."""
 
+import math
 import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from threading import Event, Thread, current_thread, main_thread
+from threading import Event, Lock, Thread, current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -23,6 +25,7 @@ from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.loop import UNLIMITED, Limits, Loop
 from django_future.worker.reload import CHANGED, stopped_by_changes
 
+ONE_SIGNAL = 1.0  # seconds in which a terminal and a supervisor may both send what is meant once
 MOST_SESSIONS = 100
 DONE, RECYCLE = 0, 75  # exit codes: all is done; start another in this one's place
 
@@ -46,7 +49,7 @@ class Options:
 def run_worker(options: Options) -> int:
     """Run jobs until told to stop, or one of the limits is reached, and return an exit code."""
     store = store_for(options.alias)
-    worker = new_worker(options.name, ", ".join(options.selection.queues) or "all")
+    worker = new_worker(options.name, options.selection.describe())
     loop = Loop(
         store,
         worker,
@@ -99,13 +102,13 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     if current_thread() is not main_thread():
         yield
         return
-    is_stopping = False
+    stopped_at = math.inf
 
     def handle(number: int, _: FrameType | None) -> None:
-        nonlocal is_stopping
-        if is_stopping:
+        nonlocal stopped_at
+        if time.monotonic() - stopped_at > ONE_SIGNAL:
             os._exit(128 + number)
-        is_stopping = True
+        stopped_at = min(stopped_at, time.monotonic())
         stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -132,11 +135,15 @@ def _woken_by_hints(store: Store, wakeup: Callable[[], None]) -> Iterator[None]:
 def _sessions_known(store: Store, worker: Worker) -> Iterator[None]:
     """Keep on the worker's row which sessions to end should it be lost."""
 
+    lock = Lock()
+
     def note(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
         if connection is store.connection:
-            worker.sessions = [*worker.sessions, store.session_id()][-MOST_SESSIONS:]
+            with lock:
+                worker.sessions = [*worker.sessions, store.session_id()][-MOST_SESSIONS:]
             store.register(worker)
 
+    note(connection=store.connection)
     connection_created.connect(note)
     try:
         yield

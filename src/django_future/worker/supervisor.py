@@ -17,6 +17,7 @@ from django_future.worker.process import DONE, RECYCLE, Options, run_worker
 
 logger = logging.getLogger("django_future")
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 TOO_SOON = 5.0  # seconds; a process that lives no longer died of something that is still there
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before the next one is started in its place
 
@@ -44,7 +45,7 @@ class Supervisor:
     def run(self) -> int:
         """Run the processes, and return an exit code."""
         connections.close_all()  # a process must not inherit one
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in SIGNALS:
             signal.signal(number, self._stop)
         while not all(place.is_done for place in self._places):
             for place in self._places:
@@ -58,16 +59,13 @@ class Supervisor:
         if place.process is None and self._is_stopping:
             place.is_done = True
         if place.process is None and not place.is_done and time.monotonic() >= place.start_at:
-            place.process = multiprocessing.get_context("fork").Process(
-                target=_run, args=(place.options,)
-            )
-            place.process.start()
+            place.process = _start(place.options)
             place.started_at = time.monotonic()
 
     def _bury(self, place: _Place, exit_code: int) -> None:
         place.process = None
         place.is_done = exit_code == DONE
-        if exit_code in {DONE, RECYCLE}:
+        if exit_code in {DONE, RECYCLE} or self._is_stopping:
             return
         age = time.monotonic() - place.started_at
         place.pause = min(2 * place.pause, LONGEST_PAUSE) if age < TOO_SOON else FIRST_PAUSE
@@ -82,5 +80,19 @@ class Supervisor:
                 os.kill(place.process.pid, number)
 
 
-def _run(options: Options) -> None:
+def _start(options: Options) -> ForkProcess:
+    # Until the child has handlers of its own, a signal to it would run the supervisor's.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        process = multiprocessing.get_context("fork").Process(target=_run, args=(options, before))
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return process
+
+
+def _run(options: Options, mask: set[signal.Signals]) -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     sys.exit(run_worker(options))

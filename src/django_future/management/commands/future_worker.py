@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,12 @@ class Command(BaseCommand):
         add("--burst", action="store_true", help="Exit when nothing is due.")
         add("--max-jobs", type=_positive, help="Exit after so many jobs, in each process.")
         add("--max-seconds", type=float, help="Exit after so many seconds.")
-        add("--max-jobs-per-process", type=_positive, help="Replace a process after so many jobs.")
-        add("--max-rss", type=_positive, help="Replace a process that has used so many MiB.")
+        add(
+            "--max-jobs-per-process",
+            type=_positive,
+            help="Replace a process of several after so many jobs; one alone exits with 75.",
+        )
+        add("--max-rss", type=_positive, help="The same, once it has used so many MiB.")
         add("--poll-interval", type=_duration, help="Look for jobs at least this often.")
         add("--shutdown-timeout", type=_duration, default=timedelta(seconds=25),
             help="How long running jobs may take to end when told to stop (25s).")  # fmt: skip
@@ -52,10 +57,10 @@ class Command(BaseCommand):
         """Run the worker, and exit with its code."""
         to_stream(self.stdout, given["log_format"], given["verbosity"])
         options = _options(given)
+        if given["reload"] and not given["burst"] and given["processes"] == 1:
+            options = replace(options, limits=replace(options.limits, parent=become_reloader()))
         if given["processes"] > 1:
             sys.exit(Supervisor(options, given["processes"]).run())
-        if given["reload"] and not given["burst"]:
-            become_reloader()
         sys.exit(run_worker(options))
 
 
