@@ -3,10 +3,10 @@
 import ctypes
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from threading import Thread, current_thread
+from threading import Lock, Thread, current_thread
 
 from django.db import DatabaseError, connections
 
@@ -34,6 +34,9 @@ class Pool:
 
     def __init__(self, store: Store, threads: int, on_room: Callable[[], None]) -> None:
         self.finished = 0
+        self._taken_in = 0
+        self._given_back = 0
+        self._lock = Lock()
         self._store = store
         self._on_room = on_room
         self._is_room_wanted = False
@@ -54,17 +57,12 @@ class Pool:
     @property
     def held(self) -> int:
         """How many jobs are claimed and have not ended."""
-        return len(self._ready) + len(self._running)
+        return self._taken_in - self._given_back - self.finished
 
     @property
     def running(self) -> int:
         """How many jobs are being run."""
         return len(self._running)
-
-    @property
-    def is_holding(self) -> bool:
-        """Whether claimed jobs wait for their time or for a thread."""
-        return bool(self._ready)
 
     def room(self) -> int:
         """Return how many more jobs would start soon: many short ones, but few long ones."""
@@ -74,14 +72,17 @@ class Pool:
         """Call `on_room` once, when the threads are about to run dry."""
         self._is_room_wanted = True
 
-    def put(self, jobs: Iterable[ScheduledJob]) -> None:
+    def put(self, jobs: Sequence[ScheduledJob]) -> None:
         """Run claimed jobs, each at its time."""
+        self._taken_in += len(jobs)
         self._ready.put(jobs)
 
     def withdraw(self) -> list[ScheduledJob]:
         """Return what to release: jobs that a long one holds up, or whose end was not recorded."""
         unrecorded, self._unrecorded = self._unrecorded, []
-        return unrecorded + self._ready.withdraw(PATIENCE)
+        withdrawn = self._ready.withdraw(PATIENCE)
+        self._given_back += len(withdrawn)
+        return unrecorded + withdrawn
 
     def drain(self) -> list[ScheduledJob]:
         """Start no more jobs, and return those that were not started."""
@@ -129,9 +130,10 @@ class Pool:
         finally:
             del self._running[thread]
         self._tidy_connections()
-        self.finished += 1
         seconds = time.monotonic() - started_at
-        self._seconds_per_job += WEIGHT * (seconds - self._seconds_per_job)
+        with self._lock:
+            self.finished += 1
+            self._seconds_per_job += WEIGHT * (seconds - self._seconds_per_job)
         if self._is_room_wanted and (not self._ready or 2 * self.room() > self._capacity()):
             self._is_room_wanted = False
             self._on_room()
