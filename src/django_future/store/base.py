@@ -219,6 +219,10 @@ class Store:
         )
         return [job for job in running if job.worker not in alive]
 
+    def held_by(self, worker: Worker) -> list[ScheduledJob]:
+        """Return the running jobs that `worker` has claimed."""
+        return list(self.jobs.running().filter(worker=worker.name))
+
     @patient
     def rescue(self, job: ScheduledJob) -> bool:
         """Put a lost worker's job back for others to claim, unless it ended meanwhile."""
@@ -265,7 +269,8 @@ class Store:
         return Reader(self.connection)
 
     def _held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
-        return self.jobs.running().filter(pk=job.pk, lease=job.lease)
+        # The worker, too: a server that crashes may forget a claim, and give its lease out again.
+        return self.jobs.running().filter(pk=job.pk, lease=job.lease, worker=job.worker)
 
     def _put_back(self, job: ScheduledJob, **counts: object) -> bool:
         row = self._held(job)

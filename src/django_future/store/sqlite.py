@@ -47,9 +47,9 @@ class SQLiteStore(Store):
         seen = None
         while not stopped.wait(GLANCE):
             # Changes when another connection has committed, and costs no lock and no disk access.
-            with suppress(DatabaseError), self.connection.cursor() as cursor:
-                cursor.execute("PRAGMA data_version")
-                version = cursor.fetchone()
+            with suppress(DatabaseError), self.connection.wrap_database_errors:
+                self.connection.ensure_connection()
+                version = self.connection.connection.execute("PRAGMA data_version").fetchone()
                 if version != seen:
                     seen = version
                     wake()

@@ -16,6 +16,7 @@ from django_future.worker.wakeup import Wakeup
 logger = logging.getLogger("django_future")
 
 LOOKAHEAD = timedelta(milliseconds=40)  # by which a job is claimed before its time
+LOOKS_FOR_FORGOTTEN = 3  # heartbeats after the database was away
 SHORTEST_SLEEP = timedelta(milliseconds=5)
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts to reach a database that is away
 
@@ -59,6 +60,8 @@ class Loop:
         self._limits = limits
         self._claimed = 0
         self._to_release: list[ScheduledJob] = []
+        self._looks_for_forgotten = 0
+        self._suspects: set[tuple[int, int]] = set()
         self._is_stopped = False
         self._started_at = time.monotonic()
 
@@ -77,6 +80,7 @@ class Loop:
                 sleep = self._work()
             except (DatabaseError, InterfaceError):
                 logger.exception("The database is away; trying again in %.1f s", pause)
+                self._looks_for_forgotten = LOOKS_FOR_FORGOTTEN
                 self._store.connection.close()
                 self.wakeup.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -84,6 +88,22 @@ class Loop:
                 pause = FIRST_PAUSE
                 if self.wakeup.wait(sleep.total_seconds()):
                     self._idle_sleep = SHORTEST_SLEEP
+
+    def release_forgotten(self) -> None:
+        """Release jobs that this worker claimed without hearing of it; for each heartbeat.
+
+        It happens when the connection breaks after a claim was committed, before it was answered.
+        """
+        if not self._looks_for_forgotten:
+            return
+        self._looks_for_forgotten -= 1
+        known = {(job.pk, job.lease) for job in [*self.pool.jobs, *self._to_release]}
+        held = {(job.pk, job.lease): job for job in self._store.held_by(self._worker)}
+        unknown = held.keys() - known
+        # Only what was not known at the last heartbeat either: a claim may be on its way just now.
+        for key in unknown & self._suspects:
+            self._store.release(held[key])
+        self._suspects = set(unknown)
 
     def close(self, timeout: timedelta) -> None:
         """Release what has not started; let the rest end, for so long, and release what is left."""
@@ -125,8 +145,11 @@ class Loop:
         self._idle_sleep = (
             SHORTEST_SLEEP if jobs else min(2 * self._idle_sleep, self._longest_sleep)
         )
+        if jobs:
+            # Nothing keeps the threads from starting these at once; what is next can wait.
+            return self._idle_sleep
         next_due = self._store.next_due(self._selection)
-        if self._limits.burst and was_idle and not jobs and (next_due is None or next_due > now):
+        if self._limits.burst and was_idle and (next_due is None or next_due > now):
             self._is_stopped = True
         return self._sleep_until(next_due, now)
 

@@ -60,6 +60,12 @@ class Pool:
         return self._taken_in - self._given_back - self.finished
 
     @property
+    def jobs(self) -> list[ScheduledJob]:
+        """The claimed jobs that this pool knows of, in no order."""
+        running = [job for job, _ in list(self._running.values())]
+        return [*self._ready.jobs, *running, *self._unrecorded]
+
+    @property
     def running(self) -> int:
         """How many jobs are being run."""
         return len(self._running)

@@ -63,6 +63,7 @@ def run_worker(options: Options) -> int:
     def on_beat() -> None:
         maintenance.rescue(store)
         maintenance.expire(store, store.now())
+        loop.release_forgotten()
         worker.running = loop.pool.running
         if options.heartbeat_file is not None:
             options.heartbeat_file.touch()

@@ -19,6 +19,12 @@ class Ready:
         self._due: list[tuple[int, datetime, int, datetime, ScheduledJob]] = []
         self._is_closed = False
 
+    @property
+    def jobs(self) -> list[ScheduledJob]:
+        """The jobs that are held, in no order."""
+        with self._changed:
+            return [entry[-1] for entry in self._ahead] + [entry[-1] for entry in self._due]
+
     def __len__(self) -> int:
         return len(self._ahead) + len(self._due)
 
