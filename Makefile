@@ -6,10 +6,10 @@ DJANGO ?= Django
 ARGS ?=
 RUN := $(VENV)/bin/python
 
-.PHONY: help test demo demo-admin lint format types docs clean
+.PHONY: help test chaos bench-lateness demo demo-admin lint format types docs clean
 
 help:  ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 test: $(VENV)/.test  ## Run the tests on every database within reach; ARGS go to pytest
 	$(RUN) -m tests $(ARGS)
@@ -19,6 +19,12 @@ demo: $(VENV)/.demo  ## Show the main job on SQLite: schedule, run, and what bec
 
 demo-admin: $(VENV)/.demo  ## Serve the demo's admin, with a login that it prints
 	$(RUN) demo/manage.py demo --serve
+
+chaos: $(VENV)/.test  ## Torment workers on every database within reach, and tell what was lost
+	$(RUN) -m tests.chaos $(ARGS)
+
+bench-lateness: $(VENV)/.bench  ## Measure how late jobs start, ours and a peer's
+	$(RUN) -m benchmarks.lateness $(ARGS)
 
 lint: $(VENV)/.lint  ## Check style, formatting and the direction of imports
 	$(VENV)/bin/ruff check .

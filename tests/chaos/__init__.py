@@ -1,0 +1,1 @@
+"""The proof that workers lose nothing, whatever dies: `python -m tests.chaos`."""

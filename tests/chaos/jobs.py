@@ -1,0 +1,29 @@
+"""Handlers whose every effect can be counted: each leaves a trace that bears its job's number."""
+
+import time
+
+from django_future import schedule_job
+from tests.shop.models import Trace
+
+
+def leave(number):
+    """Leave the trace."""
+    Trace.objects.create(text=str(number))
+
+
+def leave_slowly(number, seconds):
+    """Leave the trace, and keep the transaction open for a while."""
+    leave(number)
+    time.sleep(seconds)
+
+
+def leave_and_fail(number):
+    """Leave a trace that must not stay."""
+    leave(number)
+    raise ValueError("as planned")
+
+
+def leave_and_schedule(number, child):
+    """Leave the trace, and schedule the job numbered `child`."""
+    leave(number)
+    schedule_job("0s", leave, args=[child])

@@ -1,0 +1,142 @@
+"""A line to the database server that is cut where it hurts most: at the commit."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from threading import Event, Thread
+
+SIZE = 65536
+COMMIT = re.compile(rb"[\x03\x0b]COMMIT")  # after MySQL's command byte, or PostgreSQL's length
+CLAIM = re.compile(rb"SET .?status.? = 'running'")
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Moment(Enum):
+    """When to cut: before the server is told to commit, or after it has, before it can say so."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Target(Enum):
+    """What to cut: a commit, whichever it is, or the one of a claim."""
+
+    COMMIT = "commit"
+    CLAIM = "claim"
+
+
+@dataclass
+class _Line:
+    said: bytes = b""  # what the client said last
+    is_doomed: bool = False
+
+
+class Proxy:
+    """Passes on what client and server say, until it is told to cut."""
+
+    def __init__(self, server: tuple[str, int] | str) -> None:
+        self.port = 0
+        self.cuts: Counter[str] = Counter()
+        self._server = server
+        self._planned: dict[Target, Moment] = {}
+
+    def cut(self, moment: Moment, target: Target) -> None:
+        """Cut the line on which `target` is sent next."""
+        self._planned[target] = moment
+
+    async def serve(
+        self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
+    ) -> None:
+        """Serve one client until one of the two hangs up, or the line is cut."""
+        writers = [client_out]
+        line = _Line()
+        # CancelledError too: whoever ends the proxy knows that its lines break.
+        with suppress(OSError, asyncio.CancelledError):
+            try:
+                server_in, server_out = await self._connect()
+                writers.append(server_out)
+                async with asyncio.TaskGroup() as group:
+                    up = group.create_task(self._pass_up(client_in, server_out, line))
+                    down = group.create_task(self._pass_down(server_in, client_out, line))
+                    await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+                    up.cancel()
+                    down.cancel()
+            finally:
+                for writer in writers:
+                    writer.transport.abort()
+
+    async def _connect(self) -> Streams:
+        if isinstance(self._server, str):
+            return await asyncio.open_unix_connection(self._server)
+        return await asyncio.open_connection(*self._server)
+
+    async def _pass_up(
+        self, client: asyncio.StreamReader, server: asyncio.StreamWriter, line: _Line
+    ) -> None:
+        with suppress(OSError):
+            while data := await client.read(SIZE):
+                moment = self._moment(line.said, data)
+                line.said = data
+                if moment is Moment.BEFORE:
+                    return
+                line.is_doomed |= moment is Moment.AFTER
+                server.write(data)
+                await server.drain()
+
+    async def _pass_down(
+        self, server: asyncio.StreamReader, client: asyncio.StreamWriter, line: _Line
+    ) -> None:
+        with suppress(OSError):
+            while data := await server.read(SIZE):
+                if line.is_doomed:  # this was the answer, which nobody is to hear
+                    return
+                client.write(data)
+                await client.drain()
+
+    def _moment(self, before: bytes, data: bytes) -> Moment | None:
+        for target in list(self._planned):
+            if _is_sent(target, before, data):
+                moment = self._planned.pop(target)
+                self.cuts[f"line cut {moment.value} a {target.value}"] += 1
+                return moment
+        return None
+
+
+def _is_sent(target: Target, before: bytes, data: bytes) -> bool:
+    if target is Target.CLAIM and data.startswith(b"Q"):
+        return CLAIM.search(data) is not None  # PostgreSQL's, which commits by itself
+    is_wanted = target is Target.COMMIT or CLAIM.search(before) is not None
+    return is_wanted and COMMIT.search(data) is not None
+
+
+@contextmanager
+def proxy_to(server: tuple[str, int] | str) -> Iterator[Proxy]:
+    """Run a proxy to a server, at an address or on a socket, from a thread of its own."""
+    proxy, is_ready = Proxy(server), Event()
+    loop = asyncio.new_event_loop()
+    stopped = asyncio.Event()
+
+    async def run() -> None:
+        listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+        proxy.port = listening.sockets[0].getsockname()[1]
+        is_ready.set()
+        await stopped.wait()
+        listening.close()
+
+    def run_loop() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(run())
+
+    thread = Thread(target=run_loop, name="proxy")
+    thread.start()
+    try:
+        is_ready.wait()
+        yield proxy
+    finally:
+        loop.call_soon_threadsafe(stopped.set)
+        thread.join()
