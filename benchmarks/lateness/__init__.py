@@ -1,0 +1,1 @@
+"""How late jobs start, ours and peers' side by side."""

@@ -1,0 +1,126 @@
+"""Measure how late jobs start: `python -m benchmarks.lateness [--only ...] [--quick]`."""
+
+import json
+import time
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.contender import TITLES, Contender, django_future
+from benchmarks.databases import describe_database
+from benchmarks.lateness.idle import Idleness, measure_idle
+from benchmarks.lateness.report import AHEAD, MILLION, NOW, idle_table, lateness_table
+from benchmarks.lateness.sample import Sample, measure
+from benchmarks.machine import describe_machine, versions
+from benchmarks.peers import missing
+from benchmarks.processes import python, run
+
+PARTS = ("late", "now", "idle", "million")
+
+
+def main() -> None:
+    """Measure what the command line asks for, and print the tables."""
+    options = _options()
+    began_at = time.monotonic()
+    _print_settings(options)
+    with ExitStack() as stack:
+        ours = {name: stack.enter_context(django_future(name)) for name in options.database}
+        peers = _peers(stack) if options.peers else []
+        samples, idlenesses = _measure(options, ours, peers)
+    if samples:
+        print(f"\n{lateness_table(samples)}")
+    if idlenesses:
+        print(f"\n{idle_table(idlenesses)}")
+    print(f"\n{time.monotonic() - began_at:.0f} s in all, load and set-up included.")
+    if options.json:
+        rows = {"samples": samples, "idle": idlenesses}
+        raw = {name: [asdict(row) for row in found] for name, found in rows.items()}
+        options.json.write_text(json.dumps({"machine": describe_machine(), **raw}, indent=1))
+
+
+def _options() -> Namespace:
+    parser = ArgumentParser(prog="python -m benchmarks.lateness", description=__doc__)
+    add = parser.add_argument
+    add("--only", type=_names_of(PARTS), default=PARTS, help=f"Some of {','.join(PARTS)}.")
+    add("--database", type=_names_of(TITLES), default=list(TITLES),
+        help=f"Some of {','.join(TITLES)}.")  # fmt: skip
+    add("--runs", type=int, default=1, help="How often each is measured, in turn (1).")
+    add("--quick", action="store_true", help="Fewer jobs, fewer waiting, a shorter idleness.")
+    add("--peers", action=BooleanOptionalAction, default=True, help="Measure the peers too.")
+    add("--json", type=Path, help="Write every number to this file.")
+    options = parser.parse_args()
+    options.seconds, options.now_seconds = (5, 5) if options.quick else (20, 15)
+    options.waiting, options.idle_seconds = (10_000, 10) if options.quick else (1_000_000, 60)
+    return options
+
+
+def _names_of(known: Iterable[str]):
+    def names(text: str) -> list[str]:
+        found = text.split(",")
+        if unknown := set(found) - set(known):
+            raise ValueError(unknown)
+        return found
+
+    return names
+
+
+def _print_settings(options: Namespace) -> None:
+    packages = ["django-future", "Django", "psycopg", "PyMySQL", "celery", "redis"]
+    print(describe_machine())
+    print(versions(*packages))
+    print(", ".join(map(describe_database, options.database)))
+    print(
+        f"{25 * options.seconds} jobs at random instants over {options.seconds} s, known 2 s ahead;"
+        f" 20 '0s' jobs a second for {options.now_seconds} s; {options.waiting:,} jobs waiting; "
+        f"{options.runs} run(s), each with a worker of its own that has run 20 jobs."
+    )
+    print(
+        "Ours: future_worker --no-reload -v0, default settings (4 threads). "
+        "Celery: prefork, concurrency 1, results ignored, a Redis of its own without saving."
+    )
+
+
+def _peers(stack: ExitStack) -> list[Contender]:
+    if lacks := missing("celery"):
+        print(f"\n*** Celery is LEFT OUT: {', '.join(lacks)} is missing. ***\n")
+        return []
+    from benchmarks.peers.celery import celery
+
+    return [stack.enter_context(celery())]
+
+
+def _measure(
+    options: Namespace, ours: dict[str, Contender], peers: list[Contender]
+) -> tuple[list[Sample], list[Idleness]]:
+    samples, idlenesses = [], []
+    seconds, now_seconds = options.seconds, options.now_seconds
+    on_postgresql = [ours["postgresql"]] if "postgresql" in ours else []
+    if {"late", "million"} & set(options.only):  # a million waiting is compared with none
+        beside = peers if "late" in options.only else []
+        samples += _in_turn(options, AHEAD, [*ours.values(), *beside], "ahead", 25, seconds)
+    if "now" in options.only:
+        samples += _in_turn(options, NOW, [*on_postgresql, *peers], "now", 20, now_seconds)
+    if "idle" in options.only:
+        idlenesses = measure_idle([*ours.values(), *peers], options.idle_seconds)
+    if "million" in options.only:
+        for one in ours.values():
+            run(python("-m", "benchmarks.project.fill", str(options.waiting)), one.env)
+        samples += _in_turn(options, MILLION, list(ours.values()), "ahead", 25, seconds)
+    return samples, idlenesses
+
+
+def _in_turn(
+    options: Namespace, what: str, all_: list[Contender], mode: str, rate: int, seconds: int
+) -> list[Sample]:
+    samples = [Sample(what, one.name) for one in all_]
+    for number in range(options.runs):
+        for one, sample in zip(all_, samples, strict=True):
+            measure(sample, one, mode, rate * seconds, seconds)
+            print(f"  {what}, {one.name}: run {number + 1} done", flush=True)
+    return samples
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The tables of the lateness benchmark, each line with its bound and whether it holds."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from benchmarks.lateness.idle import Idleness
+from benchmarks.lateness.sample import Sample
+from benchmarks.table import render, spread
+
+AHEAD, MILLION, NOW = "random instants", "the same, others waiting", "'0s' from elsewhere"
+WORSE_BY = 1.3  # with a million jobs waiting
+IDLE_CPU, IDLE_STATEMENTS = 0.2, 60  # a minute
+
+# What is measured, who: the most milliseconds at the 50th and the 99th percentile.
+BOUNDS: dict[tuple[str, str], tuple[float | None, float]] = {
+    (AHEAD, "django-future, PostgreSQL"): (1.5, 5),
+    (AHEAD, "django-future, SQLite"): (None, 10),
+    (AHEAD, "django-future, MariaDB"): (None, 10),
+    (NOW, "django-future, PostgreSQL"): (2.2, 4.5),
+}
+NO_LATER_THAN_CELERY = (AHEAD, "django-future, PostgreSQL")
+
+Check = tuple[str, bool]
+
+
+def lateness_table(samples: Sequence[Sample]) -> str:
+    """Return a line for each sample: what it measured, in milliseconds, and its bounds."""
+    header = [
+        "what",
+        "who",
+        "jobs",
+        "p50 ms",
+        "p99 ms",
+        "worst ms",
+        "machine busy",
+        "bound",
+        "holds",
+    ]
+    return render(header, (_lateness_line(sample, samples) for sample in samples))
+
+
+def idle_table(idlenesses: Iterable[Idleness]) -> str:
+    """Return a line for each idle worker."""
+    header = ["who", "idle s", "CPU s", "statements", "of no row", "bound", "holds"]
+    return render(header, map(_idle_line, idlenesses))
+
+
+def _lateness_line(sample: Sample, samples: Sequence[Sample]) -> list[str]:
+    return [
+        sample.what,
+        sample.who,
+        str(sum(map(len, sample.runs))),
+        spread(sample.each(50)),
+        spread(sample.each(99)),
+        spread(sample.each(100), ".1f"),
+        spread(sample.busy, ".0%"),
+        *_verdict([*_absolute(sample), *_relative(sample, samples)]),
+    ]
+
+
+def _idle_line(idle: Idleness) -> list[str]:
+    checks: list[Check] = []
+    if idle.statements is not None:
+        share = idle.seconds / 60
+        checks.append((f"CPU <= {IDLE_CPU * share:.2g}", idle.cpu <= IDLE_CPU * share))
+        most = IDLE_STATEMENTS * share
+        checks.append((f"statements <= {most:.0f}", idle.statements <= most))
+    return [
+        idle.who,
+        f"{idle.seconds:.0f}",
+        f"{idle.cpu:.2f}",
+        "-" if idle.statements is None else str(idle.statements),
+        str(idle.glances or "-"),
+        *_verdict(checks),
+    ]
+
+
+def _absolute(sample: Sample) -> Iterable[Check]:
+    p50, p99 = BOUNDS.get((sample.what, sample.who), (None, None))
+    for percent, most in ((50, p50), (99, p99)):
+        if most is not None:
+            yield f"p{percent} <= {most}", sample.typical(percent) <= most
+
+
+def _relative(sample: Sample, samples: Sequence[Sample]) -> Iterable[Check]:
+    if (sample.what, sample.who) == NO_LATER_THAN_CELERY:
+        for celery in _others(samples, sample.what, lambda who: who.startswith("Celery")):
+            ratio = sample.typical(99) / celery.typical(99)
+            yield f"p99 {ratio:.2f}x Celery's, <= 1", ratio <= 1
+    if sample.what == MILLION:
+        for empty in _others(samples, AHEAD, lambda who: who == sample.who):
+            for percent in (50, 99):
+                ratio = sample.typical(percent) / empty.typical(percent)
+                yield f"p{percent} {ratio:.2f}x, <= {WORSE_BY}", ratio <= WORSE_BY
+
+
+def _others(samples: Sequence[Sample], what: str, is_it: Callable[[str], bool]) -> list[Sample]:
+    return [other for other in samples if other.what == what and is_it(other.who)]
+
+
+def _verdict(checks: Sequence[Check]) -> list[str]:
+    if not checks:
+        return ["-", "-"]
+    return ["; ".join(text for text, _ in checks), "yes" if all(ok for _, ok in checks) else "NO"]

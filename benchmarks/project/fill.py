@@ -1,0 +1,65 @@
+"""Lets many jobs wait for years: `python -m benchmarks.project.fill COUNT`."""
+
+import sys
+import time
+
+import django
+
+QUEUES, PRIORITIES = 10, 5
+YEARS = 2  # until the first of them; the last is due a year later
+
+TIMES = {
+    "postgresql": "NOW() + INTERVAL '{days} days' + n * INTERVAL '{step} seconds'",
+    "sqlite": "STRFTIME('%Y-%m-%d %H:%M:%f', 'now', '{days} days', (n * {step}) || ' seconds')",
+    "mysql": "UTC_TIMESTAMP(6) + INTERVAL {days} DAY + INTERVAL n * {step} SECOND",
+}
+PREPARE = {"mysql": ["SET max_recursive_iterations = 4294967295"]}
+SETTLE = {
+    # A checkpoint or a vacuum that the load sets off would fall into the measurement.
+    "postgresql": ["VACUUM ANALYZE django_future_scheduledjob", "CHECKPOINT"],
+    "sqlite": ["ANALYZE"],
+    "mysql": ["ANALYZE TABLE django_future_scheduledjob"],
+}
+
+
+def fill(count: int) -> None:
+    """Insert `count` jobs in five priorities and ten queues, and let the database take note."""
+    from django.db import connection
+
+    from benchmarks.recording import record
+    from django_future import schedule_job
+
+    model = schedule_job("700d", record, args=[time.time()])
+    with connection.cursor() as cursor:
+        for statement in PREPARE.get(connection.vendor, []):
+            cursor.execute(statement)
+        cursor.execute(_insert(type(model), model.pk, connection.vendor, count))
+        for statement in SETTLE[connection.vendor]:
+            cursor.execute(statement)
+
+
+def _insert(model_class, pk: int, vendor: str, count: int) -> str:
+    step = 365 * 86400 / count
+    values = {
+        "scheduled_at": TIMES[vendor].format(days=YEARS * 365, step=step),
+        "expires_at": TIMES[vendor].format(days=YEARS * 365 + 7, step=step),
+        "queue_name": f"{_text('queue-', vendor)}",
+        "priority": f"n % 11 % {PRIORITIES} - {PRIORITIES // 2}",
+    }
+    columns = [field.column for field in model_class._meta.concrete_fields if field.column != "id"]
+    return f"""
+        INSERT INTO django_future_scheduledjob ({", ".join(columns)})
+        WITH RECURSIVE series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < {count})
+        SELECT {", ".join(values.get(column, column) for column in columns)}
+        FROM series CROSS JOIN django_future_scheduledjob WHERE id = {pk}
+    """
+
+
+def _text(prefix: str, vendor: str) -> str:
+    number = f"n % {QUEUES}"
+    return f"CONCAT('{prefix}', {number})" if vendor != "sqlite" else f"'{prefix}' || ({number})"
+
+
+if __name__ == "__main__":
+    django.setup()
+    fill(int(sys.argv[1]))
