@@ -18,6 +18,7 @@ logger = logging.getLogger("django_future")
 LOOKAHEAD = timedelta(milliseconds=40)  # by which a job is claimed before its time
 LOOKS_FOR_FORGOTTEN = 3  # heartbeats after the database was away
 SHORTEST_SLEEP = timedelta(milliseconds=5)
+GROWTH = 4  # of the sleep, each time there was nothing to do
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts to reach a database that is away
 
 
@@ -142,12 +143,11 @@ class Loop:
             return timedelta()
         # Soon again while there is something to do, then ever less often. It is how a hint that was
         # swallowed by the one before it, and a job that another worker lets go, are found.
-        self._idle_sleep = (
-            SHORTEST_SLEEP if jobs else min(2 * self._idle_sleep, self._longest_sleep)
-        )
         if jobs:
+            self._idle_sleep = SHORTEST_SLEEP
             # Nothing keeps the threads from starting these at once; what is next can wait.
             return self._idle_sleep
+        self._idle_sleep = min(GROWTH * self._idle_sleep, self._longest_sleep)
         next_due = self._store.next_due(self._selection)
         if self._limits.burst and was_idle and (next_due is None or next_due > now):
             self._is_stopped = True
