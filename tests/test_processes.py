@@ -8,6 +8,7 @@ import pytest
 from django_future import ScheduledJob, schedule_jobs
 from django_future.models import Worker
 from django_future.status import Status
+from tests.awaiting import eventually
 from tests.runner import start_runner
 from tests.shop import jobs
 from tests.shop.models import Trace
@@ -68,8 +69,11 @@ def test_killed_processes_leave_nothing_half_done(due, runners):
 
 def wait_until_fewer_than(unfinished, runners):
     """Wait for progress, or for the last runner to find nothing more to do."""
-    while (
-        ScheduledJob.objects.exclude(status__in=Status.final()).count() > max(unfinished, 0)
-        and any(process.poll() is None for process in runners)
-    ):  # fmt: skip
-        time.sleep(0.02)
+    left = ScheduledJob.objects.exclude(status__in=Status.final())
+    eventually(
+        lambda: (
+            left.count() <= max(unfinished, 0)
+            or all(process.poll() is not None for process in runners)
+        ),
+        within=60,
+    )

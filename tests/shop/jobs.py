@@ -83,30 +83,12 @@ def read_then_write():
     Trace.objects.create(text=f"after {before}")
 
 
-def pid():
-    """Leave a trace of the process."""
-    Trace.objects.create(text=str(os.getpid()))
-
-
 def with_cause():
     """Fail because of something else, in words that no database likes."""
     try:
         raise KeyError("nul \0 and \udc80")
     except KeyError as error:
         raise ValueError("nul \0 and \udc80") from error
-
-
-def stamp(expected_at):
-    """Note how much later than expected it is."""
-    late = time.time() - expected_at
-    with Path(os.environ["STAMP"]).open("a") as file:
-        file.write(f"{late}\n")
-
-
-def sleep(seconds, text="slept"):
-    """Take a while, and leave a trace."""
-    time.sleep(seconds)
-    Trace.objects.create(text=text)
 
 
 def hold(path, text="held"):
