@@ -32,6 +32,9 @@ class Store:
     # How long a worker sleeps at most, if the database tells it nothing.
     poll_interval = timedelta(seconds=5)
 
+    # Whether `watch` tells of every commit, so that one look after it is enough.
+    tells_of_every_commit = False
+
     # How to say through which index a table is read.
     index_hint = ""
 

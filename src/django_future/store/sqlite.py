@@ -15,11 +15,13 @@ from django_future.store.levels import Level
 from django_future.store.rows import columns
 from django_future.store.selection import Selection
 
-GLANCE = 0.05  # seconds between two looks at whether another process has written
+GLANCE = 0.1  # seconds between two looks at whether another process has written
 
 
 class SQLiteStore(Store):
     """Claims under the write lock; locks before a handler's first query."""
+
+    tells_of_every_commit = True
 
     # SQLite would rather collect and sort all that is scheduled.
     index_hint = "INDEXED BY {}"

@@ -87,7 +87,8 @@ class Loop:
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 pause = FIRST_PAUSE
-                if self.wakeup.wait(sleep.total_seconds()):
+                is_called = self.wakeup.wait(sleep.total_seconds())
+                if is_called and not self._store.tells_of_every_commit:
                     self._idle_sleep = SHORTEST_SLEEP
 
     def release_forgotten(self) -> None:
