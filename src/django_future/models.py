@@ -163,7 +163,7 @@ class Worker(models.Model):
     queues = models.CharField(_("queues"), max_length=255, default="all")
     version = models.CharField(_("version"), max_length=20, default="")
     running = models.PositiveIntegerField(_("running jobs"), default=0)
-    sessions = models.JSONField(
+    sessions = StoredField(
         _("sessions"), default=list, help_text=_("Its connections, by the server's count.")
     )
     started_at = InstantField(_("started at"))

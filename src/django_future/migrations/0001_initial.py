@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('queues', models.CharField(default='all', max_length=255, verbose_name='queues')),
                 ('version', models.CharField(default='', max_length=20, verbose_name='version')),
                 ('running', models.PositiveIntegerField(default=0, verbose_name='running jobs')),
-                ('sessions', models.JSONField(default=list, help_text="Its connections, by the server's count.", verbose_name='sessions')),
+                ('sessions', django_future.fields.StoredField(default=list, help_text="Its connections, by the server's count.", verbose_name='sessions')),
                 ('started_at', django_future.fields.InstantField(verbose_name='started at')),
                 ('seen_at', django_future.fields.InstantField(verbose_name='last seen at')),
             ],

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db import connections
 
 from shop import story, table
 from shop.models import Order
@@ -55,6 +56,7 @@ class Command(BaseCommand):
 
 def remove_database():
     """Remove the database file of an earlier demo, and what SQLite keeps beside it."""
+    connections.close_all()
     path = str(settings.DATABASES["default"]["NAME"])
     for suffix in "", "-wal", "-shm":
         Path(path + suffix).unlink(missing_ok=True)
