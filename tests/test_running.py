@@ -1,6 +1,7 @@
 """Running what is due, and what becomes of it."""
 
 import logging
+from contextlib import contextmanager
 
 import pytest
 from django.db import transaction
@@ -22,6 +23,16 @@ def run_one(callable_, *given, **options):
     run_jobs(ignore_errors=True)
     job.refresh_from_db()
     return job
+
+
+@contextmanager
+def connected(signal, receiver):
+    """Call `receiver` for `signal` meanwhile."""
+    signal.connect(receiver)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver)
 
 
 class TestOrder:
@@ -76,11 +87,8 @@ class TestCalls:
             with django_assert_num_queries(0):
                 seen.append(job.content_object)
 
-        signals.job_finished.connect(watch)
-        try:
+        with connected(signals.job_finished, watch):
             run_one(jobs.echo, order)
-        finally:
-            signals.job_finished.disconnect(watch)
         assert seen == [order]
 
 
@@ -229,13 +237,8 @@ class TestOthers:
         def broken(**_):
             raise RuntimeError("receiver")
 
-        for signal in (signals.job_started, signals.job_finished):
-            signal.connect(broken)
-        try:
+        with connected(signals.job_started, broken), connected(signals.job_finished, broken):
             job = run_one(jobs.echo)
-        finally:
-            for signal in (signals.job_started, signals.job_finished):
-                signal.disconnect(broken)
         assert job.status == Status.COMPLETE
 
     def test_each_job_is_one_line_in_the_log(self, caplog):
@@ -269,12 +272,9 @@ class TestTransactions:
         def claim_again(job, **_):
             ScheduledJob.objects.update(lease=job.lease + 1)
 
-        signals.job_started.connect(claim_again)
-        try:
+        with connected(signals.job_started, claim_again):
             schedule_job("0s", jobs.trace)
             run_jobs()
-        finally:
-            signals.job_started.disconnect(claim_again)
         assert traces() == []
         assert ScheduledJob.objects.get().status == Status.RUNNING
         assert "was claimed by another worker" in caplog.text
@@ -283,12 +283,9 @@ class TestTransactions:
         def delete(job, **_):
             ScheduledJob.objects.all().delete()
 
-        signals.job_started.connect(delete)
-        try:
+        with connected(signals.job_started, delete):
             schedule_job("0s", jobs.trace)
             run_jobs()
-        finally:
-            signals.job_started.disconnect(delete)
         assert traces() == []
 
     def test_the_lease_fences_every_end_of_a_job(self):
@@ -319,11 +316,8 @@ class TestTransactions:
         def start_writer(**_):
             writer.start()
 
-        signals.job_started.connect(start_writer)
-        try:
+        with connected(signals.job_started, start_writer):
             job = run_one(jobs.read_then_write)
-        finally:
-            signals.job_started.disconnect(start_writer)
-            writer.join()
+        writer.join()
         assert job.status == Status.COMPLETE
         assert Trace.objects.count() == 2

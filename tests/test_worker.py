@@ -7,11 +7,12 @@ import sys
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 
 from django_future import ScheduledJob, clock, schedule_job, schedule_jobs
 from django_future.models import Worker
 from django_future.status import Status
-from django_future.store import Selection
+from django_future.store import Selection, store_for
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import eventually
@@ -207,6 +208,26 @@ class TestDying:
         eventually(lambda: count(Status.COMPLETE) == 1)
         job.refresh_from_db()
         assert (job.rescues, Trace.objects.count()) == (1, 1)
+
+
+def test_a_claim_whose_answer_is_lost_is_found_again(monkeypatch, settings):
+    """The claim is committed, but the connection breaks before the worker hears of it."""
+    settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
+    store = store_for("default")
+    claim, lost = store.claim, []
+
+    def claim_unheard(*args, **options):
+        claimed = claim(*args, **options)
+        if claimed and not lost:
+            lost.extend(claimed)
+            raise OperationalError("the line was cut")
+        return claimed
+
+    monkeypatch.setattr(store, "claim", claim_unheard)
+    job = schedule_job("0s", jobs.trace)
+    run_worker(Options(alias="default", limits=Limits(max_jobs=1, max_seconds=15)))
+    job.refresh_from_db()
+    assert (lost, job.status, Trace.objects.count()) == ([job], Status.COMPLETE, 1)
 
 
 @pytest.mark.slow
