@@ -293,10 +293,10 @@ class TestTransactions:
         schedule_job("0s", jobs.echo)
         [job] = store.claim(worker, at=clock.now(), limit=1)
         job.lease -= 1
-        for end in (lambda: store.finish(job, None), lambda: store.fail(job, "late"),
-                    lambda: store.discard(job, None)):  # fmt: skip
-            with pytest.raises(LeaseLost):
-                end()
+        for end in (store.finish, lambda job: store.fail(job, "late"), store.discard):
+            with pytest.raises(LeaseLost), store.transaction():
+                end(job)
+        assert store.finish_all([job]) == [job]
         assert not store.release(job)
         assert not store.rescue(job)
         assert ScheduledJob.objects.get().status == Status.RUNNING

@@ -4,23 +4,26 @@ import inspect
 import logging
 import traceback
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
-from django.db import router, transaction
+from django.db import router
 from django.db.models import Model
 
 from django_future import clock, handlers, maintenance, signals
 from django_future.arguments import Stored, encode
 from django_future.exceptions import HandlerExited, InvalidArguments, LeaseLost, ObjectGone
 from django_future.models import ScheduledJob
+from django_future.status import Status
 from django_future.store import Store
 
 logger = logging.getLogger("django_future")
+
+Finish = Callable[[ScheduledJob], None]
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,19 @@ class Outcome:
     is_lost: bool = False
 
 
-def execute(job: ScheduledJob, store: Store, *, keep: bool = True) -> Outcome:
-    """Run a claimed job and record what became of it; `keep=False` deletes it once complete."""
+def execute(
+    job: ScheduledJob, store: Store, *, keep: bool = True, gather: Finish | None = None
+) -> Outcome:
+    """Run a claimed job and record what became of it; `keep=False` deletes it once complete.
+
+    With `gather`, a job is handed to it that is complete and asked its database nothing. Its end
+    is recorded by `finish_together`.
+    """
     job.started_at = clock.to_row(store.now())
     signals.job_started.send_robust(ScheduledJob, job=job)
     try:
         session = store.open_session()
-        exception = _attempt(job, store, store.finish if keep else store.discard)
+        exception = _attempt(job, store, store.finish if keep else store.discard, gather)
         if exception is not None and store.has_lost(session):
             # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
             maintenance.rescue_job(job, store, "The connection to the database broke")
@@ -55,18 +64,37 @@ def execute(job: ScheduledJob, store: Store, *, keep: bool = True) -> Outcome:
         # Ctrl-C, or the database is out of reach: the job was interrupted, it has not failed.
         store.release(job)
         raise
-    signals.job_finished.send_robust(ScheduledJob, job=job, exception=exception)
+    if gather is not None and job.status == Status.RUNNING:
+        gather(job)
+    else:
+        signals.job_finished.send_robust(ScheduledJob, job=job, exception=exception)
     return Outcome(job, exception)
 
 
+def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> None:
+    """Record the end of gathered jobs."""
+    lost = store.finish_all(jobs)
+    for job in lost:
+        signals.job_lost.send_robust(ScheduledJob, job=job)
+    for job in jobs:
+        if job not in lost:
+            job.status = Status.COMPLETE
+            signals.job_finished.send_robust(ScheduledJob, job=job, exception=None)
+
+
 def _attempt(
-    job: ScheduledJob, store: Store, finish: Callable[[ScheduledJob, Stored | None], None]
+    job: ScheduledJob, store: Store, finish: Finish, gather: Finish | None
 ) -> Exception | None:
     committed: list[bool] = []
     try:
-        with store.transaction():
-            transaction.on_commit(lambda: committed.append(True), using=store.alias)
-            finish(job, _stored(_call(job)))
+        with store.transaction() as is_touched:
+            store.connection.on_commit(lambda: committed.append(True))
+            job.return_value = _stored(_call(job))
+            job.finished_at = clock.to_row(store.now())
+            # Where nothing was written there is nothing to commit with: to write many such ends
+            # at once is as good, and takes a fraction of the time.
+            if gather is None or is_touched():
+                finish(job)
     except LeaseLost:
         raise
     except (SystemExit, CancelledError) as error:

@@ -48,7 +48,10 @@ class InstantField(models.DateTimeField):  # type: ignore[type-arg]
 
 def as_parameter(instant: datetime, connection: BaseDatabaseWrapper) -> Any:
     """Return what a column of instants is compared with in a statement of our own."""
-    return InstantField().get_db_prep_value(clock.to_row(instant), connection)
+    return _INSTANT.get_db_prep_value(clock.to_row(instant), connection)
+
+
+_INSTANT = InstantField()
 
 
 def unread(instance: models.Model, name: str) -> Any:

@@ -7,6 +7,7 @@ from django_future.conf import config
 from django_future.exceptions import LeaseLost, WorkerLost
 from django_future.models import ScheduledJob
 from django_future.store import Store
+from django_future.store.registry import lost_jobs, lost_workers, unregister
 
 MOST_RESCUES = 3
 
@@ -23,13 +24,13 @@ def expire(store: Store, at: datetime) -> None:
 def rescue(store: Store) -> None:
     """Take the jobs of lost workers from them, for others to run."""
     seen_since = store.now() - 1.25 * config().HEARTBEAT
-    workers = store.lost_workers(seen_since)
+    workers = lost_workers(store, seen_since)
     for worker in workers:
         store.end_sessions(worker)
-    for job in store.lost(seen_since):
+    for job in lost_jobs(store, seen_since):
         rescue_job(job, store, f"The worker {job.worker} stopped without a word")
     for worker in workers:
-        store.unregister(worker)
+        unregister(store, worker)
 
 
 def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:

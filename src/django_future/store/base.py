@@ -25,6 +25,15 @@ from django_future.store.selection import EVERYTHING, Selection
 
 BATCH = 1000
 
+COMPLETION = [
+    ScheduledJob._meta.get_field(name) for name in ("started_at", "finished_at", "return_value")
+]
+FINISH = """
+    UPDATE django_future_scheduledjob
+    SET status = 'complete', started_at = %s, finished_at = %s, return_value = %s
+    WHERE id = %s AND lease = %s AND worker = %s AND status = 'running'
+"""
+
 
 class Store:
     """The one writer of jobs and workers in the database `alias`."""
@@ -148,31 +157,55 @@ class Store:
             job.attempts += 1
         return jobs
 
-    def prepare_to_claim(self) -> None:
-        """Make ready this thread's connection, which from now on claims and does nothing else."""
-
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Hold together a handler's effects and the record of its completion."""
-        with transaction.atomic(using=self.alias, durable=True):
-            yield
+    def transaction(self) -> Iterator[Callable[[], bool]]:
+        """Hold together a handler's effects and the record of its completion.
 
-    def finish(self, job: ScheduledJob, return_value: Stored | None) -> None:
-        """Record within the job's transaction that it is complete.
-
-        Raises `LeaseLost` if the job is no longer this worker's; its transaction must roll back.
+        Yields what tells whether the handler has asked the database anything.
         """
-        self._end(job, Status.COMPLETE, return_value=return_value)
+        is_touched = False
 
-    def discard(self, job: ScheduledJob, return_value: Stored | None) -> None:  # noqa: ARG002
-        """Delete within the job's transaction a job that is complete, in place of `finish`.
+        def note(execute: Callable[..., Any], *query: Any) -> Any:
+            nonlocal is_touched
+            is_touched = True
+            return execute(*query)
+
+        with transaction.atomic(using=self.alias, durable=True):
+            with self.connection.execute_wrapper(note):
+                yield lambda: is_touched
+
+    def finish(self, job: ScheduledJob) -> None:
+        """Record that a job is complete, as the last statement of its transaction.
+
+        The job has its `finished_at` and `return_value` already. Raises `LeaseLost` if it is no
+        longer this worker's; its transaction must roll back.
+        """
+        with self.connection.cursor() as cursor:
+            cursor.execute(FINISH, self._completion(job))
+            if not cursor.rowcount:
+                raise lease_lost(job)
+        job.status = Status.COMPLETE
+
+    @patient
+    def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
+        """Record as `finish` does that jobs are complete which had no transaction.
+
+        Returns those that were no longer this worker's.
+        """
+        with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+            cursor.executemany(FINISH, [self._completion(job) for job in jobs])
+            is_each_written = cursor.rowcount == len(jobs)
+        return [] if is_each_written else self._incomplete(jobs)
+
+    def discard(self, job: ScheduledJob) -> None:
+        """Delete within its transaction a job that is complete, in place of `finish`.
 
         Raises `LeaseLost` as `finish` does.
         """
-        job.status, job.finished_at = Status.COMPLETE, clock.to_row(self.now())
         deleted, _ = self._held(job).delete()
         if not deleted:
-            raise _lease_lost(job)
+            raise lease_lost(job)
+        job.status = Status.COMPLETE
 
     @patient
     def fail(self, job: ScheduledJob, error: str) -> None:
@@ -180,7 +213,15 @@ class Store:
 
         Raises `LeaseLost` if the job is no longer this worker's.
         """
-        self._end(job, Status.FAILED, error=error)
+        job.finished_at = clock.to_row(self.now())
+        if not self._held(job).update(
+            status=Status.FAILED,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            error=error,
+        ):
+            raise lease_lost(job)
+        job.status, job.error, job.return_value = Status.FAILED, error, None
 
     @patient
     def release(self, job: ScheduledJob) -> bool:
@@ -208,20 +249,6 @@ class Store:
             .update(status=Status.EXPIRED, finished_at=clock.to_row(self.now()))
         )
 
-    def lost(self, seen_since: datetime) -> list[ScheduledJob]:
-        """Return the running jobs whose worker has not been seen since the given instant."""
-        # The jobs first: a worker is registered before it claims, so one that is not among the
-        # workers read afterwards is gone, not new.
-        running = list(self.jobs.running())
-        if not running:
-            return []
-        alive = set(
-            Worker.objects.using(self.alias)
-            .filter(seen_at__gte=clock.to_row(seen_since))
-            .values_list("name", flat=True)
-        )
-        return [job for job in running if job.worker not in alive]
-
     def held_by(self, worker: Worker) -> list[ScheduledJob]:
         """Return the running jobs that `worker` has claimed."""
         return list(self.jobs.running().filter(worker=worker.name))
@@ -230,26 +257,6 @@ class Store:
     def rescue(self, job: ScheduledJob) -> bool:
         """Put a lost worker's job back for others to claim, unless it ended meanwhile."""
         return self._put_back(job, rescues=F("rescues") + 1)
-
-    @patient
-    def register(self, worker: Worker) -> None:
-        """Record that `worker` lives, by the database's clock; call it again at each heartbeat."""
-        worker.seen_at = clock.to_row(self.now())
-        registered = Worker.objects.using(self.alias).filter(name=worker.name)
-        if not registered.update(
-            seen_at=worker.seen_at, running=worker.running, sessions=worker.sessions
-        ):
-            # Two threads may both find it missing.
-            Worker.objects.using(self.alias).bulk_create([worker], ignore_conflicts=True)
-
-    @patient
-    def unregister(self, worker: Worker) -> None:
-        """Forget a worker that has stopped."""
-        Worker.objects.using(self.alias).filter(name=worker.name).delete()
-
-    def lost_workers(self, seen_since: datetime) -> list[Worker]:
-        """Return the workers that have not been seen since the given instant."""
-        return list(Worker.objects.using(self.alias).filter(seen_at__lt=clock.to_row(seen_since)))
 
     def session_id(self) -> int | None:
         """Return by what number the server knows this thread's connection, if it does."""
@@ -282,15 +289,19 @@ class Store:
         self.hint()
         return True
 
-    def _end(self, job: ScheduledJob, status: Status, **record: object) -> None:
-        record |= {"status": status, "finished_at": clock.to_row(self.now())}
-        if not self._held(job).update(started_at=job.started_at, **record):
-            raise _lease_lost(job)
-        for name, value in record.items():
-            setattr(job, name, value)
+    def _completion(self, job: ScheduledJob) -> list[Any]:
+        """Return the values of `FINISH`."""
+        values = [field.get_db_prep_value(job.__dict__[field.attname], self.connection)
+                  for field in COMPLETION]
+        return [*values, job.pk, job.lease, job.worker]
 
+    def _incomplete(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
+        # One that was written by an attempt whose answer was lost is complete, not lost.
+        complete = self.jobs.filter(status=Status.COMPLETE, pk__in=[job.pk for job in jobs])
+        leases = set(complete.values_list("pk", "lease", "worker"))
+        return [job for job in jobs if (job.pk, job.lease, job.worker) not in leases]
 
-def _lease_lost(job: ScheduledJob) -> LeaseLost:
+def lease_lost(job: ScheduledJob) -> LeaseLost:
     return LeaseLost(
         f"Job {job.pk} is no longer held by {job.worker} under lease {job.lease}: this worker was "
         "believed lost, or the job was deleted."

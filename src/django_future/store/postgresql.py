@@ -1,31 +1,54 @@
 """PostgreSQL: a claim is one statement and one round trip."""
 
-import logging
-import math
-import time
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
 from threading import Event
-from weakref import WeakSet
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import DataError, OperationalError, transaction
 from django.db.models.signals import post_save, pre_save
 
 from django_future import clock
 from django_future.models import ScheduledJob, Worker
-from django_future.store.base import Store
+from django_future.status import Status
+from django_future.store.base import FINISH, Store, lease_lost
 from django_future.store.contention import patient
+from django_future.store.hints import CHANNEL, Hints, watch
+from django_future.store.prepared import Prepared
 from django_future.store.rows import FIELDS, columns
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
 
-logger = logging.getLogger("django_future")
+NEWEST = 2**63 - 1  # no id is greater
+IDLE = 0  # the driver's TransactionStatus of a session in which nothing was begun
 
-CHANNEL = "django_future"
-BETWEEN_HINTS = 0.01  # seconds
-BETWEEN_ATTEMPTS = 5  # seconds
-WORTH_A_HINT = timedelta(minutes=1)  # what is due later, every poll finds in time
+IS_LOST = "the lease of this job is lost"
+FINISH_OR_ERROR = f"""
+    WITH done AS ({FINISH} RETURNING id)
+    SELECT (CASE WHEN EXISTS (SELECT FROM done) THEN '1' ELSE '{IS_LOST}' END)::integer
+"""
+FINISH_ALL_TYPES = {
+    "started_at": "timestamptz[]",
+    "finished_at": "timestamptz[]",
+    "return_value": "text[]",
+    "id": "bigint[]",
+    "lease": "bigint[]",
+    "worker": "text[]",
+}
+FINISH_ALL = Prepared(
+    f"""
+    UPDATE django_future_scheduledjob AS job
+    SET status = 'complete', started_at = done.started_at, finished_at = done.finished_at,
+        return_value = done.return_value
+    FROM UNNEST({", ".join(f"%({name})s::{kind}" for name, kind in FINISH_ALL_TYPES.items())})
+        AS done ({", ".join(FINISH_ALL_TYPES)})
+    WHERE job.id = done.id AND job.lease = done.lease AND job.worker = done.worker
+    AND job.status = 'running'
+    RETURNING job.id
+    """,
+    **FINISH_ALL_TYPES,
+)
 
 
 class PostgreSQLStore(Store):
@@ -34,8 +57,7 @@ class PostgreSQLStore(Store):
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
         self._clock = ServerClock(self._server_time)
-        self._hinted_at = -math.inf
-        self._claiming: WeakSet[object] = WeakSet()
+        self._hints = Hints()
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -47,8 +69,7 @@ class PostgreSQLStore(Store):
         return getattr(error.__cause__, "sqlstate", None) in {"40001", "40P01", "55P03"}
 
     def add(self, jobs: Sequence[ScheduledJob]) -> None:
-        soonest = min((clock.from_row(job.scheduled_at) for job in jobs), default=None)
-        is_soon = soonest is not None and soonest - clock.now() < WORTH_A_HINT
+        is_soon = any(self._hints.is_worth(clock.from_row(job.scheduled_at)) for job in jobs)
         if len(jobs) == 1 and not _is_saving_watched():
             self._insert(jobs[0], is_soon=is_soon)
             return
@@ -58,14 +79,15 @@ class PostgreSQLStore(Store):
 
     def _insert(self, job: ScheduledJob, *, is_soon: bool) -> None:
         # One round trip, the hint included, unless it must wait for somebody's commit.
-        is_hinting = is_soon and not self.connection.in_atomic_block and self._may_hint()
+        connection = self.connection
+        is_hinting = is_soon and not connection.in_atomic_block and self._hints.may_send()
         hint = f", PG_NOTIFY('{CHANNEL}', '')" if is_hinting else ""
         values = [
-            field.get_db_prep_save(field.pre_save(job, add=True), self.connection)
+            field.get_db_prep_save(field.pre_save(job, add=True), connection)
             for field in FIELDS[1:]
         ]
         placeholders = ", ".join(["%s"] * len(values))
-        with self.connection.cursor() as cursor:
+        with connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 INSERT INTO django_future_scheduledjob ({columns(FIELDS[1:])})
@@ -75,21 +97,16 @@ class PostgreSQLStore(Store):
             )
             job.pk = cursor.fetchone()[0]
         job._state.adding = False
-        if is_soon and self.connection.in_atomic_block:
+        if is_soon and connection.in_atomic_block:
             transaction.on_commit(self.hint, using=self.alias, robust=True)
 
     def watch(self, wake: Callable[[], None], stopped: Event) -> None:
-        while not stopped.is_set():
-            # A connection that does nothing else. Behind PgBouncer it may hear nothing, and where
-            # it breaks the worker polls meanwhile.
-            listener = self.connection.copy()
-            try:
-                _listen(listener, wake, stopped)
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("Hints are interrupted, polling meanwhile: %s", error)
-                stopped.wait(BETWEEN_ATTEMPTS)
-            finally:
-                listener.close()
+        watch(self.connection, wake, stopped)
+
+    def hint(self) -> None:
+        if self._hints.may_send():
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"NOTIFY {CHANNEL}")
 
     def session_id(self) -> int:
         self.connection.ensure_connection()
@@ -107,84 +124,70 @@ class PostgreSQLStore(Store):
                 [worker.sessions, self.parameter(clock.from_row(worker.seen_at))],
             )
 
-    def hint(self) -> None:
-        if self._may_hint():
-            with self.connection.cursor() as cursor:
-                cursor.execute(f"NOTIFY {CHANNEL}")
-
-    def _may_hint(self) -> bool:
-        # At most one in a while: at its commit a NOTIFY takes a lock that all others wait for.
-        # A worker that was told looks again a little later, and so finds those that were left out.
-        now = time.monotonic()
-        if now - self._hinted_at < BETWEEN_HINTS:
-            return False
-        self._hinted_at = now
-        return True
-
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
         queue_names = list(self.levels.queue_names(selection))
-        sql = f"""
-            WITH RECURSIVE {_levels(queue_names)}
-            SELECT MIN(job.scheduled_at) FROM level CROSS JOIN LATERAL (
-                SELECT scheduled_at FROM django_future_scheduledjob
-                WHERE status = 'scheduled' AND priority = level.priority {_same(queue_names)}
-                AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
-                ORDER BY scheduled_at LIMIT 1
-            ) AS job
-        """  # noqa: S608 - all of it is written in this package
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, [queue_names, self.parameter(self.now()), *selection.parameters])
-            (scheduled_at,) = cursor.fetchone()
+        values = {
+            "queue_names": queue_names,
+            "at": self.parameter(self.now()),
+            "up_to_id": selection.up_to_id or NEWEST,
+        }
+        statement = _next_due(is_for_all=queue_names == [None])
+        [(scheduled_at,)] = statement.rows(self.connection, values)
         return scheduled_at and clock.from_row(scheduled_at)
-
-    def prepare_to_claim(self) -> None:
-        # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
-        # worker's transaction then fails to match. So a claim need not wait for the disk.
-        session = self.open_session()
-        if session not in self._claiming:
-            with self.connection.cursor() as cursor:
-                cursor.execute("SET synchronous_commit TO off")
-            self._claiming.add(session)
 
     @patient
     def claim(
         self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
-        # Locks the rows it takes, for the length of this one statement. A rival skips them and
-        # takes the next ones. It visits one priority after the other, and stops once it has enough:
-        # what is due stands at the head of each, and future jobs behind it cost nothing. `due` is
-        # materialized lest the planner run it more than once, and claim more than the limit.
         queue_names = list(self.levels.queue_names(selection))
-        instant = self.parameter(at)
-        return self._read_jobs(
-            f"""
-            WITH RECURSIVE {_levels(queue_names)}, due AS MATERIALIZED (
-                SELECT job.id
-                FROM (SELECT * FROM level ORDER BY priority DESC) AS level CROSS JOIN LATERAL (
-                    SELECT id FROM django_future_scheduledjob
-                    WHERE status = 'scheduled' AND priority = level.priority {_same(queue_names)}
-                    AND scheduled_at <= %s AND (expires_at IS NULL OR expires_at > %s)
-                    {selection.sql} ORDER BY scheduled_at, id LIMIT %s
-                    FOR UPDATE SKIP LOCKED
-                ) AS job LIMIT %s
-            )
-            UPDATE django_future_scheduledjob AS job
-            SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
-                started_at = %s
-            FROM due WHERE job.id = due.id
-            RETURNING {columns(prefix="job.")}
-            """,  # noqa: S608 - all of it is written in this package
-            [
-                queue_names,
-                instant,
-                instant,
-                *selection.parameters,
-                limit,
-                limit,
-                worker.name,
-                self.parameter(self.now()),
-            ],
-        )
+        values = {
+            "queue_names": queue_names,
+            "at": self.parameter(at),
+            "up_to_id": selection.up_to_id or NEWEST,
+            "most": limit,
+            "worker": worker.name,
+            "now": self.parameter(self.now()),
+        }
+        statement = _claim(is_for_all=queue_names == [None])
+        # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
+        # worker's transaction then fails to match. So a claim need not wait for the disk.
+        rows = statement.rows(self.connection, values, is_durable=False)
+        return self._reader.read(rows, self.connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Callable[[], bool]]:
+        connection = self.connection
+
+        def is_touched() -> bool:
+            # The driver begins a transaction with its first statement, whoever sends it.
+            session = connection.connection
+            return session is None or session.pgconn.transaction_status != IDLE
+
+        with transaction.atomic(using=self.alias, durable=True):
+            yield is_touched
+
+    def finish(self, job: ScheduledJob) -> None:
+        # The record and the commit in one round trip. Where no row is found the statement is an
+        # error, so that the COMMIT after it is not executed. After it nothing is left to commit for
+        # the block that began the transaction.
+        connection = self.connection
+        is_outermost = len(connection.atomic_blocks) == 1
+        sql = f"{FINISH_OR_ERROR}; COMMIT" if is_outermost else FINISH_OR_ERROR
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(connection.ops.compose_sql(sql, self._completion(job)))
+        except DataError as error:
+            if IS_LOST in str(error):
+                raise lease_lost(job) from error
+            raise
+        job.status = Status.COMPLETE
+
+    @patient
+    def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
+        columns_of_values = map(list, zip(*map(self._completion, jobs), strict=True))
+        values = dict(zip(FINISH_ALL_TYPES, columns_of_values, strict=True))
+        rows = FINISH_ALL.rows(self.connection, values)
+        return [] if len(rows) == len(jobs) else self._incomplete(jobs)
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:
@@ -193,16 +196,68 @@ class PostgreSQLStore(Store):
         return clock.from_row(server_time)
 
 
-def _levels(queue_names: list[str | None]) -> str:
+@cache
+def _claim(*, is_for_all: bool) -> Prepared:
+    # Locks the rows it takes, for the length of this one statement. A rival skips them and takes
+    # the next ones. It visits one priority after the other, and stops once it has enough: what is
+    # due stands at the head of each, and future jobs behind it cost nothing. `due` is materialized
+    # lest the planner run it more than once, and claim more than the limit.
+    return Prepared(
+        f"""
+        WITH RECURSIVE {_levels(is_for_all=is_for_all)}, due AS MATERIALIZED (
+            SELECT job.id
+            FROM (SELECT * FROM level ORDER BY priority DESC) AS level CROSS JOIN LATERAL (
+                SELECT id FROM django_future_scheduledjob
+                WHERE status = 'scheduled' AND priority = level.priority
+                {_same(is_for_all=is_for_all)} AND scheduled_at <= %(at)s
+                AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s
+                ORDER BY scheduled_at, id LIMIT %(most)s
+                FOR UPDATE SKIP LOCKED
+            ) AS job LIMIT %(most)s
+        )
+        UPDATE django_future_scheduledjob AS job
+        SET status = 'running', worker = %(worker)s, lease = lease + 1, attempts = attempts + 1,
+            started_at = %(now)s
+        FROM due WHERE job.id = due.id
+        RETURNING {columns(prefix="job.")}
+        """,  # noqa: S608 - all of it is written in this package
+        queue_names="text[]",
+        at="timestamptz",
+        up_to_id="bigint",
+        most="bigint",
+        worker="text",
+        now="timestamptz",
+    )
+
+
+@cache
+def _next_due(*, is_for_all: bool) -> Prepared:
+    return Prepared(
+        f"""
+        WITH RECURSIVE {_levels(is_for_all=is_for_all)}
+        SELECT MIN(job.scheduled_at) FROM level CROSS JOIN LATERAL (
+            SELECT scheduled_at FROM django_future_scheduledjob
+            WHERE status = 'scheduled' AND priority = level.priority {_same(is_for_all=is_for_all)}
+            AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s
+            ORDER BY scheduled_at LIMIT 1
+        ) AS job
+        """,  # noqa: S608 - all of it is written in this package
+        queue_names="text[]",
+        at="timestamptz",
+        up_to_id="bigint",
+    )
+
+
+def _levels(*, is_for_all: bool) -> str:
     """Return a query for each priority that waits, of the queues in an array, or of all."""
     first_below = f"""
         SELECT MAX(priority) FROM django_future_scheduledjob
-        WHERE status = 'scheduled' {_same(queue_names)}
+        WHERE status = 'scheduled' {_same(is_for_all=is_for_all)}
     """  # noqa: S608 - all of it is written in this package
     return f"""
         level AS (
             SELECT queue_name, ({first_below}) AS priority
-            FROM UNNEST(%s::text[]) AS level (queue_name)
+            FROM UNNEST(%(queue_names)s::text[]) AS level (queue_name)
             UNION ALL
             SELECT queue_name, ({first_below} AND priority < level.priority)
             FROM level WHERE level.priority IS NOT NULL
@@ -210,20 +265,9 @@ def _levels(queue_names: list[str | None]) -> str:
     """  # noqa: S608 - all of it is written in this package
 
 
-def _same(queue_names: list[str | None]) -> str:
-    is_all = queue_names == [None]
-    return "" if is_all else "AND django_future_scheduledjob.queue_name = level.queue_name"
+def _same(*, is_for_all: bool) -> str:
+    return "" if is_for_all else "AND django_future_scheduledjob.queue_name = level.queue_name"
 
 
 def _is_saving_watched() -> bool:
     return pre_save.has_listeners(ScheduledJob) or post_save.has_listeners(ScheduledJob)
-
-
-def _listen(listener: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Event) -> None:
-    listener.ensure_connection()
-    with listener.wrap_database_errors:
-        listener.connection.execute(f"LISTEN {CHANNEL}")
-        wake()
-        while not stopped.is_set():
-            for _ in listener.connection.notifies(timeout=0.5, stop_after=1):
-                wake()

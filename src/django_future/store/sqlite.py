@@ -6,7 +6,7 @@ from datetime import datetime
 from threading import Event
 from typing import Any
 
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, OperationalError, transaction
 
 from django_future.models import ScheduledJob, Worker
 from django_future.store.base import BATCH, Store
@@ -75,7 +75,7 @@ class SQLiteStore(Store):
             return int(cursor.rowcount)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[Callable[[], bool]]:
         # SQLite refuses outright, without waiting, to let a transaction write that has read before
         # another one wrote. So the handler's first query takes the write lock first, and waits for
         # it. Until then a handler that asks the database nothing keeps nobody out.
@@ -88,8 +88,11 @@ class SQLiteStore(Store):
                 is_locked = True
             return execute(*query)
 
-        with super().transaction(), self.connection.execute_wrapper(lock_first):
-            yield
+        with transaction.atomic(using=self.alias, durable=True):
+            session = self.connection.connection
+            before = session.total_changes
+            with self.connection.execute_wrapper(lock_first):
+                yield lambda: is_locked or session.total_changes != before
 
     def take_write_lock(self) -> None:
         """Become the open transaction that writes, having waited for the one that does."""

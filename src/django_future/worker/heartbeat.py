@@ -14,6 +14,7 @@ from django_future import __version__, clock
 from django_future.conf import config
 from django_future.models import Worker
 from django_future.store import Store
+from django_future.store.registry import register, unregister
 
 logger = logging.getLogger("django_future")
 
@@ -41,7 +42,7 @@ def heartbeat(
 
     `on_beat` is called on that thread after each beat.
     """
-    store.register(worker)
+    register(store, worker)
     stopped = Event()
     arguments = (store, worker, on_beat, stopped)
     thread = Thread(target=_beat, args=arguments, name="heartbeat", daemon=True)
@@ -52,7 +53,7 @@ def heartbeat(
         stopped.set()
         thread.join()
         try:
-            store.unregister(worker)
+            unregister(store, worker)
         except (DatabaseError, InterfaceError):
             logger.exception("Worker %s could not say that it has stopped", worker.name)
 
@@ -62,7 +63,7 @@ def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Ev
     while not stopped.wait(config().HEARTBEAT.total_seconds() / 2):
         try:
             store.synchronise()
-            store.register(worker)
+            register(store, worker)
             on_beat()
         except (DatabaseError, InterfaceError):
             logger.exception("Worker %s could not show that it lives", worker.name)

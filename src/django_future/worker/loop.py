@@ -77,7 +77,6 @@ class Loop:
         pause = FIRST_PAUSE
         while not self._is_over():
             try:
-                self._store.prepare_to_claim()
                 sleep = self._work()
             except (DatabaseError, InterfaceError):
                 logger.exception("The database is away; trying again in %.1f s", pause)
@@ -112,8 +111,10 @@ class Loop:
         try:
             self._to_release += self.pool.drain()
             self._release()
+            self.pool.record()
             self._to_release += self.pool.close(timeout)
             self._release()
+            self.pool.record()
         except (DatabaseError, InterfaceError):
             logger.exception("The database is away; what this worker held will be rescued")
 
@@ -129,6 +130,7 @@ class Loop:
 
     def _work(self) -> timedelta:
         """Claim what is due, and return for how long there will be nothing more to do."""
+        self.pool.record()
         self._to_release += self.pool.withdraw()
         self._release()
         room = self._room()

@@ -11,7 +11,7 @@ from threading import Lock, Thread, current_thread
 from django.db import DatabaseError, connections
 
 from django_future import clock
-from django_future.execution import execute
+from django_future.execution import execute, finish_together
 from django_future.models import ScheduledJob
 from django_future.store import Store
 from django_future.worker.ready import Ready
@@ -19,7 +19,7 @@ from django_future.worker.ready import Ready
 logger = logging.getLogger("django_future")
 
 AT_HAND = 0.05  # seconds of work that each thread should have before it
-MOST_AT_HAND = 200  # jobs, however short they are
+MOST_AT_HAND = 1000  # jobs, however short they are
 PATIENCE = timedelta(milliseconds=200)  # for which a due job waits for a thread of this process
 LAST_WORDS = 2.0  # seconds for a handler to clean up once it is interrupted
 WEIGHT = 0.1  # of the latest job in what is expected of the next
@@ -39,7 +39,8 @@ class Pool:
         self._lock = Lock()
         self._store = store
         self._on_room = on_room
-        self._is_room_wanted = False
+        self._calls_below = 0  # jobs held
+        self._gathered: list[ScheduledJob] = []
         self._ready = Ready(store.now)
         self._running: dict[Thread, tuple[ScheduledJob, float]] = {}
         self._unrecorded: list[ScheduledJob] = []
@@ -63,7 +64,7 @@ class Pool:
     def jobs(self) -> list[ScheduledJob]:
         """The claimed jobs that this pool knows of, in no order."""
         running = [job for job, _ in list(self._running.values())]
-        return [*self._ready.jobs, *running, *self._unrecorded]
+        return [*self._ready.jobs, *running, *self._unrecorded, *self._gathered]
 
     @property
     def running(self) -> int:
@@ -75,8 +76,16 @@ class Pool:
         return self._capacity() - self.held
 
     def call_when_room(self) -> None:
-        """Call `on_room` once, when the threads are about to run dry."""
-        self._is_room_wanted = True
+        """Call `on_room` once, when half of what is held has ended."""
+        self._calls_below = self.held // 2 + 1
+
+    def record(self) -> None:
+        """Record the ends of the jobs that asked their database nothing."""
+        jobs = self._gathered[:]
+        if jobs:
+            finish_together(jobs, self._store)
+            # Only now: until it is recorded, the end of a job must not be forgotten.
+            del self._gathered[: len(jobs)]
 
     def put(self, jobs: Sequence[ScheduledJob]) -> None:
         """Run claimed jobs, each at its time."""
@@ -128,7 +137,7 @@ class Pool:
             if _has_expired(job, self._store):
                 self._store.release(job)
             else:
-                execute(job, self._store)
+                execute(job, self._store, gather=self._gathered.append)
         except Exception:
             logger.exception("Job %s: its end could not be recorded", job.pk)
             self._unrecorded.append(job)
@@ -140,8 +149,8 @@ class Pool:
         with self._lock:
             self.finished += 1
             self._seconds_per_job += WEIGHT * (seconds - self._seconds_per_job)
-        if self._is_room_wanted and (not self._ready or 2 * self.room() > self._capacity()):
-            self._is_room_wanted = False
+        if self.held < self._calls_below or (self._gathered and not self._ready):
+            self._calls_below = 0
             self._on_room()
 
     def _tidy_connections(self) -> None:

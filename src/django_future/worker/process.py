@@ -21,6 +21,7 @@ from django.db.backends.signals import connection_created
 from django_future import maintenance
 from django_future.models import Worker
 from django_future.store import EVERYTHING, Selection, Store, store_for
+from django_future.store.registry import register
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.loop import UNLIMITED, Limits, Loop
 from django_future.worker.reload import CHANGED, stopped_by_changes
@@ -142,7 +143,7 @@ def _sessions_known(store: Store, worker: Worker) -> Iterator[None]:
         if connection is store.connection:
             with lock:
                 worker.sessions = [*worker.sessions, store.session_id()][-MOST_SESSIONS:]
-            store.register(worker)
+            register(store, worker)
 
     note(connection=store.connection)
     connection_created.connect(note)

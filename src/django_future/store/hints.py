@@ -1,0 +1,67 @@
+"""PostgreSQL's NOTIFY: how those who schedule wake those who wait."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Event
+
+from django.db import DatabaseError, InterfaceError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_future import clock
+
+logger = logging.getLogger("django_future")
+
+CHANNEL = "django_future"
+BETWEEN_HINTS = 0.01  # seconds
+BETWEEN_ATTEMPTS = 5  # seconds
+WORTH_A_HINT = timedelta(minutes=1)  # what is due later, every poll finds in time
+
+
+class Hints:
+    """Says when a hint is worth sending, and not too soon after the one before."""
+
+    def __init__(self) -> None:
+        self._sent_at = -math.inf
+
+    def is_worth(self, scheduled_at: datetime) -> bool:
+        """Tell whether a job of that time may be due before a worker looks again."""
+        return scheduled_at - clock.now() < WORTH_A_HINT
+
+    def may_send(self) -> bool:
+        """Tell whether to send a hint now, in the belief that it will be sent."""
+        # At most one in a while: at its commit a NOTIFY takes a lock that all others wait for.
+        # A worker that was told looks again a little later, and so finds those that were left out.
+        now = time.monotonic()
+        if now - self._sent_at < BETWEEN_HINTS:
+            return False
+        self._sent_at = now
+        return True
+
+
+def watch(connection: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Event) -> None:
+    """Call `wake` at each hint, until stopped, on a copy of `connection` that does nothing else.
+
+    Behind PgBouncer it may hear nothing, and where it breaks the worker polls meanwhile.
+    """
+    while not stopped.is_set():
+        listener = connection.copy()
+        try:
+            _listen(listener, wake, stopped)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("Hints are interrupted, polling meanwhile: %s", error)
+            stopped.wait(BETWEEN_ATTEMPTS)
+        finally:
+            listener.close()
+
+
+def _listen(listener: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Event) -> None:
+    listener.ensure_connection()
+    with listener.wrap_database_errors:
+        listener.connection.execute(f"LISTEN {CHANNEL}")
+        wake()
+        while not stopped.is_set():
+            for _ in listener.connection.notifies(timeout=0.5, stop_after=1):
+                wake()
