@@ -293,12 +293,13 @@ class TestTransactions:
         schedule_job("0s", jobs.echo)
         [job] = store.claim(worker, at=clock.now(), limit=1)
         job.lease -= 1
+        job.finished_at = job.started_at
         for end in (store.finish, lambda job: store.fail(job, "late"), store.discard):
             with pytest.raises(LeaseLost), store.transaction():
                 end(job)
         assert store.finish_all([job]) == [job]
         assert not store.release(job)
-        assert not store.rescue(job)
+        assert not store.rescue(job, is_counted=True)
         assert ScheduledJob.objects.get().status == Status.RUNNING
 
     def test_a_handler_may_read_before_it_writes(self):

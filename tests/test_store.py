@@ -187,12 +187,25 @@ class TestRescue:
     def test_a_job_that_loses_every_worker_fails(self, store, caplog):
         schedule_job("0s", jobs.echo)
         for _ in range(maintenance.MOST_RESCUES + 1):
-            claim(store)
+            self.claim_and_start(store)
             maintenance.rescue(store)
         job = ScheduledJob.objects.get()
         assert (job.status, job.attempts) == (Status.FAILED, maintenance.MOST_RESCUES + 1)
         assert "WorkerLost: The worker nobody stopped" in job.error
         assert "tests.shop.jobs.echo failed" in caplog.text
+
+    def test_a_job_that_waited_beside_one_that_is_never_done_stays_scheduled(self, store):
+        schedule_job("0s", jobs.echo)
+        for _ in range(maintenance.MOST_RESCUES + 2):
+            claim(store)
+            maintenance.rescue(store)
+        job = ScheduledJob.objects.get()
+        assert (job.status, job.rescues) == (Status.SCHEDULED, 1)
+
+    def claim_and_start(self, store):
+        [job] = claim(store)
+        job.started_at = clock.to_row(store.now())
+        store.note_start(job)
 
     def test_a_worker_shows_again_that_it_lives(self, store):
         worker = self.worker(store, timedelta(hours=1))

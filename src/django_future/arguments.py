@@ -48,11 +48,16 @@ class Stored(str):
     __slots__ = ()
 
 
+NOTHING = Stored("{}")  # most keyword arguments
+
+
 def encode(value: Any) -> Stored:
     """Return the text that stands for `value`.
 
     Raises `InvalidArguments` if it can be neither tagged nor pickled.
     """
+    if type(value) is dict and not value:
+        return NOTHING
     try:
         return Stored(json.dumps(_to_plain(value)))
     except RecursionError:  # it contains itself, which only a pickle can say
@@ -65,8 +70,11 @@ def decode(text: str) -> Any:
     Raises `TamperedArguments`, `InvalidArguments`, or `ObjectGone` for a model instance that is no
     longer there.
     """
+    if text == NOTHING:
+        return {}
     try:
-        return _from_plain(json.loads(text))
+        plain = json.loads(text)
+        return _from_plain(plain) if TAG in text else plain
     except InvalidArguments:
         raise
     except _FOREIGN_ERRORS as error:
@@ -215,7 +223,9 @@ def _plain_time(value: time) -> str | None:
 def _is_plain_zone(zone: tzinfo | None) -> bool:
     """Tell whether ISO 8601 says all there is to say of `zone`."""
     if type(zone) is timezone:
-        return repr(zone) == repr(timezone(zone.utcoffset(None)))
+        offset = zone.utcoffset(None)
+        # Python reads back an offset of less than a second as none at all.
+        return not offset.microseconds and repr(zone) == repr(timezone(offset))
     return zone is None
 
 

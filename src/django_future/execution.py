@@ -19,7 +19,7 @@ from django_future.arguments import Stored, encode
 from django_future.exceptions import HandlerExited, InvalidArguments, LeaseLost, ObjectGone
 from django_future.models import ScheduledJob
 from django_future.status import Status
-from django_future.store import Store
+from django_future.store import Session, Store
 
 logger = logging.getLogger("django_future")
 
@@ -39,19 +39,24 @@ class Outcome:
 
 
 def execute(
-    job: ScheduledJob, store: Store, *, keep: bool = True, gather: Finish | None = None
+    job: ScheduledJob, session: Session, *, keep: bool = True, gather: Finish | None = None
 ) -> Outcome:
     """Run a claimed job and record what became of it; `keep=False` deletes it once complete.
 
     With `gather`, a job is handed to it that is complete and asked its database nothing. Its end
     is recorded by `finish_together`.
     """
+    store = session.store
     job.started_at = clock.to_row(store.now())
-    signals.job_started.send_robust(ScheduledJob, job=job)
+    if signals.job_started.receivers:
+        session.rest()
+        signals.job_started.send_robust(ScheduledJob, job=job)
     try:
-        session = store.open_session()
-        exception = _attempt(job, store, store.finish if keep else store.discard, gather)
-        if exception is not None and store.has_lost(session):
+        if job.rescues:
+            session.rest()
+            store.note_start(job)
+        exception = _attempt(job, session, store.finish if keep else store.discard, gather)
+        if exception is not None and session.is_lost():
             # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
             maintenance.rescue_job(job, store, "The connection to the database broke")
             return Outcome(job, exception, is_lost=True)
@@ -83,17 +88,15 @@ def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> None:
 
 
 def _attempt(
-    job: ScheduledJob, store: Store, finish: Finish, gather: Finish | None
+    job: ScheduledJob, session: Session, finish: Finish, gather: Finish | None
 ) -> Exception | None:
-    committed: list[bool] = []
     try:
-        with store.transaction() as is_touched:
-            store.connection.on_commit(lambda: committed.append(True))
+        with session:
             job.return_value = _stored(_call(job))
-            job.finished_at = clock.to_row(store.now())
+            job.finished_at = clock.to_row(session.store.now())
             # Where nothing was written there is nothing to commit with: to write many such ends
             # at once is as good, and takes a fraction of the time.
-            if gather is None or is_touched():
+            if gather is None or session.is_touched():
                 finish(job)
     except LeaseLost:
         raise
@@ -102,7 +105,7 @@ def _attempt(
         exited.__cause__ = error
         return exited
     except Exception as error:
-        if not committed:
+        if not session.is_committed:
             return error
         logger.exception("Job %s is complete, but a hook of its on_commit raised", job.pk)
     return None

@@ -48,10 +48,10 @@ class InstantField(models.DateTimeField):  # type: ignore[type-arg]
 
 def as_parameter(instant: datetime, connection: BaseDatabaseWrapper) -> Any:
     """Return what a column of instants is compared with in a statement of our own."""
-    return _INSTANT.get_db_prep_value(clock.to_row(instant), connection)
-
-
-_INSTANT = InstantField()
+    if connection.vendor == "postgresql":
+        return instant
+    # As Django writes it there.
+    return str(instant.astimezone(connection.timezone or UTC).replace(tzinfo=None))
 
 
 def unread(instance: models.Model, name: str) -> Any:
@@ -79,7 +79,7 @@ class _StoredValue(DeferredAttribute):
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         value = super().__get__(instance, cls)
-        if isinstance(value, Stored) and not _is_left_unread.get():
+        if type(value) is Stored and not _is_left_unread.get():
             value = instance.__dict__[self.field.attname] = decode(value)
         return value
 

@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from types import MethodType, ModuleType
 from typing import Any, TypeVar
 
 from django.apps import apps
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.db.models import Model
+from django.dispatch import receiver
 
 from django_future.conf import config
 from django_future.exceptions import CallableNotAllowed, InvalidCallable
@@ -122,6 +125,7 @@ def _is_allowed(name: str, found: Handler) -> bool:
     )
 
 
+@cache
 def _is_trusted(module_name: str) -> bool:
     return any(
         module_name == package or module_name.startswith(f"{package}.")
@@ -135,6 +139,11 @@ def _trusted_packages() -> Iterator[str]:
     for setting in ("SETTINGS_MODULE", "ROOT_URLCONF", "WSGI_APPLICATION", "ASGI_APPLICATION"):
         if path := getattr(settings, setting, None):
             yield path.partition(".")[0]
+
+
+@receiver(setting_changed)
+def _forget(**_: Any) -> None:
+    _is_trusted.cache_clear()
 
 
 def _not_allowed(name: str, reason: str) -> CallableNotAllowed:

@@ -27,10 +27,11 @@ def to_stream(stream: Any, log_format: str, verbosity: int) -> None:
 @receiver(signals.job_finished)
 def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) -> None:
     """Log a job's end: INFO if it is complete, ERROR with the traceback if it failed."""
-    late, took = (
-        _between(job, "scheduled_at", "started_at"),
-        _between(job, "started_at", "finished_at"),
-    )
+    level = logging.ERROR if exception else logging.INFO
+    if not logger.isEnabledFor(level):
+        return
+    late = _between(job, "scheduled_at", "started_at")
+    took = _between(job, "started_at", "finished_at")
     facts = {
         "job": job.pk,
         "handler": job.callable_name,
@@ -40,7 +41,7 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
         "took": took.total_seconds(),
     }
     logger.log(
-        logging.ERROR if exception else logging.INFO,
+        level,
         "Job %(job)s %(handler)s %(outcome)s: "
         "queue %(queue)s, late %(late).3f s, took %(took).3f s",
         facts,

@@ -35,8 +35,11 @@ def rescue(store: Store) -> None:
 
 def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
     """Put a job back that was interrupted; fail it if that has happened too often."""
-    if job.rescues < MOST_RESCUES:
-        if store.rescue(job):
+    # A worker holds many jobs, of which it runs a few. Once rescued, a job tells by its start
+    # whether it ran, so that those beside one that takes down its workers do not fail with it.
+    may_have_run = not job.rescues or job.started_at is not None
+    if job.rescues < MOST_RESCUES or not may_have_run:
+        if store.rescue(job, is_counted=may_have_run):
             signals.job_rescued.send_robust(ScheduledJob, job=job)
         return
     error = WorkerLost(

@@ -8,6 +8,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.base import ModelState
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
@@ -124,6 +125,19 @@ class ScheduledJob(models.Model):
 
     def __repr__(self) -> str:
         return f"<ScheduledJob ({self.status}) callable={self.callable_name!r}>"
+
+    @classmethod
+    def bare(cls, values: dict[str, Any], alias: str, *, is_new: bool = False) -> "ScheduledJob":
+        """Return a job that holds just `values`; what is missing is loaded if somebody asks for it.
+
+        A job is made so at a fraction of the time that `ScheduledJob()` takes, and workers make
+        thousands a second.
+        """
+        job = cls.__new__(cls)
+        job.__dict__.update(values)
+        job._state = ModelState()
+        job._state.adding, job._state.db = is_new, alias
+        return job
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         """Reload the row, even if a stored value in it cannot be read."""

@@ -1,8 +1,10 @@
 """Put jobs on the calendar, move them, take them off."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, tzinfo
+from functools import cache
 from itertools import groupby
-from typing import Any, Required, TypedDict, Unpack
+from typing import Any, NamedTuple, Required, TypedDict, Unpack
 
 from asgiref.sync import sync_to_async
 from django.contrib.contenttypes.models import ContentType
@@ -80,8 +82,9 @@ def schedule_job(
     Raises a `SchedulingError` that says what is wrong; nothing is written then.
     """
     job = _new_job(
-        when, callable, content_object, expires, args, kwargs, queue_name, priority, using
-    )
+        _Moment.present(), when, callable, content_object, expires, args, kwargs,
+        queue_name=queue_name, priority=priority, using=using,
+    )  # fmt: skip
     store_for(job._state.db).add([job])
     return job
 
@@ -94,10 +97,10 @@ def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
 
     Every spec is checked before the first is written.
     """
-    jobs = []
+    jobs, moment = [], _Moment.present()
     for index, spec in enumerate(specs):
         try:
-            jobs.append(_new_job(**spec))
+            jobs.append(_new_job(moment, **spec))
         except TypeError as error:
             raise InvalidOption(f"The spec at index {index} is not right: {error}.") from error
         except SchedulingError as error:
@@ -139,7 +142,7 @@ def reschedule_job(
         new.callable_name = handlers.name_of(callable or job.callable_name, bound)
         _bind(new, bound)
     lifetime = None if job.expires_at is None else job.expires_at - job.scheduled_at
-    _set_times(new, when, lifetime if expires is KEEP else expires)
+    _set_times(new, _Moment.present(), when, lifetime if expires is KEEP else expires)
     store_for(new._state.db).add([new])
     return new
 
@@ -167,28 +170,56 @@ def cancel_jobs(queryset: ScheduledJobQuerySet) -> int:
 
 
 def _new_job(
+    moment: "_Moment",
+    /,
     when: When,
     callable: Target,  # noqa: A002
     content_object: models.Model | None = None,
     expires: When | None = ONE_WEEK,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
-    queue_name: str = "default",
-    priority: int = 0,
-    using: str | None = None,
+    **options: Unpack[Options],
 ) -> ScheduledJob:
     _check_object(content_object)
-    job = ScheduledJob(
-        callable_name=handlers.name_of(callable, content_object),
-        args=_encoded_args(args),
-        kwargs=_encoded_kwargs(kwargs or {}),
-        queue_name=_checked_queue_name(queue_name),
-        priority=_checked_priority(priority),
-    )
-    job._state.db = using or router.db_for_write(ScheduledJob, instance=content_object)
-    _bind(job, content_object)
-    _set_times(job, when, expires)
+    _check_options(options)
+    values = _blank() | {
+        "callable_name": handlers.name_of(callable, content_object),
+        "args": _encoded_args(args),
+        "kwargs": _encoded_kwargs(kwargs or {}),
+        "queue_name": _checked_queue_name(options.get("queue_name", "default")),
+        "priority": _checked_priority(options.get("priority", 0)),
+    }
+    alias = options.get("using") or router.db_for_write(ScheduledJob, instance=content_object)
+    job = ScheduledJob.bare(values, alias, is_new=True)
+    if content_object is not None:
+        _bind(job, content_object)
+    _set_times(job, moment, when, expires)
     return job
+
+
+class _Moment(NamedTuple):
+    """When somebody schedules, and in which zone they mean a time without one."""
+
+    now: datetime
+    zone: tzinfo
+
+    @classmethod
+    def present(cls) -> "_Moment":
+        """Return the present one."""
+        return cls(clock.now(), clock.current_zone())
+
+
+@cache
+def _blank() -> dict[str, Any]:
+    return {field.attname: field.get_default() for field in ScheduledJob._meta.concrete_fields}
+
+
+def _check_options(options: Options) -> None:
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise InvalidOption(
+            f"There is no option {', '.join(map(repr, sorted(unknown)))}. "
+            f"There are {', '.join(sorted(Options.__annotations__))}."
+        )
 
 
 def _check_object(content_object: models.Model | None) -> None:
@@ -214,13 +245,12 @@ def _bind(job: ScheduledJob, content_object: models.Model | None) -> None:
     job.object_id = str(content_object.pk)
 
 
-def _set_times(job: ScheduledJob, when: When, expires: When | None) -> None:
-    zone = clock.current_zone()
-    scheduled_at = parse_when(when, now=clock.now(), zone=zone)
+def _set_times(job: ScheduledJob, moment: _Moment, when: When, expires: When | None) -> None:
+    scheduled_at = parse_when(when, now=moment.now, zone=moment.zone)
     job.scheduled_at = clock.to_row(scheduled_at)
     if expires is None:
         return
-    expires_at = parse_when(expires, now=scheduled_at, zone=zone)
+    expires_at = parse_when(expires, now=scheduled_at, zone=moment.zone)
     if expires_at <= scheduled_at:
         raise InvalidTime(
             f"expires={expires!r} is {expires_at}, which is not after the scheduled time "

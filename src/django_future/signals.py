@@ -3,16 +3,16 @@
 from django.dispatch import Signal
 
 # Sent with `job` just before its handler is called.
-job_started = Signal()
+job_started = Signal(use_caching=True)
 
 # Sent with `job` and `exception` (None if it is complete) once its end is recorded.
-job_finished = Signal()
+job_finished = Signal(use_caching=True)
 
 # Sent with `job` when its lease was lost, and with it all that its handler wrote.
-job_lost = Signal()
+job_lost = Signal(use_caching=True)
 
 # Sent with `job` whose worker was lost, and which is scheduled again.
-job_rescued = Signal()
+job_rescued = Signal(use_caching=True)
 
 # Sent with `count`, how many jobs expired before anything could run them.
-jobs_expired = Signal()
+jobs_expired = Signal(use_caching=True)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from django_future.exceptions import InvalidTime
@@ -67,6 +68,7 @@ def _parse(value: Any) -> datetime | timedelta:
         raise InvalidTime(f"{value!r} is not a time. {_REMEDY}") from error
 
 
+@lru_cache
 def _duration(text: str) -> timedelta | None:
     match = _SHORT.fullmatch(text.strip()) or _ISO.fullmatch(text.strip())
     if not match or not any(match.groups()):

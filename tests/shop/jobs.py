@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.db import connection, transaction
 
-from django_future import job_as_parameter, schedule_job
+from django_future import ScheduledJob, clock, job_as_parameter, schedule_job
 from django_future.store import store_for
 from tests.shop.models import Trace
 
@@ -70,6 +70,27 @@ def trace_and_break_hook():
     """Leave a trace, and a hook that raises after the commit."""
     Trace.objects.create(text="kept")
     transaction.on_commit(functools.partial(fail, "in the hook"))
+
+
+def trace_on_commit(text="hook"):
+    """Ask nothing before the commit, and leave a trace after it."""
+    transaction.on_commit(functools.partial(trace, text))
+
+
+def trace_through_the_driver():
+    """Leave a trace by a cursor that Django knows nothing of."""
+    connection.connection.cursor().execute(
+        f"INSERT INTO {Trace._meta.db_table} (text) VALUES ('ran')"
+    )
+
+
+def break_a_promise():
+    """Write what a constraint forbids that may be deferred to the commit."""
+    ScheduledJob.objects.create(
+        callable_name="nobody.calls.this",
+        scheduled_at=clock.to_row(clock.now()),
+        content_type_id=10**6,
+    )
 
 
 def schedule_another():

@@ -1,18 +1,16 @@
 """The store as every database that knows SKIP LOCKED can do it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Max
+from django.db.models import Case, F, Max, When
 
 from django_future import clock
-from django_future.arguments import Stored
 from django_future.exceptions import LeaseLost
 from django_future.fields import as_parameter
 from django_future.models import ScheduledJob, Worker
@@ -20,14 +18,12 @@ from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.contention import patient
 from django_future.store.levels import Level, Levels
-from django_future.store.rows import Reader
+from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 
 BATCH = 1000
 
-COMPLETION = [
-    ScheduledJob._meta.get_field(name) for name in ("started_at", "finished_at", "return_value")
-]
+COMPLETION = ("started_at", "finished_at", "return_value")
 FINISH = """
     UPDATE django_future_scheduledjob
     SET status = 'complete', started_at = %s, finished_at = %s, return_value = %s
@@ -65,13 +61,8 @@ class Store:
         """Return the present instant by the database's clock, on which all hosts agree."""
         return clock.now()
 
-    def open_session(self) -> object:
-        """Return what stands for this thread's session with the database, which is opened first."""
-        self.connection.ensure_connection()
-        return self.connection.connection
-
     def has_lost(self, session: object) -> bool:
-        """Tell whether a session of this thread's broke, even if Django has opened another."""
+        """Tell whether a driver's connection broke, even if Django has opened another."""
         if self.connection.connection is not session:
             return True
         # Not is_usable(): with some drivers it mends the connection, and so hides that it broke.
@@ -137,22 +128,22 @@ class Store:
     def _claim_level(
         self, worker: Worker, selection: Selection, level: Level, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
-        started_at = clock.to_row(self.now())
+        started_at = self.now()
         # Locks the rows it returns until the UPDATE below commits; a rival skips them and claims
         # the next ones. Written by primary key, so that no secondary index is locked in a second
         # order, which is what makes two claims deadlock on MySQL.
-        with transaction.atomic(using=self.alias):
+        with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             sql, parameters = self.levels.due(level, selection, at=at, limit=limit)
-            jobs = self._read_jobs(f"{sql} FOR UPDATE SKIP LOCKED", parameters)
+            cursor.execute(f"{sql} FOR UPDATE SKIP LOCKED", parameters)
+            jobs = self.read(cursor.fetchall(), worker, started_at)
             self.jobs.filter(pk__in=[job.pk for job in jobs]).update(
                 status=Status.RUNNING,
                 worker=worker.name,
                 lease=F("lease") + 1,
                 attempts=F("attempts") + 1,
-                started_at=started_at,
+                started_at=Case(When(rescues=0, then=clock.to_row(started_at))),
             )
         for job in jobs:
-            job.status, job.worker, job.started_at = Status.RUNNING, worker.name, started_at
             job.lease += 1
             job.attempts += 1
         return jobs
@@ -170,9 +161,9 @@ class Store:
             is_touched = True
             return execute(*query)
 
-        with transaction.atomic(using=self.alias, durable=True):
-            with self.connection.execute_wrapper(note):
-                yield lambda: is_touched
+        block = transaction.atomic(using=self.alias, durable=True)
+        with block, self.connection.execute_wrapper(note):
+            yield lambda: is_touched
 
     def finish(self, job: ScheduledJob) -> None:
         """Record that a job is complete, as the last statement of its transaction.
@@ -224,6 +215,15 @@ class Store:
         job.status, job.error, job.return_value = Status.FAILED, error, None
 
     @patient
+    def note_start(self, job: ScheduledJob) -> None:
+        """Record that a job starts, which a claim does not do for one that was rescued before.
+
+        Raises `LeaseLost` if the job is no longer this worker's.
+        """
+        if not self._held(job).update(started_at=job.started_at):
+            raise lease_lost(job)
+
+    @patient
     def release(self, job: ScheduledJob) -> bool:
         """Put a claimed job back as if it had never been claimed, unless its lease was lost."""
         return self._put_back(job, attempts=F("attempts") - 1)
@@ -254,9 +254,9 @@ class Store:
         return list(self.jobs.running().filter(worker=worker.name))
 
     @patient
-    def rescue(self, job: ScheduledJob) -> bool:
+    def rescue(self, job: ScheduledJob, *, is_counted: bool) -> bool:
         """Put a lost worker's job back for others to claim, unless it ended meanwhile."""
-        return self._put_back(job, rescues=F("rescues") + 1)
+        return self._put_back(job, rescues=F("rescues") + int(is_counted))
 
     def session_id(self) -> int | None:
         """Return by what number the server knows this thread's connection, if it does."""
@@ -269,14 +269,22 @@ class Store:
         """Return what a column of instants is compared with in a statement of our own."""
         return as_parameter(instant, self.connection)
 
-    def _read_jobs(self, sql: str, parameters: list[Any]) -> list[ScheduledJob]:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            return self._reader.read(cursor.fetchall(), self.connection)
+    def instant(self, value: Any) -> datetime:
+        """Return as an instant what the driver reads from a column of instants."""
+        aware: datetime = value.replace(tzinfo=self.connection.timezone or UTC)
+        return aware
 
-    @cached_property
-    def _reader(self) -> Reader:
-        return Reader(self.connection)
+    def read(
+        self, rows: Iterable[Sequence[Any]], worker: Worker, started_at: datetime
+    ) -> list[ScheduledJob]:
+        """Return the jobs of rows that were just claimed."""
+        return read_claimed(
+            rows,
+            alias=self.alias,
+            worker=worker.name,
+            started_at=started_at,
+            instant=self.instant,
+        )
 
     def _held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
         # The worker, too: a server that crashes may forget a claim, and give its lease out again.
@@ -291,15 +299,22 @@ class Store:
 
     def _completion(self, job: ScheduledJob) -> list[Any]:
         """Return the values of `FINISH`."""
-        values = [field.get_db_prep_value(job.__dict__[field.attname], self.connection)
-                  for field in COMPLETION]
-        return [*values, job.pk, job.lease, job.worker]
+        started_at, finished_at, return_value = (job.__dict__[name] for name in COMPLETION)
+        return [
+            self.parameter(clock.from_row(started_at)),
+            self.parameter(clock.from_row(finished_at)),
+            return_value,
+            job.pk,
+            job.lease,
+            job.worker,
+        ]
 
     def _incomplete(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
         # One that was written by an attempt whose answer was lost is complete, not lost.
         complete = self.jobs.filter(status=Status.COMPLETE, pk__in=[job.pk for job in jobs])
         leases = set(complete.values_list("pk", "lease", "worker"))
         return [job for job in jobs if (job.pk, job.lease, job.worker) not in leases]
+
 
 def lease_lost(job: ScheduledJob) -> LeaseLost:
     return LeaseLost(

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_future import clock
 from django_future.fields import as_parameter
 from django_future.models import HIGHEST_PRIORITY, ScheduledJob
-from django_future.store.rows import columns
+from django_future.store.rows import COLUMNS
 from django_future.store.selection import Selection
 
 
@@ -88,7 +88,7 @@ class Levels:
             yield Level(below, clock.from_row(first[0].scheduled_at), queue_name)
 
     def due(
-        self, level: Level, selection: Selection, *, at: datetime, limit: int, what: str = columns()
+        self, level: Level, selection: Selection, *, at: datetime, limit: int, what: str = COLUMNS
     ) -> tuple[str, list[Any]]:
         """Return the query for what is due of one level, and its parameters."""
         of_queue, parameters = _of_queue(level.queue_name)

@@ -1,6 +1,6 @@
 """Statements that PostgreSQL plans once in each session, and behind a pooler too."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 from weakref import WeakSet
@@ -63,24 +63,32 @@ class Prepared:
     def _call(self, *, is_durable: bool) -> str:
         # Several statements at once are one transaction, and what is SET LOCAL ends with it: a
         # pooler may give the session to anybody next. A plan for the values at hand would be made
-        # anew each time, which takes longer than the statement.
+        # anew each time, which takes longer than the statement; and so would compiling it.
         values = ", ".join(f"%({name})s" for name in self._types)
         return (
-            "SET LOCAL plan_cache_mode TO force_generic_plan; "
+            "SET LOCAL plan_cache_mode TO force_generic_plan; SET LOCAL jit TO off; "
             + ("" if is_durable else "SET LOCAL synchronous_commit TO off; ")
             + f"EXECUTE {self._name} ({values})"
         )
+
+
+def composed(
+    connection: BaseDatabaseWrapper, sql: str, values: Mapping[str, Any] | Sequence[Any]
+) -> str:
+    """Return `sql` with the values in it: several statements at once take none beside it."""
+    text: str = connection.ops.compose_sql(sql, values)  # type: ignore[attr-defined]
+    return text
 
 
 def _rows(
     connection: BaseDatabaseWrapper, sql: str, values: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        # Values in the text, because several statements take none beside it.
-        cursor.execute(connection.ops.compose_sql(sql, values))
+        cursor.execute(composed(connection, sql, values))
         while cursor.nextset():
             pass
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _sqlstate(error: Error) -> str | None:

@@ -22,12 +22,13 @@ class ServerClock:
     def now(self) -> datetime:
         """Return the present instant: the server's, or less by as long as the reading took."""
         reading = self._reading or self.synchronise()
-        if time.monotonic() - reading[1] > READING_LASTS:
+        since = time.monotonic() - reading[1]
+        if since > READING_LASTS:
             # While the server is away the last reading is the best there is.
             with suppress(DatabaseError, InterfaceError):
                 reading = self.synchronise()
-        server_time, read_at = reading
-        return server_time + timedelta(seconds=time.monotonic() - read_at)
+                since = time.monotonic() - reading[1]
+        return reading[0] + timedelta(seconds=since)
 
     def synchronise(self) -> tuple[datetime, float]:
         """Read the server's clock now, and once more if the answer was slow."""

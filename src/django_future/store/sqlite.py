@@ -12,7 +12,7 @@ from django_future.models import ScheduledJob, Worker
 from django_future.store.base import BATCH, Store
 from django_future.store.contention import patient, repeat
 from django_future.store.levels import Level
-from django_future.store.rows import columns
+from django_future.store.rows import COLUMNS
 from django_future.store.selection import Selection
 
 GLANCE = 0.1  # seconds between two looks at whether another process has written
@@ -34,16 +34,19 @@ class SQLiteStore(Store):
     ) -> list[ScheduledJob]:
         # Holds the database's write lock for the length of this one statement; a rival waits for
         # it, and then no longer sees these rows as scheduled.
+        started_at = self.now()
         due, parameters = self.levels.due(level, selection, at=at, limit=limit, what="id")
-        return self._read_jobs(
-            f"""
-            UPDATE django_future_scheduledjob
-            SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
-                started_at = %s
-            WHERE id IN ({due}) RETURNING {columns()}
-            """,  # noqa: S608 - all of it is written in this package
-            [worker.name, self.parameter(self.now()), *parameters],
-        )
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                UPDATE django_future_scheduledjob
+                SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
+                    started_at = CASE WHEN rescues = 0 THEN %s END
+                WHERE id IN ({due}) RETURNING {COLUMNS}
+                """,  # noqa: S608 - all of it is written in this package
+                [worker.name, self.parameter(started_at), *parameters],
+            )
+            return self.read(cursor.fetchall(), worker, started_at)
 
     def watch(self, wake: Callable[[], None], stopped: Event) -> None:
         seen = None

@@ -8,7 +8,7 @@ from django_future import clock, maintenance
 from django_future.exceptions import RunInsideTransaction
 from django_future.execution import Outcome, execute
 from django_future.models import ScheduledJob
-from django_future.store import Selection, Store, store_for
+from django_future.store import Selection, Session, Store, store_for
 from django_future.when import When, parse_when
 from django_future.worker.heartbeat import heartbeat, new_worker
 
@@ -47,7 +47,7 @@ def one_pass(
         # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
         selection = Selection(up_to_id=store.newest_id())
         while jobs := store.claim(worker, selection, at=at or store.now(), limit=1):
-            yield execute(jobs[0], store, keep=not delete_completed)
+            yield execute(jobs[0], Session(store), keep=not delete_completed)
 
 
 def _check_outside_transaction(store: Store) -> None:

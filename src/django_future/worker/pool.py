@@ -13,7 +13,7 @@ from django.db import DatabaseError, connections
 from django_future import clock
 from django_future.execution import execute, finish_together
 from django_future.models import ScheduledJob
-from django_future.store import Store
+from django_future.store import Session, Store
 from django_future.worker.ready import Ready
 
 logger = logging.getLogger("django_future")
@@ -122,29 +122,40 @@ class Pool:
         try:
             with suppress(DatabaseError):  # the first job should not have to wait for it
                 self._store.connection.ensure_connection()
-            while (job := self._ready.take()) is not None:
-                self._run_one(job)
+            session = Session(self._store)
+            while (job := self._next(session)) is not None:
+                self._run_one(job, session)
         except Interrupted:
             pass
         finally:
             connections.close_all()
 
-    def _run_one(self, job: ScheduledJob) -> None:
+    def _next(self, session: Session) -> ScheduledJob | None:
+        job = self._ready.take(wait=False)
+        if job is None:
+            session.rest()
+            self._tidy_connections()
+            job = self._ready.take()
+        return job
+
+    def _run_one(self, job: ScheduledJob, session: Session) -> None:
         thread = current_thread()
         started_at = time.monotonic()
         self._running[thread] = job, started_at
         try:
             if _has_expired(job, self._store):
+                session.rest()
                 self._store.release(job)
             else:
-                execute(job, self._store, gather=self._gathered.append)
+                execute(job, session, gather=self._gathered.append)
         except Exception:
             logger.exception("Job %s: its end could not be recorded", job.pk)
             self._unrecorded.append(job)
             self._store.connection.close()
         finally:
             del self._running[thread]
-        self._tidy_connections()
+        if not session.is_kept:
+            self._tidy_connections()
         seconds = time.monotonic() - started_at
         with self._lock:
             self.finished += 1

@@ -1,6 +1,6 @@
 """The jobs that a process has claimed and not yet started, each held until its instant."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 from threading import Condition
@@ -28,24 +28,28 @@ class Ready:
     def __len__(self) -> int:
         return len(self._ahead) + len(self._due)
 
-    def put(self, jobs: Iterable[ScheduledJob]) -> None:
+    def put(self, jobs: Sequence[ScheduledJob]) -> None:
         """Hold jobs until they are due and somebody takes them."""
         with self._changed:
+            now = self._now()
             for job in jobs:
-                heappush(self._ahead, (clock.from_row(job.scheduled_at), job.pk, job))
-                self._changed.notify()
+                scheduled_at = clock.from_row(job.scheduled_at)
+                if scheduled_at <= now:
+                    heappush(self._due, (-job.priority, scheduled_at, job.pk, now, job))
+                else:
+                    heappush(self._ahead, (scheduled_at, job.pk, job))
+            self._changed.notify(len(jobs))
 
-    def take(self) -> ScheduledJob | None:
-        """Wait for a job to be due and return it; None once closed."""
+    def take(self, *, wait: bool = True) -> ScheduledJob | None:
+        """Return a job that is due; wait for one, or else return None. None also once closed."""
         with self._changed:
             while not self._is_closed:
-                now = self._now()
-                self._sort_out_due(now)
+                sleep = self._sort_out_due(self._now()) if self._ahead else None
                 if self._due:
                     return heappop(self._due)[-1]
-                self._changed.wait(
-                    (self._ahead[0][0] - now).total_seconds() if self._ahead else None
-                )
+                if not wait:
+                    break
+                self._changed.wait(sleep)
         return None
 
     def withdraw(self, patience: timedelta) -> list[ScheduledJob]:
@@ -67,7 +71,9 @@ class Ready:
             self._ahead, self._due = [], []
         return left
 
-    def _sort_out_due(self, now: datetime) -> None:
+    def _sort_out_due(self, now: datetime) -> float | None:
+        """Return how many seconds the next job is ahead, if one is."""
         while self._ahead and self._ahead[0][0] <= now:
             scheduled_at, pk, job = heappop(self._ahead)
             heappush(self._due, (-job.priority, scheduled_at, pk, now, job))
+        return (self._ahead[0][0] - now).total_seconds() if self._ahead else None

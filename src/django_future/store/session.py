@@ -1,0 +1,71 @@
+"""One thread's transactions."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    from django_future.store.base import Store
+
+
+class Session:
+    """What a handler asks of its database and the record of its end, in one transaction each.
+
+    A transaction that was asked nothing is not ended but serves the next job: to begin one takes
+    longer than many a handler. So `rest` before anything else is done on this thread.
+    """
+
+    def __init__(self, store: "Store") -> None:
+        self.store = store
+        self.is_committed = False
+        self._connection = store.connection
+        self._block: AbstractContextManager[Callable[[], bool]] | None = None
+
+    def __enter__(self) -> None:
+        if self._block is not None:
+            return
+        self._connection.ensure_connection()
+        self._driver_session = self._connection.connection
+        self.is_committed = False
+        self._block = self.store.transaction()
+        self.is_touched = self._block.__enter__()
+        # Before any hook of the handler's, which may raise.
+        self._connection.on_commit(self._note_commit)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: "TracebackType | None",
+    ) -> None:
+        if error is not None or self.is_touched() or len(self._connection.run_on_commit) > 1:
+            self._end(kind, error, traceback)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the latest transaction was asked nothing, and has not ended."""
+        return self._block is not None
+
+    def rest(self) -> None:
+        """End a transaction that was kept."""
+        if self._block is not None:
+            self._end(None, None, None)
+
+    def is_lost(self) -> bool:
+        """Tell whether the connection of the latest transaction broke."""
+        return self.store.has_lost(self._driver_session)
+
+    def _end(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: "TracebackType | None",
+    ) -> None:
+        block, self._block = self._block, None
+        if block is not None:
+            block.__exit__(kind, error, traceback)
+
+    def _note_commit(self) -> None:
+        self.is_committed = True

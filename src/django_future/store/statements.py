@@ -1,0 +1,113 @@
+"""What a worker says to PostgreSQL: to claim, to look ahead, to finish."""
+
+from functools import cache
+
+from django_future.store.base import FINISH
+from django_future.store.prepared import Prepared
+from django_future.store.rows import CLAIMED
+
+IS_LOST = "the lease of this job is lost"
+FINISH_OR_ERROR = f"""
+    WITH done AS ({FINISH} RETURNING id)
+    SELECT (CASE WHEN EXISTS (SELECT FROM done) THEN '1' ELSE '{IS_LOST}' END)::integer
+"""  # noqa: S608 - all of it is written in this package
+FINISH_ALL = Prepared(
+    """
+    UPDATE django_future_scheduledjob AS job
+    SET status = 'complete', return_value = done.return_value,
+        started_at = 'epoch'::timestamptz + done.started_at * '1 microsecond'::interval,
+        finished_at = 'epoch'::timestamptz + done.finished_at * '1 microsecond'::interval
+    FROM UNNEST(%(ids)s, %(leases)s, %(started_at)s, %(finished_at)s, %(return_values)s)
+        AS done (id, lease, started_at, finished_at, return_value)
+    WHERE job.id = done.id AND job.lease = done.lease AND job.worker = %(worker)s
+    AND job.status = 'running'
+    RETURNING job.id
+    """,
+    ids="bigint[]",
+    leases="bigint[]",
+    started_at="bigint[]",
+    finished_at="bigint[]",
+    return_values="text[]",
+    worker="text",
+)
+
+
+@cache
+def claim(*, is_for_all: bool) -> Prepared:
+    # Locks the rows it takes, for the length of this one statement. A rival skips them and takes
+    # the next ones. It visits one priority after the other, and stops once it has enough: what is
+    # due stands at the head of each, and future jobs behind it cost nothing. `due` is materialized
+    # lest the planner run it more than once, and claim more than the limit; and made an array,
+    # because to join a table with it the planner may read all of the table.
+    return Prepared(
+        f"""
+        WITH RECURSIVE {_levels(is_for_all=is_for_all)}, due AS MATERIALIZED (
+            SELECT job.id
+            FROM (SELECT * FROM level ORDER BY priority DESC) AS level CROSS JOIN LATERAL (
+                SELECT id FROM django_future_scheduledjob
+                WHERE status = 'scheduled' AND priority = level.priority
+                {_same(is_for_all=is_for_all)} AND scheduled_at <= %(at)s
+                AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s
+                ORDER BY scheduled_at, id LIMIT %(most)s
+                FOR UPDATE SKIP LOCKED
+            ) AS job LIMIT %(most)s
+        )
+        UPDATE django_future_scheduledjob AS job
+        SET status = 'running', worker = %(worker)s, lease = lease + 1, attempts = attempts + 1,
+            started_at = CASE WHEN rescues = 0 THEN %(now)s END
+        WHERE id = ANY(ARRAY(SELECT id FROM due))
+        RETURNING {", ".join(map(_as_claimed, CLAIMED))}
+        """,  # noqa: S608 - all of it is written in this package
+        queue_names="text[]",
+        at="timestamptz",
+        up_to_id="bigint",
+        most="bigint",
+        worker="text",
+        now="timestamptz",
+    )
+
+
+def _as_claimed(name: str) -> str:
+    # The driver takes longer to read a timestamp than a worker to run a small job.
+    if name in {"scheduled_at", "expires_at"}:
+        return f"(EXTRACT(EPOCH FROM job.{name}) * 1000000)::bigint"
+    return f"job.{name}"
+
+
+@cache
+def next_due(*, is_for_all: bool) -> Prepared:
+    return Prepared(
+        f"""
+        WITH RECURSIVE {_levels(is_for_all=is_for_all)}
+        SELECT MIN(job.scheduled_at) FROM level CROSS JOIN LATERAL (
+            SELECT scheduled_at FROM django_future_scheduledjob
+            WHERE status = 'scheduled' AND priority = level.priority {_same(is_for_all=is_for_all)}
+            AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s
+            ORDER BY scheduled_at LIMIT 1
+        ) AS job
+        """,  # noqa: S608 - all of it is written in this package
+        queue_names="text[]",
+        at="timestamptz",
+        up_to_id="bigint",
+    )
+
+
+def _levels(*, is_for_all: bool) -> str:
+    """Return a query for each priority that waits, of the queues in an array, or of all."""
+    first_below = f"""
+        SELECT MAX(priority) FROM django_future_scheduledjob
+        WHERE status = 'scheduled' {_same(is_for_all=is_for_all)}
+    """  # noqa: S608 - all of it is written in this package
+    return f"""
+        level AS (
+            SELECT queue_name, ({first_below}) AS priority
+            FROM UNNEST(%(queue_names)s::text[]) AS level (queue_name)
+            UNION ALL
+            SELECT queue_name, ({first_below} AND priority < level.priority)
+            FROM level WHERE level.priority IS NOT NULL
+        )
+    """  # noqa: S608 - all of it is written in this package
+
+
+def _same(*, is_for_all: bool) -> str:
+    return "" if is_for_all else "AND django_future_scheduledjob.queue_name = level.queue_name"

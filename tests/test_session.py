@@ -1,0 +1,125 @@
+"""Handlers that ask their database nothing, whose ends are recorded together."""
+
+import pytest
+from django.db import connection
+
+from django_future import ScheduledJob, clock, schedule_job, schedule_jobs, signals
+from django_future.execution import execute, finish_together
+from django_future.models import Worker
+from django_future.status import Status
+from django_future.store import Session, store_for
+from tests.shop import jobs
+from tests.shop.models import Trace
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOBODY = Worker(name="nobody")
+
+
+@pytest.fixture
+def session():
+    """Return a session of this thread that is at rest in the end."""
+    session = Session(store_for("default"))
+    yield session
+    session.rest()
+
+
+@pytest.fixture
+def run(session):
+    """Return a function that runs what is due on one session, and returns what was gathered."""
+
+    def run_due():
+        gathered = []
+        for job in session.store.claim(NOBODY, at=clock.now(), limit=10):
+            execute(job, session, gather=gathered.append)
+        return gathered
+
+    return run_due
+
+
+def statuses():
+    return list(ScheduledJob.objects.order_by("pk").values_list("status", flat=True))
+
+
+def test_the_ends_of_jobs_that_ask_nothing_are_recorded_together(session, run):
+    schedule_jobs([{"when": "0s", "callable": jobs.echo, "args": [n]} for n in range(3)])
+    gathered = run()
+    session.rest()
+    assert statuses() == [Status.RUNNING] * 3
+    finish_together(gathered, session.store)
+    assert statuses() == [Status.COMPLETE] * 3
+    assert [job.return_value for job in ScheduledJob.objects.order_by("pk")] == [0, 1, 2]
+
+
+def test_a_job_that_writes_is_complete_with_what_it_wrote(run):
+    schedule_jobs([{"when": "0s", "callable": call} for call in (jobs.echo, jobs.trace)])
+    [gathered] = run()
+    assert gathered.callable_name == "tests.shop.jobs.echo"
+    assert statuses() == [Status.RUNNING, Status.COMPLETE]
+    assert Trace.objects.count() == 1
+
+
+def test_a_failure_takes_nothing_of_the_job_before_it(session, run):
+    schedule_jobs([{"when": "0s", "callable": call} for call in (jobs.trace, jobs.echo, jobs.fail)])
+    finish_together(run(), session.store)
+    assert statuses() == [Status.COMPLETE, Status.COMPLETE, Status.FAILED]
+    assert Trace.objects.count() == 1
+
+
+@pytest.mark.only_on("sqlite", "postgresql", reason="MySQL's drivers do not all tell")
+def test_what_the_driver_is_asked_behind_djangos_back_counts(run):
+    schedule_job("0s", jobs.trace_through_the_driver)
+    assert run() == []
+    assert (statuses(), Trace.objects.count()) == ([Status.COMPLETE], 1)
+
+
+def test_hooks_of_a_job_that_asks_nothing_run_before_the_next_starts(run, traces):
+    schedule_job("0s", jobs.trace_on_commit, priority=1)
+    schedule_job("0s", jobs.trace, args=["next"])
+    run()
+    assert traces() == ["hook", "next"]
+
+
+def test_what_a_receiver_writes_is_not_undone_with_the_job(run, traces):
+    def note(*, job, **_):
+        Trace.objects.create(text="started")
+
+    schedule_jobs([{"when": "0s", "callable": call} for call in (jobs.echo, jobs.fail)])
+    signals.job_started.connect(note)
+    try:
+        run()
+    finally:
+        signals.job_started.disconnect(note)
+    assert traces() == ["started", "started"]
+
+
+def test_a_session_at_rest_holds_no_transaction(session, run):
+    schedule_job("0s", jobs.echo)
+    run()
+    session.rest()
+    assert connection.get_autocommit()
+    assert not connection.in_atomic_block
+
+
+def test_one_that_was_lost_meanwhile_is_told(session, run, caplog):
+    schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 2)
+    gathered = run()
+    session.rest()
+    ScheduledJob.objects.filter(pk=gathered[0].pk).update(lease=7)
+    finish_together(gathered, session.store)
+    assert statuses() == [Status.RUNNING, Status.COMPLETE]
+    assert "was claimed by another worker" in caplog.text
+
+
+def test_recording_an_end_twice_changes_nothing(session, run):
+    schedule_job("0s", jobs.echo)
+    gathered = run()
+    session.rest()
+    assert session.store.finish_all(gathered) == []
+    assert session.store.finish_all(gathered) == []
+
+
+def test_a_commit_that_fails_fails_the_job(run):
+    schedule_job("0s", jobs.break_a_promise)
+    run()
+    assert statuses() == [Status.FAILED]
