@@ -1,10 +1,11 @@
 """Processes that a benchmark starts, watches and ends."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -14,25 +15,55 @@ TO_RUN = 300  # seconds that a command has
 
 
 @contextmanager
-def running(command: Sequence[str], env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    user: str | None = None,
+    end_with: signal.Signals = signal.SIGTERM,
+) -> Iterator[subprocess.Popen[bytes]]:
     """Keep `command` running, and end it politely; what it says is shown only on an error."""
     with TemporaryFile() as output:
+        # In a session of its own, an interrupt from the terminal reaches this process only, and
+        # whatever the command has started can be found.
         process = subprocess.Popen(
-            command, env=_environment(env), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
-        )
+            command, env=_environment(env), cwd=ROOT if user is None else "/", user=user,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
         try:
             yield process
-        except BaseException:
+        except Exception:
             output.seek(0)
             sys.stderr.write(output.read().decode(errors="replace"))
             raise
         finally:
-            _end(process)
+            _end(process, end_with)
 
 
-def run(command: Sequence[str], env: Mapping[str, str]) -> None:
-    """Run `command` to its end."""
-    subprocess.run(command, env=_environment(env), cwd=ROOT, check=True, timeout=TO_RUN)
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let a termination end this process as an interrupt does: with all that it has started."""
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(command: Sequence[str], env: Mapping[str, str], *, seconds: float = TO_RUN) -> str:
+    """Run `command` to its end, and return what it printed."""
+    done = subprocess.run(
+        command, env=_environment(env), cwd=ROOT, check=True, timeout=seconds,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return done.stdout
 
 
 def python(*arguments: str) -> list[str]:
@@ -49,13 +80,16 @@ def cpu_seconds(pid: int) -> float:
     return own + sum(cpu_seconds(int(child)) for child in children)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+def _end(process: subprocess.Popen[bytes], end_with: signal.Signals) -> None:
     try:
+        process.send_signal(end_with)
         process.wait(TO_END)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _environment(env: Mapping[str, str]) -> dict[str, str]:

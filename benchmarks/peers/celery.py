@@ -1,9 +1,7 @@
 """Celery with Redis: `python -m benchmarks.peers.celery` is its client."""
 
 import os
-import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from celery import Celery
 
 from benchmarks import client, recording
 from benchmarks.contender import Contender
+from benchmarks.ports import free_port, wait_for_port
 from benchmarks.processes import python, running
 
 # No result backend: its writes would only slow the worker down. All else is Celery's default.
@@ -48,30 +47,15 @@ def ahead(instants) -> None:
 
 @contextmanager
 def _redis() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="future-bench-redis-") as folder:
         command = [
             "redis-server", "--port", str(port), "--bind", "127.0.0.1",
             "--save", "", "--dir", folder, "--loglevel", "warning",
         ]  # fmt: skip
         with running(command, {}):
-            _wait_for(port)
+            wait_for_port(port)
             yield f"redis://127.0.0.1:{port}/0"
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
 
 
 if __name__ == "__main__":
