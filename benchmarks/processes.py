@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 ROOT = Path(__file__).parent.parent
 TO_END = 30  # seconds that a process has to end by itself
 TO_RUN = 300  # seconds that a command has
+LAST_WORDS = 2000  # characters of what it said
 
 
 @contextmanager
@@ -21,8 +22,12 @@ def running(
     *,
     user: str | None = None,
     end_with: signal.Signals = signal.SIGTERM,
+    is_server: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Keep `command` running, and end it politely; what it says is shown only on an error."""
+    """Keep `command` running, and end it politely.
+
+    What it says is shown on an error only, and what a server says only if it was the one to fail.
+    """
     with TemporaryFile() as output:
         # In a session of its own, an interrupt from the terminal reaches this process only, and
         # whatever the command has started can be found.
@@ -33,8 +38,9 @@ def running(
         try:
             yield process
         except Exception:
-            output.seek(0)
-            sys.stderr.write(output.read().decode(errors="replace"))
+            if not is_server or process.poll() is not None:
+                output.seek(0)
+                sys.stderr.write(output.read().decode(errors="replace")[-LAST_WORDS:])
             raise
         finally:
             _end(process, end_with)

@@ -72,7 +72,7 @@ def _postgresql_of(programs: Path) -> Iterator[str]:
             "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={home}",
         ]  # fmt: skip
         # An interrupt ends the sessions that are open; a termination would wait for them.
-        with running(command, {}, user=USER, end_with=signal.SIGINT):
+        with running(command, {}, user=USER, end_with=signal.SIGINT, is_server=True):
             wait_for_port(port)
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
@@ -87,7 +87,7 @@ def _mariadb_of(install: str, server: str) -> Iterator[str]:
             server, "--no-defaults", data, f"--port={port}", "--bind-address=127.0.0.1",
             f"--socket={home / 'socket'}", f"--pid-file={home / 'pid'}",
         ]  # fmt: skip
-        with running(command, {}, user=USER):
+        with running(command, {}, user=USER, is_server=True):
             wait_for_port(port)
             yield f"mysql://root@127.0.0.1:{port}/"
 
