@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-DEFAULT = ["drain"]
+DEFAULT = ["drain", "insert", "sqlite", "mariadb"]
 ALONE = []  # takes too long to be measured with the others
 
 
