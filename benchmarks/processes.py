@@ -65,10 +65,14 @@ def ended_by_signals() -> Iterator[None]:
 
 def run(command: Sequence[str], env: Mapping[str, str], *, seconds: float = TO_RUN) -> str:
     """Run `command` to its end, and return what it printed."""
-    done = subprocess.run(
-        command, env=_environment(env), cwd=ROOT, check=True, timeout=seconds,
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, env=_environment(env), cwd=ROOT, check=True, timeout=seconds,
+            capture_output=True, text=True,
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(error.stderr[-LAST_WORDS:])
+        raise
     return done.stdout
 
 

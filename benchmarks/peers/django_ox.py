@@ -1,7 +1,8 @@
 """django-ox on PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from benchmarks.processes import python
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
@@ -43,3 +44,18 @@ def fill(job: str, count: int) -> None:
     from benchmarks.peers import django_tasks
 
     enqueue_many(getattr(django_tasks, job), [([number], {}) for number in range(count)])
+
+
+@contextmanager
+def scheduler(how: str) -> Iterator[Callable[[int], object]]:
+    """Yield what enqueues so many tasks."""
+    import django
+
+    django.setup()
+    from benchmarks.peers.django_tasks import noop
+
+    def one_by_one(count: int) -> None:
+        for number in range(count):
+            noop.enqueue(number)
+
+    yield {"one by one": one_by_one, "at once": partial(fill, "noop")}[how]

@@ -1,6 +1,6 @@
 """django-tasks-db on PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from benchmarks.processes import python
@@ -28,6 +28,7 @@ def _drainer(env: dict[str, str], job: str, processes: int) -> Drainer:
         module=__name__,
         workers=[python("-m", "django", "db_worker", *options)] * processes,
         backlog=SqlBacklog(env["DATABASE_URL"], LEFT, emptied(env, f"{TABLE}, {EFFECTS}")),
+        has_bulk=False,
         env=env,
     )
 
@@ -44,3 +45,18 @@ def fill(job: str, count: int) -> None:
     with transaction.atomic():
         for number in range(count):
             getattr(django_tasks, job).enqueue(number)
+
+
+@contextmanager
+def scheduler(_: str) -> Iterator[Callable[[int], object]]:
+    """Yield what enqueues so many tasks, one by one."""
+    import django
+
+    django.setup()
+    from benchmarks.peers.django_tasks import noop
+
+    def one_by_one(count: int) -> None:
+        for number in range(count):
+            noop.enqueue(number)
+
+    yield one_by_one

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
@@ -78,20 +78,33 @@ async def worker() -> AsyncIterator[pgqueuer.PgQueuer]:
 
 def fill(job: str, count: int) -> None:
     """Enqueue `count` jobs."""
-    asyncio.run(_fill(job, count))
+    with _opened() as (runner, queries):
+        for first in range(0, count, CHUNK):
+            runner.run(_at_once(queries, job, range(first, min(first + CHUNK, count))))
 
 
-async def _fill(job: str, count: int) -> None:
-    connection = await asyncpg.connect(os.environ["PGDSN"])
-    queries = Queries(AsyncpgDriver(connection))
-    for first in range(0, count, CHUNK):
-        numbers = range(first, min(first + CHUNK, count))
-        await enqueue(queries, job, numbers)
-    await connection.close()
+@contextmanager
+def scheduler(how: str) -> Iterator[Callable[[int], object]]:
+    """Yield what enqueues so many jobs."""
+    enqueue = {"one by one": _one_by_one, "at once": _at_once}[how]
+    with _opened() as (runner, queries):
+        yield lambda count: runner.run(enqueue(queries, "noop", range(count)))
 
 
-async def enqueue(queries: Queries, job: str, numbers: range) -> None:
-    """Enqueue all of `numbers` at once."""
+@contextmanager
+def _opened() -> Iterator[tuple[asyncio.Runner, Queries]]:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        connection = runner.run(asyncpg.connect(os.environ["PGDSN"]))
+        yield runner, Queries(AsyncpgDriver(connection))
+        runner.run(connection.close())
+
+
+async def _one_by_one(queries: Queries, job: str, numbers: range) -> None:
+    for number in numbers:
+        await queries.enqueue(job, str(number).encode())
+
+
+async def _at_once(queries: Queries, job: str, numbers: range) -> None:
     payloads = [str(number).encode() for number in numbers]
     await queries.enqueue([job] * len(payloads), payloads, [0] * len(payloads))
 

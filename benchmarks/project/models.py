@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from benchmarks.project.wide import like_a_job
+
 
 class Effect(models.Model):
     """What an inserting handler leaves behind."""
@@ -11,3 +13,6 @@ class Effect(models.Model):
 
     def __str__(self) -> str:
         return f"effect of job {self.number}"
+
+
+WideRow = type("WideRow", (models.Model,), {"__module__": __name__, **like_a_job()})

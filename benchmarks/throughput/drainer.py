@@ -65,7 +65,8 @@ class SqlBacklog:
 class Drainer:
     """A contender with so many processes, and the kind of job that it is given.
 
-    `module` has a function `fill(job, count)`, which schedules a backlog.
+    `module` has a function `fill(job, count)`, which schedules a backlog. With `has_bulk` it can
+    schedule many jobs at once.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Drainer:
     module: str
     workers: Sequence[Sequence[str]]
     backlog: Backlog
+    has_bulk: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
 
     def fill(self, count: int) -> list[str]:

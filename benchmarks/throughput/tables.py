@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-DEFAULT = ["drain", "insert", "sqlite", "mariadb"]
+DEFAULT = ["drain", "insert", "sqlite", "mariadb", "schedule"]
 ALONE = []  # takes too long to be measured with the others
 
 
