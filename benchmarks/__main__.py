@@ -5,12 +5,14 @@ import time
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from dataclasses import asdict
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from benchmarks.databases import describe_database
 from benchmarks.machine import describe_disk, describe_machine, versions
 from benchmarks.processes import ended_by_signals
 from benchmarks.servers import TITLES, servers
 from benchmarks.throughput import tables
+from benchmarks.throughput.drain import Unfinished
 from benchmarks.throughput.figures import Figure, bounds_table, figures_table, settings_list
 from benchmarks.throughput.plan import Plan
 
@@ -87,7 +89,11 @@ def _measure(name: str, plan: Plan) -> list[Figure]:
     if lacking := set(table.NEEDS) - set(plan.databases):
         print(f"*** LEFT OUT: it needs {', '.join(TITLES[one] for one in lacking)}. ***")
         return []
-    figures = table.measure(plan)
+    try:
+        figures = table.measure(plan)
+    except (Unfinished, CalledProcessError) as error:
+        print(f"*** FAILED: {error} ***", flush=True)
+        return []
     print(f"\n{figures_table(figures)}\n\n{settings_list(figures)}")
     if verdicts := _verdicts(name, figures):
         print(f"\n{bounds_table(verdicts)}")
@@ -96,8 +102,7 @@ def _measure(name: str, plan: Plan) -> list[Figure]:
 
 
 def _verdicts(name: str, figures: list[Figure]) -> list[list[str]]:
-    lines = (bound.check(figures) for bound in tables.table(name).BOUNDS)
-    return [line for line in lines if line is not None]
+    return [bound.check(figures) for bound in tables.table(name).BOUNDS]
 
 
 if __name__ == "__main__":

@@ -90,6 +90,12 @@ def cpu_seconds(pid: int) -> float:
     return own + sum(cpu_seconds(int(child)) for child in children)
 
 
+def peak_memory(pid: int) -> float:
+    """Return how many MiB a process has used at most."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
 def _end(process: subprocess.Popen[bytes], end_with: signal.Signals) -> None:
     try:
         process.send_signal(end_with)

@@ -8,6 +8,7 @@ from typing import Protocol
 from benchmarks.databases import connected
 from benchmarks.processes import python
 
+SETTLE_SQLITE = ["ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"]
 IsEmpty = Callable[[], bool]
 
 
@@ -41,7 +42,7 @@ class SqlBacklog:
         """Take statistics, and write out what the load has changed."""
         # A checkpoint or a vacuum that the load sets off would fall into the measurement.
         vendor = self.address.partition(":")[0]
-        usual = {"postgresql": ["VACUUM ANALYZE", "CHECKPOINT"], "sqlite": ["ANALYZE"]}
+        usual = {"postgresql": ["VACUUM ANALYZE", "CHECKPOINT"], "sqlite": SETTLE_SQLITE}
         self._execute(self.settle_with or usual.get(vendor, []))
 
     @contextmanager

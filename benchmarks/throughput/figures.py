@@ -32,7 +32,7 @@ class Figure:
 class Bound:
     """What the best of `whose` in `what` must reach: a value, or a ratio to the best of `of`.
 
-    Both are how names begin.
+    Both are how names begin, and `whose_end` is how they end.
     """
 
     what: str
@@ -40,13 +40,16 @@ class Bound:
     most: float | None = None
     of: str = ""
     whose: str = OURS
+    whose_end: str = ""
 
-    def check(self, figures: Iterable[Figure]) -> list[str] | None:
-        """Return a line with the verdict, None if nobody was measured to compare with."""
+    def check(self, figures: Iterable[Figure]) -> list[str]:
+        """Return a line with the verdict."""
         among = [figure for figure in figures if figure.what == self.what]
-        ours, theirs = _best(among, self.whose), _best(among, self.of) if self.of else None
+        ours = _best([one for one in among if one.who.endswith(self.whose_end)], self.whose)
+        theirs = _best(among, self.of) if self.of else None
         if ours is None or (self.of and theirs is None):
-            return None
+            name = f"{self.whose}{f' / {self.of}' if self.of else ''}"
+            return [f"{self.what}: {name}", "not measured", "-", "-"]
         value = ours.typical / theirs.typical if theirs else ours.typical
         unit = "x" if theirs else f" {ours.unit}"
         against = f"{ours.who} / {theirs.who}" if theirs else ours.who
@@ -82,9 +85,15 @@ def _line(figure: Figure, figures: Sequence[Figure]) -> list[str]:
     if not figure.values:
         return [figure.what, figure.who, jobs, "did not finish", "-"]
     form = ",.1f" if figure.typical < MANY else ",.0f"
+    measured = f"{spread(figure.values, form)} {figure.unit}"
+    return [figure.what, figure.who, jobs, measured, _ratio(figure, figures)]
+
+
+def _ratio(figure: Figure, figures: Sequence[Figure]) -> str:
     ours = _best([other for other in figures if other.what == figure.what], OURS)
-    ratio = f"{ours.typical / figure.typical:.2f}x" if ours and ours is not figure else "-"
-    return [figure.what, figure.who, jobs, f"{spread(figure.values, form)} {figure.unit}", ratio]
+    if ours is None or figure.who.startswith(OURS):
+        return "-"
+    return f"{ours.typical / figure.typical:.2f}x"
 
 
 def _best(figures: Iterable[Figure], prefix: str) -> Figure | None:

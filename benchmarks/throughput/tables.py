@@ -3,7 +3,9 @@
 from importlib import import_module
 from types import ModuleType
 
-DEFAULT = ["drain", "insert", "sqlite", "mariadb", "schedule"]
+DEFAULT = [
+    "drain", "insert", "sqlite", "mariadb", "schedule", "million", "bloat", "memory", "fleet",
+]  # fmt: skip
 ALONE = []  # takes too long to be measured with the others
 
 
