@@ -1,6 +1,7 @@
 """Measure throughput, ours and peers': `python -m benchmarks [TABLE ...] [--runs N] [--quick]`."""
 
 import json
+import sys
 import time
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from dataclasses import asdict
@@ -106,4 +107,7 @@ def _verdicts(name: str, figures: list[Figure]) -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; all that was started has been ended.")

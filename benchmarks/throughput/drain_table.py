@@ -8,7 +8,8 @@ from benchmarks.throughput.plan import Plan
 
 TITLE = "No-op jobs, PostgreSQL"
 NEEDS = ["postgresql"]
-PEERS = ["pgqueuer", "celery", "django_ox", "django_tasks_db", "procrastinate"]
+RIVALS = ["pgqueuer", "celery", "django_ox"]
+OTHERS = ["django_tasks_db", "procrastinate"]  # one process tells enough of them
 WHAT = {1: "no-op, 1 process", 2: "no-op, 2 processes"}
 OURS = {1: [(1, 1), (1, 4)], 2: [(2, 1), (2, 4)]}  # processes and threads
 BOUNDS = [
@@ -23,10 +24,15 @@ BOUNDS = [
 
 def measure(plan: Plan) -> list[Figure]:
     """Drain no-op jobs."""
-    names = PEERS if plan.with_peers else []
-    with project("postgresql") as env, peers.drainers(names, "noop") as theirs:
+    rivals, others = (RIVALS, OTHERS) if plan.with_peers else ([], [])
+    with (
+        project("postgresql") as env,
+        peers.drainers(rivals, "noop") as theirs,
+        peers.drainers(others, "noop") as more,
+    ):
         groups = {
             what: [*(ours(env, "noop", *each) for each in OURS[count]), *theirs[count]]
             for count, what in WHAT.items()
         }
+        groups[WHAT[1]] += more[1]
         return drain_in_turn(groups, plan)
