@@ -8,7 +8,7 @@ from benchmarks.throughput.plan import Plan
 
 TITLE = "One ORM INSERT a job, PostgreSQL"
 NEEDS = ["postgresql"]
-PEERS = ["pgqueuer", "django_ox", "django_tasks_db"]
+PEERS = {1: ["pgqueuer"], 2: ["django_ox", "django_tasks_db"]}  # by processes
 WHAT = {1: "INSERT, 1 process", 2: "INSERT, 2 processes"}
 OURS = {1: [(1, 1), (1, 4)], 2: [(2, 4)]}  # processes and threads
 BOUNDS = [
@@ -20,8 +20,13 @@ BOUNDS = [
 
 def measure(plan: Plan) -> list[Figure]:
     """Drain jobs that insert; ours commits the effect and the completion in one transaction."""
-    names = PEERS if plan.with_peers else []
-    with project("postgresql") as env, peers.drainers(names, "insert") as theirs:
+    names = PEERS if plan.with_peers else {1: [], 2: []}
+    with (
+        project("postgresql") as env,
+        peers.drainers(names[1], "insert") as alone,
+        peers.drainers(names[2], "insert") as in_pairs,
+    ):
+        theirs = {1: alone[1], 2: in_pairs[2]}
         groups = {
             what: [*(ours(env, "insert", *each) for each in OURS[count]), *theirs[count]]
             for count, what in WHAT.items()
