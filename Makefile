@@ -5,8 +5,12 @@ VENV ?= .venv
 DJANGO ?= Django
 ARGS ?=
 RUN := $(VENV)/bin/python
+# Some peers want a newer Python than the library does.
+PEERS_PYTHON ?= $(shell for python in python3.12 python3.13 \
+	$$HOME/.pyenv/versions/3.1[23].*/bin/python $(PYTHON); do \
+	$$python -c '' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help test chaos bench-lateness demo demo-admin lint format types docs clean
+.PHONY: help test chaos bench bench-lateness demo demo-admin lint format types docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -22,6 +26,10 @@ demo-admin: $(VENV)/.demo  ## Serve the demo's admin, with a login that it print
 
 chaos: $(VENV)/.test  ## Torment workers on every database within reach, and tell what was lost
 	$(RUN) -m tests.chaos $(ARGS)
+
+bench:  ## Measure throughput beside the peers, and hold it against the bounds
+	$(MAKE) --no-print-directory .venv-bench/.peers VENV=.venv-bench PYTHON=$(PEERS_PYTHON)
+	.venv-bench/bin/python -m benchmarks $(ARGS)
 
 bench-lateness: $(VENV)/.bench  ## Measure how late jobs start, ours and a peer's
 	$(RUN) -m benchmarks.lateness $(ARGS)

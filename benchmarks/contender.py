@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.databases import fresh_database
 from benchmarks.processes import python, run
-
-TITLES = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mariadb": "MariaDB"}
+from benchmarks.servers import TITLES
 
 
 @dataclass(frozen=True)

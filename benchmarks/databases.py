@@ -5,12 +5,13 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-POSTGRESQL = os.environ.get("BENCH_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-MARIADB = os.environ.get("BENCH_MARIADB_URL", "mysql://root@127.0.0.1:3306/")
-NAMES = ("postgresql", "sqlite", "mariadb")
+from benchmarks.servers import ADDRESSES
+
+_numbers = count(1)
 
 
 @contextmanager
@@ -25,40 +26,74 @@ def describe_database(name: str) -> str:
     """Return the server's version, and how safely it commits."""
     if name == "sqlite":
         return f"SQLite {sqlite3.sqlite_version} (WAL, synchronous=NORMAL)"
-    if name == "mariadb":
-        with _mariadb_cursor() as cursor:
+    with connected(os.environ[ADDRESSES[name]]) as cursor:
+        if name == "mariadb":
             cursor.execute("SELECT VERSION(), @@innodb_flush_log_at_trx_commit")
-            version, flush = cursor.fetchone()
-        return f"MariaDB {version} (innodb_flush_log_at_trx_commit={flush})"
-    with _postgresql_connection() as connection:
-        facts = [
-            connection.execute(f"SHOW {setting}").fetchone()[0]
-            for setting in ("server_version", "fsync", "synchronous_commit")
-        ]
+            return "MariaDB {} (innodb_flush_log_at_trx_commit={})".format(*cursor.fetchone())
+        facts = []
+        for setting in ("server_version", "fsync", "synchronous_commit"):
+            cursor.execute(f"SHOW {setting}")
+            facts += cursor.fetchone()
     return "PostgreSQL {} (fsync={}, synchronous_commit={})".format(*facts)
 
 
 @contextmanager
-def _postgresql() -> Iterator[str]:
-    name = _own_name()
-    with _postgresql_connection() as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+def connected(address: str) -> Iterator:
+    """Yield a cursor that commits each statement."""
+    url = urlsplit(address)
+    connect = {"postgresql": _to_postgresql, "mysql": _to_mariadb, "sqlite": _to_sqlite}
+    connection = connect[url.scheme](url)
     try:
-        yield urlsplit(POSTGRESQL)._replace(path=f"/{name}").geturl()
+        yield connection.cursor()
     finally:
-        with _postgresql_connection() as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.close()
+
+
+def _to_postgresql(url: SplitResult):
+    import psycopg
+
+    return psycopg.connect(url.geturl(), autocommit=True, connect_timeout=3)
+
+
+def _to_mariadb(url: SplitResult):
+    import pymysql
+
+    return pymysql.connect(
+        host=url.hostname,
+        port=url.port or 3306,
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        database=url.path.lstrip("/") or None,
+        connect_timeout=3,
+        autocommit=True,
+    )
+
+
+def _to_sqlite(url: SplitResult):
+    return sqlite3.connect(url.path, isolation_level=None, timeout=30)
+
+
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    address, name = os.environ[ADDRESSES["postgresql"]], _own_name()
+    with connected(address) as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    try:
+        yield urlsplit(address)._replace(path=f"/{name}").geturl()
+    finally:
+        with connected(address) as cursor:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
 def _mariadb() -> Iterator[str]:
-    name = _own_name()
-    with _mariadb_cursor() as cursor:
+    address, name = os.environ[ADDRESSES["mariadb"]], _own_name()
+    with connected(address) as cursor:
         cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     try:
-        yield urlsplit(MARIADB)._replace(path=f"/{name}").geturl()
+        yield urlsplit(address)._replace(path=f"/{name}").geturl()
     finally:
-        with _mariadb_cursor() as cursor:
+        with connected(address) as cursor:
             cursor.execute(f"DROP DATABASE {name}")
 
 
@@ -69,26 +104,4 @@ def _sqlite() -> Iterator[str]:
 
 
 def _own_name() -> str:
-    return f"future_bench_{os.getpid()}"
-
-
-def _postgresql_connection():
-    import psycopg
-
-    return psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3)
-
-
-@contextmanager
-def _mariadb_cursor():
-    import pymysql
-
-    url = urlsplit(MARIADB)
-    connection = pymysql.connect(
-        host=url.hostname,
-        port=url.port or 3306,
-        user=unquote(url.username or ""),
-        password=unquote(url.password or ""),
-        connect_timeout=3,
-    )
-    with connection, connection.cursor() as cursor:
-        yield cursor
+    return f"future_bench_{os.getpid()}_{next(_numbers)}"

@@ -8,14 +8,15 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.contender import TITLES, Contender, django_future
+from benchmarks.contender import Contender, django_future
 from benchmarks.databases import describe_database
 from benchmarks.lateness.idle import Idleness, measure_idle
 from benchmarks.lateness.report import AHEAD, MILLION, NOW, idle_table, lateness_table
 from benchmarks.lateness.sample import Sample, measure
 from benchmarks.machine import describe_machine, versions
 from benchmarks.peers import missing
-from benchmarks.processes import python, run
+from benchmarks.processes import ended_by_signals, python, run
+from benchmarks.servers import TITLES, servers
 
 PARTS = ("late", "now", "idle", "million")
 
@@ -24,11 +25,9 @@ def main() -> None:
     """Measure what the command line asks for, and print the tables."""
     options = _options()
     began_at = time.monotonic()
-    _print_settings(options)
-    with ExitStack() as stack:
-        ours = {name: stack.enter_context(django_future(name)) for name in options.database}
-        peers = _peers(stack) if options.peers else []
-        samples, idlenesses = _measure(options, ours, peers)
+    with ended_by_signals(), servers(options.database) as options.database:
+        _print_settings(options)
+        samples, idlenesses = _measure_all(options)
     if samples:
         print(f"\n{lateness_table(samples)}")
     if idlenesses:
@@ -38,6 +37,13 @@ def main() -> None:
         rows = {"samples": samples, "idle": idlenesses}
         raw = {name: [asdict(row) for row in found] for name, found in rows.items()}
         options.json.write_text(json.dumps({"machine": describe_machine(), **raw}, indent=1))
+
+
+def _measure_all(options: Namespace) -> tuple[list[Sample], list[Idleness]]:
+    with ExitStack() as stack:
+        ours = {name: stack.enter_context(django_future(name)) for name in options.database}
+        peers = _peers(stack) if options.peers else []
+        return _measure(options, ours, peers)
 
 
 def _options() -> Namespace:

@@ -1,18 +1,26 @@
-"""Celery with Redis: `python -m benchmarks.peers.celery` is its client."""
+"""Celery with Redis: `python -m benchmarks.peers.celery` is its client for lateness."""
 
 import os
-import socket
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import redis
 from celery import Celery
 
 from benchmarks import client, recording
 from benchmarks.contender import Contender
+from benchmarks.ports import free_port, wait_for_port
 from benchmarks.processes import python, running
+from benchmarks.starts import note_start
+from benchmarks.throughput.drainer import Drainer, IsEmpty
+
+# For short tasks its guide advises to prefetch many; the rest is chatter between workers.
+FAST = [
+    "--prefetch-multiplier", "128", "--without-gossip", "--without-mingle", "--without-heartbeat",
+]  # fmt: skip
 
 # No result backend: its writes would only slow the worker down. All else is Celery's default.
 app = Celery("benchmarks", broker=os.environ.get("BROKER_URL", "redis://"))
@@ -25,19 +33,88 @@ def record(at: float) -> None:
     recording.record(at)
 
 
+@app.task(name="noop")
+def noop(number: int) -> None:
+    """Note the start, and no more."""
+    note_start(number)
+
+
 @contextmanager
 def celery() -> Iterator[Contender]:
     """Start a Redis of its own on the loopback, and yield a worker of one process."""
     with _redis() as url:
         yield Contender(
             name="Celery, Redis",
-            worker=python(
-                "-m", "celery", "-A", "benchmarks.peers.celery", "-q", "worker",
-                "--pool", "prefork", "--concurrency", "1", "--loglevel", "ERROR",
-            ),
+            worker=_prefork(1),
             client=python("-m", "benchmarks.peers.celery"),
-            env={"BROKER_URL": url, "C_FORCE_ROOT": "1"},
-        )  # fmt: skip
+            env=_environment(url),
+        )
+
+
+@contextmanager
+def drainers(job: str) -> Iterator[dict[int, list[Drainer]]]:
+    """Yield Celery with one process and with two, each forked and each alone."""
+    with _redis() as url:
+        yield {
+            count: [
+                _drainer("prefork", url, job, [_prefork(count, *FAST)]),
+                _drainer("solo", url, job, [_worker("--pool", "solo", *FAST)] * count),
+            ]
+            for count in (1, 2)
+        }
+
+
+def _drainer(pool: str, url: str, job: str, workers: Sequence[Sequence[str]]) -> Drainer:
+    return Drainer(
+        name=f"Celery, {pool}",
+        settings=f"worker --pool {pool} {' '.join(FAST)}, results ignored, early acknowledgement,"
+        " a Redis of its own without saving",
+        job=job,
+        module=__name__,
+        workers=workers,
+        backlog=RedisBacklog(url),
+        env=_environment(url),
+    )
+
+
+def fill(job: str, count: int) -> None:
+    """Send `count` tasks."""
+    with app.producer_or_acquire() as producer:
+        for number in range(count):
+            app.tasks[job].apply_async([number], producer=producer)
+
+
+@dataclass(frozen=True)
+class RedisBacklog:
+    """Tasks in Redis, until a worker has acknowledged them."""
+
+    url: str
+
+    def clear(self) -> None:
+        """Remove what earlier runs left."""
+        redis.Redis.from_url(self.url).flushdb()
+
+    def settle(self) -> None:
+        """Do nothing: Redis keeps no statistics."""
+
+    @contextmanager
+    def watched(self) -> Iterator[IsEmpty]:
+        """Yield what tells whether no task is left."""
+        with redis.Redis.from_url(self.url) as connection:
+            yield lambda: not connection.exists("celery", "unacked")
+
+
+def _prefork(processes: int, *options: str) -> list[str]:
+    return _worker("--pool", "prefork", "--concurrency", str(processes), *options)
+
+
+def _worker(*options: str) -> list[str]:
+    command = ["-m", "celery", "-A", "benchmarks.peers.celery", "-q", "worker"]
+    return python(*command, "--loglevel", "ERROR", *options)
+
+
+def _environment(url: str) -> dict[str, str]:
+    return {"BROKER_URL": url, "C_FORCE_ROOT": "1"}
 
 
 def ahead(instants) -> None:
@@ -48,30 +125,15 @@ def ahead(instants) -> None:
 
 @contextmanager
 def _redis() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="future-bench-redis-") as folder:
         command = [
             "redis-server", "--port", str(port), "--bind", "127.0.0.1",
             "--save", "", "--dir", folder, "--loglevel", "warning",
         ]  # fmt: skip
-        with running(command, {}):
-            _wait_for(port)
+        with running(command, {}, is_server=True):
+            wait_for_port(port)
             yield f"redis://127.0.0.1:{port}/0"
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Lets many jobs wait for years: `python -m benchmarks.project.fill COUNT`."""
+"""Loads a table: `python -m benchmarks.project.fill COUNT [finished]`.
+
+The jobs wait for years, or have finished years ago.
+"""
 
 import sys
 import time
@@ -6,7 +9,7 @@ import time
 import django
 
 QUEUES, PRIORITIES = 10, 5
-YEARS = 2  # until the first of them; the last is due a year later
+DAYS = {"waiting": 2 * 365, "finished": -3 * 365}  # to the first of them; the last is a year later
 
 TIMES = {
     "postgresql": "NOW() + INTERVAL '{days} days' + n * INTERVAL '{step} seconds'",
@@ -17,12 +20,12 @@ PREPARE = {"mysql": ["SET max_recursive_iterations = 4294967295"]}
 SETTLE = {
     # A checkpoint or a vacuum that the load sets off would fall into the measurement.
     "postgresql": ["VACUUM ANALYZE django_future_scheduledjob", "CHECKPOINT"],
-    "sqlite": ["ANALYZE"],
+    "sqlite": ["ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"],
     "mysql": ["ANALYZE TABLE django_future_scheduledjob"],
 }
 
 
-def fill(count: int) -> None:
+def fill(count: int, state: str = "waiting") -> None:
     """Insert `count` jobs in five priorities and ten queues, and let the database take note."""
     from django.db import connection
 
@@ -33,16 +36,19 @@ def fill(count: int) -> None:
     with connection.cursor() as cursor:
         for statement in PREPARE.get(connection.vendor, []):
             cursor.execute(statement)
-        cursor.execute(_insert(type(model), model.pk, connection.vendor, count))
+        cursor.execute(_insert(type(model), model.pk, connection.vendor, count, state))
         for statement in SETTLE[connection.vendor]:
             cursor.execute(statement)
 
 
-def _insert(model_class, pk: int, vendor: str, count: int) -> str:
+def _insert(model_class, pk: int, vendor: str, count: int, state: str) -> str:
     step = 365 * 86400 / count
+    at = TIMES[vendor].format(days=DAYS[state], step=step)
+    finished = {"status": "'complete'", "started_at": at, "finished_at": at}
     values = {
-        "scheduled_at": TIMES[vendor].format(days=YEARS * 365, step=step),
-        "expires_at": TIMES[vendor].format(days=YEARS * 365 + 7, step=step),
+        **(finished if state == "finished" else {}),
+        "scheduled_at": at,
+        "expires_at": TIMES[vendor].format(days=DAYS[state] + 7, step=step),
         "queue_name": f"{_text('queue-', vendor)}",
         "priority": f"n % 11 % {PRIORITIES} - {PRIORITIES // 2}",
     }
@@ -62,4 +68,4 @@ def _text(prefix: str, vendor: str) -> str:
 
 if __name__ == "__main__":
     django.setup()
-    fill(int(sys.argv[1]))
+    fill(int(sys.argv[1]), *sys.argv[2:])

@@ -25,7 +25,17 @@ if url.scheme == "sqlite":
     pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
     DATABASES["default"]["OPTIONS"] = {"init_command": pragmas}
 
+# A peer that speaks Django's Tasks API is an app beside ours, and gets a lasting connection.
+if backend := os.environ.get("TASKS_BACKEND"):
+    TASKS = {"default": {"BACKEND": backend}}
+    DATABASES["default"]["CONN_MAX_AGE"] = None
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["django.contrib.contenttypes", "django_future", "benchmarks.project"]
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django_future",
+    "benchmarks.project",
+    *([backend.partition(".")[0]] if backend else []),
+]
 SECRET_KEY = "of the benchmarks, and of no project"
 USE_TZ = True

@@ -1,0 +1,113 @@
+"""Measure throughput, ours and peers': `python -m benchmarks [TABLE ...] [--runs N] [--quick]`."""
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from dataclasses import asdict
+from pathlib import Path
+from subprocess import CalledProcessError
+
+from benchmarks.databases import describe_database
+from benchmarks.machine import describe_disk, describe_machine, versions
+from benchmarks.processes import ended_by_signals
+from benchmarks.servers import TITLES, servers
+from benchmarks.throughput import tables
+from benchmarks.throughput.drain import Unfinished
+from benchmarks.throughput.figures import Figure, bounds_table, figures_table, settings_list
+from benchmarks.throughput.plan import Plan
+
+PACKAGES = [
+    "django-future", "Django", "psycopg", "PyMySQL", "pgqueuer", "asyncpg", "celery", "redis",
+    "django-ox", "django-tasks-db", "procrastinate", "huey",
+]  # fmt: skip
+
+
+def main() -> None:
+    """Measure what the command line asks for, and print the tables."""
+    options = _options()
+    began_at = time.monotonic()
+    with ended_by_signals(), servers(options.database) as databases:
+        plan = Plan(options.runs, options.quick, options.peers, databases)
+        description = _describe(plan)
+        print(description, flush=True)
+        measured = {name: _measure(name, plan) for name in options.table or tables.DEFAULT}
+    verdicts = [line for name in measured for line in _verdicts(name, measured[name])]
+    print(f"\n## Bounds\n\n{bounds_table(verdicts)}")
+    print(f"\n{sum(line[-1] == 'yes' for line in verdicts)} of {len(verdicts)} hold.")
+    print(f"{time.monotonic() - began_at:.0f} s in all.")
+    if options.json:
+        rows = {name: [asdict(figure) for figure in measured[name]] for name in measured}
+        raw = {"about": description, "tables": rows, "bounds": verdicts}
+        options.json.write_text(json.dumps(raw, indent=1))
+
+
+def _options() -> Namespace:
+    parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    add = parser.add_argument
+    known = [*tables.DEFAULT, *tables.ALONE]
+    which = f"Some of {', '.join(known)}; {len(tables.DEFAULT)} of them if none is named."
+    add("table", nargs="*", type=_one_of(known), default=[], help=which)
+    add("--database", action="append", choices=TITLES, default=[], help="Only this; repeatable.")
+    add("--runs", type=int, default=3, help="How often each is measured, in turn (3).")
+    add("--quick", action="store_true", help="Fewer jobs and fewer rows: to see that it works.")
+    add("--peers", action=BooleanOptionalAction, default=True, help="Measure the peers too.")
+    add("--json", type=Path, help="Write every number to this file.")
+    options = parser.parse_args()
+    options.database = options.database or list(TITLES)
+    return options
+
+
+def _one_of(known: list[str]):
+    def name(text: str) -> str:
+        if text not in known:
+            raise ValueError(text)
+        return text
+
+    return name
+
+
+def _describe(plan: Plan) -> str:
+    how = (
+        f"{plan.runs} run(s) of each, in turn{', QUICK' if plan.is_quick else ''}; a job's start"
+        " is 16 bytes in a file; rates count from the first start until the store is empty."
+    )
+    servers_at_hand = ", ".join(map(describe_database, plan.databases))
+    return "\n\n".join(
+        [
+            describe_machine(),
+            describe_disk(),
+            versions(*PACKAGES),
+            f"{servers_at_hand}; default settings",
+            how,
+        ]
+    )
+
+
+def _measure(name: str, plan: Plan) -> list[Figure]:
+    began_at, table = time.monotonic(), tables.table(name)
+    print(f"\n## {table.TITLE}\n", flush=True)
+    if lacking := set(table.NEEDS) - set(plan.databases):
+        print(f"*** LEFT OUT: it needs {', '.join(TITLES[one] for one in lacking)}. ***")
+        return []
+    try:
+        figures = table.measure(plan)
+    except (Unfinished, CalledProcessError) as error:
+        print(f"*** FAILED: {error} ***", flush=True)
+        return []
+    print(f"\n{figures_table(figures)}\n\n{settings_list(figures)}")
+    if verdicts := _verdicts(name, figures):
+        print(f"\n{bounds_table(verdicts)}")
+    print(f"\n{time.monotonic() - began_at:.0f} s", flush=True)
+    return figures
+
+
+def _verdicts(name: str, figures: list[Figure]) -> list[list[str]]:
+    return [bound.check(figures) for bound in tables.table(name).BOUNDS]
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; all that was started has been ended.")

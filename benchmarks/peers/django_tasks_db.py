@@ -1,0 +1,62 @@
+"""django-tasks-db on PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from benchmarks.processes import python
+from benchmarks.throughput.drainer import Drainer, SqlBacklog
+from benchmarks.throughput.ours import EFFECTS, emptied, project
+
+TABLE = "django_tasks_database_dbtaskresult"
+LEFT = f"SELECT 1 FROM {TABLE} WHERE status IN ('READY', 'RUNNING')"
+
+
+@contextmanager
+def drainers(job: str) -> Iterator[dict[int, list[Drainer]]]:
+    """Yield django-tasks-db with one process and with two."""
+    with project("postgresql", TASKS_BACKEND="django_tasks_db.DatabaseBackend") as env:
+        yield {count: [_drainer(env, job, count)] for count in (1, 2)}
+
+
+def _drainer(env: dict[str, str], job: str, processes: int) -> Drainer:
+    options = ["--no-startup-delay", "--no-reload", "-v0"]
+    return Drainer(
+        name="django-tasks-db",
+        settings=f"db_worker {' '.join(options)}, one process each (it has no threads),"
+        " CONN_MAX_AGE=None",
+        job=job,
+        module=__name__,
+        workers=[python("-m", "django", "db_worker", *options)] * processes,
+        backlog=SqlBacklog(env["DATABASE_URL"], LEFT, emptied(env, f"{TABLE}, {EFFECTS}")),
+        has_bulk=False,
+        env=env,
+    )
+
+
+def fill(job: str, count: int) -> None:
+    """Enqueue `count` tasks, in one transaction: there is no way to do so in bulk."""
+    import django
+
+    django.setup()
+    from django.db import transaction
+
+    from benchmarks.peers import django_tasks
+
+    with transaction.atomic():
+        for number in range(count):
+            getattr(django_tasks, job).enqueue(number)
+
+
+@contextmanager
+def scheduler(_: str) -> Iterator[Callable[[int], object]]:
+    """Yield what enqueues so many tasks, one by one."""
+    import django
+
+    django.setup()
+    from benchmarks.peers.django_tasks import noop
+
+    def one_by_one(count: int) -> None:
+        for number in range(count):
+            noop.enqueue(number)
+
+    yield one_by_one

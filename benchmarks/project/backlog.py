@@ -1,0 +1,24 @@
+"""Schedules backlogs of django-future."""
+
+from collections.abc import Iterator
+
+CHUNK = 10_000
+
+
+def fill(job: str, count: int) -> None:
+    """Schedule `count` jobs for now."""
+    import django
+
+    django.setup()
+    from django_future import schedule_jobs
+
+    for numbers in _chunks(count):
+        schedule_jobs(
+            {"when": "0s", "callable": f"benchmarks.project.jobs.{job}", "args": [number]}
+            for number in numbers
+        )
+
+
+def _chunks(count: int) -> Iterator[range]:
+    for first in range(0, count, CHUNK):
+        yield range(first, min(first + CHUNK, count))

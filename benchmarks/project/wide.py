@@ -1,0 +1,42 @@
+"""A table as wide as that of the jobs, without what django-future adds to it."""
+
+from django.db import models
+
+from django_future.fields import InstantField, StoredField
+from django_future.models import ScheduledJob
+
+
+def like_a_job() -> dict:
+    """Return the attributes of a model with the columns, indexes and constraints of a job."""
+    jobs = ScheduledJob._meta
+    fields = {field.name: _plain(field) for field in jobs.local_fields if not field.primary_key}
+    meta = {
+        "indexes": [_renamed(index) for index in jobs.indexes],
+        "constraints": [_renamed(constraint) for constraint in jobs.constraints],
+    }
+    return {**fields, "Meta": type("Meta", (), meta)}
+
+
+def _plain(field: models.Field) -> models.Field:
+    if isinstance(field, StoredField):
+        return models.TextField(null=field.null, default=None if field.null else "")
+    if isinstance(field, InstantField):
+        return models.DateTimeField(null=field.null, auto_now_add=field.auto_now_add)
+    if isinstance(field, models.ForeignKey):
+        # It cannot be cloned before all models are there, and is null: nobody checks it. A
+        # constraint would want a table that the migrations make after this one.
+        return models.ForeignKey(
+            field.remote_field.model,
+            models.CASCADE,
+            null=field.null,
+            db_index=field.db_index,
+            db_constraint=False,
+            related_name="+",
+        )
+    return field.clone()
+
+
+def _renamed(index):
+    copy = index.clone()
+    copy.name = copy.name.replace("future", "wide")
+    return copy

@@ -1,0 +1,1 @@
+"""How many jobs a second, ours and peers' side by side."""

@@ -1,0 +1,25 @@
+"""How fast jobs are scheduled: `python -m benchmarks.throughput.pace MODULE HOW COUNT TIMES`.
+
+`MODULE` has a context manager `scheduler(how)`, which yields what schedules so many jobs.
+"""
+
+import sys
+import time
+from importlib import import_module
+
+WARM_UP = 50  # jobs
+
+
+def main() -> None:
+    """Print how many jobs a second are scheduled."""
+    module, how, count, times = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    with import_module(module).scheduler(how) as schedule:
+        schedule(WARM_UP)
+        began_at = time.perf_counter()
+        for _ in range(times):
+            schedule(count)
+        print(count * times / (time.perf_counter() - began_at))
+
+
+if __name__ == "__main__":
+    main()
