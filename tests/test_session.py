@@ -59,6 +59,12 @@ def test_a_job_that_writes_is_complete_with_what_it_wrote(run):
     assert Trace.objects.count() == 1
 
 
+def test_nothing_stays_open_behind_a_job_that_wrote(run):
+    schedule_job("0s", jobs.trace)
+    run()
+    assert connection.get_autocommit()
+
+
 def test_a_failure_takes_nothing_of_the_job_before_it(session, run):
     schedule_jobs([{"when": "0s", "callable": call} for call in (jobs.trace, jobs.echo, jobs.fail)])
     finish_together(run(), session.store)

@@ -73,12 +73,24 @@ def decode(text: str) -> Any:
     if text == NOTHING:
         return {}
     try:
-        plain = json.loads(text)
+        plain = _parsed(text)
         return _from_plain(plain) if TAG in text else plain
     except InvalidArguments:
         raise
     except _FOREIGN_ERRORS as error:
         raise InvalidArguments(f"The stored value {text[:80]!r} is damaged: {error}.") from error
+
+
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+
+
+def _parsed(text: str) -> Any:
+    # What json.loads() does between looking for white space before and behind, which is not there.
+    try:
+        plain, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    return plain if end == len(text) else json.loads(text)
 
 
 def describe(text: str) -> str:

@@ -96,8 +96,8 @@ def _attempt(
             job.finished_at = clock.to_row(session.store.now())
             # Where nothing was written there is nothing to commit with: to write many such ends
             # at once is as good, and takes a fraction of the time.
-            if gather is None or session.is_touched():
-                finish(job)
+            if gather is None or session.was_asked():
+                session.finish(job, finish)
     except LeaseLost:
         raise
     except (SystemExit, CancelledError) as error:

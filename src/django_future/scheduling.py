@@ -216,9 +216,9 @@ def _blank() -> dict[str, Any]:
 
 def _check_options(options: Options) -> None:
     if unknown := options.keys() - Options.__annotations__.keys():
-        raise InvalidOption(
-            f"There is no option {', '.join(map(repr, sorted(unknown)))}. "
-            f"There are {', '.join(sorted(Options.__annotations__))}."
+        raise TypeError(
+            f"there is no option {', '.join(map(repr, sorted(unknown)))}, but "
+            f"{', '.join(sorted(Options.__annotations__))}"
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -269,10 +269,10 @@ class Store:
         """Return what a column of instants is compared with in a statement of our own."""
         return as_parameter(instant, self.connection)
 
-    def instant(self, value: Any) -> datetime:
-        """Return as an instant what the driver reads from a column of instants."""
-        aware: datetime = value.replace(tzinfo=self.connection.timezone or UTC)
-        return aware
+    def instant_reader(self) -> Callable[[Any], datetime]:
+        """Return what makes an instant of what the driver reads from a column of instants."""
+        zone = self.connection.timezone or UTC
+        return lambda value: cast("datetime", value.replace(tzinfo=zone))
 
     def read(
         self, rows: Iterable[Sequence[Any]], worker: Worker, started_at: datetime
@@ -283,7 +283,7 @@ class Store:
             alias=self.alias,
             worker=worker.name,
             started_at=started_at,
-            instant=self.instant,
+            instant=self.instant_reader(),
         )
 
     def _held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
@@ -299,10 +299,11 @@ class Store:
 
     def _completion(self, job: ScheduledJob) -> list[Any]:
         """Return the values of `FINISH`."""
+        connection = self.connection
         started_at, finished_at, return_value = (job.__dict__[name] for name in COMPLETION)
         return [
-            self.parameter(clock.from_row(started_at)),
-            self.parameter(clock.from_row(finished_at)),
+            as_parameter(clock.from_row(started_at), connection),
+            as_parameter(clock.from_row(finished_at), connection),
             return_value,
             job.pk,
             job.lease,

@@ -16,7 +16,6 @@ from django_future.store.base import Store, lease_lost
 from django_future.store.contention import patient
 from django_future.store.hints import CHANNEL, Hints, watch
 from django_future.store.insertion import copy, insert
-from django_future.store.prepared import composed
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
 
@@ -113,8 +112,8 @@ class PostgreSQLStore(Store):
         rows = statement.rows(self.connection, values, is_durable=False)
         return self.read(rows, worker, started_at)
 
-    def instant(self, value: int) -> datetime:
-        return EPOCH + value * MICROSECOND
+    def instant_reader(self) -> Callable[[int], datetime]:
+        return lambda value: EPOCH + value * MICROSECOND
 
     @contextmanager
     def transaction(self) -> Iterator[Callable[[], bool]]:
@@ -125,6 +124,8 @@ class PostgreSQLStore(Store):
             session = connection.connection
             return session is None or session.pgconn.transaction_status != IDLE
 
+        if not connection.in_atomic_block:
+            statements.FINISH.prepare(connection)
         with transaction.atomic(using=self.alias, durable=True):
             yield is_touched
 
@@ -134,10 +135,11 @@ class PostgreSQLStore(Store):
         # the block that began the transaction.
         connection = self.connection
         is_outermost = len(connection.atomic_blocks) == 1
-        sql = statements.FINISH_OR_ERROR + ("; COMMIT" if is_outermost else "")
+        values = dict(zip(statements.COMPLETION, self._completion(job), strict=True))
+        sql = statements.FINISH.composed(connection, values) + ("; COMMIT" if is_outermost else "")
         try:
             with connection.cursor() as cursor:
-                cursor.execute(composed(connection, sql, self._completion(job)))
+                cursor.execute(sql)
         except DataError as error:
             if statements.IS_LOST in str(error):
                 raise lease_lost(job) from error
@@ -154,8 +156,8 @@ class PostgreSQLStore(Store):
             "return_values": [job.__dict__["return_value"] for job in jobs],
             "worker": jobs[0].worker,
         }
-        rows = statements.FINISH_ALL.rows(self.connection, values)
-        return [] if len(rows) == len(jobs) else self._incomplete(jobs)
+        [(written,)] = statements.FINISH_ALL.rows(self.connection, values)
+        return [] if written == len(jobs) else self._incomplete(jobs)
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:

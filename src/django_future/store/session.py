@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from django_future.models import ScheduledJob
     from django_future.store.base import Store
 
 
@@ -19,7 +20,7 @@ class Session:
 
     def __init__(self, store: "Store") -> None:
         self.store = store
-        self.is_committed = False
+        self.is_committed = self._is_over = False
         self._connection = store.connection
         self._block: AbstractContextManager[Callable[[], bool]] | None = None
 
@@ -28,9 +29,9 @@ class Session:
             return
         self._connection.ensure_connection()
         self._driver_session = self._connection.connection
-        self.is_committed = False
-        self._block = self.store.transaction()
-        self.is_touched = self._block.__enter__()
+        self.is_committed = self._is_over = False
+        block = self.store.transaction()
+        self._is_touched, self._block = block.__enter__(), block
         # Before any hook of the handler's, which may raise.
         self._connection.on_commit(self._note_commit)
 
@@ -40,8 +41,18 @@ class Session:
         error: BaseException | None,
         traceback: "TracebackType | None",
     ) -> None:
-        if error is not None or self.is_touched() or len(self._connection.run_on_commit) > 1:
+        if error is not None or self._is_over or self.was_asked():
             self._end(kind, error, traceback)
+
+    def was_asked(self) -> bool:
+        """Tell whether a handler has asked its database anything, or to be called at the commit."""
+        return self._is_touched() or len(self._connection.run_on_commit) > 1
+
+    def finish(self, job: "ScheduledJob", write: "Callable[[ScheduledJob], None]") -> None:
+        """Record the end of a job by `write`, with all that was asked, and end the transaction."""
+        # To write it may be to commit it; then the transaction no longer looks as if asked.
+        self._is_over = True
+        write(job)
 
     @property
     def is_kept(self) -> bool:

@@ -2,26 +2,46 @@
 
 from functools import cache
 
-from django_future.store.base import FINISH
 from django_future.store.prepared import Prepared
 from django_future.store.rows import CLAIMED
 
 IS_LOST = "the lease of this job is lost"
-FINISH_OR_ERROR = f"""
-    WITH done AS ({FINISH} RETURNING id)
-    SELECT (CASE WHEN EXISTS (SELECT FROM done) THEN '1' ELSE '{IS_LOST}' END)::integer
-"""  # noqa: S608 - all of it is written in this package
+COMPLETION = ("started_at", "finished_at", "return_value", "id", "lease", "worker")
+FINISH = Prepared(
+    f"""
+    WITH finished AS (
+        UPDATE django_future_scheduledjob
+        SET status = 'complete', started_at = %(started_at)s, finished_at = %(finished_at)s,
+            return_value = %(return_value)s
+        WHERE id = %(id)s AND lease = %(lease)s AND worker = %(worker)s AND status = 'running'
+        RETURNING id
+    )
+    SELECT (CASE WHEN EXISTS (SELECT FROM finished) THEN '1' ELSE '{IS_LOST}' END)::integer
+    """,  # noqa: S608 - all of it is written in this package
+    started_at="timestamptz",
+    finished_at="timestamptz",
+    return_value="text",
+    id="bigint",
+    lease="bigint",
+    worker="text",
+)
+
+# The state is compared as an expression, so that the rows are found by their ids: through the index
+# of states the planner may go from each row that runs to each of the array.
 FINISH_ALL = Prepared(
     """
-    UPDATE django_future_scheduledjob AS job
-    SET status = 'complete', return_value = done.return_value,
-        started_at = 'epoch'::timestamptz + done.started_at * '1 microsecond'::interval,
-        finished_at = 'epoch'::timestamptz + done.finished_at * '1 microsecond'::interval
-    FROM UNNEST(%(ids)s, %(leases)s, %(started_at)s, %(finished_at)s, %(return_values)s)
-        AS done (id, lease, started_at, finished_at, return_value)
-    WHERE job.id = done.id AND job.lease = done.lease AND job.worker = %(worker)s
-    AND job.status = 'running'
-    RETURNING job.id
+    WITH finished AS (
+        UPDATE django_future_scheduledjob AS job
+        SET status = 'complete', return_value = done.return_value,
+            started_at = 'epoch'::timestamptz + done.started_at * '1 microsecond'::interval,
+            finished_at = 'epoch'::timestamptz + done.finished_at * '1 microsecond'::interval
+        FROM UNNEST(%(ids)s, %(leases)s, %(started_at)s, %(finished_at)s, %(return_values)s)
+            AS done (id, lease, started_at, finished_at, return_value)
+        WHERE job.id = done.id AND job.lease = done.lease AND job.worker = %(worker)s
+        AND job.status || '' = 'running'
+        RETURNING 1
+    )
+    SELECT COUNT(*) FROM finished
     """,
     ids="bigint[]",
     leases="bigint[]",
