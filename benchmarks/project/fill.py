@@ -5,8 +5,12 @@ The jobs wait for years, or have finished years ago.
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import django
+
+if TYPE_CHECKING:
+    from django_future import ScheduledJob
 
 QUEUES, PRIORITIES = 10, 5
 DAYS = {"waiting": 2 * 365, "finished": -3 * 365}  # to the first of them; the last is a year later
@@ -26,22 +30,26 @@ SETTLE = {
 
 
 def fill(count: int, state: str = "waiting") -> None:
-    """Insert `count` jobs in five priorities and ten queues, and let the database take note."""
-    from django.db import connection
-
+    """Insert `count` jobs."""
     from benchmarks.recording import record
     from django_future import schedule_job
 
-    model = schedule_job("700d", record, args=[time.time()])
+    copy_of(schedule_job("700d", record, args=[time.time()]), count, state)
+
+
+def copy_of(model: "ScheduledJob", count: int, state: str = "waiting") -> None:
+    """Insert jobs like `model` in five priorities and ten queues; let the database take note."""
+    from django.db import connection
+
     with connection.cursor() as cursor:
         for statement in PREPARE.get(connection.vendor, []):
             cursor.execute(statement)
-        cursor.execute(_insert(type(model), model.pk, connection.vendor, count, state))
+        cursor.execute(_insert(model, connection.vendor, count, state))
         for statement in SETTLE[connection.vendor]:
             cursor.execute(statement)
 
 
-def _insert(model_class, pk: int, vendor: str, count: int, state: str) -> str:
+def _insert(model: "ScheduledJob", vendor: str, count: int, state: str) -> str:
     step = 365 * 86400 / count
     at = TIMES[vendor].format(days=DAYS[state], step=step)
     finished = {"status": "'complete'", "started_at": at, "finished_at": at}
@@ -52,12 +60,12 @@ def _insert(model_class, pk: int, vendor: str, count: int, state: str) -> str:
         "queue_name": f"{_text('queue-', vendor)}",
         "priority": f"n % 11 % {PRIORITIES} - {PRIORITIES // 2}",
     }
-    columns = [field.column for field in model_class._meta.concrete_fields if field.column != "id"]
+    columns = [str(field.column) for field in model._meta.concrete_fields if field.column != "id"]
     return f"""
         INSERT INTO django_future_scheduledjob ({", ".join(columns)})
         WITH RECURSIVE series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < {count})
         SELECT {", ".join(values.get(column, column) for column in columns)}
-        FROM series CROSS JOIN django_future_scheduledjob WHERE id = {pk}
+        FROM series CROSS JOIN django_future_scheduledjob WHERE id = {model.pk}
     """
 
 

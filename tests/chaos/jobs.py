@@ -11,6 +11,11 @@ def leave(number):
     Trace.objects.create(text=str(number))
 
 
+def ask_nothing(number):
+    """Leave no trace, so that the end is recorded together with others."""
+    return number
+
+
 def leave_slowly(number, seconds):
     """Leave the trace, and keep the transaction open for a while."""
     leave(number)
