@@ -1,7 +1,7 @@
 """Handlers that ask their database nothing, whose ends are recorded together."""
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from django_future import ScheduledJob, clock, schedule_job, schedule_jobs, signals
 from django_future.execution import execute, finish_together
@@ -115,6 +115,16 @@ def test_one_that_was_lost_meanwhile_is_told(session, run, caplog):
     finish_together(gathered, session.store)
     assert statuses() == [Status.RUNNING, Status.COMPLETE]
     assert "was claimed by another worker" in caplog.text
+
+
+def test_claims_and_ends_may_be_part_of_a_transaction(session, run):
+    schedule_job("0s", jobs.echo)
+    with transaction.atomic():
+        gathered = session.store.claim(NOBODY, at=clock.now(), limit=10)
+        for job in gathered:
+            job.finished_at = job.started_at
+        assert session.store.finish_all(gathered) == []
+    assert statuses() == [Status.COMPLETE]
 
 
 def test_recording_an_end_twice_changes_nothing(session, run):

@@ -1,6 +1,6 @@
 """The store as every database that knows SKIP LOCKED can do it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -16,19 +16,13 @@ from django_future.fields import as_parameter
 from django_future.models import ScheduledJob, Worker
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
+from django_future.store.completion import FINISH, completion
 from django_future.store.contention import patient
 from django_future.store.levels import Level, Levels
 from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 
 BATCH = 1000
-
-COMPLETION = ("started_at", "finished_at", "return_value")
-FINISH = """
-    UPDATE django_future_scheduledjob
-    SET status = 'complete', started_at = %s, finished_at = %s, return_value = %s
-    WHERE id = %s AND lease = %s AND worker = %s AND status = 'running'
-"""
 
 
 class Store:
@@ -135,7 +129,7 @@ class Store:
         with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             sql, parameters = self.levels.due(level, selection, at=at, limit=limit)
             cursor.execute(f"{sql} FOR UPDATE SKIP LOCKED", parameters)
-            jobs = self.read(cursor.fetchall(), worker, started_at)
+            jobs = read_claimed(cursor.fetchall(), self, worker, started_at)
             self.jobs.filter(pk__in=[job.pk for job in jobs]).update(
                 status=Status.RUNNING,
                 worker=worker.name,
@@ -171,8 +165,9 @@ class Store:
         The job has its `finished_at` and `return_value` already. Raises `LeaseLost` if it is no
         longer this worker's; its transaction must roll back.
         """
-        with self.connection.cursor() as cursor:
-            cursor.execute(FINISH, self._completion(job))
+        connection = self.connection
+        with connection.cursor() as cursor:
+            cursor.execute(FINISH, completion(job, connection))
             if not cursor.rowcount:
                 raise lease_lost(job)
         job.status = Status.COMPLETE
@@ -183,10 +178,18 @@ class Store:
 
         Returns those that were no longer this worker's.
         """
-        with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
-            cursor.executemany(FINISH, [self._completion(job) for job in jobs])
+        connection = self.connection
+        with transaction.atomic(using=self.alias), connection.cursor() as cursor:
+            cursor.executemany(FINISH, [completion(job, connection) for job in jobs])
             is_each_written = cursor.rowcount == len(jobs)
-        return [] if is_each_written else self._incomplete(jobs)
+        return [] if is_each_written else self.not_complete(jobs)
+
+    def not_complete(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
+        """Return those of `jobs` that are not complete under the lease they bear."""
+        # One that was written by an attempt whose answer was lost is complete, not lost.
+        complete = self.jobs.filter(status=Status.COMPLETE, pk__in=[job.pk for job in jobs])
+        leases = set(complete.values_list("pk", "lease", "worker"))
+        return [job for job in jobs if (job.pk, job.lease, job.worker) not in leases]
 
     def discard(self, job: ScheduledJob) -> None:
         """Delete within its transaction a job that is complete, in place of `finish`.
@@ -274,18 +277,6 @@ class Store:
         zone = self.connection.timezone or UTC
         return lambda value: cast("datetime", value.replace(tzinfo=zone))
 
-    def read(
-        self, rows: Iterable[Sequence[Any]], worker: Worker, started_at: datetime
-    ) -> list[ScheduledJob]:
-        """Return the jobs of rows that were just claimed."""
-        return read_claimed(
-            rows,
-            alias=self.alias,
-            worker=worker.name,
-            started_at=started_at,
-            instant=self.instant_reader(),
-        )
-
     def _held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
         # The worker, too: a server that crashes may forget a claim, and give its lease out again.
         return self.jobs.running().filter(pk=job.pk, lease=job.lease, worker=job.worker)
@@ -296,25 +287,6 @@ class Store:
             return False
         self.hint()
         return True
-
-    def _completion(self, job: ScheduledJob) -> list[Any]:
-        """Return the values of `FINISH`."""
-        connection = self.connection
-        started_at, finished_at, return_value = (job.__dict__[name] for name in COMPLETION)
-        return [
-            as_parameter(clock.from_row(started_at), connection),
-            as_parameter(clock.from_row(finished_at), connection),
-            return_value,
-            job.pk,
-            job.lease,
-            job.worker,
-        ]
-
-    def _incomplete(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
-        # One that was written by an attempt whose answer was lost is complete, not lost.
-        complete = self.jobs.filter(status=Status.COMPLETE, pk__in=[job.pk for job in jobs])
-        leases = set(complete.values_list("pk", "lease", "worker"))
-        return [job for job in jobs if (job.pk, job.lease, job.worker) not in leases]
 
 
 def lease_lost(job: ScheduledJob) -> LeaseLost:

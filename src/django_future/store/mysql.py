@@ -8,11 +8,11 @@ from django.db import OperationalError
 
 from django_future.models import ScheduledJob, Worker
 from django_future.store.base import Store
+from django_future.store.completion import NAMES, completion
 from django_future.store.contention import patient
 from django_future.store.server_clock import ServerClock
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
-END = ("started_at", "finished_at", "return_value", "id", "lease", "worker")
 
 
 class MySQLStore(Store):
@@ -58,22 +58,22 @@ class MySQLStore(Store):
     @patient
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
         # One statement, where executemany() would send one for each job.
-        ends = " UNION ALL ".join([f"SELECT {', '.join(['%s'] * len(END))}"] * len(jobs))
+        ends = " UNION ALL ".join([f"SELECT {', '.join(['%s'] * len(NAMES))}"] * len(jobs))
         with self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 UPDATE django_future_scheduledjob AS job
-                JOIN (WITH ended ({", ".join(END)}) AS ({ends}) SELECT * FROM ended) AS finished
+                JOIN (WITH ended ({", ".join(NAMES)}) AS ({ends}) SELECT * FROM ended) AS finished
                 USING (id, lease, worker)
                 SET job.status = 'complete', job.started_at = finished.started_at,
                     job.finished_at = finished.finished_at,
                     job.return_value = finished.return_value
                 WHERE job.status = 'running'
                 """,  # noqa: S608 - all of it is written in this package
-                [value for job in jobs for value in self._completion(job)],
+                [value for job in jobs for value in completion(job, self.connection)],
             )
             is_each_written = cursor.rowcount == len(jobs)
-        return [] if is_each_written else self._incomplete(jobs)
+        return [] if is_each_written else self.not_complete(jobs)
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:

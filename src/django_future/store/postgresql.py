@@ -13,9 +13,11 @@ from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store import statements
 from django_future.store.base import Store, lease_lost
+from django_future.store.completion import NAMES, completion
 from django_future.store.contention import patient
 from django_future.store.hints import CHANNEL, Hints, watch
 from django_future.store.insertion import copy, insert
+from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
 
@@ -110,7 +112,7 @@ class PostgreSQLStore(Store):
         # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
         # worker's transaction then fails to match. So a claim need not wait for the disk.
         rows = statement.rows(self.connection, values, is_durable=False)
-        return self.read(rows, worker, started_at)
+        return read_claimed(rows, self, worker, started_at)
 
     def instant_reader(self) -> Callable[[int], datetime]:
         return lambda value: EPOCH + value * MICROSECOND
@@ -135,7 +137,7 @@ class PostgreSQLStore(Store):
         # the block that began the transaction.
         connection = self.connection
         is_outermost = len(connection.atomic_blocks) == 1
-        values = dict(zip(statements.COMPLETION, self._completion(job), strict=True))
+        values = dict(zip(NAMES, completion(job, connection), strict=True))
         sql = statements.FINISH.composed(connection, values) + ("; COMMIT" if is_outermost else "")
         try:
             with connection.cursor() as cursor:
@@ -157,7 +159,7 @@ class PostgreSQLStore(Store):
             "worker": jobs[0].worker,
         }
         [(written,)] = statements.FINISH_ALL.rows(self.connection, values)
-        return [] if written == len(jobs) else self._incomplete(jobs)
+        return [] if written == len(jobs) else self.not_complete(jobs)
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:

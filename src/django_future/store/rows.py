@@ -1,13 +1,16 @@
 """The rows that a claim returns, turned into jobs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django_future import clock
 from django_future.arguments import Stored
-from django_future.models import ScheduledJob
+from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
+
+if TYPE_CHECKING:
+    from django_future.store.base import Store
 
 # What it takes to run a job. All else is either known of a job just claimed, or loaded if somebody
 # asks for it.
@@ -19,19 +22,12 @@ COLUMNS = ", ".join(CLAIMED)
 
 
 def read_claimed(
-    rows: Iterable[Sequence[Any]],
-    *,
-    alias: str,
-    worker: str,
-    started_at: datetime,
-    instant: Callable[[Any], datetime],
+    rows: Iterable[Sequence[Any]], store: "Store", worker: Worker, started_at: datetime
 ) -> list[ScheduledJob]:
-    """Return the jobs of `rows` in the order in which they start.
-
-    `instant` makes an aware datetime of what the database's driver returns for one.
-    """
+    """Return the jobs of rows that `worker` has just claimed, in the order in which they start."""
+    instant = store.instant_reader()
     known = {
-        "status": Status.RUNNING, "worker": worker, "started_at": clock.to_row(started_at),
+        "status": Status.RUNNING, "worker": worker.name, "started_at": clock.to_row(started_at),
         "finished_at": None, "return_value": None, "error": "",
     }  # fmt: skip
     jobs = []
@@ -44,5 +40,5 @@ def read_claimed(
             values["expires_at"] = clock.to_row(instant(values["expires_at"]))
         if values["rescues"]:
             values["started_at"] = None
-        jobs.append(ScheduledJob.bare(values, alias))
+        jobs.append(ScheduledJob.bare(values, store.alias))
     return sorted(jobs, key=lambda job: (-job.priority, job.scheduled_at, job.pk))

@@ -12,7 +12,7 @@ from django_future.models import ScheduledJob, Worker
 from django_future.store.base import BATCH, Store
 from django_future.store.contention import patient, repeat
 from django_future.store.levels import Level
-from django_future.store.rows import COLUMNS
+from django_future.store.rows import COLUMNS, read_claimed
 from django_future.store.selection import Selection
 
 GLANCE = 0.1  # seconds between two looks at whether another process has written
@@ -46,7 +46,7 @@ class SQLiteStore(Store):
                 """,  # noqa: S608 - all of it is written in this package
                 [worker.name, self.parameter(started_at), *parameters],
             )
-            return self.read(cursor.fetchall(), worker, started_at)
+            return read_claimed(cursor.fetchall(), self, worker, started_at)
 
     def watch(self, wake: Callable[[], None], stopped: Event) -> None:
         seen = None

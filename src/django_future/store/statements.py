@@ -6,7 +6,6 @@ from django_future.store.prepared import Prepared
 from django_future.store.rows import CLAIMED
 
 IS_LOST = "the lease of this job is lost"
-COMPLETION = ("started_at", "finished_at", "return_value", "id", "lease", "worker")
 FINISH = Prepared(
     f"""
     WITH finished AS (
