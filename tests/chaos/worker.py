@@ -18,13 +18,19 @@ def main() -> None:
 
 
 def _break_fence() -> None:
-    from django_future.store import Store
+    from django_future.status import Status
+    from django_future.store import Store, store_for
 
     # Whoever has once claimed a job may finish it, even if it is another's by now.
     def held(store, job):
         return store.jobs.filter(pk=job.pk)
 
+    def finish(store, job):
+        held(store, job).update(status=Status.COMPLETE, finished_at=job.finished_at)
+        job.status = Status.COMPLETE
+
     Store._held = held  # type: ignore[method-assign]
+    type(store_for("default")).finish = finish  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
