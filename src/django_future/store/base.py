@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Case, F, Max, When
+from django.db.models import F, Max
 
 from django_future import clock
 from django_future.exceptions import LeaseLost
@@ -130,13 +130,17 @@ class Store:
             sql, parameters = self.levels.due(level, selection, at=at, limit=limit)
             cursor.execute(f"{sql} FOR UPDATE SKIP LOCKED", parameters)
             jobs = read_claimed(cursor.fetchall(), self, worker, started_at)
-            self.jobs.filter(pk__in=[job.pk for job in jobs]).update(
-                status=Status.RUNNING,
-                worker=worker.name,
-                lease=F("lease") + 1,
-                attempts=F("attempts") + 1,
-                started_at=Case(When(rescues=0, then=clock.to_row(started_at))),
-            )
+            if jobs:
+                ids = ", ".join(str(job.pk) for job in jobs)
+                cursor.execute(
+                    f"""
+                    UPDATE django_future_scheduledjob
+                    SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
+                        started_at = CASE WHEN rescues = 0 THEN %s END
+                    WHERE id IN ({ids})
+                    """,  # noqa: S608 - numbers, and what is written in this package
+                    [worker.name, self.parameter(started_at)],
+                )
         for job in jobs:
             job.lease += 1
             job.attempts += 1

@@ -59,7 +59,8 @@ class MySQLStore(Store):
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
         # One statement, where executemany() would send one for each job.
         ends = " UNION ALL ".join([f"SELECT {', '.join(['%s'] * len(NAMES))}"] * len(jobs))
-        with self.connection.cursor() as cursor:
+        connection = self.connection
+        with connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 UPDATE django_future_scheduledjob AS job
@@ -70,7 +71,7 @@ class MySQLStore(Store):
                     job.return_value = finished.return_value
                 WHERE job.status = 'running'
                 """,  # noqa: S608 - all of it is written in this package
-                [value for job in jobs for value in completion(job, self.connection)],
+                [value for job in jobs for value in completion(job, connection)],
             )
             is_each_written = cursor.rowcount == len(jobs)
         return [] if is_each_written else self.not_complete(jobs)
