@@ -181,7 +181,8 @@ def _new_job(
     **options: Unpack[Options],
 ) -> ScheduledJob:
     _check_object(content_object)
-    _check_options(options)
+    if options:
+        _check_options(options)
     values = _blank() | {
         "callable_name": handlers.name_of(callable, content_object),
         "args": _encoded_args(args),

@@ -45,7 +45,10 @@ class PostgreSQLStore(Store):
         return getattr(error.__cause__, "sqlstate", None) in {"40001", "40P01", "55P03"}
 
     def add(self, jobs: Sequence[ScheduledJob]) -> None:
-        is_soon = any(self._hints.is_worth(clock.from_row(job.scheduled_at)) for job in jobs)
+        if not jobs:
+            return
+        soonest = min(job.scheduled_at for job in jobs)
+        is_soon = self._hints.is_worth(clock.from_row(soonest))
         is_later = self.connection.in_atomic_block  # a hint before the commit is of no use
         if len(jobs) > 1:
             copy(jobs, self.connection)
