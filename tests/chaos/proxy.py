@@ -10,8 +10,10 @@ from enum import Enum
 from threading import Event, Thread
 
 SIZE = 65536
-COMMIT = re.compile(rb"[\x03\x0b]COMMIT")  # after MySQL's command byte, or PostgreSQL's length
+# After MySQL's command byte, after PostgreSQL's length, or behind the record of a job's end.
+COMMIT = re.compile(rb"[\x03\x0b]COMMIT|; COMMIT\x00")
 CLAIM = re.compile(rb"SET .?status.? = 'running'")
+CLAIM_AT_ONCE = re.compile(rb"synchronous_commit TO off")  # nothing else is said so
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -48,6 +50,10 @@ class Proxy:
     def cut(self, moment: Moment, target: Target) -> None:
         """Cut the line on which `target` is sent next."""
         self._planned[target] = moment
+
+    def spare(self) -> None:
+        """Cut nothing any more."""
+        self._planned.clear()
 
     async def serve(
         self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
@@ -100,8 +106,9 @@ class Proxy:
 
     def _moment(self, before: bytes, data: bytes) -> Moment | None:
         for target in list(self._planned):
-            if _is_sent(target, before, data):
-                moment = self._planned.pop(target)
+            moment = self._planned.get(target)
+            if moment is not None and _is_sent(target, before, data):
+                self._planned.pop(target, None)
                 self.cuts[f"line cut {moment.value} a {target.value}"] += 1
                 return moment
         return None
@@ -109,7 +116,7 @@ class Proxy:
 
 def _is_sent(target: Target, before: bytes, data: bytes) -> bool:
     if target is Target.CLAIM and data.startswith(b"Q"):
-        return CLAIM.search(data) is not None  # PostgreSQL's, which commits by itself
+        return CLAIM_AT_ONCE.search(data) is not None  # PostgreSQL's, which commits by itself
     is_wanted = target is Target.COMMIT or CLAIM.search(before) is not None
     return is_wanted and COMMIT.search(data) is not None
 

@@ -67,6 +67,8 @@ def run(plan: Plan, log: Path) -> Trial:
             freezes=MANY_FREEZES if plan.break_fence else FREEZES,
         )
         _torment(tormentor, crew, chance, plan.seconds)
+        if proxy is not None:
+            proxy.spare()
         _calm_down(crew)
         left = crew.dismiss()
         verdict = ledger.judge(plan.jobs)
