@@ -13,7 +13,7 @@ SIZE = 65536
 # After MySQL's command byte, after PostgreSQL's length, or behind the record of a job's end.
 COMMIT = re.compile(rb"[\x03\x0b]COMMIT|; COMMIT\x00")
 CLAIM = re.compile(rb"SET .?status.? = 'running'")
-CLAIM_AT_ONCE = re.compile(rb"synchronous_commit TO off")  # nothing else is said so
+CLAIM_AT_ONCE = re.compile(rb"synchronous_commit TO off")  # as only claims are
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
