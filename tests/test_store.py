@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_future import ScheduledJob, clock, maintenance, schedule_job, schedule_jobs
+from django_future.arguments import Stored, decode, encode
 from django_future.conf import config
 from django_future.models import Worker
 from django_future.status import Status
@@ -44,6 +45,29 @@ def test_what_a_claim_returns_is_what_the_row_says(store):
     stored = ScheduledJob.objects.get()
     for field in ScheduledJob._meta.concrete_fields:
         assert getattr(claimed, field.attname) == getattr(stored, field.attname), field
+
+
+def test_any_text_can_be_a_name_or_a_return_value(store):
+    text = 'o\'brien \\ %s %(id)s "quoted" ; -- \N{SNOWMAN}'
+    schedule_job("0s", jobs.echo, queue_name=text)
+    [job] = claim(store, worker=Worker(name=text), selection=Selection(queues=(text, "it's")))
+    job.return_value, job.finished_at = Stored(encode([text])), clock.now()
+    with transaction.atomic():
+        store.finish(job)
+    stored = ScheduledJob.objects.get()
+    assert (stored.worker, stored.queue_name, stored.return_value) == (text, text, [text])
+
+
+def test_many_ends_hold_any_text(store):
+    texts = ["o'brien", "\\", "%s", "NULL", "{}"]
+    schedule_jobs([{"when": "0s", "callable": jobs.echo} for _ in [*texts, None]])
+    done = claim(store, 10)
+    for job, value in zip(done, [*texts, None], strict=True):
+        job.return_value = None if value is None else Stored(encode(value))
+        job.finished_at = clock.now()
+    assert store.finish_all(done) == []
+    values = ScheduledJob.objects.order_by("pk").values_list("return_value", flat=True)
+    assert [value and decode(value) for value in values] == [*texts, None]
 
 
 def test_what_is_not_due_or_too_late_is_left(store):

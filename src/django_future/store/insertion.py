@@ -12,7 +12,13 @@ from django_future.models import ScheduledJob
 
 NAMES = [field.attname for field in ScheduledJob._meta.concrete_fields if field.attname != "id"]
 TABLE, COLUMNS = "django_future_scheduledjob", ", ".join(NAMES)
-PLACES = ", ".join(["%s"] * len(NAMES))
+# What is the same for each new job.
+BLANK = {
+    "status": "'scheduled'", "attempts": "0", "rescues": "0", "worker": "''", "lease": "0",
+    "started_at": "NULL", "finished_at": "NULL", "return_value": "NULL", "error": "''",
+}  # fmt: skip
+GIVEN = [name for name in NAMES if name not in BLANK]
+PLACES = ", ".join(BLANK.get(name, "%s") for name in NAMES)
 AT_ONCE = 500  # rows that are put into words before any of them is sent
 
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -25,7 +31,7 @@ def insert(job: ScheduledJob, connection: BaseDatabaseWrapper, *, notify: str | 
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({PLACES}) RETURNING id{hint}",  # noqa: S608 - all of it is written in this package
-            [_value(job, name) for name in NAMES],
+            [_value(job, name) for name in GIVEN],
         )
         job.pk = cursor.fetchone()[0]
     job._state.adding = False
