@@ -55,14 +55,17 @@ FINISH_ALL = Prepared(
 def claim(*, is_for_all: bool) -> Prepared:
     # Locks the rows it takes, for the length of this one statement. A rival skips them and takes
     # the next ones. It visits one priority after the other, and stops once it has enough: what is
-    # due stands at the head of each, and future jobs behind it cost nothing. `due` is materialized
-    # lest the planner run it more than once, and claim more than the limit; and made an array,
-    # because to join a table with it the planner may read all of the table.
+    # due stands at the head of each, and future jobs behind it cost nothing. The ids are an array,
+    # because to join a table with them the planner may read all of the table.
+    in_order = "level" if is_for_all else "(SELECT * FROM level ORDER BY priority DESC) AS level"
     return Prepared(
         f"""
-        WITH RECURSIVE {_levels(is_for_all=is_for_all)}, due AS MATERIALIZED (
-            SELECT job.id
-            FROM (SELECT * FROM level ORDER BY priority DESC) AS level CROSS JOIN LATERAL (
+        WITH RECURSIVE {_levels(is_for_all=is_for_all)}
+        UPDATE django_future_scheduledjob AS job
+        SET status = 'running', worker = %(worker)s, lease = lease + 1, attempts = attempts + 1,
+            started_at = CASE WHEN rescues = 0 THEN %(now)s END
+        WHERE id = ANY(ARRAY(
+            SELECT job.id FROM {in_order} CROSS JOIN LATERAL (
                 SELECT id FROM django_future_scheduledjob
                 WHERE status = 'scheduled' AND priority = level.priority
                 {_same(is_for_all=is_for_all)} AND scheduled_at <= %(at)s
@@ -70,11 +73,7 @@ def claim(*, is_for_all: bool) -> Prepared:
                 ORDER BY scheduled_at, id LIMIT %(most)s
                 FOR UPDATE SKIP LOCKED
             ) AS job LIMIT %(most)s
-        )
-        UPDATE django_future_scheduledjob AS job
-        SET status = 'running', worker = %(worker)s, lease = lease + 1, attempts = attempts + 1,
-            started_at = CASE WHEN rescues = 0 THEN %(now)s END
-        WHERE id = ANY(ARRAY(SELECT id FROM due))
+        ))
         RETURNING {", ".join(map(_as_claimed, CLAIMED))}
         """,  # noqa: S608 - all of it is written in this package
         queue_names="text[]",
@@ -113,16 +112,18 @@ def next_due(*, is_for_all: bool) -> Prepared:
 
 def _levels(*, is_for_all: bool) -> str:
     """Return a query for each priority that waits, of the queues in an array, or of all."""
-    first_below = f"""
-        SELECT MAX(priority) FROM django_future_scheduledjob
+    # Not MAX(), which a planner that knows little of the table would look for among all that waits.
+    highest = f"""
+        SELECT priority FROM django_future_scheduledjob
         WHERE status = 'scheduled' {_same(is_for_all=is_for_all)}
     """  # noqa: S608 - all of it is written in this package
+    first = "ORDER BY priority DESC LIMIT 1"
     return f"""
         level AS (
-            SELECT queue_name, ({first_below}) AS priority
+            SELECT queue_name, ({highest} {first}) AS priority
             FROM UNNEST(%(queue_names)s::text[]) AS level (queue_name)
             UNION ALL
-            SELECT queue_name, ({first_below} AND priority < level.priority)
+            SELECT queue_name, ({highest} AND priority < level.priority {first})
             FROM level WHERE level.priority IS NOT NULL
         )
     """  # noqa: S608 - all of it is written in this package
