@@ -6,6 +6,7 @@ from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks.contender import Contender, django_future
@@ -42,7 +43,7 @@ def main() -> None:
 def _measure_all(options: Namespace) -> tuple[list[Sample], list[Idleness]]:
     with ExitStack() as stack:
         ours = {name: stack.enter_context(django_future(name)) for name in options.database}
-        peers = _peers(stack) if options.peers else []
+        peers = _peers(stack, with_postgresql="postgresql" in ours) if options.peers else []
         return _measure(options, ours, peers)
 
 
@@ -73,7 +74,7 @@ def _names_of(known: Iterable[str]):
 
 
 def _print_settings(options: Namespace) -> None:
-    packages = ["django-future", "Django", "psycopg", "PyMySQL", "celery", "redis"]
+    packages = ["django-future", "Django", "psycopg", "PyMySQL", "celery", "redis", "huey"]
     print(describe_machine())
     print(versions(*packages))
     print(", ".join(map(describe_database, options.database)))
@@ -84,17 +85,20 @@ def _print_settings(options: Namespace) -> None:
     )
     print(
         "Ours: future_worker --no-reload -v0, default settings (4 threads). "
-        "Celery: prefork, concurrency 1, results ignored, a Redis of its own without saving."
+        "Celery: prefork, concurrency 1, results ignored, a Redis of its own without saving. "
+        "huey: one thread woken by NOTIFY, results off."
     )
 
 
-def _peers(stack: ExitStack) -> list[Contender]:
-    if lacks := missing("celery"):
-        print(f"\n*** Celery is LEFT OUT: {', '.join(lacks)} is missing. ***\n")
-        return []
-    from benchmarks.peers.celery import celery
-
-    return [stack.enter_context(celery())]
+def _peers(stack: ExitStack, *, with_postgresql: bool) -> list[Contender]:
+    peers = []
+    for name in ("celery", *(["huey_postgresql"] if with_postgresql else [])):
+        if lacks := missing(name):
+            print(f"\n*** {name} is LEFT OUT: {', '.join(lacks)} is missing. ***\n")
+        else:
+            set_up = getattr(import_module(f"benchmarks.peers.{name}"), name)
+            peers.append(stack.enter_context(set_up()))
+    return peers
 
 
 def _measure(

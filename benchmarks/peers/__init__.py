@@ -14,6 +14,7 @@ NEEDS = {
     "django_ox": (["django.tasks", "django_ox"], []),
     "django_tasks_db": (["django.tasks", "django_tasks_db"], []),
     "huey": (["huey"], []),
+    "huey_postgresql": (["huey", "psycopg"], []),
     "pgqueuer": (["pgqueuer", "asyncpg", "uvloop"], []),
     "procrastinate": (["procrastinate"], []),
 }
