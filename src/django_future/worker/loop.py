@@ -58,6 +58,7 @@ class Loop:
         self._selection = selection
         self._longest_sleep = poll_interval or store.poll_interval
         self._idle_sleep = SHORTEST_SLEEP
+        self._is_looking = False  # whether there is a job to claim, before a claim is tried
         self._limits = limits
         self._claimed = 0
         self._to_release: list[ScheduledJob] = []
@@ -86,9 +87,10 @@ class Loop:
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 pause = FIRST_PAUSE
-                is_called = self.wakeup.wait(sleep.total_seconds())
-                if is_called and not self._store.tells_of_every_commit:
-                    self._idle_sleep = SHORTEST_SLEEP
+                if self.wakeup.wait(sleep.total_seconds()):
+                    self._is_looking = False
+                    if not self._store.tells_of_every_commit:
+                        self._idle_sleep = SHORTEST_SLEEP
 
     def release_forgotten(self) -> None:
         """Release jobs that this worker claimed without hearing of it; for each heartbeat.
@@ -139,22 +141,29 @@ class Loop:
             return PATIENCE
         was_idle = not self.pool.held  # and so nothing of ours can schedule more
         now = self._store.now()
-        jobs = self._store.claim(self._worker, self._selection, at=now + LOOKAHEAD, limit=room)
-        self.pool.put(jobs)
-        self._claimed += len(jobs)
-        if len(jobs) == room:
+        claimed = 0 if self._is_looking else self._claim(now + LOOKAHEAD, room)
+        if claimed == room:
             return timedelta()
         # Soon again while there is something to do, then ever less often. It is how a hint that was
         # swallowed by the one before it, and a job that another worker lets go, are found.
-        if jobs:
-            self._idle_sleep = SHORTEST_SLEEP
+        if claimed:
+            self._idle_sleep, self._is_looking = SHORTEST_SLEEP, True
             # Nothing keeps the threads from starting these at once; what is next can wait.
             return self._idle_sleep
-        self._idle_sleep = min(GROWTH * self._idle_sleep, self._longest_sleep)
         next_due = self._store.next_due(self._selection)
+        if self._is_looking and next_due is not None and next_due - LOOKAHEAD <= now:
+            self._is_looking = False
+            return timedelta()
+        self._idle_sleep = min(GROWTH * self._idle_sleep, self._longest_sleep)
         if self._limits.burst and was_idle and (next_due is None or next_due > now):
             self._is_stopped = True
         return self._sleep_until(next_due, now)
+
+    def _claim(self, at: datetime, room: int) -> int:
+        jobs = self._store.claim(self._worker, self._selection, at=at, limit=room)
+        self.pool.put(jobs)
+        self._claimed += len(jobs)
+        return len(jobs)
 
     def _room(self) -> int:
         room, most = self.pool.room(), self._limits.max_jobs
@@ -163,7 +172,10 @@ class Loop:
     def _sleep_until(self, next_due: datetime | None, now: datetime) -> timedelta:
         sleep = min(self._idle_sleep, PATIENCE) if self.pool.held else self._idle_sleep
         if next_due is not None and next_due - LOOKAHEAD > now:
-            return min(sleep, next_due - LOOKAHEAD - now)
+            until_due = next_due - LOOKAHEAD - now
+            self._is_looking = until_due > sleep
+            return min(sleep, until_due)
+        self._is_looking = next_due is None
         return sleep
 
     def _release(self) -> None:
