@@ -1,7 +1,6 @@
 """New rows on PostgreSQL: one by INSERT, many by COPY."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -9,16 +8,22 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_future import clock
 from django_future.arguments import Stored, encode
 from django_future.models import ScheduledJob
+from django_future.status import Status
 
-NAMES = [field.attname for field in ScheduledJob._meta.concrete_fields if field.attname != "id"]
-TABLE, COLUMNS = "django_future_scheduledjob", ", ".join(NAMES)
 # What is the same for each new job.
-BLANK = {
-    "status": "'scheduled'", "attempts": "0", "rescues": "0", "worker": "''", "lease": "0",
-    "started_at": "NULL", "finished_at": "NULL", "return_value": "NULL", "error": "''",
+BLANK: dict[str, str | int | None] = {
+    "status": Status.SCHEDULED.value, "attempts": 0, "rescues": 0, "worker": "", "lease": 0,
+    "started_at": None, "finished_at": None, "return_value": None, "error": "",
 }  # fmt: skip
-GIVEN = [name for name in NAMES if name not in BLANK]
-PLACES = ", ".join(BLANK.get(name, "%s") for name in NAMES)
+GIVEN = [
+    field.attname
+    for field in ScheduledJob._meta.concrete_fields
+    if field.attname not in {"id", *BLANK}
+]
+TABLE, COLUMNS = "django_future_scheduledjob", ", ".join([*GIVEN, *BLANK])
+PLACES = ", ".join(
+    ["%s"] * len(GIVEN) + ["NULL" if value is None else repr(value) for value in BLANK.values()]
+)
 AT_ONCE = 500  # rows that are put into words before any of them is sent
 
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -31,7 +36,7 @@ def insert(job: ScheduledJob, connection: BaseDatabaseWrapper, *, notify: str | 
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({PLACES}) RETURNING id{hint}",  # noqa: S608 - all of it is written in this package
-            [_value(job, name) for name in GIVEN],
+            [value for name in GIVEN for value in _values(name, [job])],
         )
         job.pk = cursor.fetchone()[0]
     job._state.adding = False
@@ -56,12 +61,12 @@ def copy(jobs: Sequence[ScheduledJob], connection: BaseDatabaseWrapper) -> None:
 
 
 def _lines(jobs: Sequence[ScheduledJob]) -> str:
-    columns = [_column(name, jobs) for name in ("id", *NAMES)]
-    return "".join(map("{}\n".format, map("\t".join, zip(*columns, strict=True))))
+    columns = [_texts(_values(name, jobs)) for name in ("id", *GIVEN)]
+    blank = list(map(_text, BLANK.values()))
+    return "".join(["\t".join([*row, *blank]) + "\n" for row in zip(*columns, strict=True)])
 
 
-def _column(name: str, jobs: Sequence[ScheduledJob]) -> Iterator[str]:
-    values = [_value(job, name) for job in jobs]
+def _texts(values: Sequence[Any]) -> Iterator[str]:
     # Most columns hold the same few values in each row.
     texts = {value: _text(value) for value in set(values)}
     return map(texts.__getitem__, values)
@@ -71,10 +76,10 @@ def _text(value: Any) -> str:
     return r"\N" if value is None else str(value).translate(_ESCAPED)
 
 
-def _value(job: ScheduledJob, name: str) -> Any:
-    value = job.__dict__[name]
-    if isinstance(value, datetime):
-        return clock.from_row(value)
-    if name in {"args", "kwargs"} and type(value) is not Stored:
-        return encode(value)
-    return value
+def _values(name: str, jobs: Sequence[ScheduledJob]) -> list[Any]:
+    values = [job.__dict__[name] for job in jobs]
+    if name in {"scheduled_at", "expires_at", "created_at"}:
+        return [value and clock.from_row(value) for value in values]
+    if name in {"args", "kwargs"}:
+        return [value if type(value) is Stored else encode(value) for value in values]
+    return values
