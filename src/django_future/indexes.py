@@ -1,4 +1,4 @@
-"""An index for the rows of one status, on databases with partial indexes and without."""
+"""An index for some of the rows, on databases with partial indexes and without."""
 
 from typing import Any
 
@@ -7,16 +7,22 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement
 
 
-class StatusIndex(models.Index):
-    """Index only the rows with `status`; where the database has no such index, lead with it."""
+class PartialIndex(models.Index):
+    """Index the rows `where` something holds; all of them where the database has no such index.
 
-    def __init__(self, *, status: str, fields: list[str], name: str) -> None:
-        self.status = status
+    There the fields of `lead` come first.
+    """
+
+    def __init__(
+        self, *, where: models.Q, fields: list[str], name: str, lead: tuple[str, ...] = ()
+    ) -> None:
+        self.where = where
+        self.lead = lead
         super().__init__(fields=fields, name=name)
 
     def deconstruct(self) -> Any:
         path, args, kwargs = super().deconstruct()
-        return path, args, {**kwargs, "status": self.status}
+        return path, args, {**kwargs, "where": self.where, "lead": self.lead}
 
     def create_sql(
         self,
@@ -27,9 +33,7 @@ class StatusIndex(models.Index):
     ) -> Statement:
         """Return the statement that suits the database of `schema_editor`."""
         if schema_editor.connection.features.supports_partial_indexes:
-            index = models.Index(
-                fields=self.fields, name=self.name, condition=models.Q(status=self.status)
-            )
+            index = models.Index(fields=self.fields, name=self.name, condition=self.where)
         else:
-            index = models.Index(fields=["status", *self.fields], name=self.name)
+            index = models.Index(fields=[*self.lead, *self.fields], name=self.name)
         return index.create_sql(model, schema_editor, using, **kwargs)

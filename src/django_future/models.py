@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django_future import clock
 from django_future.fields import InstantField, StoredField, left_unread
 from django_future.handlers import LONGEST_NAME
-from django_future.indexes import StatusIndex
+from django_future.indexes import PartialIndex
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from django_future.scheduling import Options
     from django_future.when import When
 
+SCHEDULED = Q(status=Status.SCHEDULED.value)
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 LONGEST_OBJECT_ID = 255
 LONGEST_QUEUE_NAME = 100
@@ -93,21 +94,28 @@ class ScheduledJob(models.Model):
         verbose_name_plural = _("scheduled jobs")
         permissions = [("operate_scheduledjob", _("Can cancel scheduled jobs and run them again"))]
         indexes = [
-            StatusIndex(
-                status=Status.SCHEDULED.value,
+            PartialIndex(
+                where=SCHEDULED,
+                lead=("status",),
                 fields=["-priority", "scheduled_at", "id"],
                 name="future_job_due",
             ),
-            StatusIndex(
-                status=Status.SCHEDULED.value,
+            PartialIndex(
+                where=SCHEDULED,
+                lead=("status",),
                 fields=["queue_name", "-priority", "scheduled_at", "id"],
                 name="future_job_queue",
             ),
-            StatusIndex(
-                status=Status.SCHEDULED.value, fields=["expires_at"], name="future_job_expires"
+            PartialIndex(
+                where=SCHEDULED, lead=("status",), fields=["expires_at"], name="future_job_expires"
             ),
             models.Index(fields=["status", "-id"], name="future_job_status"),
-            models.Index(fields=["content_type", "object_id"], name="future_job_object"),
+            # Many jobs are bound to nothing, and every index costs each claim and each end.
+            PartialIndex(
+                where=Q(object_id__isnull=False),
+                fields=["content_type", "object_id"],
+                name="future_job_object",
+            ),
         ]
         constraints = [
             models.CheckConstraint(

@@ -1,4 +1,3 @@
-
 import django.core.validators
 import django.db.models.deletion
 import django_future.fields
@@ -62,7 +61,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'scheduled job',
                 'verbose_name_plural': 'scheduled jobs',
                 'permissions': [('operate_scheduledjob', 'Can cancel scheduled jobs and run them again')],
-                'indexes': [django_future.indexes.StatusIndex(fields=['-priority', 'scheduled_at', 'id'], name='future_job_due', status='scheduled'), django_future.indexes.StatusIndex(fields=['queue_name', '-priority', 'scheduled_at', 'id'], name='future_job_queue', status='scheduled'), django_future.indexes.StatusIndex(fields=['expires_at'], name='future_job_expires', status='scheduled'), models.Index(fields=['status', '-id'], name='future_job_status'), models.Index(fields=['content_type', 'object_id'], name='future_job_object')],
+                'indexes': [django_future.indexes.PartialIndex(fields=['-priority', 'scheduled_at', 'id'], lead=('status',), name='future_job_due', where=models.Q(('status', 'scheduled'))), django_future.indexes.PartialIndex(fields=['queue_name', '-priority', 'scheduled_at', 'id'], lead=('status',), name='future_job_queue', where=models.Q(('status', 'scheduled'))), django_future.indexes.PartialIndex(fields=['expires_at'], lead=('status',), name='future_job_expires', where=models.Q(('status', 'scheduled'))), models.Index(fields=['status', '-id'], name='future_job_status'), django_future.indexes.PartialIndex(fields=['content_type', 'object_id'], lead=(), name='future_job_object', where=models.Q(('object_id__isnull', False)))],
                 'constraints': [models.CheckConstraint(condition=models.Q(('status__in', ['scheduled', 'running', 'complete', 'failed', 'expired', 'cancelled'])), name='future_job_status_known'), models.CheckConstraint(condition=models.Q(('priority__range', (-100, 100))), name='future_job_priority_in_range')],
             },
         ),
