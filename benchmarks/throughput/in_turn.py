@@ -8,7 +8,7 @@ from benchmarks.throughput.drainer import Drainer
 from benchmarks.throughput.figures import Figure
 from benchmarks.throughput.plan import Plan
 
-FIRST, MOST = 500, 150_000  # jobs
+FIRST, MOST = 300, 150_000  # jobs
 TARGET = 1.3  # by how much more than long enough a drain should last
 GROWTH = 20  # at most, from one attempt to the next
 

@@ -16,7 +16,7 @@ class Plan:
     @property
     def seconds(self) -> float:
         """For how long a drain lasts at least, where the number of jobs is free."""
-        return 0.4 if self.is_quick else 2.0
+        return 0.4 if self.is_quick else 1.0
 
     def many(self, count: int) -> int:
         """Return the number of jobs or rows to measure where `count` is what is asked for."""
