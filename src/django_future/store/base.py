@@ -16,13 +16,14 @@ from django_future.fields import as_parameter
 from django_future.models import ScheduledJob, Worker
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
-from django_future.store.completion import FINISH, completion
+from django_future.store.completion import completion, finish
 from django_future.store.contention import patient
 from django_future.store.levels import Level, Levels
 from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 
 BATCH = 1000
+FINISH = finish(lambda _: "%s")
 
 
 class Store:

@@ -1,5 +1,6 @@
 """The record that a job is complete, as statements take it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -10,15 +11,20 @@ from django_future.models import ScheduledJob
 
 NAMES = ("started_at", "finished_at", "return_value", "id", "lease", "worker")
 
-FINISH = """
+_FINISH = """
     UPDATE django_future_scheduledjob
-    SET status = 'complete', started_at = %s, finished_at = %s, return_value = %s
-    WHERE id = %s AND lease = %s AND worker = %s AND status = 'running'
+    SET status = 'complete', started_at = {}, finished_at = {}, return_value = {}
+    WHERE id = {} AND lease = {} AND worker = {} AND status = 'running'
 """
 
 
+def finish(place: Callable[[str], str]) -> str:
+    """Return the statement that finishes a job, with a place for each of `NAMES` in their order."""
+    return _FINISH.format(*map(place, NAMES))
+
+
 def completion(job: ScheduledJob, connection: BaseDatabaseWrapper) -> list[Any]:
-    """Return the values of `NAMES`, which stand in `FINISH` in this order."""
+    """Return the values of `NAMES` for `job`, in their order."""
     return [
         as_parameter(clock.from_row(job.started_at), connection),
         as_parameter(clock.from_row(job.finished_at), connection),

@@ -11,13 +11,13 @@ from django.db import DatabaseError, OperationalError, transaction
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store.base import BATCH, Store, lease_lost
-from django_future.store.completion import FINISH, completion
+from django_future.store.completion import completion, finish
 from django_future.store.contention import patient, repeat
 from django_future.store.levels import Level
 from django_future.store.rows import COLUMNS, read_claimed
 from django_future.store.selection import Selection
 
-PLAIN_FINISH = FINISH.replace("%s", "?")
+FINISH = finish(lambda _: "?")
 GLANCE = 0.1  # seconds between two looks at whether another process has written
 
 
@@ -107,7 +107,7 @@ class SQLiteStore(Store):
 
         def write() -> int:
             with connection.wrap_database_errors:
-                return int(connection.connection.execute(PLAIN_FINISH, values).rowcount)
+                return int(connection.connection.execute(FINISH, values).rowcount)
 
         if not repeat(self, write):
             raise lease_lost(job)

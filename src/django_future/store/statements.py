@@ -2,19 +2,14 @@
 
 from functools import cache
 
+from django_future.store.completion import finish
 from django_future.store.prepared import Prepared
 from django_future.store.rows import CLAIMED
 
 IS_LOST = "the lease of this job is lost"
 FINISH = Prepared(
     f"""
-    WITH finished AS (
-        UPDATE django_future_scheduledjob
-        SET status = 'complete', started_at = %(started_at)s, finished_at = %(finished_at)s,
-            return_value = %(return_value)s
-        WHERE id = %(id)s AND lease = %(lease)s AND worker = %(worker)s AND status = 'running'
-        RETURNING id
-    )
+    WITH finished AS ({finish("%({})s".format)} RETURNING id)
     SELECT (CASE WHEN EXISTS (SELECT FROM finished) THEN '1' ELSE '{IS_LOST}' END)::integer
     """,  # noqa: S608 - all of it is written in this package
     started_at="timestamptz",
