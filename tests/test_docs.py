@@ -16,8 +16,16 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 
 import django_future
-from django_future import ScheduledJob, conf, exceptions, scheduling, signals
-from django_future.models import KEEP
+from django_future import (
+    ScheduledJob,
+    conf,
+    decoration,
+    exceptions,
+    options,
+    scheduling,
+    signals,
+)
+from django_future.options import KEEP
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from tests.shop import models
@@ -100,6 +108,22 @@ def test_the_methods_of_a_job_are_in_the_reference_with_their_signatures(name):
     pattern = rf"^:::{{py:method}} ScheduledJob\.{name}\((.*)\).*$"
     (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
     assert parameters(shown) == parameters_of(getattr(ScheduledJob, name))
+
+
+@pytest.mark.parametrize(
+    "name", ["schedule", "aschedule", "spec", "schedule_many", "using", "bound_to"]
+)
+def test_the_methods_of_a_handler_are_in_the_reference_with_their_signatures(name):
+    pattern = rf"^:::{{py:method}} job\.{name}\((.*)\).*$"
+    (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
+    assert parameters(shown) == parameters_of(getattr(decoration.Scheduler, name))
+
+
+@pytest.mark.parametrize(
+    "option", [*options.HandlerOptions.__annotations__, *scheduling.CallOptions.__annotations__]
+)
+def test_every_option_is_told_where_handlers_are(option):
+    assert f"`{option}`" in (DOCS / "how-to" / "declare-handlers.md").read_text()
 
 
 @pytest.mark.parametrize(

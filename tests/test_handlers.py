@@ -9,9 +9,14 @@ import pytest
 
 from django_future import job
 from django_future.exceptions import CallableNotAllowed, InvalidCallable
-from django_future.handlers import name_of, resolve
+from django_future.handlers import identify, resolve
 from tests.shop import jobs
 from tests.shop.models import ExpressOrder, Order
+
+
+def name_of(target, content_object):
+    name, _ = identify(target, content_object)
+    return name
 
 
 def nested():
@@ -138,7 +143,7 @@ def test_a_callable_from_elsewhere_is_refused_with_the_remedy(library):
 
 
 def test_the_decorator_allows_a_callable(library):
-    job(library.plain)
+    library.plain = job(library.plain)
     assert resolve("somewhere_else.plain", None) is library.plain
 
 

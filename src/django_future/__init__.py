@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from django_future.handlers import job, job_as_parameter
+    from django_future.decoration import job, job_as_parameter
     from django_future.models import ScheduledJob
     from django_future.scheduling import (
         JobSpec,
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "handlers": ["job", "job_as_parameter"],
+    "decoration": ["job", "job_as_parameter"],
     "models": ["ScheduledJob"],
     "scheduling": ["JobSpec", "aschedule_job", "cancel_jobs", "schedule_job", "schedule_jobs"],
     "worker.one_pass": ["run_jobs"],

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from types import MethodType, ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
@@ -15,28 +15,17 @@ from django.dispatch import receiver
 
 from django_future.conf import config
 from django_future.exceptions import CallableNotAllowed, InvalidCallable
+from django_future.options import JobOptions
 
 Handler = Callable[..., Any]
 Target = str | Handler
-F = TypeVar("F", bound=Handler)
 
 LONGEST_NAME = 255
+_USUAL = JobOptions()
 
 
-def job(function: F) -> F:
-    """Allow stored jobs to call `function`, wherever it is defined."""
-    function.is_job = True  # type: ignore[attr-defined]
-    return function
-
-
-def job_as_parameter(function: F) -> F:
-    """Pass the `ScheduledJob` to `function`, before all other arguments."""
-    function.takes_job = True  # type: ignore[attr-defined]
-    return function
-
-
-def name_of(target: Target, content_object: Model | None) -> str:
-    """Return the name under which a job stores `target`, having made sure that it resolves.
+def identify(target: Target, content_object: Model | None) -> tuple[str, Handler]:
+    """Return the name under which a job stores `target`, and what that resolves to.
 
     Raises `InvalidCallable`, or `CallableNotAllowed` with what would allow it.
     """
@@ -46,7 +35,7 @@ def name_of(target: Target, content_object: Model | None) -> str:
     found = resolve(name, content_object)
     if not isinstance(target, str) and found is not target:
         raise InvalidCallable(f"{target!r} is not what {name!r} names; that is {found!r}.")
-    return name
+    return name, found
 
 
 def resolve(name: str, content_object: Model | None) -> Handler:
@@ -72,6 +61,12 @@ def resolve(name: str, content_object: Model | None) -> Handler:
 def takes_job(handler: Handler) -> bool:
     """Tell whether `handler` asks for the job as its first argument."""
     return bool(getattr(handler, "takes_job", False))
+
+
+def options_of(handler: Handler) -> JobOptions:
+    """Return what `@job` says of `handler`, or what goes for all others."""
+    options = getattr(handler, "job_options", None)
+    return options if isinstance(options, JobOptions) else _USUAL
 
 
 def _path_of(target: Handler) -> str:

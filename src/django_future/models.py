@@ -1,7 +1,6 @@
 """The rows: a job, and a worker that runs jobs."""
 
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
@@ -15,6 +14,13 @@ from django_future import clock
 from django_future.fields import InstantField, StoredField, left_unread
 from django_future.handlers import LONGEST_NAME
 from django_future.indexes import PartialIndex
+from django_future.options import (
+    HIGHEST_PRIORITY,
+    KEEP,
+    LONGEST_QUEUE_NAME,
+    LOWEST_PRIORITY,
+    Keep,
+)
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 
@@ -27,18 +33,7 @@ if TYPE_CHECKING:
     from django_future.when import When
 
 SCHEDULED = Q(status=Status.SCHEDULED.value)
-LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 LONGEST_OBJECT_ID = 255
-LONGEST_QUEUE_NAME = 100
-
-
-class Keep(Enum):
-    """Stands for an attribute that a new job takes from an old one."""
-
-    KEEP = "keep"
-
-
-KEEP: Final = Keep.KEEP
 
 
 class ScheduledJob(models.Model):

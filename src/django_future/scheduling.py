@@ -22,20 +22,11 @@ from django_future.exceptions import (
 )
 from django_future.fields import unread
 from django_future.handlers import Target
-from django_future.models import (
-    HIGHEST_PRIORITY,
-    KEEP,
-    LONGEST_OBJECT_ID,
-    LONGEST_QUEUE_NAME,
-    LOWEST_PRIORITY,
-    Keep,
-    ScheduledJob,
-)
+from django_future.models import LONGEST_OBJECT_ID, ScheduledJob
+from django_future.options import KEEP, Keep, checked_priority, checked_queue_name, no_option
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.store import store_for
 from django_future.when import When, parse_when
-
-ONE_WEEK = "7d"
 
 
 class Options(TypedDict, total=False):
@@ -46,13 +37,18 @@ class Options(TypedDict, total=False):
     using: str | None
 
 
-class JobSpec(Options, total=False):
+class CallOptions(Options, total=False):
+    """What may be said of a job beside when it calls what, with what."""
+
+    content_object: models.Model | None
+    expires: When | None
+
+
+class JobSpec(CallOptions, total=False):
     """The arguments of one `schedule_job` call."""
 
     when: Required[When]
     callable: Required[Target]
-    content_object: models.Model | None
-    expires: When | None
     args: Sequence[Any]
     kwargs: Mapping[str, Any] | None
 
@@ -61,18 +57,19 @@ def schedule_job(
     when: When,
     callable: Target,  # noqa: A002
     content_object: models.Model | None = None,
-    expires: When | None = ONE_WEEK,
+    expires: When | Keep | None = KEEP,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
-    queue_name: str = "default",
-    priority: int = 0,
+    queue_name: str | Keep = KEEP,
+    priority: int | Keep = KEEP,
     using: str | None = None,
 ) -> ScheduledJob:
     """Schedule a call of `callable` and return the saved job.
 
     An offset in `when` counts from now, one in `expires` from the scheduled time; `expires=None`
-    means never. The callable gets the job if it is decorated with `job_as_parameter`, then the
+    means never. What is not said is as `@job` has it, else a week, the queue "default" and the
+    priority 0. The callable gets the job if it is decorated with `job_as_parameter`, then the
     content object, then `args` and `kwargs`. Instead of a callable, the name of a method of the
     content object will do. Of jobs that are due, the highest `priority` (-100 to 100) starts first.
 
@@ -81,10 +78,13 @@ def schedule_job(
 
     Raises a `SchedulingError` that says what is wrong; nothing is written then.
     """
-    job = _new_job(
-        _Moment.present(), when, callable, content_object, expires, args, kwargs,
-        queue_name=queue_name, priority=priority, using=using,
-    )  # fmt: skip
+    options: Options = {"using": using}
+    if queue_name is not KEEP:
+        options["queue_name"] = queue_name
+    if priority is not KEEP:
+        options["priority"] = priority
+    moment = _Moment.present()
+    job = _new_job(moment, when, callable, content_object, expires, args, kwargs, **options)
     store_for(job._state.db).add([job])
     return job
 
@@ -131,15 +131,15 @@ def reschedule_job(
         object_id=job.object_id,
         args=unread(job, "args") if args is None else _encoded_args(args),
         kwargs=unread(job, "kwargs") if kwargs is None else _encoded_kwargs(kwargs),
-        queue_name=_checked_queue_name(options.get("queue_name", job.queue_name)),
-        priority=_checked_priority(options.get("priority", job.priority)),
+        queue_name=checked_queue_name(options.get("queue_name", job.queue_name)),
+        priority=checked_priority(options.get("priority", job.priority)),
     )
     new._state.db = options.get("using") or job._state.db
     moved = new._state.db != job._state.db and job.object_id is not None
     if callable is not None or content_object is not KEEP or moved:
         bound = job.content_object if content_object is KEEP else content_object
         _check_object(bound)
-        new.callable_name = handlers.name_of(callable or job.callable_name, bound)
+        new.callable_name, _ = handlers.identify(callable or job.callable_name, bound)
         _bind(new, bound)
     lifetime = None if job.expires_at is None else job.expires_at - job.scheduled_at
     _set_times(new, _Moment.present(), when, lifetime if expires is KEEP else expires)
@@ -175,26 +175,27 @@ def _new_job(
     when: When,
     callable: Target,  # noqa: A002
     content_object: models.Model | None = None,
-    expires: When | None = ONE_WEEK,
+    expires: When | Keep | None = KEEP,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
 ) -> ScheduledJob:
     _check_object(content_object)
-    if options:
-        _check_options(options)
+    _check_options(options)
+    callable_name, handler = handlers.identify(callable, content_object)
+    usual = handlers.options_of(handler)
     values = _blank() | {
-        "callable_name": handlers.name_of(callable, content_object),
+        "callable_name": callable_name,
         "args": _encoded_args(args),
         "kwargs": _encoded_kwargs(kwargs or {}),
-        "queue_name": _checked_queue_name(options.get("queue_name", "default")),
-        "priority": _checked_priority(options.get("priority", 0)),
+        "queue_name": checked_queue_name(options.get("queue_name", usual.queue_name)),
+        "priority": checked_priority(options.get("priority", usual.priority)),
     }
     alias = options.get("using") or router.db_for_write(ScheduledJob, instance=content_object)
     job = ScheduledJob.bare(values, alias, is_new=True)
     if content_object is not None:
         _bind(job, content_object)
-    _set_times(job, moment, when, expires)
+    _set_times(job, moment, when, usual.expires if expires is KEEP else expires)
     return job
 
 
@@ -217,10 +218,7 @@ def _blank() -> dict[str, Any]:
 
 def _check_options(options: Options) -> None:
     if unknown := options.keys() - Options.__annotations__.keys():
-        raise TypeError(
-            f"there is no option {', '.join(map(repr, sorted(unknown)))}, but "
-            f"{', '.join(sorted(Options.__annotations__))}"
-        )
+        raise TypeError(no_option(unknown, Options))
 
 
 def _check_object(content_object: models.Model | None) -> None:
@@ -270,23 +268,6 @@ def _encoded_kwargs(kwargs: Mapping[str, Any]) -> str:
     if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
         raise InvalidArguments(f"kwargs is {kwargs!r}. Give a dictionary with names as keys.")
     return encode(dict(kwargs))
-
-
-def _checked_queue_name(queue_name: str) -> str:
-    if not isinstance(queue_name, str) or not 0 < len(queue_name) <= LONGEST_QUEUE_NAME:
-        raise InvalidOption(
-            f"queue_name is {queue_name!r}. Give a name of 1 to {LONGEST_QUEUE_NAME} characters."
-        )
-    return queue_name
-
-
-def _checked_priority(priority: int) -> int:
-    if type(priority) is not int or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
-        raise InvalidOption(
-            f"priority is {priority!r}. Give a whole number from {LOWEST_PRIORITY} to "
-            f"{HIGHEST_PRIORITY}."
-        )
-    return priority
 
 
 def _alias_of(job: ScheduledJob) -> str:

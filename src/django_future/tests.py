@@ -1,6 +1,6 @@
 """The handlers that the first documentation of django-future calls, for trying it out."""
 
-from django_future.handlers import job_as_parameter
+from django_future import job_as_parameter
 from django_future.models import ScheduledJob
 
 

@@ -13,7 +13,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
 from django_future.fields import as_parameter
-from django_future.models import HIGHEST_PRIORITY, ScheduledJob
+from django_future.models import ScheduledJob
+from django_future.options import HIGHEST_PRIORITY
 from django_future.store.rows import COLUMNS
 from django_future.store.selection import Selection
 

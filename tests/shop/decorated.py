@@ -1,0 +1,29 @@
+"""Handlers with `@job`, and with types."""
+
+from django_future import ScheduledJob, job, job_as_parameter
+from tests.shop.models import Order
+
+
+@job
+def greet(name: str, *, times: int = 1) -> str:
+    """Greet somebody."""
+    return ", ".join(["hello"] * times) + f" {name}"
+
+
+@job(queue_name="mail", priority=5, expires="2d")
+def remind(order: Order, text: str = "soon") -> str:
+    """Remind the customer of an order."""
+    return f"{order.number}: {text}"
+
+
+@job(expires=None)
+async def wave(name: str) -> str:
+    """Greet somebody from afar."""
+    return f"waved at {name}"
+
+
+@job
+@job_as_parameter
+def report(job: ScheduledJob, text: str) -> str:
+    """Say which job it is."""
+    return f"{job.pk}: {text}"

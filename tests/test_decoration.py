@@ -1,0 +1,215 @@
+"""What `@job` makes of a function."""
+
+import functools
+import inspect
+import pickle
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from django_future import ScheduledJob, job, run_jobs, schedule_job, schedule_jobs
+from django_future.exceptions import InvalidArguments, InvalidCallable, InvalidOption
+from tests.shop.decorated import greet, remind, report, wave
+
+ROOT = Path(__file__).parent.parent
+TYPED = """
+from tests.shop.decorated import greet, remind, report, wave
+from tests.shop.models import Order
+
+order = Order()
+"""
+
+
+def run_one(scheduled):
+    run_jobs()
+    scheduled.refresh_from_db()
+    return scheduled.return_value
+
+
+def lifetime(scheduled):
+    return scheduled.expires_at and scheduled.expires_at - scheduled.scheduled_at
+
+
+class TestTheFunction:
+    def test_is_called_as_before(self):
+        assert greet("you", times=2) == "hello, hello you"
+
+    def test_keeps_its_name_and_its_signature(self):
+        assert (greet.__name__, greet.__doc__) == ("greet", "Greet somebody.")
+        assert str(inspect.signature(greet)) == "(name: str, *, times: int = 1) -> str"
+
+    def test_of_a_coroutine_is_one(self):
+        assert async_to_sync(wave)("you") == "waved at you"
+
+    def test_may_be_a_method(self):
+        class Shop:
+            @job
+            def open(self, door):
+                return self, door
+
+        shop = Shop()
+        assert shop.open("front") == (shop, "front")
+
+    def test_is_pickled_by_name(self):
+        assert pickle.loads(pickle.dumps(greet)) is greet
+
+    def test_stays_a_handler_when_it_is_wrapped(self):
+        @functools.wraps(remind)
+        def traced(*args):
+            return remind(*args)
+
+        assert traced.is_job
+        assert traced.job_options is remind.job_options
+
+
+@pytest.mark.django_db(transaction=True)
+class TestScheduling:
+    def test_with_the_arguments_of_a_call(self):
+        scheduled = greet.schedule("0s", "you", times=2)
+        assert scheduled.callable_name == "tests.shop.decorated.greet"
+        assert run_one(scheduled) == "hello, hello you"
+
+    def test_from_async_code(self):
+        scheduled = async_to_sync(greet.aschedule)("5d", "you")
+        assert ScheduledJob.objects.get() == scheduled
+
+    def test_a_coroutine(self):
+        assert run_one(wave.schedule("0s", "you")) == "waved at you"
+
+    def test_many_in_one_call(self, django_assert_max_num_queries):
+        with django_assert_max_num_queries(6):
+            greet.schedule_many(greet.spec("0s", name) for name in "abc")
+        run_jobs()
+        assert sorted(found.return_value for found in ScheduledJob.objects.all()) == [
+            "hello a", "hello b", "hello c",
+        ]  # fmt: skip
+
+    def test_many_of_several_handlers(self):
+        schedule_jobs([greet.spec("5d", "you"), wave.spec("5d", "you")])
+        assert ScheduledJob.objects.count() == 2
+
+    def test_refuses_the_spec_of_another_handler(self):
+        with pytest.raises(InvalidCallable, match="schedule_jobs"):
+            greet.schedule_many([wave.spec("5d", "you")])
+
+    def test_bound_to_an_object(self, order):
+        scheduled = remind.bound_to(order).schedule("0s", text="now")
+        assert scheduled.content_object == order
+        assert run_one(scheduled) == "A1: now"
+
+    def test_passes_the_job_to_whom_asks_for_it(self):
+        scheduled = report.schedule("0s", "ran")
+        assert run_one(scheduled) == f"{scheduled.pk}: ran"
+
+    def test_wrong_arguments_fail_the_job(self):
+        scheduled = greet.schedule("0s")
+        with pytest.raises(InvalidArguments, match="'name'"):
+            run_jobs()
+        scheduled.refresh_from_db()
+        assert scheduled.status == "failed"
+
+
+@pytest.mark.django_db
+class TestOptions:
+    def test_are_those_of_the_handler(self, order):
+        scheduled = remind.schedule("1h", order)
+        assert (scheduled.queue_name, scheduled.priority) == ("mail", 5)
+        assert lifetime(scheduled) == timedelta(days=2)
+
+    def test_are_the_usual_ones_where_it_has_none(self):
+        scheduled = greet.schedule("1h", "you")
+        assert (scheduled.queue_name, scheduled.priority) == ("default", 0)
+        assert lifetime(scheduled) == timedelta(days=7)
+
+    def test_never_to_expire_is_one(self):
+        assert wave.schedule("1h", "you").expires_at is None
+
+    @pytest.mark.parametrize("target", [remind, "tests.shop.decorated.remind"])
+    def test_hold_for_schedule_job_too(self, order, target):
+        scheduled = schedule_job("1h", target, order)
+        assert (scheduled.queue_name, scheduled.priority) == ("mail", 5)
+        assert lifetime(scheduled) == timedelta(days=2)
+
+    def test_give_way_to_those_of_the_call(self, order):
+        scheduled = schedule_job("1h", remind, order, "3d", queue_name="slow", priority=0)
+        assert (scheduled.queue_name, scheduled.priority) == ("slow", 0)
+        assert lifetime(scheduled) == timedelta(days=3)
+
+    def test_give_way_for_one_call(self, order):
+        scheduled = remind.using(priority=0, expires="3d").schedule("1h", order)
+        assert (scheduled.queue_name, scheduled.priority) == ("mail", 0)
+        assert lifetime(scheduled) == timedelta(days=3)
+        assert remind.schedule("1h", order).priority == 5
+
+    def test_of_several_calls_add_up(self, order):
+        slow = remind.using(queue_name="slow").using(priority=1).bound_to(order)
+        scheduled = slow.schedule("1h")
+        assert (scheduled.queue_name, scheduled.priority) == ("slow", 1)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"queue_name": ""}, "1 to 100 characters"),
+            ({"priority": 1000}, "-100 to 100"),
+            ({"expires": "soon"}, "'soon' is not a duration"),
+            ({"expires": "0s"}, "more than nothing"),
+            ({"expires": 5}, "5 is not a duration"),
+            ({"colour": "red"}, "no option 'colour', but expires, priority, queue_name"),
+        ],
+    )
+    def test_that_make_no_sense_are_refused_at_once(self, options, message):
+        with pytest.raises(InvalidOption, match=message):
+            job(**options)
+
+    def test_that_a_call_does_not_know_are_refused(self):
+        with pytest.raises(InvalidOption, match=r"no option 'colour', but content_object, expires"):
+            greet.using(colour="red")
+
+
+@pytest.mark.slow
+@pytest.mark.only_on("sqlite", reason="types know of no database")
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        ('greet.schedule("5d", "you", times=2)', ""),
+        ('greet.schedule("5d", 5)', 'Argument 2 to "schedule" of "Scheduler" has incompatible'),
+        ('greet.schedule("5d")', 'Missing positional argument "name"'),
+        ('greet.schedule("5d", "you", time=2)', 'Unexpected keyword argument "time"'),
+        ('greet.spec("5d", 5)', 'Argument 2 to "spec" of "Scheduler" has incompatible'),
+        ('greet.using(priority=1).schedule("5d", 5)', "incompatible type"),
+        ('greet.using(priority="high")', 'Argument "priority" to "using"'),
+        ("greet(5)", "incompatible type"),
+        ('wave.aschedule("5d", 5)', "incompatible type"),
+        ('remind.bound_to(order).schedule("5d", text="now")', ""),
+        ('remind.bound_to(order).schedule("5d", 5)', "incompatible type"),
+        ('report.schedule("5d", "now")', ""),
+        ('report.schedule("5d", 5)', "incompatible type"),
+    ],
+)
+def test_types(call, complaint, complaints):
+    assert complaint in complaints[call]
+    assert bool(complaint) == bool(complaints[call])
+
+
+@pytest.fixture(scope="module")
+def complaints(tmp_path_factory):
+    """Return what mypy says of each call that `test_types` makes."""
+    (mark,) = (mark for mark in test_types.pytestmark if mark.name == "parametrize")
+    calls = [call for call, _ in mark.args[1]]
+    module = tmp_path_factory.mktemp("typed") / "calls.py"
+    module.write_text(TYPED + "\n".join(calls))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--hide-error-context", "--no-error-summary", module],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = dict.fromkeys(calls, "")
+    for line in done.stdout.splitlines():
+        path, number, message = line.split(":", 2)
+        assert path == str(module), line
+        said[calls[int(number) - TYPED.count("\n") - 1]] += message
+    assert done.returncode in {0, 1}, done.stderr
+    return said
