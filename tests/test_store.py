@@ -39,6 +39,15 @@ def test_a_claim_takes_as_many_as_it_may_in_their_order(store):
     assert {job.status for job in claimed} == {Status.RUNNING}
 
 
+def test_a_claim_after_another_begins_with_the_highest_priority_again(store):
+    for priority in (0, 0, -5):
+        schedule_job("0s", jobs.echo, priority=priority)
+    claim(store)
+    schedule_job("0s", jobs.echo, priority=5)
+    schedule_job("0s", jobs.echo, priority=-7)
+    assert [job.priority for job in claim(store, 10)] == [5, 0, -5, -7]
+
+
 def test_what_a_claim_returns_is_what_the_row_says(store):
     schedule_job("0s", jobs.echo, args=[{1}])
     [claimed] = claim(store)

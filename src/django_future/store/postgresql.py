@@ -10,6 +10,7 @@ from django.db.models.signals import post_save, pre_save
 
 from django_future import clock
 from django_future.models import ScheduledJob, Worker
+from django_future.options import HIGHEST_PRIORITY
 from django_future.status import Status
 from django_future.store import statements
 from django_future.store.base import Store, lease_lost
@@ -34,6 +35,7 @@ class PostgreSQLStore(Store):
         super().__init__(alias)
         self._clock = ServerClock(self._server_time)
         self._hints = Hints()
+        self._expected = HIGHEST_PRIORITY  # of the next claim, as the latest one was
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -90,6 +92,7 @@ class PostgreSQLStore(Store):
         queue_names = list(self.levels.queue_names(selection))
         values = {
             "queue_names": queue_names,
+            "expected": self._expected,
             "at": self.now(),
             "up_to_id": selection.up_to_id or NEWEST,
         }
@@ -105,6 +108,7 @@ class PostgreSQLStore(Store):
         started_at = self.now()
         values = {
             "queue_names": queue_names,
+            "expected": self._expected,
             "at": at,
             "up_to_id": selection.up_to_id or NEWEST,
             "most": limit,
@@ -115,7 +119,9 @@ class PostgreSQLStore(Store):
         # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
         # worker's transaction then fails to match. So a claim need not wait for the disk.
         rows = statement.rows(self.connection, values, is_durable=False)
-        return read_claimed(rows, self, worker, started_at)
+        jobs = read_claimed(rows, self, worker, started_at)
+        self._expected = jobs[-1].priority if jobs else HIGHEST_PRIORITY
+        return jobs
 
     def instant_reader(self) -> Callable[[int], datetime]:
         return lambda value: EPOCH + value * MICROSECOND

@@ -72,6 +72,7 @@ def claim(*, is_for_all: bool) -> Prepared:
         RETURNING {", ".join(map(_as_claimed, CLAIMED))}
         """,  # noqa: S608 - all of it is written in this package
         queue_names="text[]",
+        expected="smallint",
         at="timestamptz",
         up_to_id="bigint",
         most="bigint",
@@ -100,13 +101,18 @@ def next_due(*, is_for_all: bool) -> Prepared:
         ) AS job
         """,  # noqa: S608 - all of it is written in this package
         queue_names="text[]",
+        expected="smallint",
         at="timestamptz",
         up_to_id="bigint",
     )
 
 
 def _levels(*, is_for_all: bool) -> str:
-    """Return a query for each priority that waits, of the queues in an array, or of all."""
+    """Return a query for each priority that waits, of the queues in an array, or of all.
+
+    It begins with `expected` if nothing above that waits, without making sure: to look for the
+    first that waits is to pass all that were just claimed and are not vacuumed yet.
+    """
     # Not MAX(), which a planner that knows little of the table would look for among all that waits.
     highest = f"""
         SELECT priority FROM django_future_scheduledjob
@@ -115,7 +121,8 @@ def _levels(*, is_for_all: bool) -> str:
     first = "ORDER BY priority DESC LIMIT 1"
     return f"""
         level AS (
-            SELECT queue_name, ({highest} {first}) AS priority
+            SELECT queue_name,
+                COALESCE(({highest} AND priority > %(expected)s {first}), %(expected)s) AS priority
             FROM UNNEST(%(queue_names)s::text[]) AS level (queue_name)
             UNION ALL
             SELECT queue_name, ({highest} AND priority < level.priority {first})
