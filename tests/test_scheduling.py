@@ -171,6 +171,20 @@ def test_an_object_id_that_does_not_fit_is_refused(order):
         schedule_job("5d", ECHO, order)
 
 
+def test_the_jobs_of_an_object_are_found(order):
+    parcel, other = Parcel.objects.create(), Order.objects.create(number="B2")
+    for bound in (order, parcel, other, None):
+        schedule_job("5d", ECHO, bound)
+    schedule_job("5d", ECHO, ExpressOrder.objects.get(pk=order.pk))
+    for bound in (order, parcel):
+        assert [job.content_object for job in ScheduledJob.objects.for_object(bound)] == [bound]
+
+
+def test_no_job_is_bound_to_what_is_not_saved():
+    with pytest.raises(InvalidObject, match="not saved"):
+        ScheduledJob.objects.for_object(Order())
+
+
 def test_every_refusal_can_be_caught_as_one():
     with pytest.raises(SchedulingError):
         schedule_job("soon", ECHO)

@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models import Q
 
 from django_future import clock
+from django_future.exceptions import InvalidObject
 from django_future.status import Status
 
 if TYPE_CHECKING:
@@ -15,6 +17,19 @@ if TYPE_CHECKING:
 
 class ScheduledJobQuerySet(models.QuerySet["ScheduledJob"]):
     """Jobs by what has become of them."""
+
+    def for_object(self, content_object: models.Model) -> Self:
+        """Jobs that are bound to `content_object`.
+
+        Raises `InvalidObject` if it is not saved.
+        """
+        if content_object.pk is None:
+            raise InvalidObject(f"{content_object!r} is not saved, so no job is bound to it.")
+        content_types = ContentType.objects.db_manager(self.db)
+        return self.filter(
+            content_type=content_types.get_for_model(content_object, for_concrete_model=False),
+            object_id=str(content_object.pk),
+        )
 
     def scheduled(self) -> Self:
         """Jobs that wait for their time, or for a worker."""
