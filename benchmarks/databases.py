@@ -11,14 +11,16 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from benchmarks.servers import ADDRESSES
 
+# How a database is created and dropped there.
+WITH = {"postgresql": ("", "WITH (FORCE)"), "mariadb": ("CHARACTER SET utf8mb4", "")}
+
 _numbers = count(1)
 
 
 @contextmanager
 def fresh_database(name: str) -> Iterator[str]:
     """Create an empty database on the server `name`, and yield its address."""
-    create = {"postgresql": _postgresql, "sqlite": _sqlite, "mariadb": _mariadb}[name]
-    with create() as url:
+    with _sqlite() if name == "sqlite" else _on_server(name) as url:
         yield url
 
 
@@ -74,27 +76,16 @@ def _to_sqlite(url: SplitResult):
 
 
 @contextmanager
-def _postgresql() -> Iterator[str]:
-    address, name = os.environ[ADDRESSES["postgresql"]], _own_name()
+def _on_server(server: str) -> Iterator[str]:
+    address, name = os.environ[ADDRESSES[server]], _own_name()
+    create_with, drop_with = WITH[server]
     with connected(address) as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(f"CREATE DATABASE {name} {create_with}")
     try:
         yield urlsplit(address)._replace(path=f"/{name}").geturl()
     finally:
         with connected(address) as cursor:
-            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@contextmanager
-def _mariadb() -> Iterator[str]:
-    address, name = os.environ[ADDRESSES["mariadb"]], _own_name()
-    with connected(address) as cursor:
-        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    try:
-        yield urlsplit(address)._replace(path=f"/{name}").geturl()
-    finally:
-        with connected(address) as cursor:
-            cursor.execute(f"DROP DATABASE {name}")
+            cursor.execute(f"DROP DATABASE {name} {drop_with}")
 
 
 @contextmanager

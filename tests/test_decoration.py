@@ -101,6 +101,11 @@ class TestScheduling:
         assert scheduled.content_object == order
         assert run_one(scheduled) == "A1: now"
 
+    def test_of_a_method_by_its_name(self, order):
+        scheduled = schedule_job("0s", "ring", order, args=[2])
+        assert scheduled.queue_name == "calls"
+        assert run_one(scheduled) == "A1: ring ring"
+
     def test_passes_the_job_to_whom_asks_for_it(self):
         scheduled = report.schedule("0s", "ran")
         assert run_one(scheduled) == f"{scheduled.pk}: ran"

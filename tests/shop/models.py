@@ -6,7 +6,7 @@ import uuid
 
 from django.db import models
 
-from django_future import job_as_parameter
+from django_future import job, job_as_parameter
 
 if "TEST_IMPORT" in os.environ:
     importlib.import_module(os.environ["TEST_IMPORT"])
@@ -30,6 +30,11 @@ class Order(models.Model):
     def note(self, job, text):
         """Leave a trace with the job's id."""
         Trace.objects.create(text=f"{self.number} {job.pk} {text}")
+
+    @job(queue_name="calls")
+    def ring(self, times=1):
+        """Say how often it rang."""
+        return f"{self.number}: {'ring ' * times}".strip()
 
     def _secret(self):
         raise AssertionError("a job called a private method")
