@@ -24,6 +24,7 @@ from django_future import (
     options,
     scheduling,
     signals,
+    testing,
 )
 from django_future.options import KEEP
 from django_future.querysets import ScheduledJobQuerySet
@@ -117,6 +118,15 @@ def test_the_methods_of_a_handler_are_in_the_reference_with_their_signatures(nam
     pattern = rf"^:::{{py:method}} job\.{name}\((.*)\).*$"
     (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
     assert parameters(shown) == parameters_of(getattr(decoration.Scheduler, name))
+
+
+@pytest.mark.parametrize(
+    "name", ["assert_scheduled", "assert_not_scheduled", "perform_job", "run_due_jobs"]
+)
+def test_what_is_for_tests_is_in_the_reference_with_its_signature(name):
+    pattern = rf"^:::{{py:function}} {name}\((.*)\).*$"
+    (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
+    assert parameters(shown) == parameters_of(getattr(testing, name))
 
 
 @pytest.mark.parametrize(

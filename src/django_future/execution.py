@@ -87,12 +87,39 @@ def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> None:
             signals.job_finished.send_robust(ScheduledJob, job=job, exception=None)
 
 
+def call(job: ScheduledJob) -> Any:
+    """Call the handler of a job with its arguments, and return what it returns."""
+    content_object = _content_object(job)
+    handler = handlers.resolve(job.callable_name, content_object)
+    args, kwargs = list(job.args), dict(job.kwargs)
+    if content_object is not None and "." in job.callable_name:
+        args.insert(0, content_object)
+    if handlers.takes_job(handler):
+        args.insert(0, job)
+    call = async_to_sync(handler) if iscoroutinefunction(handler) else handler
+    try:
+        return call(*args, **kwargs)
+    except TypeError:
+        _check_signature(job, handler, args, kwargs)
+        raise
+
+
+def stored(result: Any) -> Stored | None:
+    """Return what is kept of what a handler returned."""
+    if result is None:
+        return None
+    try:
+        return encode(result)
+    except Exception:  # noqa: BLE001 - whatever it is, a result is no reason to undo the work
+        return encode(repr(result))
+
+
 def _attempt(
     job: ScheduledJob, session: Session, finish: Finish, gather: Finish | None
 ) -> Exception | None:
     try:
         with session:
-            job.return_value = _stored(_call(job))
+            job.return_value = stored(call(job))
             job.finished_at = clock.to_row(session.store.now())
             # Where nothing was written there is nothing to commit with: to write many such ends
             # at once is as good, and takes a fraction of the time.
@@ -109,22 +136,6 @@ def _attempt(
             return error
         logger.exception("Job %s is complete, but a hook of its on_commit raised", job.pk)
     return None
-
-
-def _call(job: ScheduledJob) -> Any:
-    content_object = _content_object(job)
-    handler = handlers.resolve(job.callable_name, content_object)
-    args, kwargs = list(job.args), dict(job.kwargs)
-    if content_object is not None and "." in job.callable_name:
-        args.insert(0, content_object)
-    if handlers.takes_job(handler):
-        args.insert(0, job)
-    call = async_to_sync(handler) if iscoroutinefunction(handler) else handler
-    try:
-        return call(*args, **kwargs)
-    except TypeError:
-        _check_signature(job, handler, args, kwargs)
-        raise
 
 
 def _content_object(job: ScheduledJob) -> Model | None:
@@ -154,15 +165,6 @@ def _check_signature(
         raise InvalidArguments(
             f"{job.callable_name} does not accept the arguments of this job: {error}."
         ) from error
-
-
-def _stored(result: Any) -> Stored | None:
-    if result is None:
-        return None
-    try:
-        return encode(result)
-    except Exception:  # noqa: BLE001 - whatever it is, a result is no reason to undo the work
-        return encode(repr(result))
 
 
 def _printable(exception: Exception) -> str:

@@ -111,6 +111,11 @@ def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
     return jobs
 
 
+def unsaved_job(**spec: Unpack[JobSpec]) -> ScheduledJob:
+    """Return the job that `schedule_job` would save."""
+    return _new_job(_Moment.present(), **spec)
+
+
 def reschedule_job(
     job: ScheduledJob,
     when: When,

@@ -1,0 +1,171 @@
+"""For the tests of a project: what waits, what a handler does as a job, and what is due."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import router, transaction
+from django.db.models import Model
+
+from django_future import clock, handlers
+from django_future.arguments import decode
+from django_future.execution import call, stored
+from django_future.handlers import Target
+from django_future.models import ScheduledJob
+from django_future.scheduling import unsaved_job
+from django_future.when import When, parse_duration, parse_when
+from django_future.worker.one_pass import one_pass
+
+A_MOMENT = "1s"
+MOST_NAMED = 10  # jobs in a message
+MOST_PASSES = 100
+
+
+def assert_scheduled(
+    handler: Target,
+    *,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    content_object: Model | None = None,
+    at: When | None = None,
+    within: timedelta | str = A_MOMENT,
+    count: int | None = None,
+    using: str | None = None,
+) -> list[ScheduledJob]:
+    """Return the jobs that wait and are as described: at least one, or with `count` so many.
+
+    What is not given may be anything. A job is at the time `at` if it is scheduled for `within`
+    before or after it; an offset counts from now.
+
+    Raises `AssertionError`, which says of the jobs that wait what is different.
+    """
+    wanted = _Description(handler, args, kwargs, content_object, at, parse_duration(within))
+    waiting = _waiting(using)
+    found = [job for job in waiting if not any(wanted.misses(job))]
+    if len(found) != count if count is not None else not found:
+        should = "at least one should" if count is None else f"{count} should"
+        raise AssertionError(
+            f"{len(found)} jobs wait as described, and {should}: {wanted}.{wanted.compare(waiting)}"
+        )
+    return found
+
+
+def assert_not_scheduled(
+    handler: Target,
+    *,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    content_object: Model | None = None,
+    at: When | None = None,
+    within: timedelta | str = A_MOMENT,
+    using: str | None = None,
+) -> None:
+    """Make sure that no job waits which is as described; see `assert_scheduled`."""
+    assert_scheduled(
+        handler, args=args, kwargs=kwargs, content_object=content_object, at=at, within=within,
+        count=0, using=using,
+    )  # fmt: skip
+
+
+def perform_job(
+    handler: Target,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    content_object: Model | None = None,
+) -> Any:
+    """Call `handler` as its job would, and return what that would keep; there is no row.
+
+    The arguments are stored and read again, as is what it returns; it has a transaction of its own.
+    What it raises is raised, and what schedule_job() refuses is refused.
+    """
+    job = unsaved_job(
+        when="0s", callable=handler, content_object=content_object, args=args, kwargs=kwargs
+    )
+    with transaction.atomic(using=job._state.db):
+        kept = stored(call(job))
+    return None if kept is None else decode(kept)
+
+
+def run_due_jobs(
+    until: When | None = None,
+    *,
+    recurse: bool = False,
+    raise_errors: bool = True,
+    using: str | None = None,
+) -> list[ScheduledJob]:
+    """Run the jobs that are due, or will be at the time `until`, and return them in their order.
+
+    With `recurse` also those that they schedule and that are due then. A `TestCase` may call it.
+
+    Raises what a handler raises unless `raise_errors` is false, and `AssertionError` if jobs go on
+    scheduling more.
+    """
+    ran: list[ScheduledJob] = []
+    for _ in range(MOST_PASSES):
+        before = len(ran)
+        for outcome in one_pass(now=until, using=using):
+            ran.append(outcome.job)
+            if raise_errors and outcome.exception and not outcome.is_lost:
+                raise outcome.exception
+        if not recurse or len(ran) == before:
+            return ran
+    raise AssertionError(
+        f"After {MOST_PASSES} passes, and {len(ran)} jobs, more are due: jobs that schedule others "
+        "for the time that has come never end. Leave out recurse=True."
+    )
+
+
+def _waiting(using: str | None) -> list[ScheduledJob]:
+    alias = using or router.db_for_write(ScheduledJob)
+    return list(ScheduledJob.objects.using(alias).scheduled().order_by("scheduled_at", "pk"))
+
+
+class _Description:
+    """What a test says of a job."""
+
+    def __init__(
+        self,
+        handler: Target,
+        args: Sequence[Any] | None,
+        kwargs: Mapping[str, Any] | None,
+        content_object: Model | None,
+        at: When | None,
+        within: timedelta,
+    ) -> None:
+        self._name, _ = handlers.identify(handler, content_object)
+        self._wanted = {
+            "args": None if args is None else list(args),
+            "kwargs": None if kwargs is None else dict(kwargs),
+            "content_object": content_object,
+        }
+        moment = clock.now()
+        self._at = at and parse_when(at, now=moment, zone=clock.current_zone())
+        self._within = within
+
+    def __str__(self) -> str:
+        wanted = [f"{name} {value!r}" for name, value in self._wanted.items() if value is not None]
+        when = [f"at {self._at} (within {self._within})"] if self._at else []
+        return ", ".join([self._name, *wanted, *when])
+
+    def misses(self, job: ScheduledJob) -> Iterator[str]:
+        """Say what is different about `job`."""
+        if job.callable_name != self._name:
+            yield f"calls {job.callable_name}"
+        for name, value in self._wanted.items():
+            if value is not None and getattr(job, name) != value:
+                yield f"{name} {getattr(job, name)!r}"
+        scheduled_at = clock.from_row(job.scheduled_at)
+        if self._at and abs(scheduled_at - self._at) > self._within:
+            yield f"at {scheduled_at}"
+
+    def compare(self, waiting: Sequence[ScheduledJob]) -> str:
+        """Say of the jobs that wait what is different, the nearest first."""
+        nearest = sorted(waiting, key=lambda job: job.callable_name != self._name)
+        lines = [
+            f"job {job.pk}: {', '.join(self.misses(job)) or 'as described'}"
+            for job in nearest[:MOST_NAMED]
+        ]
+        if len(waiting) > MOST_NAMED:
+            lines.append(f"and {len(waiting) - MOST_NAMED} more")
+        return "".join(f"\n  {line}" for line in lines or ["no job waits at all"])
