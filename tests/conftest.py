@@ -5,6 +5,8 @@ import os
 import pytest
 from django.db import connection
 
+pytest_plugins = ["pytester"]
+
 
 def pytest_report_header(config):
     """Name the database in the first lines."""

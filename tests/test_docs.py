@@ -121,7 +121,14 @@ def test_the_methods_of_a_handler_are_in_the_reference_with_their_signatures(nam
 
 
 @pytest.mark.parametrize(
-    "name", ["assert_scheduled", "assert_not_scheduled", "perform_job", "run_due_jobs"]
+    "name",
+    [
+        "assert_scheduled",
+        "assert_not_scheduled",
+        "assert_none_left",
+        "perform_job",
+        "run_due_jobs",
+    ],
 )
 def test_what_is_for_tests_is_in_the_reference_with_its_signature(name):
     pattern = rf"^:::{{py:function}} {name}\((.*)\).*$"

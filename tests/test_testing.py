@@ -1,6 +1,7 @@
 """What a project's own tests can ask of its jobs."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.test import TestCase
@@ -9,6 +10,7 @@ from django.utils import timezone
 from django_future import ScheduledJob, schedule_job
 from django_future.exceptions import InvalidArguments, InvalidCallable
 from django_future.testing import (
+    assert_none_left,
     assert_not_scheduled,
     assert_scheduled,
     perform_job,
@@ -17,6 +19,8 @@ from django_future.testing import (
 from tests.shop import jobs
 from tests.shop.decorated import greet, report, wave
 from tests.shop.models import Order, Trace
+
+ROOT = Path(__file__).parent.parent
 
 pytestmark = pytest.mark.django_db
 
@@ -85,6 +89,18 @@ class TestWhatIsScheduled:
     def test_cannot_be_what_is_no_handler(self):
         with pytest.raises(InvalidCallable):
             assert_scheduled("tests.shop.jobs.misspelt")
+
+
+class TestWhatIsLeft:
+    def test_is_nothing(self):
+        schedule_job("0s", jobs.echo)
+        run_due_jobs()
+        assert_none_left()
+
+    def test_is_told(self):
+        schedule_job("5d", jobs.echo)
+        with pytest.raises(AssertionError, match=r"1 jobs still wait:\n  tests\.shop\.jobs\.echo"):
+            assert_none_left()
 
 
 class TestAPerformedJob:
@@ -169,3 +185,39 @@ class TestInAPlainTestCase(TestCase):
         with self.captureOnCommitCallbacks(execute=True):
             run_due_jobs()
         assert Trace.objects.filter(text="hook").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.only_on("sqlite", reason="the plugin knows of no database")
+def test_the_plugin_of_pytest(pytester, monkeypatch):
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("TEST_RUN", "of-the-plugin")  # with a database of its own
+    pytester.makepyfile(
+        """
+        import pytest
+        from tests.shop.jobs import echo
+
+        def test_with_the_fixture(future):
+            assert future.perform_job(echo, args=[1]) == 1
+
+        @pytest.mark.no_jobs_left
+        def test_that_leaves_none(future):
+            schedule("0s")
+            future.run_due_jobs()
+
+        @pytest.mark.no_jobs_left
+        def test_that_leaves_one(future):
+            schedule("5d")
+
+        def test_that_may(future):
+            schedule("5d")
+
+        def schedule(when):
+            from django_future import schedule_job
+            schedule_job(when, echo)
+        """
+    )
+    result = pytester.runpytest_subprocess("--strict-markers", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*1 jobs still wait:*", "*test_that_leaves_one*"])

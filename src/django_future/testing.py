@@ -1,6 +1,6 @@
 """For the tests of a project: what waits, what a handler does as a job, and what is due."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -65,6 +65,12 @@ def assert_not_scheduled(
         handler, args=args, kwargs=kwargs, content_object=content_object, at=at, within=within,
         count=0, using=using,
     )  # fmt: skip
+
+
+def assert_none_left(*, using: str | None = None) -> None:
+    """Make sure that no job waits at all."""
+    if waiting := _waiting(using):
+        raise AssertionError(f"{len(waiting)} jobs still wait:{_listed(map(str, waiting))}")
 
 
 def perform_job(
@@ -162,10 +168,13 @@ class _Description:
     def compare(self, waiting: Sequence[ScheduledJob]) -> str:
         """Say of the jobs that wait what is different, the nearest first."""
         nearest = sorted(waiting, key=lambda job: job.callable_name != self._name)
-        lines = [
-            f"job {job.pk}: {', '.join(self.misses(job)) or 'as described'}"
-            for job in nearest[:MOST_NAMED]
-        ]
-        if len(waiting) > MOST_NAMED:
-            lines.append(f"and {len(waiting) - MOST_NAMED} more")
-        return "".join(f"\n  {line}" for line in lines or ["no job waits at all"])
+        return _listed(
+            f"job {job.pk}: {', '.join(self.misses(job)) or 'as described'}" for job in nearest
+        )
+
+
+def _listed(lines: Iterable[str]) -> str:
+    lines = list(lines)
+    more = [f"and {len(lines) - MOST_NAMED} more"] if len(lines) > MOST_NAMED else []
+    shown = [*lines[:MOST_NAMED], *more] or ["no job waits at all"]
+    return "".join(f"\n  {line}" for line in shown)
