@@ -13,6 +13,7 @@ from django_future import ScheduledJob, clock, schedule_job, schedule_jobs
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import Selection, store_for
+from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import eventually
@@ -208,6 +209,14 @@ class TestDying:
         eventually(lambda: count(Status.COMPLETE) == 1)
         job.refresh_from_db()
         assert (job.rescues, Trace.objects.count()) == (1, 1)
+
+
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no connection to lose")
+def test_a_worker_whose_connection_broke_unnoticed_is_not_left_on_the_list():
+    store, worker = store_for("default"), new_worker()
+    with heartbeat(store, worker):
+        jobs.end_session(store.session_id())
+    assert not Worker.objects.exists()
 
 
 def test_a_claim_whose_answer_is_lost_is_found_again(monkeypatch, settings):

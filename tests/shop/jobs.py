@@ -127,12 +127,17 @@ def lose_connection():
     Path(os.environ["TEST_MARK"]).touch()
     Trace.objects.create(text="written")
     if first:
-        other = connection.copy()
-        with other.cursor() as cursor:
-            kill = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
-            cursor.execute(kill[connection.vendor], [store_for("default").session_id()])
-        other.close()
+        end_session(store_for("default").session_id())
         Trace.objects.count()
+
+
+def end_session(number):
+    """Have the server end a connection, by way of another."""
+    other = connection.copy()
+    with other.cursor() as cursor:
+        kill = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
+        cursor.execute(kill[connection.vendor], [number])
+    other.close()
 
 
 def schedule_itself():

@@ -53,9 +53,20 @@ def heartbeat(
         stopped.set()
         thread.join()
         try:
-            unregister(store, worker)
+            _unregister(store, worker)
         except (DatabaseError, InterfaceError):
             logger.exception("Worker %s could not say that it has stopped", worker.name)
+
+
+def _unregister(store: Store, worker: Worker) -> None:
+    try:
+        unregister(store, worker)
+    except (DatabaseError, InterfaceError):
+        if store.connection.in_atomic_block:
+            raise
+        # It may have broken long ago, while this thread had no use for it.
+        store.connection.close()
+        unregister(store, worker)
 
 
 def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Event) -> None:
