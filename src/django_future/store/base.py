@@ -11,12 +11,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Max
 
 from django_future import clock
-from django_future.exceptions import LeaseLost
 from django_future.fields import as_parameter
 from django_future.models import ScheduledJob, Worker
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
-from django_future.store.completion import completion, finish
+from django_future.store.completion import completion, finish, lease_lost
 from django_future.store.contention import patient
 from django_future.store.levels import Level, Levels
 from django_future.store.rows import read_claimed
@@ -292,10 +291,3 @@ class Store:
             return False
         self.hint()
         return True
-
-
-def lease_lost(job: ScheduledJob) -> LeaseLost:
-    return LeaseLost(
-        f"Job {job.pk} is no longer held by {job.worker} under lease {job.lease}: this worker was "
-        "believed lost, or the job was deleted."
-    )

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
+from django_future.exceptions import LeaseLost
 from django_future.fields import as_parameter
 from django_future.models import ScheduledJob
 
@@ -33,3 +34,11 @@ def completion(job: ScheduledJob, connection: BaseDatabaseWrapper) -> list[Any]:
         job.lease,
         job.worker,
     ]
+
+
+def lease_lost(job: ScheduledJob) -> LeaseLost:
+    """Return the error of whoever has not the lease that it takes to finish `job`."""
+    return LeaseLost(
+        f"Job {job.pk} is no longer held by {job.worker} under lease {job.lease}: this worker was "
+        "believed lost, or the job was deleted."
+    )

@@ -13,8 +13,8 @@ from django_future.models import ScheduledJob, Worker
 from django_future.options import HIGHEST_PRIORITY
 from django_future.status import Status
 from django_future.store import statements
-from django_future.store.base import Store, lease_lost
-from django_future.store.completion import NAMES, completion
+from django_future.store.base import Store
+from django_future.store.completion import NAMES, completion, lease_lost
 from django_future.store.contention import patient
 from django_future.store.hints import CHANNEL, Hints, watch
 from django_future.store.insertion import copy, insert

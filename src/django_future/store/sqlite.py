@@ -10,8 +10,8 @@ from django.db import DatabaseError, OperationalError, transaction
 
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
-from django_future.store.base import BATCH, Store, lease_lost
-from django_future.store.completion import completion, finish
+from django_future.store.base import BATCH, Store
+from django_future.store.completion import completion, finish, lease_lost
 from django_future.store.contention import patient, repeat
 from django_future.store.levels import Level
 from django_future.store.rows import COLUMNS, read_claimed
