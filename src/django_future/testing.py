@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import router, transaction
 from django.db.models import Model
@@ -19,6 +19,17 @@ from django_future.worker.one_pass import one_pass
 A_MOMENT = "1s"
 MOST_NAMED = 10  # jobs in a message
 MOST_PASSES = 100
+
+
+class Description(TypedDict, total=False):
+    """What a test may say of a job beside its handler."""
+
+    args: Sequence[Any] | None
+    kwargs: Mapping[str, Any] | None
+    content_object: Model | None
+    at: When | None
+    within: timedelta | str
+    using: str | None
 
 
 def assert_scheduled(
@@ -50,21 +61,9 @@ def assert_scheduled(
     return found
 
 
-def assert_not_scheduled(
-    handler: Target,
-    *,
-    args: Sequence[Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    content_object: Model | None = None,
-    at: When | None = None,
-    within: timedelta | str = A_MOMENT,
-    using: str | None = None,
-) -> None:
+def assert_not_scheduled(handler: Target, **description: Unpack[Description]) -> None:
     """Make sure that no job waits which is as described; see `assert_scheduled`."""
-    assert_scheduled(
-        handler, args=args, kwargs=kwargs, content_object=content_object, at=at, within=within,
-        count=0, using=using,
-    )  # fmt: skip
+    assert_scheduled(handler, **description, count=0)
 
 
 def assert_none_left(*, using: str | None = None) -> None:
