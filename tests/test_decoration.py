@@ -163,7 +163,7 @@ class TestOptions:
             ({"expires": "soon"}, "'soon' is not a duration"),
             ({"expires": "0s"}, "more than nothing"),
             ({"expires": 5}, "5 is not a duration"),
-            ({"colour": "red"}, "no option 'colour', but expires, priority, queue_name"),
+            ({"colour": "red"}, "no option 'colour', but atomic, backoff, expires, max_attempts"),
         ],
     )
     def test_that_make_no_sense_are_refused_at_once(self, options, message):
@@ -171,7 +171,9 @@ class TestOptions:
             job(**options)
 
     def test_that_a_call_does_not_know_are_refused(self):
-        with pytest.raises(InvalidOption, match=r"no option 'colour', but content_object, expires"):
+        with pytest.raises(
+            InvalidOption, match=r"no option 'colour', but .*content_object"
+        ):
             greet.using(colour="red")
 
 

@@ -19,7 +19,7 @@ from typing import (
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from django_future.exceptions import InvalidCallable, InvalidOption
-from django_future.options import HandlerOptions, JobOptions, no_option
+from django_future.options import HandlerOptions, JobOptions, check_delays, no_option
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -156,8 +156,10 @@ def job(**options: Unpack[HandlerOptions]) -> Decorator: ...
 def job(function: Any = None, /, **options: Any) -> Any:
     """Make a handler of a function, wherever it is defined, whose jobs have these options.
 
-    They are read when a job is scheduled: `queue_name` ("default"), `priority` (0), and `expires`,
-    a length of time from the scheduled time on ("7d"), None for never.
+    Read when a job is scheduled: `queue_name` ("default"), `priority` (0), `expires` ("7d"; None
+    for never), `max_attempts` (1), `unique` and `unique_replace` (False), `rescue` (True). Read
+    when it runs: `backoff` ("exponential"), `timeout` (None), `atomic` (True), `on_delete`
+    ("cancel"). Read when it is shown: `sensitive_arguments` (False).
 
     Raises `InvalidOption`.
     """
@@ -165,6 +167,7 @@ def job(function: Any = None, /, **options: Any) -> Any:
         if unknown := options.keys() - HandlerOptions.__annotations__.keys():
             raise InvalidOption(f"For @job {no_option(unknown, HandlerOptions)}.")
         known = JobOptions(**options)
+        check_delays(known)
         return lambda function: JobFunction(function, known)
     return JobFunction(function, JobOptions())
 

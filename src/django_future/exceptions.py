@@ -34,7 +34,7 @@ class InvalidObject(SchedulingError):
 
 
 class InvalidOption(SchedulingError):
-    """A queue name or a priority is out of bounds."""
+    """An option of a handler or of a job is unknown, or out of bounds."""
 
 
 class ObjectGone(FutureError):

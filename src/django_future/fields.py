@@ -1,4 +1,4 @@
-"""Model fields: a point in time, and any Python value as text that is read only when asked."""
+"""Model fields: an instant, an exact key, any Python value as text that is read only when asked."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +44,17 @@ class InstantField(models.DateTimeField):  # type: ignore[type-arg]
         if settings.USE_TZ or value is None or connection.vendor == "postgresql":
             return value
         return clock.to_row(value.replace(tzinfo=UTC))
+
+
+class KeyField(models.CharField):  # type: ignore[type-arg]
+    """A text that equals only itself: on MySQL others equal it in another case, or with accents."""
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        """Return how the column is made."""
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            parameters["collation"] = "utf8mb4_bin"
+        return parameters
 
 
 def as_parameter(instant: datetime, connection: BaseDatabaseWrapper) -> Any:

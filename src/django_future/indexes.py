@@ -14,15 +14,23 @@ class PartialIndex(models.Index):
     """
 
     def __init__(
-        self, *, where: models.Q, fields: list[str], name: str, lead: tuple[str, ...] = ()
+        self,
+        *,
+        where: models.Q,
+        fields: list[str],
+        name: str,
+        lead: tuple[str, ...] = (),
+        is_unique: bool = False,
     ) -> None:
         self.where = where
         self.lead = lead
+        self.is_unique = is_unique
         super().__init__(fields=fields, name=name)
 
     def deconstruct(self) -> Any:
         path, args, kwargs = super().deconstruct()
-        return path, args, {**kwargs, "where": self.where, "lead": self.lead}
+        own = {"where": self.where, "lead": self.lead, "is_unique": self.is_unique}
+        return path, args, {**kwargs, **own}
 
     def create_sql(
         self,
@@ -36,4 +44,7 @@ class PartialIndex(models.Index):
             index = models.Index(fields=self.fields, name=self.name, condition=self.where)
         else:
             index = models.Index(fields=[*self.lead, *self.fields], name=self.name)
-        return index.create_sql(model, schema_editor, using, **kwargs)
+        statement = index.create_sql(model, schema_editor, using, **kwargs)
+        if self.is_unique:
+            statement.template = statement.template.replace("CREATE INDEX", "CREATE UNIQUE INDEX")
+        return statement

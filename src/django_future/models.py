@@ -1,4 +1,4 @@
-"""The rows: a job, and a worker that runs jobs."""
+"""The rows: a job and what it leaves, a queue that is paused, a worker that runs jobs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,13 @@ from django.db.models.base import ModelState
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
-from django_future.fields import InstantField, StoredField, left_unread
+from django_future.fields import InstantField, KeyField, StoredField, left_unread
 from django_future.handlers import LONGEST_NAME
 from django_future.indexes import PartialIndex
 from django_future.options import (
     HIGHEST_PRIORITY,
     KEEP,
+    LONGEST_KEY,
     LONGEST_QUEUE_NAME,
     LOWEST_PRIORITY,
     Keep,
@@ -68,8 +69,26 @@ class ScheduledJob(models.Model):
     )
 
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    max_attempts = models.PositiveSmallIntegerField(
+        _("most attempts"), default=1, help_text=_("That many may fail before the job does.")
+    )
     rescues = models.PositiveSmallIntegerField(
         _("rescues"), default=0, help_text=_("How often a worker was lost while it ran this job.")
+    )
+    is_rescuable = models.BooleanField(
+        _("may be rescued"),
+        default=True,
+        help_text=_("Whether it runs again after its worker was lost while it ran."),
+    )
+    unique_key = KeyField(
+        _("unique key"),
+        max_length=LONGEST_KEY,
+        null=True,
+        blank=True,
+        help_text=_("No other job of its callable has it, until the job has ended."),
+    )
+    options = StoredField(
+        _("options"), null=True, blank=True, help_text=_("What was said of this job alone.")
     )
     worker = models.CharField(_("worker"), max_length=100, default="", blank=True)
     lease = models.PositiveBigIntegerField(
@@ -110,6 +129,18 @@ class ScheduledJob(models.Model):
                 where=Q(object_id__isnull=False),
                 fields=["content_type", "object_id"],
                 name="future_job_object",
+            ),
+            PartialIndex(
+                where=Q(unique_key__isnull=False),
+                fields=["unique_key", "callable_name"],
+                name="future_job_unique",
+                is_unique=True,
+            ),
+            # For pruning.
+            PartialIndex(
+                where=Q(finished_at__isnull=False),
+                fields=["status", "finished_at"],
+                name="future_job_finished",
             ),
         ]
         constraints = [
@@ -169,6 +200,67 @@ class ScheduledJob(models.Model):
         from django_future.scheduling import cancel_job  # noqa: PLC0415
 
         cancel_job(self)
+
+
+class JobAttempt(models.Model):
+    """An attempt at a job that failed."""
+
+    # No constraint in the database: it would cost each claim, and jobs are pruned by the thousand.
+    job = models.ForeignKey(
+        ScheduledJob, models.CASCADE, related_name="failed_attempts", db_constraint=False
+    )
+    number = models.PositiveSmallIntegerField(_("attempt"))
+    worker = models.CharField(_("worker"), max_length=100)
+    started_at = InstantField(_("started at"))
+    finished_at = InstantField(_("finished at"))
+    exception = models.CharField(_("exception"), max_length=255)
+    traceback = models.TextField(_("traceback"))
+
+    class Meta:
+        verbose_name = _("failed attempt")
+        verbose_name_plural = _("failed attempts")
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.exception}"
+
+
+class JobReport(models.Model):
+    """What a handler says of its own progress."""
+
+    job = models.OneToOneField(
+        ScheduledJob,
+        models.CASCADE,
+        primary_key=True,
+        related_name="report",
+        db_constraint=False,
+    )
+    done = models.BigIntegerField(_("done"), null=True, blank=True)
+    total = models.BigIntegerField(_("of"), null=True, blank=True)
+    message = models.CharField(_("message"), max_length=255, default="", blank=True)
+    log = models.TextField(_("log"), default="", blank=True)
+    updated_at = InstantField(_("updated at"))
+
+    class Meta:
+        verbose_name = _("report")
+        verbose_name_plural = _("reports")
+
+    def __str__(self) -> str:
+        return f"{self.done}/{self.total} {self.message}"
+
+
+class PausedQueue(models.Model):
+    """A queue whose jobs nobody claims."""
+
+    queue_name = models.CharField(_("queue"), max_length=LONGEST_QUEUE_NAME, primary_key=True)
+    reason = models.CharField(_("reason"), max_length=255, default="", blank=True)
+    paused_at = InstantField(_("paused at"))
+
+    class Meta:
+        verbose_name = _("paused queue")
+        verbose_name_plural = _("paused queues")
+
+    def __str__(self) -> str:
+        return self.queue_name
 
 
 class Worker(models.Model):

@@ -1,17 +1,22 @@
 """What can be said of a job beside what it calls, and when; checked where it is said."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Final, TypedDict, get_type_hints
+from typing import Any, Final, Literal, TypedDict, get_type_hints
 
 from django_future.exceptions import InvalidOption, InvalidTime
+from django_future.retries import Backoff, check_backoff
 from django_future.when import parse_duration
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 LONGEST_QUEUE_NAME = 100
+LONGEST_KEY = 200
+MOST_ATTEMPTS = 1000
 ONE_WEEK = timedelta(days=7)
+
+Unique = bool | str | Callable[..., str]
 
 
 class Keep(Enum):
@@ -23,17 +28,31 @@ class Keep(Enum):
 KEEP: Final = Keep.KEEP
 
 
-class HandlerOptions(TypedDict, total=False):
-    """The keywords of `@job`."""
+class AnyOptions(TypedDict, total=False):
+    """What both a handler and a single call may say."""
 
     queue_name: str
     priority: int
+    max_attempts: int
+    backoff: Backoff
+    timeout: timedelta | str | None
+    unique: Unique
+    unique_replace: bool
+    atomic: bool
+    rescue: bool
+    on_delete: Literal["cancel", "fail"]
+
+
+class HandlerOptions(AnyOptions, total=False):
+    """The keywords of `@job`."""
+
     expires: timedelta | str | None
+    sensitive_arguments: bool | Collection[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
-    """How the jobs of a handler are scheduled, unless the call says otherwise.
+    """How the jobs of a handler are scheduled and run, unless the call says otherwise.
 
     Raises `InvalidOption`.
     """
@@ -41,18 +60,52 @@ class JobOptions:
     queue_name: str = "default"
     priority: int = 0
     expires: timedelta | str | None = ONE_WEEK
+    max_attempts: int = 1
+    backoff: Backoff = "exponential"
+    timeout: timedelta | str | None = None
+    unique: Unique = False
+    unique_replace: bool = False
+    atomic: bool = True
+    rescue: bool = True
+    on_delete: Literal["cancel", "fail"] = "cancel"
+    sensitive_arguments: bool | Collection[str] = False
 
     def __post_init__(self) -> None:
         checked_queue_name(self.queue_name)
         checked_priority(self.priority)
-        if self.expires is not None:
-            _check_lifetime(self.expires)
+        for name in ("expires", "timeout"):
+            _check_length(name, getattr(self, name))
+        for name in ("atomic", "rescue", "unique_replace"):
+            _check_is_bool(name, getattr(self, name))
+        _check_max_attempts(self.max_attempts)
+        check_backoff(self.backoff)
+        _check_unique(self.unique)
+        _check_on_delete(self.on_delete)
+        _check_sensitive_arguments(self.sensitive_arguments)
+        if self.unique_replace and not self.unique:
+            raise InvalidOption(
+                "unique_replace=True says nothing without unique. Give unique=True."
+            )
+
+
+# Those that are read when a job runs. What a call says of them is kept with its job.
+WHEN_RUN = frozenset({"backoff", "timeout", "atomic", "on_delete"})
 
 
 def no_option(unknown: Iterable[str], known: type) -> str:
     """Return what is wrong with option names that the typed dictionary `known` has not."""
     names = ", ".join(map(repr, sorted(unknown)))
     return f"there is no option {names}, but {', '.join(sorted(get_type_hints(known)))}"
+
+
+def check_delays(options: JobOptions) -> None:
+    """Raise `InvalidOption` if there is no room for all delays of a backoff."""
+    backoff, retries = options.backoff, options.max_attempts - 1
+    if not isinstance(backoff, str) and not callable(backoff) and len(backoff) > retries:
+        raise InvalidOption(
+            f"backoff has {len(backoff)} delays, but max_attempts={options.max_attempts} leaves "
+            f"room for {retries}. Give max_attempts={len(backoff) + 1}."
+        )
 
 
 def checked_queue_name(queue_name: str) -> str:
@@ -74,10 +127,62 @@ def checked_priority(priority: int) -> int:
     return priority
 
 
-def _check_lifetime(expires: timedelta | str) -> None:
+def checked_key(key: Any) -> str:
+    """Return a unique key, or raise `InvalidOption`."""
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
+        raise InvalidOption(
+            f"The unique key is {key!r}. Give a text of 1 to {LONGEST_KEY} characters."
+        )
+    return key
+
+
+def _check_length(name: str, value: timedelta | str | None) -> None:
+    if value is None:
+        return
     try:
-        lifetime = parse_duration(expires)
+        length = parse_duration(value)
     except InvalidTime as error:
-        raise InvalidOption(f"expires: {error} Or give None for never.") from error
-    if lifetime <= timedelta():
-        raise InvalidOption(f"expires is {expires!r}. Give more than nothing, or None for never.")
+        raise InvalidOption(f"{name}: {error} Or give None for never.") from error
+    if length <= timedelta():
+        raise InvalidOption(f"{name} is {value!r}. Give more than nothing, or None for never.")
+
+
+def _check_is_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidOption(f"{name} is {value!r}. Give True or False.")
+
+
+def _check_max_attempts(max_attempts: int) -> None:
+    if type(max_attempts) is not int or not 1 <= max_attempts <= MOST_ATTEMPTS:
+        raise InvalidOption(
+            f"max_attempts is {max_attempts!r}. Give a whole number from 1, which is once and not "
+            f"again, to {MOST_ATTEMPTS}."
+        )
+
+
+def _check_unique(unique: Unique) -> None:
+    if isinstance(unique, str):
+        checked_key(unique)
+    elif not isinstance(unique, bool) and not callable(unique):
+        raise InvalidOption(
+            f"unique is {unique!r}. Give True, a key, or a function of the arguments that returns "
+            "one."
+        )
+
+
+def _check_on_delete(on_delete: str) -> None:
+    if on_delete not in {"cancel", "fail"}:
+        raise InvalidOption(f"on_delete is {on_delete!r}. Give 'cancel' or 'fail'.")
+
+
+def _check_sensitive_arguments(names: bool | Collection[str]) -> None:  # noqa: FBT001
+    if isinstance(names, bool):
+        return
+    if (
+        isinstance(names, str)
+        or not isinstance(names, Collection)
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise InvalidOption(
+            f"sensitive_arguments is {names!r}. Give the names of some, or True for all."
+        )

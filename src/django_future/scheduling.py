@@ -1,17 +1,18 @@
 """Put jobs on the calendar, move them, take them off."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import cache
 from itertools import groupby
-from typing import Any, NamedTuple, Required, TypedDict, Unpack
+from typing import Any, NamedTuple, Required, Unpack, cast, get_type_hints
 
 from asgiref.sync import sync_to_async
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, router
 
 from django_future import clock, handlers
-from django_future.arguments import encode
+from django_future.arguments import Stored, encode
 from django_future.exceptions import (
     InvalidArguments,
     InvalidObject,
@@ -23,17 +24,15 @@ from django_future.exceptions import (
 from django_future.fields import unread
 from django_future.handlers import Target
 from django_future.models import LONGEST_OBJECT_ID, ScheduledJob
-from django_future.options import KEEP, Keep, checked_priority, checked_queue_name, no_option
+from django_future.options import KEEP, WHEN_RUN, AnyOptions, JobOptions, Keep, no_option
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.store import store_for
 from django_future.when import When, parse_when
 
 
-class Options(TypedDict, total=False):
-    """Where a job waits, and what goes before it."""
+class Options(AnyOptions, total=False):
+    """What `@job` may say, for one job; and the database `using`."""
 
-    queue_name: str
-    priority: int
     using: str | None
 
 
@@ -60,29 +59,21 @@ def schedule_job(
     expires: When | Keep | None = KEEP,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
-    *,
-    queue_name: str | Keep = KEEP,
-    priority: int | Keep = KEEP,
-    using: str | None = None,
+    **options: Unpack[Options],
 ) -> ScheduledJob:
     """Schedule a call of `callable` and return the saved job.
 
     An offset in `when` counts from now, one in `expires` from the scheduled time; `expires=None`
-    means never. What is not said is as `@job` has it, else a week, the queue "default" and the
-    priority 0. The callable gets the job if it is decorated with `job_as_parameter`, then the
-    content object, then `args` and `kwargs`. Instead of a callable, the name of a method of the
-    content object will do. Of jobs that are due, the highest `priority` (-100 to 100) starts first.
+    means never, and a week is usual. The callable gets the job if it is decorated with
+    `job_as_parameter`, then the content object, then `args` and `kwargs`. Instead of a callable,
+    the name of a method of the content object will do. The options are those of `@job`, and go
+    before what that says.
 
     The job is one row, and part of the transaction that is open on its database: `using`, or what
     the router says.
 
     Raises a `SchedulingError` that says what is wrong; nothing is written then.
     """
-    options: Options = {"using": using}
-    if queue_name is not KEEP:
-        options["queue_name"] = queue_name
-    if priority is not KEEP:
-        options["priority"] = priority
     moment = _Moment.present()
     job = _new_job(moment, when, callable, content_object, expires, args, kwargs, **options)
     store_for(job._state.db).add([job])
@@ -130,14 +121,17 @@ def reschedule_job(
 
     An offset in `when` counts from now. The new job expires as long after its time as the old one.
     """
+    given = _given(options)
+    old: Any = {name: getattr(job, column) for name, column in _COLUMNS.items()}
+    chosen = JobOptions(**(old | given))
     new = ScheduledJob(
         callable_name=job.callable_name,
         content_type_id=job.content_type_id,
         object_id=job.object_id,
         args=unread(job, "args") if args is None else _encoded_args(args),
         kwargs=unread(job, "kwargs") if kwargs is None else _encoded_kwargs(kwargs),
-        queue_name=checked_queue_name(options.get("queue_name", job.queue_name)),
-        priority=checked_priority(options.get("priority", job.priority)),
+        options=_kept({**(job.options or {}), **given}),
+        **_columns(chosen),
     )
     new._state.db = options.get("using") or job._state.db
     moved = new._state.db != job._state.db and job.object_id is not None
@@ -186,21 +180,22 @@ def _new_job(
     **options: Unpack[Options],
 ) -> ScheduledJob:
     _check_object(content_object)
-    _check_options(options)
     callable_name, handler = handlers.identify(callable, content_object)
+    given = _given(options)
     usual = handlers.options_of(handler)
+    chosen = replace(usual, **given) if given else usual
     values = _blank() | {
         "callable_name": callable_name,
         "args": _encoded_args(args),
         "kwargs": _encoded_kwargs(kwargs or {}),
-        "queue_name": checked_queue_name(options.get("queue_name", usual.queue_name)),
-        "priority": checked_priority(options.get("priority", usual.priority)),
+        "options": _kept(given),
+        **_columns(chosen),
     }
     alias = options.get("using") or router.db_for_write(ScheduledJob, instance=content_object)
     job = ScheduledJob.bare(values, alias, is_new=True)
     if content_object is not None:
         _bind(job, content_object)
-    _set_times(job, moment, when, usual.expires if expires is KEEP else expires)
+    _set_times(job, moment, when, chosen.expires if expires is KEEP else expires)
     return job
 
 
@@ -221,9 +216,30 @@ def _blank() -> dict[str, Any]:
     return {field.attname: field.get_default() for field in ScheduledJob._meta.concrete_fields}
 
 
-def _check_options(options: Options) -> None:
-    if unknown := options.keys() - Options.__annotations__.keys():
-        raise TypeError(no_option(unknown, Options))
+_KNOWN = get_type_hints(Options).keys()
+_COLUMNS = {
+    "queue_name": "queue_name",
+    "priority": "priority",
+    "max_attempts": "max_attempts",
+    "rescue": "is_rescuable",
+}
+
+
+def _given(options: Options) -> AnyOptions:
+    if unknown := options.keys() - _KNOWN:
+        raise InvalidOption(f"For a job {no_option(unknown, Options)}.")
+    given: Any = {name: value for name, value in options.items() if name != "using"}
+    return cast("AnyOptions", given)
+
+
+def _columns(options: JobOptions) -> dict[str, Any]:
+    return {column: getattr(options, name) for name, column in _COLUMNS.items()}
+
+
+def _kept(given: AnyOptions) -> Stored | None:
+    """Return what the job keeps, to be read when it runs."""
+    kept = {name: value for name, value in given.items() if name in WHEN_RUN}
+    return encode(kept) if kept else None
 
 
 def _check_object(content_object: models.Model | None) -> None:

@@ -136,7 +136,7 @@ class Store:
                     f"""
                     UPDATE django_future_scheduledjob
                     SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
-                        started_at = CASE WHEN rescues = 0 THEN %s END
+                        started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
                     WHERE id IN ({ids})
                     """,  # noqa: S608 - numbers, and what is written in this package
                     [worker.name, self.parameter(started_at)],
@@ -217,6 +217,7 @@ class Store:
             started_at=job.started_at,
             finished_at=job.finished_at,
             error=error,
+            unique_key=None,
         ):
             raise lease_lost(job)
         job.status, job.error, job.return_value = Status.FAILED, error, None
@@ -241,7 +242,7 @@ class Store:
         if jobs.query.is_sliced:
             jobs = self.jobs.filter(pk__in=list(jobs.values_list("pk", flat=True)))
         return jobs.scheduled().update(
-            status=Status.CANCELLED, finished_at=clock.to_row(self.now())
+            status=Status.CANCELLED, finished_at=clock.to_row(self.now()), unique_key=None
         )
 
     @patient
@@ -253,7 +254,7 @@ class Store:
         return (
             self.jobs.scheduled()
             .filter(pk__in=ids)
-            .update(status=Status.EXPIRED, finished_at=clock.to_row(self.now()))
+            .update(status=Status.EXPIRED, finished_at=clock.to_row(self.now()), unique_key=None)
         )
 
     def held_by(self, worker: Worker) -> list[ScheduledJob]:

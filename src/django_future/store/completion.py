@@ -14,7 +14,8 @@ NAMES = ("started_at", "finished_at", "return_value", "id", "lease", "worker")
 
 _FINISH = """
     UPDATE django_future_scheduledjob
-    SET status = 'complete', started_at = {}, finished_at = {}, return_value = {}
+    SET status = 'complete', started_at = {}, finished_at = {}, return_value = {}, error = '',
+        unique_key = NULL
     WHERE id = {} AND lease = {} AND worker = {} AND status = 'running'
 """
 

@@ -80,6 +80,7 @@ def _values(name: str, jobs: Sequence[ScheduledJob]) -> list[Any]:
     values = [job.__dict__[name] for job in jobs]
     if name in {"scheduled_at", "expires_at", "created_at"}:
         return [value and clock.from_row(value) for value in values]
-    if name in {"args", "kwargs"}:
-        return [value if type(value) is Stored else encode(value) for value in values]
+    if name in {"args", "kwargs", "options"}:
+        is_text = {Stored, type(None)}
+        return [value if type(value) in is_text else encode(value) for value in values]
     return values

@@ -68,7 +68,8 @@ class MySQLStore(Store):
                 USING (id, lease, worker)
                 SET job.status = 'complete', job.started_at = finished.started_at,
                     job.finished_at = finished.finished_at,
-                    job.return_value = finished.return_value
+                    job.return_value = finished.return_value, job.error = '',
+                    job.unique_key = NULL
                 WHERE job.status = 'running'
                 """,  # noqa: S608 - all of it is written in this package
                 [value for job in jobs for value in completion(job, connection)],

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 # asks for it.
 CLAIMED = (
     "id", "callable_name", "args", "kwargs", "content_type_id", "object_id", "scheduled_at",
-    "expires_at", "queue_name", "priority", "attempts", "rescues", "lease",
+    "expires_at", "queue_name", "priority", "attempts", "max_attempts", "rescues", "is_rescuable",
+    "options", "lease",
 )  # fmt: skip
 COLUMNS = ", ".join(CLAIMED)
 
@@ -35,10 +36,13 @@ def read_claimed(
         values = known | dict(zip(CLAIMED, row, strict=True))
         values["args"] = Stored(values["args"])
         values["kwargs"] = Stored(values["kwargs"])
+        values["is_rescuable"] = bool(values["is_rescuable"])
         values["scheduled_at"] = clock.to_row(instant(values["scheduled_at"]))
         if values["expires_at"] is not None:
             values["expires_at"] = clock.to_row(instant(values["expires_at"]))
-        if values["rescues"]:
+        if values["options"] is not None:
+            values["options"] = Stored(values["options"])
+        if values["rescues"] or not values["is_rescuable"]:
             values["started_at"] = None
         jobs.append(ScheduledJob.bare(values, store.alias))
     return sorted(jobs, key=lambda job: (-job.priority, job.scheduled_at, job.pk))

@@ -44,7 +44,7 @@ class SQLiteStore(Store):
                 f"""
                 UPDATE django_future_scheduledjob
                 SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
-                    started_at = CASE WHEN rescues = 0 THEN %s END
+                    started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
                 WHERE id IN ({due}) RETURNING {COLUMNS}
                 """,  # noqa: S608 - all of it is written in this package
                 [worker.name, self.parameter(started_at), *parameters],
@@ -69,7 +69,8 @@ class SQLiteStore(Store):
         with self.connection.cursor() as cursor:
             cursor.execute(
                 """
-                UPDATE django_future_scheduledjob SET status = 'expired', finished_at = %s
+                UPDATE django_future_scheduledjob
+                SET status = 'expired', finished_at = %s, unique_key = NULL
                 WHERE id IN (
                     SELECT id FROM django_future_scheduledjob INDEXED BY future_job_expires
                     WHERE status = 'scheduled' AND expires_at <= %s

@@ -26,7 +26,7 @@ FINISH_ALL = Prepared(
     """
     WITH finished AS (
         UPDATE django_future_scheduledjob AS job
-        SET status = 'complete', return_value = done.return_value,
+        SET status = 'complete', return_value = done.return_value, error = '', unique_key = NULL,
             started_at = 'epoch'::timestamptz + done.started_at * '1 microsecond'::interval,
             finished_at = 'epoch'::timestamptz + done.finished_at * '1 microsecond'::interval
         FROM UNNEST(%(ids)s, %(leases)s, %(started_at)s, %(finished_at)s, %(return_values)s)
@@ -58,7 +58,7 @@ def claim(*, is_for_all: bool) -> Prepared:
         WITH RECURSIVE {_levels(is_for_all=is_for_all)}
         UPDATE django_future_scheduledjob AS job
         SET status = 'running', worker = %(worker)s, lease = lease + 1, attempts = attempts + 1,
-            started_at = CASE WHEN rescues = 0 THEN %(now)s END
+            started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %(now)s END
         WHERE id = ANY(ARRAY(
             SELECT job.id FROM {in_order} CROSS JOIN LATERAL (
                 SELECT id FROM django_future_scheduledjob
