@@ -1,7 +1,6 @@
 """Running what is due, and what becomes of it."""
 
 import logging
-from contextlib import contextmanager
 
 import pytest
 from django.db import transaction
@@ -11,6 +10,8 @@ from django_future.exceptions import HandlerExited, LeaseLost, RunInsideTransact
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import store_for
+from django_future.store.ends import Failure, fail, give_up, retry
+from tests.connected import connected
 from tests.shop import jobs
 from tests.shop.models import Order, Trace
 
@@ -23,16 +24,6 @@ def run_one(callable_, *given, **options):
     run_jobs(ignore_errors=True)
     job.refresh_from_db()
     return job
-
-
-@contextmanager
-def connected(signal, receiver):
-    """Call `receiver` for `signal` meanwhile."""
-    signal.connect(receiver)
-    try:
-        yield
-    finally:
-        signal.disconnect(receiver)
 
 
 class TestOrder:
@@ -186,13 +177,10 @@ class TestBadRows:
             ({"callable_name": "tests.shop.jobs.system"}, "CallableNotAllowed"),
             ({"args": [1, 2, 3]}, "does not accept the arguments of this job: too many"),
             ({"kwargs": {"colour": "red"}}, "unexpected keyword argument 'colour'"),
-            ({"object_id": "999"}, "The content object, Shop | order 999, is gone"),
-            ({"object_id": "nonsense"}, "The content object, Shop | order nonsense, is gone"),
         ],
     )  # fmt: skip
-    def test_the_job_fails_in_words_and_the_run_goes_on(self, changes, words, order, traces):
-        job = schedule_job("0s", jobs.trace_object if "object_id" in changes else jobs.trace,
-                           order if "object_id" in changes else None)  # fmt: skip
+    def test_the_job_fails_in_words_and_the_run_goes_on(self, changes, words, traces):
+        job = schedule_job("0s", jobs.trace)
         schedule_job("0s", jobs.trace, args=["the next"])
         ScheduledJob.objects.filter(pk=job.pk).update(**changes)
         run_jobs(ignore_errors=True)
@@ -221,12 +209,17 @@ class TestBadRows:
         assert job.status == Status.FAILED
         assert "Traceback" in job.error
 
-    def test_a_bound_object_that_was_deleted_is_named(self, order):
-        job = schedule_job("0s", "remind", order)
-        order.delete()
+    @pytest.mark.parametrize("object_id", ["999", "nonsense"])
+    @pytest.mark.parametrize(
+        ("on_delete", "status"), [("cancel", Status.CANCELLED), ("fail", Status.FAILED)]
+    )
+    def test_an_object_that_is_gone_is_named(self, object_id, on_delete, status, order):
+        job = schedule_job("0s", jobs.trace_object, order, on_delete=on_delete)
+        ScheduledJob.objects.update(object_id=object_id)
         run_jobs(ignore_errors=True)
         job.refresh_from_db()
-        assert f"The content object, Shop | order {job.object_id}, is gone." in job.error
+        assert job.status == status
+        assert f"The content object, Shop | order {object_id}, is gone." in job.error
 
     def test_a_type_error_of_the_handlers_own_is_left_alone(self):
         assert run_one(jobs.type_error_inside).error.endswith("TypeError: inside\n")
@@ -277,7 +270,7 @@ class TestTransactions:
             run_jobs()
         assert traces() == []
         assert ScheduledJob.objects.get().status == Status.RUNNING
-        assert "was claimed by another worker" in caplog.text
+        assert "claimed by another worker" in caplog.text
 
     def test_a_job_deleted_while_it_runs_leaves_nothing(self, traces):
         def delete(job, **_):
@@ -294,7 +287,14 @@ class TestTransactions:
         [job] = store.claim(worker, at=clock.now(), limit=1)
         job.lease -= 1
         job.finished_at = job.started_at
-        for end in (store.finish, lambda job: store.fail(job, "late"), store.discard):
+        late = Failure("ValueError", "late")
+        for end in (
+            store.finish,
+            store.discard,
+            lambda job: fail(store, job, late),
+            lambda job: retry(store, job, clock.now(), late),
+            lambda job: give_up(store, job, "late"),
+        ):
             with pytest.raises(LeaseLost), store.transaction():
                 end(job)
         assert store.finish_all([job]) == [job]

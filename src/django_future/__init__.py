@@ -4,8 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from django_future.bound import HasScheduledJobs
     from django_future.decoration import job, job_as_parameter
     from django_future.models import ScheduledJob
+    from django_future.retries import Cancel, Exponential, Retry
     from django_future.scheduling import (
         JobSpec,
         aschedule_job,
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 __version__ = "1.0.0a1"
 
 __all__ = [
+    "Cancel",
+    "Exponential",
+    "HasScheduledJobs",
     "JobSpec",
+    "Retry",
     "ScheduledJob",
     "aschedule_job",
     "cancel_jobs",
@@ -30,8 +36,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "bound": ["HasScheduledJobs"],
     "decoration": ["job", "job_as_parameter"],
     "models": ["ScheduledJob"],
+    "retries": ["Cancel", "Exponential", "Retry"],
     "scheduling": ["JobSpec", "aschedule_job", "cancel_jobs", "schedule_job", "schedule_jobs"],
     "worker.one_pass": ["run_jobs"],
 }

@@ -42,7 +42,7 @@ class ObjectGone(FutureError):
 
 
 class NotCancellable(FutureError):
-    """The job is running or has ended, so there is nothing to cancel."""
+    """The job is running or has ended, so it is not cancelled."""
 
 
 class RunInsideTransaction(FutureError, RuntimeError):
@@ -53,8 +53,12 @@ class HandlerExited(FutureError):
     """A handler raised what ends a program, such as `SystemExit`; only its job ended."""
 
 
+class JobTimeout(FutureError):
+    """A handler ran for longer than its `timeout`, and was interrupted."""
+
+
 class LeaseLost(FutureError):
-    """The job was claimed again by another worker, so this execution is void."""
+    """The job was cancelled or claimed again while it ran, so this execution is void."""
 
 
 class WorkerLost(FutureError):

@@ -1,25 +1,24 @@
-"""One claimed job to its outcome: resolve, call and finish in one transaction, or else fail."""
+"""One claimed job to its outcome: call and finish in one transaction, or settle in the next."""
 
-import inspect
 import logging
-import traceback
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
-from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
-from django.db import router
-from django.db.models import Model
-
-from django_future import clock, handlers, maintenance, signals
+from django_future import clock, maintenance, signals
 from django_future.arguments import Stored, encode
-from django_future.exceptions import HandlerExited, InvalidArguments, LeaseLost, ObjectGone
+from django_future.calling import call, options_for
+from django_future.exceptions import HandlerExited, JobTimeout, LeaseLost
 from django_future.models import ScheduledJob
+from django_future.options import JobOptions
+from django_future.outcomes import settle
 from django_future.status import Status
 from django_future.store import Session, Store
+from django_future.watchdog import Watchdog
+from django_future.when import parse_duration
 
 logger = logging.getLogger("django_future")
 
@@ -28,7 +27,7 @@ Finish = Callable[[ScheduledJob], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one execution: `exception` is None if the job is complete.
+    """What became of one execution: `exception` is what its handler raised.
 
     `is_lost` says that the job was no longer this worker's, so its end is for another to tell.
     """
@@ -37,9 +36,20 @@ class Outcome:
     exception: Exception | None = None
     is_lost: bool = False
 
+    @property
+    def failure(self) -> Exception | None:
+        """What the job failed with, if it did; not what is followed by another attempt."""
+        has_failed = self.job.status == Status.FAILED and not self.is_lost
+        return self.exception if has_failed else None
+
 
 def execute(
-    job: ScheduledJob, session: Session, *, keep: bool = True, gather: Finish | None = None
+    job: ScheduledJob,
+    session: Session,
+    watchdog: Watchdog,
+    *,
+    keep: bool = True,
+    gather: Finish | None = None,
 ) -> Outcome:
     """Run a claimed job and record what became of it; `keep=False` deletes it once complete.
 
@@ -47,22 +57,20 @@ def execute(
     is recorded by `finish_together`.
     """
     store = session.store
-    job.started_at = clock.to_row(store.now())
-    if signals.job_started.receivers:
-        session.rest()
-        signals.job_started.send_robust(ScheduledJob, job=job)
+    finish = store.finish if keep else store.discard
     try:
-        if job.rescues:
-            session.rest()
-            store.note_start(job)
-        exception = _attempt(job, session, store.finish if keep else store.discard, gather)
-        if exception is not None and session.is_lost():
+        _start(job, session)
+        exception = _attempt(job, session, watchdog, finish, gather)
+        if isinstance(exception, JobTimeout):
+            session.renew()
+        elif exception is not None and session.is_lost():
             # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
             maintenance.rescue_job(job, store, "The connection to the database broke")
             return Outcome(job, exception, is_lost=True)
         if exception is not None:
-            store.fail(job, _printable(exception))
+            settle(job, exception, store)
     except LeaseLost as error:
+        session.renew()
         signals.job_lost.send_robust(ScheduledJob, job=job)
         return Outcome(job, error, is_lost=True)
     except BaseException:
@@ -72,8 +80,16 @@ def execute(
     if gather is not None and job.status == Status.RUNNING:
         gather(job)
     else:
-        signals.job_finished.send_robust(ScheduledJob, job=job, exception=exception)
+        _tell(job, exception)
     return Outcome(job, exception)
+
+
+def abandon(job: ScheduledJob, exception: Exception, store: Store) -> None:
+    """Record what becomes of a job whose handler does not end."""
+    job = copy(job)  # the handler may still look at it
+    with suppress(LeaseLost):
+        settle(job, exception, store)
+        _tell(job, exception)
 
 
 def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> None:
@@ -87,23 +103,6 @@ def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> None:
             signals.job_finished.send_robust(ScheduledJob, job=job, exception=None)
 
 
-def call(job: ScheduledJob) -> Any:
-    """Call the handler of a job with its arguments, and return what it returns."""
-    content_object = _content_object(job)
-    handler = handlers.resolve(job.callable_name, content_object)
-    args, kwargs = list(job.args), dict(job.kwargs)
-    if content_object is not None and "." in job.callable_name:
-        args.insert(0, content_object)
-    if handlers.takes_job(handler):
-        args.insert(0, job)
-    call = async_to_sync(handler) if iscoroutinefunction(handler) else handler
-    try:
-        return call(*args, **kwargs)
-    except TypeError:
-        _check_signature(job, handler, args, kwargs)
-        raise
-
-
 def stored(result: Any) -> Stored | None:
     """Return what is kept of what a handler returned."""
     if result is None:
@@ -114,16 +113,31 @@ def stored(result: Any) -> Stored | None:
         return encode(repr(result))
 
 
+def _start(job: ScheduledJob, session: Session) -> None:
+    job.started_at = clock.to_row(session.store.now())
+    if signals.job_started.receivers:
+        session.rest()
+        signals.job_started.send_robust(ScheduledJob, job=job)
+    if job.rescues or not job.is_rescuable:
+        session.rest()
+        session.store.note_start(job)
+
+
 def _attempt(
-    job: ScheduledJob, session: Session, finish: Finish, gather: Finish | None
+    job: ScheduledJob,
+    session: Session,
+    watchdog: Watchdog,
+    finish: Finish,
+    gather: Finish | None,
 ) -> Exception | None:
     try:
-        with session:
-            job.return_value = stored(call(job))
+        options = options_for(job)
+        with session if options.atomic else session.autocommit():
+            job.return_value = stored(_call(job, options, session, watchdog))
             job.finished_at = clock.to_row(session.store.now())
             # Where nothing was written there is nothing to commit with: to write many such ends
             # at once is as good, and takes a fraction of the time.
-            if gather is None or session.was_asked():
+            if gather is None or not options.atomic or session.was_asked():
                 session.finish(job, finish)
     except LeaseLost:
         raise
@@ -138,36 +152,15 @@ def _attempt(
     return None
 
 
-def _content_object(job: ScheduledJob) -> Model | None:
-    if job.object_id is None or job.content_type_id is None:
-        return None
-    alias = job._state.db
-    content_type = ContentType.objects.db_manager(alias).get_for_id(job.content_type_id)
-    model = content_type.model_class()
-    if model is None:
-        raise ObjectGone(f"The model {content_type} of the content object is no longer installed.")
-    try:
-        found = model._base_manager.using(router.db_for_read(model, instance=job)).get(
-            pk=job.object_id
-        )
-    except (ObjectDoesNotExist, ValueError, ValidationError) as error:
-        raise ObjectGone(f"The content object, {content_type} {job.object_id}, is gone.") from error
-    ScheduledJob._meta.get_field("content_object").set_cached_value(job, found)
-    return found
+def _call(job: ScheduledJob, options: JobOptions, session: Session, watchdog: Watchdog) -> Any:
+    timeout = None if options.timeout is None else parse_duration(options.timeout).total_seconds()
+    with watchdog.watch(job, session, timeout) as watched, watched:
+        return call(job, watched.awaited)
 
 
-def _check_signature(
-    job: ScheduledJob, handler: handlers.Handler, args: list[Any], kwargs: dict[str, Any]
-) -> None:
-    try:
-        inspect.signature(handler).bind(*args, **kwargs)
-    except TypeError as error:
-        raise InvalidArguments(
-            f"{job.callable_name} does not accept the arguments of this job: {error}."
-        ) from error
-
-
-def _printable(exception: Exception) -> str:
-    text = "".join(traceback.format_exception(exception))
-    # PostgreSQL takes neither NUL nor half a surrogate pair.
-    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+def _tell(job: ScheduledJob, exception: Exception | None) -> None:
+    if exception is not None and job.status == Status.SCHEDULED:
+        signals.job_retried.send_robust(ScheduledJob, job=job, exception=exception)
+        return
+    error = exception if job.status == Status.FAILED else None
+    signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)

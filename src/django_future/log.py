@@ -9,6 +9,7 @@ from django.dispatch import receiver
 
 from django_future import clock, signals
 from django_future.models import ScheduledJob
+from django_future.retries import Retry
 
 logger = logging.getLogger("django_future")
 logger.addHandler(logging.NullHandler())  # a library is silent until the project configures it
@@ -26,7 +27,7 @@ def to_stream(stream: Any, log_format: str, verbosity: int) -> None:
 
 @receiver(signals.job_finished)
 def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) -> None:
-    """Log a job's end: INFO if it is complete, ERROR with the traceback if it failed."""
+    """Log a job's end: ERROR with the traceback if it failed, else INFO."""
     level = logging.ERROR if exception else logging.INFO
     if not logger.isEnabledFor(level):
         return
@@ -50,11 +51,26 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
     )
 
 
+@receiver(signals.job_retried)
+def log_retried(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
+    """Log that another attempt follows: WARNING if one failed, INFO if it was asked for."""
+    asked = isinstance(exception, Retry)
+    logger.log(
+        logging.INFO if asked else logging.WARNING,
+        "Job %s %s will be tried again at %s, after attempt %s: %s",
+        job.pk,
+        job.callable_name,
+        job.scheduled_at,
+        job.attempts,
+        exception,
+    )
+
+
 @receiver(signals.job_lost)
 def log_lost(*, job: ScheduledJob, **_: Any) -> None:
-    """Log that a job was taken from a worker that was believed lost."""
+    """Log that a job was taken from whoever ran it."""
     logger.warning(
-        "Job %s %s was claimed by another worker; nothing it wrote was kept",
+        "Job %s %s was cancelled or claimed by another worker; nothing it wrote was kept",
         job.pk,
         job.callable_name,
     )

@@ -7,6 +7,7 @@ from django_future.conf import config
 from django_future.exceptions import LeaseLost, WorkerLost
 from django_future.models import ScheduledJob
 from django_future.store import Store
+from django_future.store.ends import Failure, fail
 from django_future.store.registry import lost_jobs, lost_workers, unregister
 
 MOST_RESCUES = 3
@@ -35,19 +36,28 @@ def rescue(store: Store) -> None:
 
 def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
     """Put a job back that was interrupted; fail it if that has happened too often."""
-    # A worker holds many jobs, of which it runs a few. Once rescued, a job tells by its start
-    # whether it ran, so that those beside one that takes down its workers do not fail with it.
-    may_have_run = not job.rescues or job.started_at is not None
-    if job.rescues < MOST_RESCUES or not may_have_run:
+    # A worker holds many jobs, of which it runs a few. A job that was rescued before, or must not
+    # be, tells by its start whether it ran, so that those beside one that takes down its workers
+    # do not fail with it.
+    tells = job.rescues > 0 or not job.is_rescuable
+    may_have_run = not tells or job.started_at is not None
+    most = MOST_RESCUES if job.is_rescuable else 0
+    if job.rescues < most or not may_have_run:
         if store.rescue(job, is_counted=may_have_run):
             signals.job_rescued.send_robust(ScheduledJob, job=job)
         return
-    error = WorkerLost(
-        f"{reason} while it ran this job, as did {job.rescues} before it. The job may be what ends "
-        "them, so it is not run again."
-    )
+    error = WorkerLost(f"{reason} while it ran this job{_why_not_again(job)}")
+    name = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
     try:
-        store.fail(job, f"{WorkerLost.__module__}.{WorkerLost.__qualname__}: {error}")
+        fail(store, job, Failure(name, f"{name}: {error}"))
     except LeaseLost:
         return
     signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
+
+
+def _why_not_again(job: ScheduledJob) -> str:
+    if not job.is_rescuable:
+        return ". How far it came nobody knows, and with rescue=False it is not run again."
+    return (
+        f", as did {job.rescues} before it. The job may be what ends them, so it is not run again."
+    )

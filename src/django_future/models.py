@@ -195,11 +195,11 @@ class ScheduledJob(models.Model):
             self, when, callable, content_object, expires, args, kwargs, **options
         )
 
-    def cancel(self) -> None:
-        """Cancel this job, unless it has started; see `cancel_job`."""
+    def cancel(self, *, running: bool = False, reason: str = "") -> None:
+        """Cancel this job, also while it is running if that is asked; see `cancel_job`."""
         from django_future.scheduling import cancel_job  # noqa: PLC0415
 
-        cancel_job(self)
+        cancel_job(self, running=running, reason=reason)
 
 
 class JobAttempt(models.Model):

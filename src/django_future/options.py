@@ -99,9 +99,11 @@ def no_option(unknown: Iterable[str], known: type) -> str:
 
 
 def check_delays(options: JobOptions) -> None:
-    """Raise `InvalidOption` if there is no room for all delays of a backoff."""
+    """Raise `InvalidOption` if a backoff has delays that no attempt would wait for."""
     backoff, retries = options.backoff, options.max_attempts - 1
-    if not isinstance(backoff, str) and not callable(backoff) and len(backoff) > retries:
+    if isinstance(backoff, str) or callable(backoff) or not retries:
+        return  # without retries, they are for a handler that asks for another attempt
+    if len(backoff) > retries:
         raise InvalidOption(
             f"backoff has {len(backoff)} delays, but max_attempts={options.max_attempts} leaves "
             f"room for {retries}. Give max_attempts={len(backoff) + 1}."

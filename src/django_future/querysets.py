@@ -52,6 +52,10 @@ class ScheduledJobQuerySet(models.QuerySet["ScheduledJob"]):
         """Jobs that a worker has claimed and not yet finished."""
         return self.filter(status=Status.RUNNING)
 
+    def unfinished(self) -> Self:
+        """Jobs that wait, or that a worker has claimed."""
+        return self.filter(status__in=[Status.SCHEDULED, Status.RUNNING])
+
     def finished(self) -> Self:
         """Jobs that nothing more will happen to."""
         return self.filter(status__in=Status.final())

@@ -1,4 +1,7 @@
-"""How long to wait before another attempt. Nothing here knows the time, or a setting."""
+"""How long to wait before another attempt, and what a handler raises to ask for one, or for none.
+
+Nothing here knows the time, or a setting.
+"""
 
 import random
 from collections.abc import Callable, Sequence
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from django_future.exceptions import InvalidOption, InvalidTime
+from django_future.exceptions import FutureError, InvalidOption, InvalidTime
 from django_future.when import parse_duration
 
 
@@ -18,8 +21,8 @@ class Exponential:
     back together. Raises `InvalidOption`.
     """
 
-    base: timedelta | str = timedelta(seconds=10)
-    cap: timedelta | str = timedelta(hours=1)
+    base: timedelta | str = "10s"
+    cap: timedelta | str = "1h"
 
     def __post_init__(self) -> None:
         for name, value in (("base", self.base), ("cap", self.cap)):
@@ -35,6 +38,28 @@ class Exponential:
 
 
 Delay = timedelta | str
+
+
+class Retry(FutureError):
+    """Raise it in a handler to have the job run again `after` a while.
+
+    It is no failure, and does not count as one. By default the job's backoff says when. Raises
+    `InvalidTime` if `after` is no duration.
+    """
+
+    def __init__(self, after: Delay | None = None) -> None:
+        self.after = None if after is None else max(parse_duration(after), timedelta())
+        super().__init__("the handler asked for another attempt")
+
+
+class Cancel(FutureError):
+    """Raise it in a handler to end the job without a failure, for a reason that is kept."""
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
 Backoff = Literal["exponential"] | Exponential | Sequence[Delay] | Callable[[int, Exception], Delay]
 
 

@@ -146,26 +146,29 @@ def reschedule_job(
     return new
 
 
-def cancel_job(job: ScheduledJob) -> None:
-    """Cancel `job`, which then never runs.
+def cancel_job(job: ScheduledJob, *, running: bool = False, reason: str = "") -> None:
+    """Cancel `job`, which then never runs; one that is `running` is interrupted, if that is asked.
 
-    Raises `NotCancellable` if it is running or has ended.
+    The `reason` is kept with it.
+
+    Raises `NotCancellable` if it has ended, or is running and that is not asked.
     """
     alias = _alias_of(job)
-    cancelled = store_for(alias).cancel(ScheduledJob.objects.using(alias).filter(pk=job.pk))
-    job.refresh_from_db(using=alias, fields=["status", "finished_at"])
+    jobs = ScheduledJob.objects.using(alias).filter(pk=job.pk)
+    cancelled = store_for(alias).cancel(jobs, running=running, reason=reason)
+    job.refresh_from_db(using=alias, fields=["status", "finished_at", "error"])
     if not cancelled:
-        raise NotCancellable(
-            f"Job {job.pk} is {job.status}. Only a job that is still scheduled can be cancelled."
-        )
+        remedy = "" if running else " A job that runs is cancelled by cancel(running=True)."
+        raise NotCancellable(f"Job {job.pk} is {job.status}, not scheduled.{remedy}")
 
 
-def cancel_jobs(queryset: ScheduledJobQuerySet) -> int:
-    """Cancel the jobs of `queryset` that are still scheduled, and return how many those were.
+def cancel_jobs(queryset: ScheduledJobQuerySet, *, running: bool = False, reason: str = "") -> int:
+    """Cancel the jobs of `queryset` that are scheduled, and return how many those were.
 
-    Jobs that are running or have ended stay as they are, and are not counted.
+    With `running` also those that run, whose handlers are interrupted and their effects rolled
+    back. Others stay as they are, and are not counted.
     """
-    return store_for(queryset.db).cancel(queryset)
+    return store_for(queryset.db).cancel(queryset, running=running, reason=reason)
 
 
 def _new_job(

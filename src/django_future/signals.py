@@ -5,8 +5,11 @@ from django.dispatch import Signal
 # Sent with `job` just before its handler is called.
 job_started = Signal(use_caching=True)
 
-# Sent with `job` and `exception` (None if it is complete) once its end is recorded.
+# Sent with `job` and `exception` (None unless it failed) once its end is recorded.
 job_finished = Signal(use_caching=True)
+
+# Sent with `job` and `exception` when another attempt is to follow the one that raised it.
+job_retried = Signal(use_caching=True)
 
 # Sent with `job` when its lease was lost, and with it all that its handler wrote.
 job_lost = Signal(use_caching=True)

@@ -9,7 +9,8 @@ from django.db.models import Model
 
 from django_future import clock, handlers
 from django_future.arguments import decode
-from django_future.execution import call, stored
+from django_future.calling import call
+from django_future.execution import stored
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
 from django_future.scheduling import unsaved_job
@@ -111,8 +112,8 @@ def run_due_jobs(
         before = len(ran)
         for outcome in one_pass(now=until, using=using):
             ran.append(outcome.job)
-            if raise_errors and outcome.exception and not outcome.is_lost:
-                raise outcome.exception
+            if raise_errors and outcome.failure:
+                raise outcome.failure
         if not recurse or len(ran) == before:
             return ran
     raise AssertionError(

@@ -29,7 +29,7 @@ def _break_fence() -> None:
         held(store, job).update(status=Status.COMPLETE, finished_at=job.finished_at)
         job.status = Status.COMPLETE
 
-    Store._held = held  # type: ignore[method-assign]
+    Store.held = held  # type: ignore[method-assign]
     type(store_for("default")).finish = finish  # type: ignore[method-assign]
 
 

@@ -6,7 +6,7 @@ import uuid
 
 from django.db import models
 
-from django_future import job, job_as_parameter
+from django_future import HasScheduledJobs, job, job_as_parameter
 
 if "TEST_IMPORT" in os.environ:
     importlib.import_module(os.environ["TEST_IMPORT"])
@@ -55,6 +55,23 @@ class Parcel(models.Model):
     """A thing with a primary key that is not a number."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+
+
+class Subscription(HasScheduledJobs, models.Model):
+    """A thing that knows its jobs."""
+
+    customer = models.CharField(max_length=20)
+
+    def renew(self):
+        """Say who renews."""
+        return self.customer
+
+
+class Gift(Subscription):
+    """A subscription that somebody else pays for."""
+
+    class Meta:
+        proxy = True
 
 
 class Trace(models.Model):

@@ -200,27 +200,10 @@ class Store:
 
         Raises `LeaseLost` as `finish` does.
         """
-        deleted, _ = self._held(job).delete()
+        deleted, _ = self.held(job).delete()
         if not deleted:
             raise lease_lost(job)
         job.status = Status.COMPLETE
-
-    @patient
-    def fail(self, job: ScheduledJob, error: str) -> None:
-        """Record that a job failed, and why.
-
-        Raises `LeaseLost` if the job is no longer this worker's.
-        """
-        job.finished_at = clock.to_row(self.now())
-        if not self._held(job).update(
-            status=Status.FAILED,
-            started_at=job.started_at,
-            finished_at=job.finished_at,
-            error=error,
-            unique_key=None,
-        ):
-            raise lease_lost(job)
-        job.status, job.error, job.return_value = Status.FAILED, error, None
 
     @patient
     def note_start(self, job: ScheduledJob) -> None:
@@ -228,7 +211,7 @@ class Store:
 
         Raises `LeaseLost` if the job is no longer this worker's.
         """
-        if not self._held(job).update(started_at=job.started_at):
+        if not self.held(job).update(started_at=job.started_at):
             raise lease_lost(job)
 
     @patient
@@ -237,12 +220,19 @@ class Store:
         return self._put_back(job, attempts=F("attempts") - 1)
 
     @patient
-    def cancel(self, jobs: ScheduledJobQuerySet) -> int:
-        """Cancel those of `jobs` that are scheduled, and return how many."""
+    def cancel(self, jobs: ScheduledJobQuerySet, *, running: bool = False, reason: str = "") -> int:
+        """Cancel those of `jobs` that are scheduled, or `running`, too, and return how many.
+
+        What runs then has lost its lease, and with it whatever its handler writes.
+        """
         if jobs.query.is_sliced:
             jobs = self.jobs.filter(pk__in=list(jobs.values_list("pk", flat=True)))
-        return jobs.scheduled().update(
-            status=Status.CANCELLED, finished_at=clock.to_row(self.now()), unique_key=None
+        jobs = jobs.unfinished() if running else jobs.scheduled()
+        return jobs.update(
+            status=Status.CANCELLED,
+            finished_at=clock.to_row(self.now()),
+            error=reason,
+            unique_key=None,
         )
 
     @patient
@@ -270,6 +260,12 @@ class Store:
         """Return by what number the server knows this thread's connection, if it does."""
         return None
 
+    def interrupt(self, session: Any) -> None:
+        """Have what a driver's connection of another thread is executing end with an error."""
+
+    def cut(self, session: Any) -> None:
+        """End a driver's connection of another thread, and with it its transaction."""
+
     def end_sessions(self, worker: Worker) -> None:
         """End the connections of a lost worker, whose locks would hold up whoever runs its jobs."""
 
@@ -282,12 +278,13 @@ class Store:
         zone = self.connection.timezone or UTC
         return lambda value: cast("datetime", value.replace(tzinfo=zone))
 
-    def _held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
+    def held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
+        """Return the row of `job`, or none if its lease was lost."""
         # The worker, too: a server that crashes may forget a claim, and give its lease out again.
         return self.jobs.running().filter(pk=job.pk, lease=job.lease, worker=job.worker)
 
     def _put_back(self, job: ScheduledJob, **counts: object) -> bool:
-        row = self._held(job)
+        row = self.held(job)
         if not row.update(status=Status.SCHEDULED, worker="", started_at=None, **counts):
             return False
         self.hint()

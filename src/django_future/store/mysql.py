@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import OperationalError
 
@@ -42,6 +43,12 @@ class MySQLStore(Store):
         self.connection.ensure_connection()
         return int(self.connection.connection.thread_id())
 
+    def interrupt(self, session: Any) -> None:
+        self._tell_server("KILL QUERY %s", session)
+
+    def cut(self, session: Any) -> None:
+        self._tell_server("KILL %s", session)
+
     def end_sessions(self, worker: Worker) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute(
@@ -76,6 +83,12 @@ class MySQLStore(Store):
             )
             is_each_written = cursor.rowcount == len(jobs)
         return [] if is_each_written else self.not_complete(jobs)
+
+    def _tell_server(self, sql: str, session: Any) -> None:
+        with self.connection.wrap_database_errors:
+            number = session.thread_id()
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, [number])
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:

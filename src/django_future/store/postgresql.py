@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Any
 
 from django.db import DataError, OperationalError, transaction
 from django.db.models.signals import post_save, pre_save
@@ -75,6 +76,12 @@ class PostgreSQLStore(Store):
     def session_id(self) -> int:
         self.connection.ensure_connection()
         return int(self.connection.connection.info.backend_pid)
+
+    def interrupt(self, session: Any) -> None:
+        self._tell_server("SELECT PG_CANCEL_BACKEND(%s)", session)
+
+    def cut(self, session: Any) -> None:
+        self._tell_server("SELECT PG_TERMINATE_BACKEND(%s)", session)
 
     def end_sessions(self, worker: Worker) -> None:
         with self.connection.cursor() as cursor:
@@ -169,6 +176,12 @@ class PostgreSQLStore(Store):
         }
         [(written,)] = statements.FINISH_ALL.rows(self.connection, values)
         return [] if written == len(jobs) else self.not_complete(jobs)
+
+    def _tell_server(self, sql: str, session: Any) -> None:
+        with self.connection.wrap_database_errors:
+            number = session.info.backend_pid
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, [number])
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:

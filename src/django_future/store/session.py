@@ -1,9 +1,10 @@
 """One thread's transactions."""
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -22,14 +23,13 @@ class Session:
         self.store = store
         self.is_committed = self._is_over = False
         self._connection = store.connection
+        self.driver_session: object = None
         self._block: AbstractContextManager[Callable[[], bool]] | None = None
 
     def __enter__(self) -> None:
         if self._block is not None:
             return
-        self._connection.ensure_connection()
-        self._driver_session = self._connection.connection
-        self.is_committed = self._is_over = False
+        self._begin()
         block = self.store.transaction()
         self._is_touched, self._block = block.__enter__(), block
         # Before any hook of the handler's, which may raise.
@@ -43,6 +43,13 @@ class Session:
     ) -> None:
         if error is not None or self._is_over or self.was_asked():
             self._end(kind, error, traceback)
+
+    @contextmanager
+    def autocommit(self) -> "Iterator[None]":
+        """Let a handler commit as it goes, and the record of its end by itself."""
+        self.rest()
+        self._begin()
+        yield
 
     def was_asked(self) -> bool:
         """Tell whether a handler has asked its database anything, or to be called at the commit."""
@@ -66,7 +73,17 @@ class Session:
 
     def is_lost(self) -> bool:
         """Tell whether the connection of the latest transaction broke."""
-        return self.store.has_lost(self._driver_session)
+        return self.driver_session is not None and self.store.has_lost(self.driver_session)
+
+    def renew(self) -> None:
+        """Take another connection, if a statement may still be interrupted on this one."""
+        if not self._connection.in_atomic_block:
+            self._connection.close()
+
+    def _begin(self) -> None:
+        self._connection.ensure_connection()
+        self.driver_session = self._connection.connection
+        self.is_committed = self._is_over = False
 
     def _end(
         self,

@@ -63,6 +63,14 @@ class SQLiteStore(Store):
                     wake()
         self.connection.close()
 
+    def interrupt(self, session: Any) -> None:
+        with self.connection.wrap_database_errors:
+            session.interrupt()
+
+    def cut(self, session: Any) -> None:
+        with self.connection.wrap_database_errors:
+            session.close()
+
     @patient
     def expire(self, at: datetime) -> int:
         # The index is named for the same reason.

@@ -125,6 +125,7 @@ class Loop:
         age = time.monotonic() - self._started_at
         return (
             self._is_stopped
+            or self.pool.is_stuck
             or (limits.parent is not None and os.getppid() != limits.parent)
             or (limits.max_jobs is not None and self.pool.finished >= limits.max_jobs)
             or (limits.max_seconds is not None and age >= limits.max_seconds)

@@ -1,14 +1,16 @@
 """Run what is due, once, and stop: for cron, for tests, and for the shell."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from django.db import router
 
 from django_future import clock, maintenance
 from django_future.exceptions import RunInsideTransaction
-from django_future.execution import Outcome, execute
+from django_future.execution import Outcome, abandon, execute
 from django_future.models import ScheduledJob
 from django_future.store import Selection, Session, Store, store_for
+from django_future.watchdog import Watchdog
 from django_future.when import When, parse_when
 from django_future.worker.heartbeat import heartbeat, new_worker
 
@@ -29,8 +31,8 @@ def run_jobs(
     Raises `RunInsideTransaction` if a transaction is open.
     """
     for outcome in one_pass(delete_completed=delete_completed, now=now, using=using):
-        if outcome.exception and not outcome.is_lost and not ignore_errors:
-            raise outcome.exception
+        if outcome.failure and not ignore_errors:
+            raise outcome.failure
 
 
 def one_pass(
@@ -41,13 +43,14 @@ def one_pass(
     _check_outside_transaction(store)
     store.synchronise()
     at = now and parse_when(now, now=clock.now(), zone=clock.current_zone())
-    with heartbeat(store, new_worker()) as worker:
+    watchdog = Watchdog(store, partial(abandon, store=store))
+    with heartbeat(store, new_worker()) as worker, watchdog:
         maintenance.rescue(store)
         maintenance.expire(store, at or store.now())
         # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
         selection = Selection(up_to_id=store.newest_id())
         while jobs := store.claim(worker, selection, at=at or store.now(), limit=1):
-            yield execute(jobs[0], Session(store), keep=not delete_completed)
+            yield execute(jobs[0], Session(store), watchdog, keep=not delete_completed)
 
 
 def _check_outside_transaction(store: Store) -> None:

@@ -11,9 +11,10 @@ from threading import Lock, Thread, current_thread
 from django.db import DatabaseError, connections
 
 from django_future import clock
-from django_future.execution import execute, finish_together
+from django_future.execution import abandon, execute, finish_together
 from django_future.models import ScheduledJob
 from django_future.store import Session, Store
+from django_future.watchdog import Watchdog
 from django_future.worker.ready import Ready
 
 logger = logging.getLogger("django_future")
@@ -42,6 +43,7 @@ class Pool:
         self._calls_below = 0  # jobs held
         self._gathered: list[ScheduledJob] = []
         self._ready = Ready(store.now)
+        self._watchdog = Watchdog(store, self._abandon)
         self._running: dict[Thread, tuple[ScheduledJob, float]] = {}
         self._unrecorded: list[ScheduledJob] = []
         self._seconds_per_job = AT_HAND  # until more is known: one job for each thread
@@ -52,6 +54,7 @@ class Pool:
 
     def start(self) -> None:
         """Start the threads."""
+        self._watchdog.__enter__()
         for thread in self._threads:
             thread.start()
 
@@ -70,6 +73,11 @@ class Pool:
     def running(self) -> int:
         """How many jobs are being run."""
         return len(self._running)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a handler does not end, though it was interrupted."""
+        return bool(self._watchdog.stuck)
 
     def room(self) -> int:
         """Return how many more jobs would start soon: many short ones, but few long ones."""
@@ -109,8 +117,13 @@ class Pool:
         for thread in list(self._running):
             _raise_in(thread, Interrupted)
         self._join(LAST_WORDS)
+        self._watchdog.__exit__()
         # What does not even hear of it, such as a call into C, loses its job all the same.
         return [*self._unrecorded, *(job for job, _ in self._running.values())]
+
+    def _abandon(self, job: ScheduledJob, exception: Exception) -> None:
+        self._on_room()
+        abandon(job, exception, self._store)
 
     def _capacity(self) -> int:
         long_ago = time.monotonic() - AT_HAND
@@ -147,7 +160,7 @@ class Pool:
                 session.rest()
                 self._store.release(job)
             else:
-                execute(job, session, gather=self._gathered.append)
+                execute(job, session, self._watchdog, gather=self._gathered.append)
         except Exception:
             logger.exception("Job %s: its end could not be recorded", job.pk)
             self._unrecorded.append(job)
@@ -174,7 +187,8 @@ class Pool:
     def _join(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(max(deadline - time.monotonic(), 0))
+            if thread.ident not in self._watchdog.stuck:
+                thread.join(max(deadline - time.monotonic(), 0))
 
 
 def _has_expired(job: ScheduledJob, store: Store) -> bool:

@@ -84,7 +84,7 @@ def run_worker(options: Options) -> int:
         loop.close(options.shutdown_timeout)
     if has_changed.is_set():
         return CHANGED
-    return RECYCLE if is_worn_out.is_set() else DONE
+    return RECYCLE if is_worn_out.is_set() or loop.pool.is_stuck else DONE
 
 
 def _has_done_enough(finished: int, options: Options) -> bool:
@@ -140,9 +140,10 @@ def _sessions_known(store: Store, worker: Worker) -> Iterator[None]:
     lock = Lock()
 
     def note(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
-        if connection is store.connection:
+        number = store.session_id() if connection is store.connection else None
+        if number is not None:
             with lock:
-                worker.sessions = [*worker.sessions, store.session_id()][-MOST_SESSIONS:]
+                worker.sessions = [*worker.sessions, number][-MOST_SESSIONS:]
             register(store, worker)
 
     note(connection=store.connection)

@@ -46,17 +46,17 @@ class Command(BaseCommand):
             counts[label] += 1
             if verbosity:
                 self._report(outcome, label)
-            if outcome.exception and not outcome.is_lost and not ignore_errors:
+            if outcome.failure and not ignore_errors:
                 raise CommandError(
                     f"Job {outcome.job.pk} failed; the jobs after it stay scheduled."
-                ) from outcome.exception
+                ) from outcome.failure
         if verbosity:
             summary = ", ".join(f"{count} {label}" for label, count in sorted(counts.items()))
             self.stdout.write(f"Ran {counts.total()}: {summary}." if counts else "Nothing is due.")
 
     def _report(self, outcome: Outcome, label: str) -> None:
         job = outcome.job
-        style = self.style.ERROR if outcome.exception else self.style.SUCCESS
+        style = self.style.ERROR if outcome.failure else self.style.SUCCESS
         self.stdout.write(f"{job.pk} {job.callable_name} {style(label)}")
-        if outcome.exception and not outcome.is_lost:
+        if outcome.failure:
             self.stderr.write(job.error)

@@ -1,0 +1,103 @@
+"""What a job calls, with what, and by which options."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import router
+from django.db.models import Model
+
+from django_future import handlers
+from django_future.exceptions import FutureError, InvalidArguments, ObjectGone
+from django_future.models import ScheduledJob
+from django_future.options import JobOptions
+
+Wrap = Callable[[handlers.Handler], handlers.Handler]
+
+
+def options_for(job: ScheduledJob) -> JobOptions:
+    """Return by which options `job` runs: those of its handler, but for what was said of it alone.
+
+    Raises what `handlers.resolve` raises.
+    """
+    if "." in job.callable_name:
+        handler: Any = handlers.resolve(job.callable_name, None)
+    else:
+        model = _model(job)
+        handler = getattr(model, job.callable_name, None)
+    usual = handlers.options_of(handler)
+    return replace(usual, **job.options) if job.options else usual
+
+
+def options_if_known(job: ScheduledJob) -> JobOptions:
+    """Return by which options `job` runs, or the usual ones if its handler cannot be found."""
+    try:
+        return options_for(job)
+    except FutureError:
+        return JobOptions()
+
+
+def call(job: ScheduledJob, wrap_coroutine: Wrap = lambda handler: handler) -> Any:
+    """Call the handler of a job with its arguments, and return what it returns.
+
+    One that is a coroutine function is awaited as what `wrap_coroutine` makes of it.
+    """
+    content_object = _content_object(job)
+    handler = handlers.resolve(job.callable_name, content_object)
+    args, kwargs = list(job.args), dict(job.kwargs)
+    if content_object is not None and "." in job.callable_name:
+        args.insert(0, content_object)
+    if handlers.takes_job(handler):
+        args.insert(0, job)
+    is_async = iscoroutinefunction(handler)
+    call = async_to_sync(wrap_coroutine(handler)) if is_async else handler
+    try:
+        return call(*args, **kwargs)
+    except TypeError:
+        _check_signature(job, handler, args, kwargs)
+        raise
+
+
+def _content_object(job: ScheduledJob) -> Model | None:
+    model = _model(job)
+    if model is None:
+        return None
+    try:
+        found = model._base_manager.using(router.db_for_read(model, instance=job)).get(
+            pk=job.object_id
+        )
+    except (ObjectDoesNotExist, ValueError, ValidationError) as error:
+        kind = _content_type(job)
+        raise ObjectGone(f"The content object, {kind} {job.object_id}, is gone.") from error
+    ScheduledJob._meta.get_field("content_object").set_cached_value(job, found)
+    return found
+
+
+def _model(job: ScheduledJob) -> type[Model] | None:
+    if job.object_id is None or job.content_type_id is None:
+        return None
+    content_type = _content_type(job)
+    model = content_type.model_class()
+    if model is None:
+        raise ObjectGone(f"The model {content_type} of the content object is no longer installed.")
+    return model
+
+
+def _content_type(job: ScheduledJob) -> ContentType:
+    content_types = ContentType.objects.db_manager(job._state.db)
+    return content_types.get_for_id(cast("int", job.content_type_id))
+
+
+def _check_signature(
+    job: ScheduledJob, handler: handlers.Handler, args: list[Any], kwargs: dict[str, Any]
+) -> None:
+    try:
+        inspect.signature(handler).bind(*args, **kwargs)
+    except TypeError as error:
+        raise InvalidArguments(
+            f"{job.callable_name} does not accept the arguments of this job: {error}."
+        ) from error

@@ -1,0 +1,87 @@
+"""The ends of a claimed job that are no completion, and what is kept of an attempt that failed."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from django_future import clock
+from django_future.models import JobAttempt, ScheduledJob
+from django_future.status import Status
+from django_future.store.base import Store
+from django_future.store.completion import lease_lost
+from django_future.store.contention import patient
+
+LONGEST_CLASS_NAME = 255
+
+
+class Failure(NamedTuple):
+    """An exception in words that every database takes: the name of its class, and its traceback."""
+
+    exception: str
+    traceback: str
+
+
+@patient
+def fail(store: Store, job: ScheduledJob, failure: Failure) -> None:
+    """Record that a job failed, and why.
+
+    Raises `LeaseLost` if the job is no longer this worker's, as do the others here.
+    """
+    with transaction.atomic(using=store.alias):
+        _end(store, job, Status.FAILED, failure.traceback)
+        _keep(store, job, failure)
+
+
+@patient
+def give_up(store: Store, job: ScheduledJob, reason: str) -> None:
+    """Record that a running job is no longer wanted, and why."""
+    _end(store, job, Status.CANCELLED, reason)
+
+
+@patient
+def retry(store: Store, job: ScheduledJob, at: datetime, failure: Failure | None) -> None:
+    """Schedule a running job again for the instant `at`; what failed, if it did, is kept."""
+    changes: dict[str, Any] = {"status": Status.SCHEDULED, "scheduled_at": clock.to_row(at)}
+    if failure is not None:
+        changes["error"] = failure.traceback
+    with transaction.atomic(using=store.alias):
+        _write(store, job, started_at=None, worker="", **changes)
+        if failure is not None:
+            job.finished_at = clock.to_row(store.now())
+            _keep(store, job, failure)
+    _show(job, finished_at=None, return_value=None, **changes)
+    store.hint()
+
+
+def failures(store: Store, job: ScheduledJob) -> int:
+    """Return how many attempts of a job have failed."""
+    return JobAttempt.objects.using(store.alias).filter(job_id=job.pk).count()
+
+
+def _end(store: Store, job: ScheduledJob, status: Status, error: str) -> None:
+    changes = {"status": status, "finished_at": clock.to_row(store.now()), "error": error}
+    _write(store, job, started_at=job.started_at, unique_key=None, **changes)
+    _show(job, return_value=None, **changes)
+
+
+def _write(store: Store, job: ScheduledJob, **changes: Any) -> None:
+    if not store.held(job).update(**changes):
+        raise lease_lost(job)
+
+
+def _show(job: ScheduledJob, **changes: Any) -> None:
+    for name, value in changes.items():
+        setattr(job, name, value)
+
+
+def _keep(store: Store, job: ScheduledJob, failure: Failure) -> None:
+    JobAttempt.objects.using(store.alias).create(
+        job_id=job.pk,
+        number=job.attempts,
+        worker=job.worker,
+        started_at=job.started_at or job.finished_at,
+        finished_at=job.finished_at,
+        exception=failure.exception[:LONGEST_CLASS_NAME],
+        traceback=failure.traceback,
+    )

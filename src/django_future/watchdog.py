@@ -1,0 +1,207 @@
+"""What ends handlers before their time: a timeout, or that their job is no longer theirs.
+
+Python can be interrupted between two of its instructions, and a database while it executes a
+statement. A call that returns from neither, such as a long sleep, is stuck: its transaction is cut
+off at the server, and its thread is of no more use.
+"""
+
+import ctypes
+import logging
+import time
+from asyncio import AbstractEventLoop, Task, current_task, get_running_loop
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread, get_ident
+from types import TracebackType
+from typing import Any, Self
+
+from django.db import DatabaseError, InterfaceError
+
+from django_future.exceptions import JobTimeout, LeaseLost
+from django_future.handlers import Handler
+from django_future.models import ScheduledJob
+from django_future.store import Session, Store
+
+logger = logging.getLogger("django_future")
+
+TICK = 0.1  # seconds between two looks at what runs
+LONG = 1.0  # seconds after which a handler is asked after, and again and again
+GRACE = 3.0  # seconds in which an interrupted handler should end
+
+OnStuck = Callable[[ScheduledJob, Exception], None]
+
+
+class Watchdog:
+    """Watches the handlers of one process from a thread of its own."""
+
+    def __init__(self, store: Store, on_stuck: OnStuck) -> None:
+        self.stuck: set[int] = set()  # threads
+        self._store = store
+        self._on_stuck = on_stuck
+        self._watched: dict[int, Watched] = {}
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, name="watchdog", daemon=True)
+        self._asks_at = 0.0
+        # In the transaction of a test, nobody else sees its jobs.
+        self._asks = not store.connection.in_atomic_block
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def watch(self, job: ScheduledJob, session: Session, timeout: float | None) -> "Watched":
+        """Return a block in which a handler runs, for so many seconds at most."""
+        return Watched(self._watched, job, session, timeout)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(TICK):
+            now = time.monotonic()
+            watched = list(self._watched.values())
+            for each in watched:
+                if each.is_late(now):
+                    each.interrupt(JobTimeout, self._store)
+                if self._asks and each.is_stuck(now):
+                    self._abandon(each)
+            if self._asks and now >= self._asks_at:
+                self._asks_at = now + LONG
+                with suppress(DatabaseError, InterfaceError):  # it may be away
+                    self._ask_after([each for each in watched if each.lasts(LONG, now)])
+        self._store.connection.close()
+
+    def _abandon(self, watched: "Watched") -> None:
+        if watched.thread in self.stuck:
+            return
+        self.stuck.add(watched.thread)
+        logger.error("Job %s does not end, and holds up its process", watched.job.pk)
+        try:
+            self._store.cut(watched.driver_session)
+            self._on_stuck(watched.job, watched.interruption())
+        except (DatabaseError, InterfaceError):
+            logger.exception("Job %s will be rescued", watched.job.pk)
+
+    def _ask_after(self, watched: list["Watched"]) -> None:
+        if not watched:
+            return
+        ids = [each.job.pk for each in watched]
+        running = self._store.jobs.running().filter(pk__in=ids)
+        leases = set(running.values_list("pk", "lease", "worker"))
+        for each in watched:
+            if (each.job.pk, each.job.lease, each.job.worker) not in leases:
+                each.interrupt(LeaseLost, self._store)
+
+
+class Watched:
+    """One call of a handler, which another thread may interrupt.
+
+    Enter it twice. What is raised in this thread from outside may arrive anywhere, even as the
+    inner block is left; then the outer one does what is left to do.
+    """
+
+    def __init__(
+        self,
+        registry: dict[int, "Watched"],
+        job: ScheduledJob,
+        session: Session,
+        timeout: float | None,
+    ) -> None:
+        self.job = job
+        self.driver_session = session.driver_session
+        self.thread = self._target = get_ident()
+        self._registry = registry
+        self._timeout = timeout
+        self._started_at = time.monotonic()
+        self._raised_at = 0.0
+        self._reason: type[Exception] | None = None
+        self._task: tuple[AbstractEventLoop, Task[Any]] | None = None
+        self._error: Exception | None = None
+        # Each side says what it does before it looks at the other, so that one of them sees it. A
+        # lock could be left locked by the very exception that it is to hold back.
+        self._is_over = self._is_raising = False
+
+    def __enter__(self) -> Self:
+        self._registry[self.thread] = self
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_over = True
+        while self._is_raising:
+            time.sleep(0.001)
+        self._registry.pop(self.thread, None)
+        if self._reason is not None:
+            # What has not arrived yet must not arrive later.
+            _raise_in(self.thread, None)
+            if self._error is None or error is not self._error:
+                self._error = self.interruption()
+                raise self._error from error
+
+    def lasts(self, seconds: float, now: float) -> bool:
+        """Tell whether the call has lasted for so long."""
+        return now - self._started_at >= seconds
+
+    def is_late(self, now: float) -> bool:
+        """Tell whether the call has lasted for longer than it may."""
+        return self._timeout is not None and self.lasts(self._timeout, now)
+
+    def is_stuck(self, now: float) -> bool:
+        """Tell whether the call was interrupted and goes on all the same."""
+        return self._reason is not None and now - self._first_raised_at > GRACE
+
+    def interruption(self) -> Exception:
+        """Return the error that says why the call was interrupted."""
+        if self._reason is JobTimeout:
+            return JobTimeout(
+                f"{self.job.callable_name} ran for longer than its timeout of {self._timeout:g} s."
+            )
+        return LeaseLost(f"Job {self.job.pk} was cancelled or claimed again while it ran.")
+
+    def interrupt(self, reason: type[Exception], store: Store) -> None:
+        """Raise `reason` in the handler; once more after a while if it has swallowed it."""
+        now = time.monotonic()
+        if now - self._raised_at < LONG:
+            return
+        self._is_raising = True
+        try:
+            if not self._is_over:
+                if self._reason is None:
+                    self._reason, self._first_raised_at = reason, now
+                self._raised_at = now
+                self._raise()
+                with suppress(DatabaseError, InterfaceError):  # it may be away
+                    store.interrupt(self.driver_session)
+        finally:
+            self._is_raising = False
+
+    def awaited(self, handler: Handler) -> Handler:
+        """Return a coroutine function whose task can be cancelled from another thread."""
+
+        async def await_handler(*args: Any, **kwargs: Any) -> Any:
+            task = current_task()
+            if task is not None:
+                self._target = get_ident()
+                self._task = get_running_loop(), task
+            return await handler(*args, **kwargs)
+
+        return await_handler
+
+    def _raise(self) -> None:
+        if self._task is None:
+            _raise_in(self._target, self._reason)
+            return
+        loop, task = self._task
+        with suppress(RuntimeError):  # the loop has just closed
+            loop.call_soon_threadsafe(task.cancel)
+
+
+def _raise_in(thread: int, exception: type[BaseException] | None) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), None if exception is None else ctypes.py_object(exception)
+    )

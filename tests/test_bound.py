@@ -1,0 +1,106 @@
+"""Objects that jobs are bound to, and what becomes of the jobs when they are deleted."""
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.db.models.signals import pre_delete
+
+from django_future import ScheduledJob, run_jobs, schedule_job
+from django_future.status import Status
+from tests.shop import jobs
+from tests.shop.models import Gift, Parcel, Subscription
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def subscription(db):
+    """Return a saved subscription, whose model knows its jobs."""
+    return Subscription.objects.create(customer="Ada")
+
+
+def status_of(job):
+    job.refresh_from_db()
+    return job.status
+
+
+class TestAModelThatKnowsItsJobs:
+    def test_lists_them(self, subscription):
+        job = schedule_job("5d", "renew", subscription)
+        schedule_job("5d", jobs.trace_object, Subscription.objects.create(customer="Ben"))
+        assert list(subscription.scheduled_jobs) == [job]
+        assert subscription.scheduled_jobs.running().count() == 0
+
+    def test_may_be_a_proxy(self):
+        gift = Gift.objects.create(customer="Ada")
+        job = schedule_job("5d", "renew", gift)
+        assert list(gift.scheduled_jobs) == [job]
+        gift.delete()
+        assert status_of(job) == Status.CANCELLED
+
+    @pytest.mark.django_db(transaction=True, databases=["default", "other"])
+    def test_keeps_them_in_its_database(self):
+        subscription = Subscription.objects.using("other").create(customer="Ada")
+        job = schedule_job("5d", "renew", subscription, using="other")
+        assert list(subscription.scheduled_jobs.using("other")) == [job]
+
+
+class TestToDeleteIt:
+    def test_cancels_what_waits_and_says_why(self, subscription):
+        job = schedule_job("5d", "renew", subscription)
+        key = subscription.pk
+        subscription.delete()
+        assert status_of(job) == Status.CANCELLED
+        assert job.error == f"The content object, shop.subscription {key}, was deleted."
+
+    def test_by_a_queryset_is_the_same(self, subscription):
+        job = schedule_job("5d", "renew", subscription)
+        Subscription.objects.all().delete()
+        assert status_of(job) == Status.CANCELLED
+
+    def test_leaves_what_is_to_fail(self, subscription):
+        job = schedule_job("0s", "renew", subscription, on_delete="fail")
+        subscription.delete()
+        assert status_of(job) == Status.SCHEDULED
+        run_jobs(ignore_errors=True)
+        assert status_of(job) == Status.FAILED
+        assert "ObjectGone" in job.error
+
+    def test_leaves_what_has_ended(self, subscription):
+        job = schedule_job("0s", "renew", subscription)
+        run_jobs()
+        subscription.delete()
+        assert status_of(job) == Status.COMPLETE
+
+    def test_leaves_the_jobs_of_others(self, subscription):
+        job = schedule_job("5d", "renew", Subscription.objects.create(customer="Ben"))
+        subscription.delete()
+        assert status_of(job) == Status.SCHEDULED
+
+    def test_is_part_of_the_transaction(self, subscription):
+        job = schedule_job("5d", "renew", subscription)
+        with pytest.raises(IntegrityError), transaction.atomic():
+            subscription.delete()
+            raise IntegrityError
+        assert status_of(job) == Status.SCHEDULED
+
+
+def test_a_job_of_another_model_is_cancelled_at_its_time(order):
+    job = schedule_job("0s", "remind", order)
+    order.delete()
+    assert status_of(job) == Status.SCHEDULED
+    run_jobs()
+    assert status_of(job) == Status.CANCELLED
+    assert "is gone" in job.error
+
+
+def test_nobody_listens_to_deletions_of_other_models():
+    """Else Django would read each row before it deletes it."""
+    assert pre_delete.has_listeners(Subscription)
+    assert not pre_delete.has_listeners(Parcel)
+
+
+def test_a_handler_that_is_gone_keeps_no_object(subscription):
+    job = schedule_job("5d", "renew", subscription)
+    ScheduledJob.objects.update(callable_name="tests.gone.handler")
+    subscription.delete()
+    assert status_of(job) == Status.CANCELLED

@@ -1,0 +1,268 @@
+"""Attempts that fail, and those that follow."""
+
+from datetime import timedelta
+
+import pytest
+
+from django_future import Exponential, ScheduledJob, clock, job, run_jobs, schedule_job, signals
+from django_future.exceptions import InvalidOption, InvalidTime
+from django_future.models import JobAttempt
+from django_future.retries import Retry, delay_after
+from django_future.status import Status
+from django_future.store import store_for
+from tests.connected import connected
+from tests.shop import flaky
+from tests.shop.models import Trace
+
+ERROR = ValueError("failed")
+
+
+def run(scheduled, now=None):
+    """Run what is due, and return when the job is due then."""
+    run_jobs(ignore_errors=True, now=now)
+    scheduled.refresh_from_db()
+    return clock.from_row(scheduled.scheduled_at)
+
+
+def exhaust(scheduled):
+    """Run a job until it is no longer scheduled, each time at its time."""
+    at = None
+    while scheduled.status == Status.SCHEDULED:
+        at = run(scheduled, now=at)
+
+
+def is_about(length, expected):
+    return expected <= length < expected + timedelta(seconds=10)
+
+
+class TestBackoff:
+    def test_grows_twofold_up_to_its_cap(self):
+        backoff = Exponential(base="1s", cap="1m")
+        for attempt, longest in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (1000, 60)]:
+            delays = [delay_after(attempt, ERROR, backoff).total_seconds() for _ in range(50)]
+            assert longest / 2 <= min(delays) <= max(delays) <= longest
+
+    def test_is_spread_at_random(self):
+        assert len({delay_after(3, ERROR, "exponential") for _ in range(20)}) > 1
+
+    @pytest.mark.parametrize(("attempt", "minutes"), [(1, 1), (2, 60), (3, 60), (99, 60)])
+    def test_of_a_list_ends_with_its_last_delay(self, attempt, minutes):
+        assert delay_after(attempt, ERROR, ["1m", "1h"]) == timedelta(minutes=minutes)
+
+    def test_of_a_function_knows_the_attempt_and_the_exception(self):
+        assert delay_after(3, ERROR, flaky.minutes) == timedelta(minutes=3)
+        assert delay_after(3, flaky.Declined(), flaky.minutes) == timedelta(minutes=6)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"backoff": "linear"}, "'linear'.* Give 'exponential'"),
+            ({"backoff": 5}, "Give 'exponential'"),
+            ({"backoff": []}, "Give 'exponential'"),
+            ({"backoff": ["1m", "soon"], "max_attempts": 3}, "'soon' is not a duration"),
+            ({"backoff": [timedelta(-1)], "max_attempts": 2}, "lies in the past"),
+            ({"backoff": ["1m", "1h"], "max_attempts": 2}, "Give max_attempts=3"),
+            ({"max_attempts": 0}, "from 1"),
+            ({"max_attempts": True}, "from 1"),
+            ({"max_attempts": "3"}, "from 1"),
+        ],
+    )
+    def test_that_makes_no_sense_is_refused_at_once(self, options, message):
+        with pytest.raises(InvalidOption, match=message):
+            job(**options)
+
+    @pytest.mark.parametrize("arguments", [{"base": "0s"}, {"cap": "soon"}, {"base": 5}])
+    def test_exponential_of_nonsense_is_refused(self, arguments):
+        with pytest.raises(InvalidOption, match="of Exponential"):
+            Exponential(**arguments)
+
+    def test_retry_after_nonsense_is_refused(self):
+        with pytest.raises(InvalidTime, match="'soon'"):
+            Retry(after="soon")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAnAttemptThatFails:
+    def test_is_followed_by_another_after_a_while(self):
+        scheduled = flaky.charge.schedule("0s", 5)
+        at = run(scheduled)
+        assert scheduled.status == Status.SCHEDULED
+        assert is_about(at - clock.now(), timedelta(seconds=50))
+        assert not Trace.objects.exists()
+
+    def test_fails_the_job_if_it_is_the_last(self):
+        scheduled = flaky.charge.schedule("0s", 5)
+        exhaust(scheduled)
+        assert (scheduled.status, scheduled.attempts) == (Status.FAILED, 3)
+        assert "5 declined" in scheduled.error
+        assert not Trace.objects.exists()
+
+    def test_is_forgotten_when_one_succeeds(self):
+        scheduled = flaky.charge.schedule("0s", 5)
+        at = run(scheduled)
+        ScheduledJob.objects.update(kwargs={"fail": False})
+        run(scheduled, now=at)
+        assert (scheduled.status, scheduled.error) == (Status.COMPLETE, "")
+        assert Trace.objects.count() == 1
+
+    def test_is_kept(self):
+        scheduled = flaky.charge.schedule("0s", 5)
+        exhaust(scheduled)
+        first, second, third = JobAttempt.objects.filter(job=scheduled).order_by("number")
+        assert [first.number, second.number, third.number] == [1, 2, 3]
+        assert first.exception == "tests.shop.flaky.Declined"
+        assert "5 declined" in first.traceback
+        assert first.started_at <= first.finished_at
+        assert first.worker
+        assert first.worker != third.worker
+
+    def test_waits_as_a_function_says(self):
+        scheduled = flaky.charge_slowly.schedule("0s")
+        at = run(scheduled)
+        assert is_about(at - clock.now(), timedelta(seconds=110))
+
+    def test_waits_as_usual_if_a_function_says_nonsense(self, caplog):
+        scheduled = flaky.charge_badly.schedule("0s")
+        at = run(scheduled)
+        assert scheduled.status == Status.SCHEDULED
+        assert timedelta() < at - clock.now() <= timedelta(seconds=10)
+        assert "'soon'" in caplog.text
+
+    def test_is_the_last_if_the_next_would_come_too_late(self):
+        scheduled = flaky.charge.using(expires="30s").schedule("0s", 5)
+        run(scheduled)
+        assert scheduled.status == Status.FAILED
+        assert "no time for another attempt" in scheduled.error
+
+    def test_is_told_and_logged(self, caplog):
+        told = []
+        with connected(signals.job_retried, lambda exception, **_: told.append(str(exception))):
+            run(flaky.charge.schedule("0s", 5))
+        assert told == ["5 declined"]
+        assert "will be tried again" in caplog.text
+        assert "ERROR" not in caplog.text
+
+    def test_ends_no_run(self):
+        flaky.charge.schedule("0s", 5)
+        run_jobs()
+
+    def test_may_be_allowed_for_one_call(self):
+        scheduled = schedule_job("0s", "tests.shop.jobs.fail", max_attempts=2, backoff=["3m"])
+        at = run(scheduled)
+        assert is_about(at - clock.now(), timedelta(seconds=170))
+
+    def test_is_not_counted_with_those_whose_worker_was_lost(self):
+        scheduled = flaky.charge.schedule("0s", 5)
+        ScheduledJob.objects.update(rescues=3, attempts=3)
+        run(scheduled)
+        assert scheduled.status == Status.SCHEDULED
+
+    def test_keeps_the_unique_key(self):
+        scheduled = flaky.charge.schedule("0s", 5)
+        ScheduledJob.objects.update(unique_key="five")
+        run(scheduled)
+        assert scheduled.unique_key == "five"
+        exhaust(scheduled)
+        assert scheduled.unique_key is None
+
+    def test_goes_with_its_job(self):
+        scheduled = flaky.charge.schedule("0s", 5)
+        run(scheduled)
+        scheduled.delete()
+        assert not JobAttempt.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestToAskForAnother:
+    def test_is_no_failure(self):
+        scheduled = flaky.poll.schedule("0s")
+        at = run(scheduled)
+        assert (scheduled.status, scheduled.error) == (Status.SCHEDULED, "")
+        assert is_about(at - clock.now(), timedelta(seconds=290))
+        assert not JobAttempt.objects.exists()
+
+    def test_goes_on_past_the_most_attempts(self):
+        scheduled = flaky.poll.schedule("0s", until=5)
+        exhaust(scheduled)
+        assert (scheduled.status, scheduled.return_value) == (Status.COMPLETE, "after 5")
+
+    def test_waits_as_the_backoff_says_by_default(self):
+        at = run(flaky.poll_patiently.schedule("0s"))
+        assert is_about(at - clock.now(), timedelta(seconds=410))
+
+    def test_ends_when_the_job_would_expire(self):
+        scheduled = flaky.poll.using(expires="4m").schedule("0s")
+        run(scheduled)
+        assert scheduled.status == Status.FAILED
+        assert "no time for another attempt" in scheduled.error
+
+
+@pytest.mark.django_db(transaction=True)
+class TestToGiveUp:
+    def test_ends_the_job_without_a_failure(self):
+        scheduled = flaky.give_up.schedule("0s", "no longer wanted")
+        run_jobs()
+        scheduled.refresh_from_db()
+        assert (scheduled.status, scheduled.error) == (Status.CANCELLED, "no longer wanted")
+        assert scheduled.finished_at
+        assert not Trace.objects.exists()
+        assert not JobAttempt.objects.exists()
+
+    def test_is_told_as_no_failure(self):
+        told = []
+        with connected(signals.job_finished, lambda exception, **_: told.append(exception)):
+            run(flaky.give_up.schedule("0s"))
+        assert told == [None]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestNotAtomic:
+    def test_what_is_written_stays_though_the_job_fails(self, traces):
+        scheduled = flaky.trace_in_steps.schedule("0s", fail=True)
+        run(scheduled)
+        assert scheduled.status == Status.FAILED
+        assert traces() == ["first"]
+
+    def test_there_is_no_transaction(self, traces):
+        scheduled = flaky.trace_in_steps.schedule("0s")
+        run(scheduled)
+        assert (scheduled.status, scheduled.return_value) == (Status.COMPLETE, False)
+        assert traces() == ["first", "second"]
+
+    def test_completed_jobs_may_be_deleted(self):
+        flaky.trace_in_steps.schedule("0s")
+        run_jobs(delete_completed=True)
+        assert not ScheduledJob.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestNotRescuable:
+    def lose(self, scheduled, started_at):
+        """Let a worker claim a job and be lost, having started it or not."""
+        from django_future.models import Worker
+
+        store = store_for("default")
+        store.claim(Worker(name="lost"), at=store.now(), limit=1)
+        ScheduledJob.objects.update(started_at=started_at)
+        return run(scheduled)
+
+    def test_a_job_that_ran_is_not_run_again(self, traces):
+        scheduled = schedule_job("0s", "tests.shop.jobs.trace", rescue=False)
+        self.lose(scheduled, started_at=scheduled.created_at)
+        assert scheduled.status == Status.FAILED
+        assert "rescue=False" in scheduled.error
+        assert traces() == []
+
+    def test_one_that_had_not_started_is(self, traces):
+        scheduled = schedule_job("0s", "tests.shop.jobs.trace", rescue=False)
+        self.lose(scheduled, started_at=None)
+        assert scheduled.status == Status.COMPLETE
+        assert traces() == ["ran"]
+
+    def test_a_claim_does_not_say_that_it_started(self):
+        schedule_job("0s", "tests.shop.jobs.trace", rescue=False)
+        store = store_for("default")
+        from django_future.models import Worker
+
+        [claimed] = store.claim(Worker(name="lost"), at=store.now(), limit=1)
+        assert (claimed.started_at, ScheduledJob.objects.get().started_at) == (None, None)

@@ -1,0 +1,170 @@
+"""Handlers that are ended before their time."""
+
+import time
+from threading import Thread
+
+import pytest
+from django.db import connection
+
+from django_future import ScheduledJob, cancel_jobs, run_jobs, schedule_job
+from django_future.exceptions import InvalidOption, NotCancellable
+from django_future.models import JobAttempt
+from django_future.status import Status
+from tests.awaiting import eventually
+from tests.shop import flaky, jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run(scheduled):
+    """Run what is due, and return how many seconds that took."""
+    started_at = time.monotonic()
+    run_jobs(ignore_errors=True)
+    scheduled.refresh_from_db()
+    return time.monotonic() - started_at
+
+
+class TestTimeout:
+    @pytest.mark.parametrize(
+        "handler",
+        [flaky.loop, flaky.swallow, flaky.loop_async, flaky.sleep_in_the_database],
+        ids=lambda handler: handler.__name__,
+    )
+    def test_interrupts_the_handler_and_undoes_what_it_wrote(self, handler, traces):
+        scheduled = handler.schedule("0s")
+        assert run(scheduled) < 3
+        assert scheduled.status == Status.FAILED
+        name = f"tests.shop.flaky.{handler.__name__}"
+        assert f"JobTimeout: {name} ran for longer than its timeout of 0.2 s." in scheduled.error
+        assert traces() == []
+
+    def test_shows_where_the_handler_was(self):
+        scheduled = flaky.loop.schedule("0s")
+        run(scheduled)
+        assert "in loop" in scheduled.error
+
+    def test_is_an_attempt_that_failed(self):
+        scheduled = flaky.loop.using(max_attempts=2).schedule("0s")
+        run(scheduled)
+        assert scheduled.status == Status.SCHEDULED
+        assert JobAttempt.objects.get().exception == "django_future.exceptions.JobTimeout"
+
+    def test_leaves_alone_what_comes_after(self, traces):
+        for _ in range(3):
+            flaky.sleep_in_the_database.schedule("0s", priority=1)
+            schedule_job("0s", jobs.trace)
+        run(ScheduledJob.objects.first())
+        assert traces() == ["ran"] * 3
+
+    def test_leaves_alone_who_is_in_time(self):
+        scheduled = flaky.trace_in_steps.using(timeout="30s").schedule("0s")
+        run(scheduled)
+        assert scheduled.status == Status.COMPLETE
+
+    def test_may_be_said_of_one_call(self):
+        scheduled = schedule_job("0s", flaky.run_long_statement, timeout="0.3s")
+        assert run(scheduled) < 3
+        assert "0.3 s" in scheduled.error
+
+    @pytest.mark.parametrize("timeout", ["soon", "0s", 30])
+    def test_that_makes_no_sense_is_refused_at_once(self, timeout):
+        with pytest.raises(InvalidOption, match="timeout"):
+            schedule_job("0s", jobs.echo, timeout=timeout)
+
+
+@pytest.mark.slow
+class TestStuck:
+    @pytest.mark.parametrize(
+        ("handler", "lasting"), [(flaky.sleep_outside, 60), (flaky.compute_outside, 2**31 - 1)]
+    )
+    def test_a_handler_costs_its_process_its_place(self, handler, lasting, start, traces):
+        worker = start("--shutdown-timeout", "60s")
+        scheduled = handler.schedule("0s", lasting)
+        assert worker.wait(timeout=30) == 75
+        scheduled.refresh_from_db()
+        assert scheduled.status == Status.FAILED
+        assert "JobTimeout" in scheduled.error
+        assert traces() == []
+
+    def test_what_else_runs_may_end(self, start, traces, held):
+        worker = start("--threads", "2", "--shutdown-timeout", "60s")
+        other = schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        scheduled = flaky.sleep_outside.schedule("0s", 60)
+        eventually(lambda: ScheduledJob.objects.get(pk=scheduled.pk).status == Status.FAILED)
+        assert worker.poll() is None
+        held.unlink()
+        assert worker.wait(timeout=30) == 75
+        other.refresh_from_db()
+        assert (other.status, traces()) == (Status.COMPLETE, ["held"])
+
+    def test_another_process_takes_the_place(self, start, traces):
+        start("--processes", "2", "--threads", "1")
+        for _ in range(2):
+            flaky.sleep_outside.schedule("0s", 60)
+        eventually(lambda: ScheduledJob.objects.filter(status=Status.FAILED).count() == 2)
+        scheduled = schedule_job("0s", jobs.trace, args=["afterwards"])
+        eventually(lambda: ScheduledJob.objects.get(pk=scheduled.pk).status == Status.COMPLETE)
+        assert traces() == ["afterwards"]
+
+
+class TestCancelWhileItRuns:
+    @pytest.fixture
+    def run_beside(self):
+        """Return a function that runs what is due on a thread of its own, which has ended then."""
+        threads = []
+
+        def start():
+            threads.append(Thread(target=lambda: (run_jobs(), connection.close())))
+            threads[0].start()
+            eventually(ScheduledJob.objects.running().exclude(started_at=None).exists)
+            return threads[0]
+
+        yield start
+        threads[0].join(timeout=20)
+
+    def test_interrupts_the_handler(self, run_beside):
+        scheduled = flaky.wait.schedule("0s")
+        thread = run_beside()
+        scheduled.cancel(running=True)
+        assert scheduled.status == Status.CANCELLED
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+        assert ScheduledJob.objects.get().status == Status.CANCELLED
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="on SQLite it has the only write lock")
+    def test_undoes_what_the_handler_wrote(self, run_beside, traces):
+        flaky.sleep_in_the_database.using(timeout=None).schedule("0s")
+        thread = run_beside()
+        assert cancel_jobs(ScheduledJob.objects.all(), running=True) == 1
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+        assert (ScheduledJob.objects.get().status, traces()) == (Status.CANCELLED, [])
+
+    def test_must_be_asked_for(self, run_beside, held):
+        scheduled = schedule_job("0s", jobs.hold, args=[str(held)])
+        thread = run_beside()
+        eventually(held.exists)
+        with pytest.raises(NotCancellable, match=r"cancel\(running=True\)"):
+            scheduled.cancel()
+        assert cancel_jobs(ScheduledJob.objects.all()) == 0
+        held.unlink()
+        thread.join()
+        assert ScheduledJob.objects.get().status == Status.COMPLETE
+
+    def test_comes_too_late_for_a_job_that_has_ended(self):
+        scheduled = schedule_job("0s", jobs.echo)
+        run_jobs()
+        with pytest.raises(NotCancellable, match="is complete"):
+            scheduled.cancel(running=True)
+
+    @pytest.mark.slow
+    def test_reaches_a_worker_in_another_process(self, start, traces):
+        start()
+        scheduled = flaky.wait.schedule("0s")
+        eventually(lambda: ScheduledJob.objects.get().started_at)
+        scheduled.cancel(running=True)
+        following = schedule_job("0s", jobs.trace, args=["afterwards"])
+        eventually(lambda: ScheduledJob.objects.get(pk=following.pk).status == Status.COMPLETE)
+        assert ScheduledJob.objects.get(pk=scheduled.pk).status == Status.CANCELLED
+        assert traces() == ["afterwards"]
