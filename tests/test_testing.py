@@ -1,13 +1,14 @@
 """What a project's own tests can ask of its jobs."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from django_future import ScheduledJob, schedule_job
+from django_future import ScheduledJob, schedule_job, signals
 from django_future.exceptions import InvalidArguments, InvalidCallable
 from django_future.testing import (
     assert_none_left,
@@ -176,6 +177,17 @@ class TestInAPlainTestCase(TestCase):
     """As most projects have it: all of it in a transaction that is rolled back."""
 
     def test_jobs_run(self):
+        schedule_job("0s", jobs.trace)
+        run_due_jobs()
+        assert Trace.objects.get().text == "ran"
+
+    @override_settings(DJANGO_FUTURE={"HEARTBEAT": timedelta(milliseconds=20)})
+    def test_a_job_may_take_longer_than_a_heartbeat(self):
+        def linger(**_):
+            time.sleep(0.05)
+
+        signals.job_started.connect(linger)
+        self.addCleanup(signals.job_started.disconnect, linger)
         schedule_job("0s", jobs.trace)
         run_due_jobs()
         assert Trace.objects.get().text == "ran"
