@@ -222,6 +222,11 @@ def test_the_plugin_of_pytest(pytester, monkeypatch):
         def test_that_leaves_one(future):
             schedule("5d")
 
+        @pytest.mark.no_jobs_left
+        def test_that_fails_by_itself(future):
+            schedule("5d")
+            assert "this" == "that"
+
         def test_that_may(future):
             schedule("5d")
 
@@ -231,5 +236,13 @@ def test_the_plugin_of_pytest(pytester, monkeypatch):
         """
     )
     result = pytester.runpytest_subprocess("--strict-markers", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(["*1 jobs still wait:*", "*test_that_leaves_one*"])
+    result.assert_outcomes(passed=3, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*1 jobs still wait:*",
+            "*assert 'this' == 'that'*",
+            "FAILED*_leaves_one*",
+            "FAILED*_itself*",
+        ]
+    )
+    assert result.stdout.str().count("1 jobs still wait:") == 1
