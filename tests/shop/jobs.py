@@ -158,3 +158,8 @@ def repeat(job, every):
     """Schedule the same again."""
     job.reschedule(every)
     return clock.now()
+
+
+def schedule_and_fail():
+    """Schedule a job that fails."""
+    schedule_job("1d", fail)

@@ -5,6 +5,7 @@ from django_future.testing.assertions import (
     assert_not_scheduled,
     assert_scheduled,
 )
+from django_future.testing.inline import override_future
 from django_future.testing.running import perform_job, run_due_jobs
 from django_future.testing.travel import travel_to
 
@@ -12,6 +13,7 @@ __all__ = [
     "assert_none_left",
     "assert_not_scheduled",
     "assert_scheduled",
+    "override_future",
     "perform_job",
     "run_due_jobs",
     "travel_to",
