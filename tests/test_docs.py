@@ -128,6 +128,8 @@ def test_the_methods_of_a_handler_are_in_the_reference_with_their_signatures(nam
         "assert_none_left",
         "perform_job",
         "run_due_jobs",
+        "travel_to",
+        "override_future",
     ],
 )
 def test_what_is_for_tests_is_in_the_reference_with_its_signature(name):

@@ -45,6 +45,17 @@ class TestOrder:
         run_jobs()
         assert traces() == ["by another"]
 
+    def test_a_job_that_becomes_due_meanwhile_waits_for_the_next_run(self):
+        def hasten(**_):
+            ScheduledJob.objects.scheduled().update(scheduled_at=clock.to_row(clock.now()))
+
+        later = schedule_job("1h", jobs.echo)
+        schedule_job("0s", jobs.echo)
+        with connected(signals.job_started, hasten):
+            run_jobs()
+        later.refresh_from_db()
+        assert later.status == Status.SCHEDULED
+
 
 class TestCalls:
     def test_the_job_then_the_object_then_the_arguments(self, order, traces):

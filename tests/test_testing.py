@@ -1,13 +1,14 @@
 """What a project's own tests can ask of its jobs."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from django_future import ScheduledJob, schedule_job
+from django_future import ScheduledJob, schedule_job, signals
 from django_future.exceptions import InvalidArguments, InvalidCallable
 from django_future.testing import (
     assert_none_left,
@@ -180,6 +181,17 @@ class TestInAPlainTestCase(TestCase):
         run_due_jobs()
         assert Trace.objects.get().text == "ran"
 
+    @override_settings(DJANGO_FUTURE={"HEARTBEAT": timedelta(milliseconds=20)})
+    def test_a_job_may_take_longer_than_a_heartbeat(self):
+        def linger(**_):
+            time.sleep(0.05)
+
+        signals.job_started.connect(linger)
+        self.addCleanup(signals.job_started.disconnect, linger)
+        schedule_job("0s", jobs.trace)
+        run_due_jobs()
+        assert Trace.objects.get().text == "ran"
+
     def test_hooks_of_a_commit_do_not_run_by_themselves(self):
         schedule_job("0s", jobs.trace_on_commit)
         with self.captureOnCommitCallbacks(execute=True):
@@ -210,6 +222,11 @@ def test_the_plugin_of_pytest(pytester, monkeypatch):
         def test_that_leaves_one(future):
             schedule("5d")
 
+        @pytest.mark.no_jobs_left
+        def test_that_fails_by_itself(future):
+            schedule("5d")
+            assert "this" == "that"
+
         def test_that_may(future):
             schedule("5d")
 
@@ -219,5 +236,13 @@ def test_the_plugin_of_pytest(pytester, monkeypatch):
         """
     )
     result = pytester.runpytest_subprocess("--strict-markers", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(["*1 jobs still wait:*", "*test_that_leaves_one*"])
+    result.assert_outcomes(passed=3, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*1 jobs still wait:*",
+            "*assert 'this' == 'that'*",
+            "FAILED*_leaves_one*",
+            "FAILED*_itself*",
+        ]
+    )
+    assert result.stdout.str().count("1 jobs still wait:") == 1

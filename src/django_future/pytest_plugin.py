@@ -3,7 +3,6 @@
 It is loaded wherever django-future is installed, before there is a project.
 """
 
-from collections.abc import Generator
 from types import ModuleType
 
 import pytest
@@ -26,12 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+# Last, so after the test itself; and not at all if that has failed.
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
     """Fail a marked test that leaves jobs behind."""
-    result = yield
     if item.get_closest_marker(NO_JOBS_LEFT) is not None:
         from django_future.testing import assert_none_left  # noqa: PLC0415
 
         assert_none_left()
-    return result

@@ -7,7 +7,9 @@ import time
 from os import system  # noqa: F401 - what a stored job must not reach through this module
 from pathlib import Path
 
+from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.utils import timezone
 
 from django_future import ScheduledJob, clock, job_as_parameter, schedule_job
 from django_future.store import store_for
@@ -143,3 +145,21 @@ def end_session(number):
 def schedule_itself():
     """Schedule the same again, for now."""
     schedule_job("0s", "tests.shop.jobs.schedule_itself")
+
+
+def read_clocks():
+    """Return what every clock reads, and what a field has for its default."""
+    django, field = timezone.now(), User().date_joined
+    return [clock.from_row(django), clock.from_row(field), clock.now(), store_for("default").now()]
+
+
+@job_as_parameter
+def repeat(job, every):
+    """Schedule the same again."""
+    job.reschedule(every)
+    return clock.now()
+
+
+def schedule_and_fail():
+    """Schedule a job that fails."""
+    schedule_job("1d", fail)

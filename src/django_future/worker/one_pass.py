@@ -1,6 +1,8 @@
 """Run what is due, once, and stop: for cron, for tests, and for the shell."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 
 from django.db import router
@@ -8,7 +10,7 @@ from django.db import router
 from django_future import clock, maintenance
 from django_future.exceptions import RunInsideTransaction
 from django_future.execution import Outcome, abandon, execute
-from django_future.models import ScheduledJob
+from django_future.models import ScheduledJob, Worker
 from django_future.store import Selection, Session, Store, store_for
 from django_future.watchdog import Watchdog
 from django_future.when import When, parse_when
@@ -39,18 +41,37 @@ def one_pass(
     *, delete_completed: bool = False, now: When | None = None, using: str | None = None
 ) -> Iterator[Outcome]:
     """Run the jobs that are due, and yield what became of each before the next is claimed."""
+    given = now and parse_when(now, now=clock.now(), zone=clock.current_zone())
+    with registered(using) as (store, worker, watchdog):
+        # Once for all, so that a job which is put back for now does not keep this pass going.
+        at = given or store.now()
+        yield from run_due(store, worker, watchdog, at, keep=not delete_completed)
+
+
+@contextmanager
+def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
+    """Register what runs jobs here, having rescued those of others that were lost.
+
+    Raises `RunInsideTransaction` if a transaction is open.
+    """
     store = store_for(using or router.db_for_write(ScheduledJob))
     _check_outside_transaction(store)
     store.synchronise()
-    at = now and parse_when(now, now=clock.now(), zone=clock.current_zone())
     watchdog = Watchdog(store, partial(abandon, store=store))
     with heartbeat(store, new_worker()) as worker, watchdog:
         maintenance.rescue(store)
-        maintenance.expire(store, at or store.now())
-        # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
-        selection = Selection(up_to_id=store.newest_id())
-        while jobs := store.claim(worker, selection, at=at or store.now(), limit=1):
-            yield execute(jobs[0], Session(store), watchdog, keep=not delete_completed)
+        yield store, worker, watchdog
+
+
+def run_due(
+    store: Store, worker: Worker, watchdog: Watchdog, at: datetime, *, keep: bool = True
+) -> Iterator[Outcome]:
+    """Expire what is overdue at the instant `at`, and run what is due then, one by one."""
+    maintenance.expire(store, at)
+    # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
+    selection = Selection(up_to_id=store.newest_id())
+    while jobs := store.claim(worker, selection, at=at, limit=1):
+        yield execute(jobs[0], Session(store), watchdog, keep=keep)
 
 
 def _check_outside_transaction(store: Store) -> None:

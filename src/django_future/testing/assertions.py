@@ -1,25 +1,19 @@
-"""For the tests of a project: what waits, what a handler does as a job, and what is due."""
+"""What waits, and whether it is what a test says of it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypedDict, Unpack
 
-from django.db import router, transaction
+from django.db import router
 from django.db.models import Model
 
 from django_future import clock, handlers
-from django_future.arguments import decode
-from django_future.calling import call
-from django_future.execution import stored
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
-from django_future.scheduling import unsaved_job
 from django_future.when import When, parse_duration, parse_when
-from django_future.worker.one_pass import one_pass
 
 A_MOMENT = "1s"
 MOST_NAMED = 10  # jobs in a message
-MOST_PASSES = 100
 
 
 class Description(TypedDict, total=False):
@@ -71,55 +65,6 @@ def assert_none_left(*, using: str | None = None) -> None:
     """Make sure that no job waits at all."""
     if waiting := _waiting(using):
         raise AssertionError(f"{len(waiting)} jobs still wait:{_listed(map(str, waiting))}")
-
-
-def perform_job(
-    handler: Target,
-    *,
-    args: Sequence[Any] = (),
-    kwargs: Mapping[str, Any] | None = None,
-    content_object: Model | None = None,
-) -> Any:
-    """Call `handler` as its job would, and return what that would keep; there is no row.
-
-    The arguments are stored and read again, as is what it returns; it has a transaction of its own.
-    What it raises is raised, and what schedule_job() refuses is refused.
-    """
-    job = unsaved_job(
-        when="0s", callable=handler, content_object=content_object, args=args, kwargs=kwargs
-    )
-    with transaction.atomic(using=job._state.db):
-        kept = stored(call(job))
-    return None if kept is None else decode(kept)
-
-
-def run_due_jobs(
-    until: When | None = None,
-    *,
-    recurse: bool = False,
-    raise_errors: bool = True,
-    using: str | None = None,
-) -> list[ScheduledJob]:
-    """Run the jobs that are due, or will be at the time `until`, and return them in their order.
-
-    With `recurse` also those that they schedule and that are due then. A `TestCase` may call it.
-
-    Raises what a handler raises unless `raise_errors` is false, and `AssertionError` if jobs go on
-    scheduling more.
-    """
-    ran: list[ScheduledJob] = []
-    for _ in range(MOST_PASSES):
-        before = len(ran)
-        for outcome in one_pass(now=until, using=using):
-            ran.append(outcome.job)
-            if raise_errors and outcome.failure:
-                raise outcome.failure
-        if not recurse or len(ran) == before:
-            return ran
-    raise AssertionError(
-        f"After {MOST_PASSES} passes, and {len(ran)} jobs, more are due: jobs that schedule others "
-        "for the time that has come never end. Leave out recurse=True."
-    )
 
 
 def _waiting(using: str | None) -> list[ScheduledJob]:

@@ -1,0 +1,20 @@
+"""For the tests of a project: what waits, what a handler does as a job, and the passing of time."""
+
+from django_future.testing.assertions import (
+    assert_none_left,
+    assert_not_scheduled,
+    assert_scheduled,
+)
+from django_future.testing.inline import override_future
+from django_future.testing.running import perform_job, run_due_jobs
+from django_future.testing.travel import travel_to
+
+__all__ = [
+    "assert_none_left",
+    "assert_not_scheduled",
+    "assert_scheduled",
+    "override_future",
+    "perform_job",
+    "run_due_jobs",
+    "travel_to",
+]

@@ -1,0 +1,73 @@
+"""What a handler does as a job, and what is due."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Model
+
+from django_future.arguments import decode
+from django_future.calling import call
+from django_future.execution import Outcome, stored
+from django_future.handlers import Target
+from django_future.models import ScheduledJob
+from django_future.scheduling import unsaved_job
+from django_future.when import When
+from django_future.worker.one_pass import one_pass
+
+MOST_PASSES = 100
+
+
+def perform_job(
+    handler: Target,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    content_object: Model | None = None,
+) -> Any:
+    """Call `handler` as its job would, and return what that would keep; there is no row.
+
+    The arguments are stored and read again, as is what it returns; it has a transaction of its own.
+    What it raises is raised, and what schedule_job() refuses is refused.
+    """
+    job = unsaved_job(
+        when="0s", callable=handler, content_object=content_object, args=args, kwargs=kwargs
+    )
+    with transaction.atomic(using=job._state.db):
+        kept = stored(call(job))
+    return None if kept is None else decode(kept)
+
+
+def run_due_jobs(
+    until: When | None = None,
+    *,
+    recurse: bool = False,
+    raise_errors: bool = True,
+    using: str | None = None,
+) -> list[ScheduledJob]:
+    """Run the jobs that are due, or will be at the time `until`, and return them in their order.
+
+    With `recurse` also those that they schedule and that are due then. A `TestCase` may call it.
+
+    Raises what a handler raises unless `raise_errors` is false, and `AssertionError` if jobs go on
+    scheduling more.
+    """
+    ran: list[ScheduledJob] = []
+    for _ in range(MOST_PASSES):
+        before = len(ran)
+        for outcome in one_pass(now=until, using=using):
+            ran.append(outcome.job)
+            if raise_errors:
+                raise_error_of(outcome)
+        if not recurse or len(ran) == before:
+            return ran
+    raise AssertionError(
+        f"After {MOST_PASSES} passes, and {len(ran)} jobs, more are due: jobs that schedule others "
+        "for the time that has come never end. Leave out recurse=True."
+    )
+
+
+def raise_error_of(outcome: Outcome) -> None:
+    """Raise what the job failed with, if it did."""
+    if outcome.failure:
+        raise outcome.failure

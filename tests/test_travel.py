@@ -1,0 +1,158 @@
+"""What a project's tests see of a stretch of time."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import transaction
+from django.test import TestCase
+from django.utils import timezone
+
+from django_future import ScheduledJob, clock, schedule_job
+from django_future.exceptions import InvalidTime, RunInsideTransaction
+from django_future.models import Worker
+from django_future.testing import assert_none_left, assert_scheduled, travel_to
+from django_future.testing.travel import stopped_clock
+from tests.shop import jobs
+from tests.shop.models import Trace
+
+pytestmark = pytest.mark.django_db
+
+A_SECOND = timedelta(seconds=1)
+
+
+class TestTheJobs:
+    def test_run_in_order_of_time_and_then_of_priority(self):
+        day = clock.now() + timedelta(days=1)
+        late = schedule_job("2d", jobs.echo, priority=9)
+        idle = schedule_job(day, jobs.echo)
+        urgent = schedule_job(day, jobs.echo, priority=9)
+        overdue = schedule_job("2020-01-01", jobs.echo, expires=None)
+        schedule_job("3d", jobs.echo)
+        assert travel_to("47h") == [overdue, urgent, idle]
+        assert travel_to("2d") == [late]
+
+    def test_run_up_to_the_target_and_no_further(self):
+        target = timezone.now() + timedelta(days=1)
+        last = schedule_job(target, jobs.echo)
+        schedule_job(target + timedelta(microseconds=1), jobs.echo)
+        assert travel_to(target) == [last]
+
+    def test_that_jobs_schedule_run_at_their_time(self):
+        schedule_job("1d", jobs.repeat, args=["2d"])
+        ran = travel_to("6d")
+        first = ran[0].return_value
+        assert [job.return_value - first for job in ran] == [timedelta(days=n) for n in (0, 2, 4)]
+
+    def test_that_jobs_schedule_for_now_run_at_the_same_time(self, traces):
+        schedule_job("1d", jobs.schedule_another)
+        first, second = travel_to("1d")
+        assert traces() == ["by another"]
+        assert first.scheduled_at == second.scheduled_at
+
+    def test_that_expire_on_the_way_do_not_run_late(self):
+        overdue = schedule_job("2020-01-01", jobs.echo)
+        in_time = schedule_job("1d", jobs.echo, expires="1s")
+        assert travel_to("3d") == [in_time]
+        overdue.refresh_from_db()
+        assert overdue.status == "expired"
+
+    def test_that_have_expired_at_the_end_say_so(self):
+        schedule_job("1d", jobs.repeat, args=["2020-01-01"])
+        assert len(travel_to("2d")) == 1
+        assert ScheduledJob.objects.latest("pk").status == "expired"
+
+    @pytest.mark.django_db(databases="__all__")
+    def test_may_be_those_of_another_database(self):
+        schedule_job("1d", jobs.echo)
+        other = schedule_job("1d", jobs.echo, using="other")
+        assert travel_to("2d", using="other") == [other]
+
+    def test_need_not_be_any(self):
+        assert travel_to("0s") == []
+
+    def test_that_never_end_are_told(self):
+        schedule_job("1d", jobs.schedule_itself)
+        with pytest.raises(AssertionError, match=r"100 passes at .*, and 100 jobs, more are due"):
+            travel_to("2d")
+
+    def test_of_a_day_take_a_moment(self):
+        schedule_job("1h", jobs.repeat, args=["1h"])
+        assert len(travel_to("1d")) == 24
+
+
+class TestTheClock:
+    def test_stands_at_the_time_of_each_job(self):
+        schedule_job("1d", jobs.read_clocks)
+        schedule_job("2d", jobs.read_clocks)
+        for job in travel_to("3d"):
+            assert set(job.return_value) == {clock.from_row(job.scheduled_at)}
+
+    def test_is_what_a_row_tells(self):
+        schedule_job("1d", jobs.trace)
+        [ran] = travel_to("2d")
+        ran.refresh_from_db()
+        assert ran.scheduled_at == ran.started_at == ran.finished_at
+
+    def test_is_real_again(self):
+        schedule_job("1d", jobs.fail)
+        with pytest.raises(ValueError, match="fail"):
+            travel_to("2d")
+        assert abs(datetime.now(UTC) - clock.from_row(timezone.now())) < A_SECOND
+        assert abs(datetime.now(UTC) - clock.now()) < A_SECOND
+
+    def test_tells_datetimes_from_other_values(self):
+        noon = datetime(2030, 7, 1, 12, tzinfo=UTC)
+        with stopped_clock(noon):
+            assert timezone.template_localtime(noon, use_tz=True).hour == 14
+
+    @pytest.mark.parametrize("hour", [0, 1])
+    def test_knows_an_hour_that_is_repeated(self, settings, hour):
+        settings.USE_TZ = False
+        instant = datetime(2030, 10, 27, hour, 30, tzinfo=UTC)
+        with stopped_clock(instant):
+            assert timezone.now() == datetime(2030, 10, 27, 2, 30)
+            assert clock.from_row(timezone.now()) == instant
+
+
+class TestErrors:
+    def test_are_raised(self):
+        schedule_job("1d", jobs.fail)
+        later = schedule_job("2d", jobs.echo)
+        with pytest.raises(ValueError, match="fail"):
+            travel_to("3d")
+        later.refresh_from_db()
+        assert later.status == "scheduled"
+        assert not Worker.objects.exists()
+
+    def test_need_not_be_raised(self):
+        schedule_job("1d", jobs.fail)
+        schedule_job("2d", jobs.echo)
+        ran = travel_to("3d", raise_errors=False)
+        assert [job.status for job in ran] == ["failed", "complete"]
+
+    def test_a_target_must_not_have_passed(self):
+        with pytest.raises(InvalidTime, match=r"'2020-01-01' is 2019-12-31 23:00:00\+00:00, which"):
+            travel_to("2020-01-01")
+
+    @pytest.mark.django_db(transaction=True)
+    def test_no_transaction_may_be_open(self):
+        with transaction.atomic(), pytest.raises(RunInsideTransaction):
+            travel_to("1d")
+
+    @pytest.mark.django_db(transaction=True)
+    def test_jobs_run_in_transactions_of_their_own(self, traces):
+        schedule_job("1d", jobs.trace_and_fail)
+        schedule_job("2d", jobs.trace)
+        travel_to("3d", raise_errors=False)
+        assert traces() == ["ran"]
+
+
+class TestInAPlainTestCase(TestCase):
+    def test_time_passes(self):
+        schedule_job("1d", jobs.trace)
+        schedule_job("9d", jobs.trace)
+        travel_to(timedelta(days=5))
+        assert Trace.objects.count() == 1
+        assert_scheduled(jobs.trace, at="9d", count=1)
+        travel_to("10d")
+        assert_none_left()
