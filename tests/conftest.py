@@ -44,6 +44,20 @@ def order(db):
 
 
 @pytest.fixture
+def login(client, db):
+    """Return a function that logs in somebody with the given permissions."""
+    from django.contrib.auth.models import Permission, User
+
+    def log_in(*permissions):
+        user = User.objects.create_user("somebody", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+@pytest.fixture
 def vendor():
     """Return which database this is."""
     return connection.vendor

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -32,19 +32,6 @@ class Suitcase:
 
     def __getstate__(self):
         return {"packed": True}
-
-
-@pytest.fixture
-def login(client):
-    """Return a function that logs in somebody with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("somebody", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 @pytest.fixture

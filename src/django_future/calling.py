@@ -24,12 +24,7 @@ def options_for(job: ScheduledJob) -> JobOptions:
 
     Raises what `handlers.resolve` raises.
     """
-    if "." in job.callable_name:
-        handler: Any = handlers.resolve(job.callable_name, None)
-    else:
-        model = _model(job)
-        handler = getattr(model, job.callable_name, None)
-    usual = handlers.options_of(handler)
+    usual = handlers.options_of(handler_of(job))
     return replace(usual, **job.options) if job.options else usual
 
 
@@ -39,6 +34,16 @@ def options_if_known(job: ScheduledJob) -> JobOptions:
         return options_for(job)
     except FutureError:
         return JobOptions()
+
+
+def handler_of(job: ScheduledJob) -> Any:
+    """Return the handler of `job`; if that is a method of its object, as the class has it.
+
+    Raises what `handlers.resolve` raises.
+    """
+    if "." in job.callable_name:
+        return handlers.resolve(job.callable_name, None)
+    return getattr(_model(job), job.callable_name, None)
 
 
 def call(job: ScheduledJob, wrap_coroutine: Wrap = lambda handler: handler) -> Any:

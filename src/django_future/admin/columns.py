@@ -1,7 +1,7 @@
 """What the admin shows of a row, each under its label."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from django.contrib.admin import display as labelled
 from django.db.models import Model
@@ -9,18 +9,12 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
 from django_future.admin import bound, display
+from django_future.admin.sensitive import without_sensitive
 from django_future.arguments import describe
 from django_future.models import ScheduledJob
 
 LINE = 60  # characters of the arguments in a list
 NO_ARGS, NO_KWARGS = "[]", "{}"
-
-
-class ListedJob(Protocol):
-    """A job of a list, with the beginnings of its stored arguments."""
-
-    args_start: str
-    kwargs_start: str
 
 
 def column(model: type[Model], name: str, show: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -35,6 +29,18 @@ def column(model: type[Model], name: str, show: Callable[[Any], str]) -> Callabl
     return shown
 
 
+def arguments(name: str) -> Callable[[Any], str]:
+    """Return what shows the arguments in the field `name`, but for the sensitive ones."""
+    field: Any = ScheduledJob._meta.get_field(name)
+
+    @labelled(description=field.verbose_name)
+    def shown(job: ScheduledJob) -> str:
+        return display.value(without_sensitive(job, field.value_from_object(job)))
+
+    shown.__name__ = name
+    return shown
+
+
 @labelled(description=_("status"))
 def status(job: ScheduledJob) -> str:
     """Show the status in words and as a symbol."""
@@ -42,10 +48,15 @@ def status(job: ScheduledJob) -> str:
 
 
 @labelled(description=_("arguments"))
-def call(job: ListedJob) -> str:
-    """Show on one line what the callable is called with."""
+def call(job: Any) -> str:
+    """Show on one line what the callable is called with.
+
+    The list gives `args_start` and `kwargs_start`, the beginnings of what is stored.
+    """
     texts = [(job.args_start, NO_ARGS), (job.kwargs_start, NO_KWARGS)]
-    shown = " ".join(describe(text) for text, nothing in texts if text != nothing)
+    shown = " ".join(
+        describe(without_sensitive(job, text)) for text, nothing in texts if text != nothing
+    )
     return display.line(shown, LINE) or display.NOTHING
 
 

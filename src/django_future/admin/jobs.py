@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from django_future.admin import bound, columns, display
 from django_future.admin.actions import cancel_selected, delete_selected, run_again
+from django_future.admin.attempts import failed_attempts
 from django_future.admin.changelist import CappedPaginator, JobList
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.models import ScheduledJob
@@ -24,7 +25,7 @@ _column = partial(columns.column, ScheduledJob)
 _number = _column("id", str)
 _callable_name = _column("callable_name", display.dotted)
 _scheduled_at = _column("scheduled_at", display.instant)
-_ARGUMENTS = [_column("args", display.value), _column("kwargs", display.value)]
+_ARGUMENTS = [columns.arguments("args"), columns.arguments("kwargs")]
 _WHEN = [
     (_scheduled_at, _column("expires_at", display.instant), _column("created_at", display.instant)),
     ("queue_name", "priority"),
@@ -36,9 +37,10 @@ _OUTCOME = [
         _column("finished_at", display.instant),
         columns.duration,
     ),
-    ("attempts", "rescues", "worker"),
+    ("attempts", "max_attempts", "rescues", "worker"),
     _column("return_value", display.value),
     _column("error", display.traceback),
+    failed_attempts,
 ]
 
 
@@ -102,7 +104,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     def get_deleted_objects(
         self, objs: Sequence[ScheduledJob] | QuerySet[ScheduledJob], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Name the jobs, or the first of them; no other row depends on a job."""
+        """Name the jobs, or the first of them, but not what was kept of their attempts."""
         count = objs.count() if isinstance(objs, QuerySet) else len(objs)
         names = [f"{job.pk}: {job}" for job in objs[:MOST_NAMED]]
         if more := count - len(names):

@@ -1,0 +1,30 @@
+"""The failed attempts of a job, as the admin shows them."""
+
+from django.contrib.admin import display as labelled
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext_lazy as _
+
+from django_future.admin import display
+from django_future.models import JobAttempt, ScheduledJob
+
+MOST_SHOWN = 20
+
+
+@labelled(description=_("failed attempts"))
+def failed_attempts(job: ScheduledJob) -> str:
+    """Show the latest attempts that failed, each with its traceback folded."""
+    attempts = job.failed_attempts.order_by("-number", "-pk")[:MOST_SHOWN]
+    return format_html_join("", "{}", ((_shown(attempt),) for attempt in attempts)) or (
+        display.NOTHING
+    )
+
+
+def _shown(attempt: JobAttempt) -> str:
+    return format_html(
+        "<details><summary>{}. {} {} ({})</summary>{}</details>",
+        attempt.number,
+        display.instant(attempt.finished_at),
+        attempt.exception,
+        attempt.worker,
+        display.traceback(attempt.traceback),
+    )
