@@ -13,6 +13,7 @@ from asgiref.sync import async_to_sync
 
 from django_future import ScheduledJob, job, run_jobs, schedule_job, schedule_jobs
 from django_future.exceptions import InvalidArguments, InvalidCallable, InvalidOption
+from django_future.testing import run_due_jobs
 from tests.shop.decorated import greet, remind, report, wave
 
 ROOT = Path(__file__).parent.parent
@@ -25,9 +26,9 @@ order = Order()
 
 
 def run_one(scheduled):
-    run_jobs()
-    scheduled.refresh_from_db()
-    return scheduled.return_value
+    [ran] = run_due_jobs()
+    assert ran == scheduled
+    return ran.return_value
 
 
 def lifetime(scheduled):
@@ -83,10 +84,7 @@ class TestScheduling:
     def test_many_in_one_call(self, django_assert_max_num_queries):
         with django_assert_max_num_queries(6):
             greet.schedule_many(greet.spec("0s", name) for name in "abc")
-        run_jobs()
-        assert sorted(found.return_value for found in ScheduledJob.objects.all()) == [
-            "hello a", "hello b", "hello c",
-        ]  # fmt: skip
+        assert [ran.return_value for ran in run_due_jobs()] == ["hello a", "hello b", "hello c"]
 
     def test_many_of_several_handlers(self):
         schedule_jobs([greet.spec("5d", "you"), wave.spec("5d", "you")])
