@@ -12,7 +12,7 @@ from django_future.exceptions import InvalidTime, RunInsideTransaction
 from django_future.models import Worker
 from django_future.testing import assert_none_left, assert_scheduled, travel_to
 from django_future.testing.travel import stopped_clock
-from tests.shop import jobs
+from tests.shop import flaky, jobs
 from tests.shop.models import Trace
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +48,19 @@ class TestTheJobs:
         first, second = travel_to("1d")
         assert traces() == ["by another"]
         assert first.scheduled_at == second.scheduled_at
+
+    def test_that_fail_are_tried_again_at_their_time(self):
+        scheduled = flaky.charge.schedule("1d", 5)
+        ran = travel_to("2d", raise_errors=False)
+        assert ran == [scheduled] * 3
+        first, second, third = scheduled.failed_attempts.order_by("number")
+        assert second.started_at - first.started_at == timedelta(minutes=1)
+        assert third.started_at - second.started_at == timedelta(hours=1)
+
+    def test_that_ask_for_another_attempt_get_it_until_they_expire(self):
+        flaky.poll.using(expires="12m").schedule("1d", until=99)
+        assert len(travel_to("2d", raise_errors=False)) == 3
+        assert ScheduledJob.objects.get().status == "failed"
 
     def test_that_expire_on_the_way_do_not_run_late(self):
         overdue = schedule_job("2020-01-01", jobs.echo)
