@@ -171,9 +171,7 @@ class TestOptions:
             job(**options)
 
     def test_that_a_call_does_not_know_are_refused(self):
-        with pytest.raises(
-            InvalidOption, match=r"no option 'colour', but .*content_object"
-        ):
+        with pytest.raises(InvalidOption, match=r"no option 'colour', but .*content_object"):
             greet.using(colour="red")
 
 

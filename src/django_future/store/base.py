@@ -37,6 +37,9 @@ class Store:
     # How to say through which index a table is read.
     index_hint = ""
 
+    # What makes a transaction the database's one writer, where there is only one.
+    write_lock = ""
+
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self.levels = Levels(alias, self.index_hint)
