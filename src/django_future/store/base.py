@@ -203,6 +203,7 @@ class Store:
 
         Raises `LeaseLost` as `finish` does.
         """
+        list(self._held(job).select_for_update())  # before its report, which may just be written
         deleted, _ = self._held(job).delete()
         if not deleted:
             raise lease_lost(job)
