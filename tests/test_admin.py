@@ -13,7 +13,7 @@ from django.urls import reverse
 from django_future import ScheduledJob, run_jobs, schedule_job
 from django_future.admin import changelist
 from django_future.arguments import Stored
-from django_future.models import Worker
+from django_future.models import JobReport, Worker
 from django_future.status import Status
 from tests.shop import jobs
 from tests.shop.models import Parcel
@@ -237,6 +237,34 @@ def test_a_traceback_is_shown_and_cannot_smuggle_in_markup(admin_client):
     html = body(admin_client.get(page_of(job)))
     assert "<pre wrap>Traceback" in html
     assert "ValueError: &lt;script&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"done": 3, "total": 10, "message": "<resizing>"}, "3 of 10, 30 %: &lt;resizing&gt;"),
+        ({"done": 3}, "3"),
+        ({"message": "resizing"}, "resizing"),
+        ({}, "-"),
+    ],
+)
+def test_what_a_handler_says_of_its_progress_is_shown(admin_client, said, shown):
+    job = job_in(Status.RUNNING)
+    JobReport.objects.create(job=job, updated_at=job.scheduled_at, log="Z <began>", **said)
+    html = body(admin_client.get(page_of(job))).replace("\N{NO-BREAK SPACE}", " ")
+    assert f">{shown}<" in html
+    assert "<pre wrap>Z &lt;began&gt;</pre>" in html
+
+
+def test_the_list_shows_how_far_what_runs_is(admin_client, django_assert_num_queries):
+    for status in [Status.RUNNING, Status.RUNNING, Status.COMPLETE]:
+        job = job_in(status)
+        JobReport.objects.create(job=job, updated_at=job.scheduled_at, done=1, total=2, log="began")
+    job_in(Status.RUNNING)
+    with django_assert_num_queries(4), CaptureQueriesContext(connection) as queries:
+        html = body(admin_client.get(LIST))
+    assert html.count("1 of 2") == 2
+    assert not any("jobreport`.`log" in one["sql"].replace('"', "`") for one in queries)
 
 
 def test_the_pages_need_no_style_or_script_of_their_own(admin_client, order):

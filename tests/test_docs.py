@@ -26,6 +26,7 @@ from django_future import (
     signals,
     testing,
 )
+from django_future.models import JobReport
 from django_future.options import KEEP
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
@@ -104,7 +105,7 @@ def test_every_public_name_is_in_the_reference_with_its_signature(name):
         assert parameters(shown) == parameters_of(getattr(django_future, name))
 
 
-@pytest.mark.parametrize("name", ["reschedule", "cancel"])
+@pytest.mark.parametrize("name", ["reschedule", "cancel", "progress", "log"])
 def test_the_methods_of_a_job_are_in_the_reference_with_their_signatures(name):
     pattern = rf"^:::{{py:method}} ScheduledJob\.{name}\((.*)\).*$"
     (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
@@ -150,6 +151,7 @@ def test_every_option_is_told_where_handlers_are(option):
     [
         ("api", [field.name for field in ScheduledJob._meta.fields]),
         ("api", [name for name in vars(ScheduledJobQuerySet) if not name.startswith("_")]),
+        ("api", [field.name for field in JobReport._meta.fields if field.name != "job"]),
         ("api", list(Status.values)),
         ("api", list(scheduling.JobSpec.__annotations__)),
         ("api", [codename for codename, _ in ScheduledJob._meta.permissions]),

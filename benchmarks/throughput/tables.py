@@ -6,7 +6,7 @@ from types import ModuleType
 DEFAULT = [
     "drain", "insert", "sqlite", "mariadb", "schedule", "million", "bloat", "memory", "fleet",
 ]  # fmt: skip
-ALONE = ["scale"]  # takes too long to be measured with the others
+ALONE = ["scale", "prune"]  # take too long to be measured with the others
 
 
 def table(name: str) -> ModuleType:

@@ -1,7 +1,7 @@
 """The project's settings: the dictionary `DJANGO_FUTURE`, read once and checked."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -12,6 +12,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from django_future.exceptions import InvalidTime
+from django_future.status import Status
 from django_future.when import parse_duration
 
 
@@ -21,10 +22,12 @@ class Config:
 
     `CALLABLES` lists modules or dotted paths outside the installed apps that jobs may call.
     `HEARTBEAT` is how soon a running worker is certain to show that it lives.
+    `KEEP` is how long jobs are kept once they have ended, by their status; others are for ever.
     """
 
     CALLABLES: Sequence[str] = ()
     HEARTBEAT: timedelta = timedelta(seconds=20)
+    KEEP: Mapping[Status, timedelta] = field(default_factory=dict)
 
 
 @cache
@@ -51,7 +54,38 @@ def config() -> Config:
         raise ImproperlyConfigured(f"DJANGO_FUTURE['HEARTBEAT']: {error}") from error
     if heartbeat <= timedelta():
         raise ImproperlyConfigured(f"DJANGO_FUTURE['HEARTBEAT'] is {heartbeat}. Give more than 0.")
-    return Config(CALLABLES=tuple(callables), HEARTBEAT=heartbeat)
+    return Config(
+        CALLABLES=tuple(callables), HEARTBEAT=heartbeat, KEEP=_checked_keep(given.get("KEEP", {}))
+    )
+
+
+def _checked_keep(given: Any) -> dict[Status, timedelta]:
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured(
+            f"DJANGO_FUTURE['KEEP'] is {given!r}. Give a dictionary such as {{'complete': '7d'}}."
+        )
+    if unknown := set(given) - set(Status.final()):
+        raise ImproperlyConfigured(
+            f"DJANGO_FUTURE['KEEP'] names {', '.join(sorted(map(repr, unknown)))}, as which no job "
+            f"ends. Name some of {', '.join(Status.final())}."
+        )
+    # In the order in which statuses are named everywhere.
+    return {
+        status: _checked_length(status, given[status])
+        for status in Status.final()
+        if given.get(status) is not None
+    }
+
+
+def _checked_length(status: Status, value: Any) -> timedelta:
+    name = f"DJANGO_FUTURE['KEEP']['{status}']"
+    try:
+        length = parse_duration(value)
+    except InvalidTime as error:
+        raise ImproperlyConfigured(f"{name}: {error} Or give None for ever.") from error
+    if length < timedelta():
+        raise ImproperlyConfigured(f"{name} is {value!r}. Give 0 or more, or None for ever.")
+    return length
 
 
 @receiver(setting_changed)

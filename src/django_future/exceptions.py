@@ -49,6 +49,10 @@ class RunInsideTransaction(FutureError, RuntimeError):
     """Jobs were asked to run inside a transaction, which would join theirs into one."""
 
 
+class InvalidReport(FutureError, ValueError):
+    """What a handler says of its progress is not what can be said."""
+
+
 class HandlerExited(FutureError):
     """A handler raised what ends a program, such as `SystemExit`; only its job ended."""
 

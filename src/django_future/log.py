@@ -88,6 +88,12 @@ def log_expired(*, count: int, **_: Any) -> None:
     logger.warning("%s jobs expired before they could run", count)
 
 
+@receiver(signals.jobs_pruned)
+def log_pruned(*, status: str, count: int, **_: Any) -> None:
+    """Log how many jobs were deleted that had been kept long enough."""
+    logger.info("%s %s jobs were deleted that had been kept long enough", count, status)
+
+
 def _between(job: ScheduledJob, earlier: str, later: str) -> timedelta:
     return clock.from_row(getattr(job, later)) - clock.from_row(getattr(job, earlier))
 

@@ -1,16 +1,21 @@
-"""What happens to jobs that nobody runs: they expire, or are taken from workers that were lost."""
+"""What happens to jobs that nobody runs: they expire, lose a lost worker, or are kept no longer."""
 
-from datetime import datetime
+import math
+import time
+from datetime import datetime, timedelta
 
 from django_future import signals
 from django_future.conf import config
 from django_future.exceptions import LeaseLost, WorkerLost
 from django_future.models import ScheduledJob
-from django_future.store import Store
+from django_future.status import Status
+from django_future.store import Store, retention
 from django_future.store.ends import Failure, fail
 from django_future.store.registry import lost_jobs, lost_workers, unregister
 
 MOST_RESCUES = 3
+LONGEST_PRUNING = 1.0  # seconds of a heartbeat
+BREATH = 0.01  # seconds between two transactions that prune, for others
 
 
 def expire(store: Store, at: datetime) -> None:
@@ -53,6 +58,34 @@ def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
     except LeaseLost:
         return
     signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
+
+
+def prune(store: Store) -> None:
+    """Delete for a moment, at each heartbeat, jobs that were kept for as long as `KEEP` says."""
+    # So that the next sign of life is not late.
+    seconds = min(LONGEST_PRUNING, config().HEARTBEAT.total_seconds() / 8)
+    keep = config().KEEP
+    for status, length in keep.items():
+        prune_status(store, status, length, seconds=seconds / len(keep))
+
+
+def prune_status(
+    store: Store, status: Status, length: timedelta, *, seconds: float = math.inf
+) -> int:
+    """Delete the jobs that ended in `status` longer ago than `length`, and return how many.
+
+    Stops after `seconds`.
+    """
+    stop_at = time.monotonic() + seconds
+    total = 0
+    for count in retention.prune(store, status, store.now() - length):
+        total += count
+        if time.monotonic() >= stop_at:
+            break
+        time.sleep(BREATH)
+    if total:
+        signals.jobs_pruned.send_robust(ScheduledJob, status=status, count=total)
+    return total
 
 
 def _why_not_again(job: ScheduledJob) -> str:

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.base import ModelState
 from django.utils.translation import gettext_lazy as _
 
-from django_future import clock
+from django_future import clock, reports
 from django_future.fields import InstantField, KeyField, StoredField, left_unread
 from django_future.handlers import LONGEST_NAME
 from django_future.indexes import PartialIndex
@@ -200,6 +200,20 @@ class ScheduledJob(models.Model):
         from django_future.scheduling import cancel_job  # noqa: PLC0415
 
         cancel_job(self, running=running, reason=reason)
+
+    def progress(self, done: int, total: int | None = None, message: str = "") -> None:
+        """Say, from the handler, how far this job is; others see it before the job has ended.
+
+        Raises `InvalidReport`.
+        """
+        reports.note_progress(self, done, total, message)
+
+    def log(self, text: str) -> None:
+        """Add lines, from the handler, to this job's log, as `progress` does.
+
+        Raises `InvalidReport`.
+        """
+        reports.note_lines(self, text)
 
 
 class JobAttempt(models.Model):

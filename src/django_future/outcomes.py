@@ -12,6 +12,7 @@ from django_future.options import JobOptions
 from django_future.retries import Cancel, Exponential, Retry, delay_after
 from django_future.store import Store
 from django_future.store.ends import Failure, fail, failures, give_up, retry
+from django_future.text import storable
 
 logger = logging.getLogger("django_future")
 
@@ -22,11 +23,11 @@ def settle(job: ScheduledJob, exception: Exception, store: Store) -> None:
     Raises `LeaseLost` if the job is no longer this worker's.
     """
     if isinstance(exception, Cancel):
-        give_up(store, job, exception.reason)
+        give_up(store, job, storable(exception.reason))
         return
     options = options_if_known(job)
     if isinstance(exception, ObjectGone) and options.on_delete == "cancel":
-        give_up(store, job, str(exception))
+        give_up(store, job, storable(str(exception)))
         return
     delay = _delay(job, exception, options, store)
     at = None if delay is None else store.now() + delay
@@ -61,6 +62,4 @@ def _delay(
 def _failure(exception: Exception) -> Failure:
     kind = type(exception)
     text = "".join(traceback.format_exception(exception))
-    # PostgreSQL takes neither NUL nor half a surrogate pair.
-    text = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
-    return Failure(f"{kind.__module__}.{kind.__qualname__}", text)
+    return Failure(f"{kind.__module__}.{kind.__qualname__}", storable(text))

@@ -19,3 +19,6 @@ job_rescued = Signal(use_caching=True)
 
 # Sent with `count`, how many jobs expired before anything could run them.
 jobs_expired = Signal(use_caching=True)
+
+# Sent with `status` and `count`, how many jobs were deleted that had been kept long enough.
+jobs_pruned = Signal(use_caching=True)

@@ -163,3 +163,47 @@ def repeat(job, every):
 def schedule_and_fail():
     """Schedule a job that fails."""
     schedule_job("1d", fail)
+
+
+@job_as_parameter
+def report(job, *said, lines=()):
+    """Say how far it is, again and again."""
+    for progress in said:
+        job.progress(*progress)
+    for line in lines:
+        job.log(line)
+
+
+@job_as_parameter
+async def report_async(job, done):
+    """Say how far it is from a coroutine."""
+    job.progress(done, 10, "awaited")
+
+
+@job_as_parameter
+def report_and_hold(job, path, text=None):
+    """Say how far it is, having left a trace if there is a text, and go on while a file exists."""
+    if text is not None:
+        trace(text)
+    job.progress(3, 10, "resizing")
+    job.log("began")
+    hold(path)
+    job.progress(10, 10)
+
+
+@job_as_parameter
+def report_and_fail(job):
+    """Say how far it is, and fail."""
+    job.progress(7, 10, "failing")
+    job.log("about to fail")
+    fail()
+
+
+@job_as_parameter
+def report_all_the_time(job, seconds):
+    """Say how far it is as often as it can for so long."""
+    ends_at, done = time.monotonic() + seconds, 0
+    while time.monotonic() < ends_at:
+        done += 1
+        job.progress(done)
+    return done

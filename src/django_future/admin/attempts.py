@@ -26,5 +26,5 @@ def _shown(attempt: JobAttempt) -> str:
         display.instant(attempt.finished_at),
         attempt.exception,
         attempt.worker,
-        display.traceback(attempt.traceback),
+        display.text(attempt.traceback),
     )

@@ -38,7 +38,7 @@ class JobList(ChangeList):
         """Read of the arguments only as much as a line can show."""
         jobs: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
         jobs = jobs.annotate(args_start=Left("args", START), kwargs_start=Left("kwargs", START))
-        return jobs.defer("args", "kwargs", "return_value", "error")
+        return jobs.defer("args", "kwargs", "return_value", "error", "report__log")
 
 
 class _MoreThan(int):

@@ -12,6 +12,7 @@ from django_future.admin import bound, display
 from django_future.admin.sensitive import without_sensitive
 from django_future.arguments import describe
 from django_future.models import ScheduledJob
+from django_future.status import Status
 
 LINE = 60  # characters of the arguments in a list
 NO_ARGS, NO_KWARGS = "[]", "{}"
@@ -72,3 +73,29 @@ def duration(job: ScheduledJob) -> str:
     if job.started_at is None or job.finished_at is None:
         return display.NOTHING
     return display.duration(clock.from_row(job.finished_at) - clock.from_row(job.started_at))
+
+
+@labelled(description=_("status"))
+def status_and_progress(job: ScheduledJob) -> str:
+    """Show the status, and beside it how far a job that runs is."""
+    label = str(job.get_status_display())
+    if job.status == Status.RUNNING and has_report(job):
+        label = f"{label}, {display.progress(job.report)}"
+    return display.status(job.status, display.cut(label, LINE))
+
+
+@labelled(description=_("progress"))
+def progress(job: ScheduledJob) -> str:
+    """Show how far a job is, or was at last, as its handler said."""
+    return display.progress(job.report)
+
+
+@labelled(description=_("log"))
+def log(job: ScheduledJob) -> str:
+    """Show the lines that the handler has written."""
+    return display.text(job.report.log)
+
+
+def has_report(job: ScheduledJob) -> bool:
+    """Tell whether the handler has said anything."""
+    return hasattr(job, "report")

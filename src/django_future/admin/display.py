@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 
 from django.utils import formats
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
 
 from django_future import clock
 from django_future.arguments import describe
+from django_future.models import JobReport
 from django_future.status import Status
 
 NOTHING = "-"
@@ -59,14 +61,30 @@ def value(text: str | None) -> str:
     return format_html("<code>{}</code>", line(describe(text), LONGEST))
 
 
-def traceback(text: str) -> str:
-    """Return a traceback as it would be printed, its long lines wrapped."""
+def progress(report: JobReport) -> str:
+    """Return how far a job is, such as '3 of 10, 30 %: resizing'."""
+    return ": ".join(filter(None, [_amount(report), report.message])) or NOTHING
+
+
+def text(text: str) -> str:
+    """Return a traceback or a log as it would be printed, its long lines wrapped."""
     return format_html("<pre wrap>{}</pre>", text) if text else NOTHING
 
 
 def line(text: str, longest: int) -> str:
     """Return at most `longest` characters, which a narrow column may break inside long words."""
     return _breakable(re.findall(r"\s+|\S{1,20}", cut(text, longest)))
+
+
+def _amount(report: JobReport) -> str:
+    if report.done is None:
+        return ""
+    done = formats.number_format(report.done)
+    if report.total is None:
+        return done
+    shown = {"done": done, "total": formats.number_format(report.total)}
+    shown["percent"] = formats.number_format(100 * report.done // report.total)
+    return _("%(done)s of %(total)s, %(percent)s\N{NO-BREAK SPACE}%%") % shown
 
 
 def cut(text: str, longest: int) -> str:

@@ -39,7 +39,7 @@ _OUTCOME = [
     ),
     ("attempts", "max_attempts", "rescues", "worker"),
     _column("return_value", display.value),
-    _column("error", display.traceback),
+    _column("error", display.text),
     failed_attempts,
 ]
 
@@ -51,7 +51,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_display = [
         _number,
         _callable_name,
-        columns.status,
+        columns.status_and_progress,
         _scheduled_at,
         columns.call,
         columns.content_object,
@@ -62,7 +62,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     ]
     list_display_links = [_number, _callable_name]
     list_filter = ["status"]
-    list_select_related = ["content_type"]
+    list_select_related = ["content_type", "report"]
     search_fields = ["callable_name__startswith"]
     search_help_text = _("The id of a job, or the beginning of the name of its callable.")
     show_facets = admin.ShowFacets.NEVER
@@ -87,7 +87,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
             return queryset.filter(pk=search_term), False
         return super().get_search_results(request, queryset, search_term)
 
-    def get_fieldsets(self, request: HttpRequest, obj: ScheduledJob | None = None) -> Any:  # noqa: ARG002
+    def get_fieldsets(self, request: HttpRequest, obj: ScheduledJob | None = None) -> Any:
         """Return what the page of a job shows."""
 
         # Made here because a method is not told who asks, and so who may follow the link.
@@ -95,10 +95,11 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         def content_object(job: ScheduledJob) -> str:
             return bound.link(job, request, self.admin_site)
 
+        said = [columns.progress, columns.log] if obj and columns.has_report(obj) else []
         return [
             (_("What"), {"fields": [_callable_name, content_object, *_ARGUMENTS]}),
             (_("When"), {"fields": _WHEN}),
-            (_("Outcome"), {"fields": _OUTCOME}),
+            (_("Outcome"), {"fields": [*_OUTCOME, *said]}),
         ]
 
     def get_deleted_objects(

@@ -37,6 +37,9 @@ class Store:
     # How to say through which index a table is read.
     index_hint = ""
 
+    # What makes a transaction the database's one writer, where there is only one.
+    write_lock = ""
+
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self.levels = Levels(alias, self.index_hint)
@@ -200,6 +203,7 @@ class Store:
 
         Raises `LeaseLost` as `finish` does.
         """
+        list(self.held(job).select_for_update())  # before its report, which may just be written
         deleted, _ = self.held(job).delete()
         if not deleted:
             raise lease_lost(job)

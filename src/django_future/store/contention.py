@@ -2,13 +2,16 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 
 if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
+
     from django_future.store.base import Store
 
 P = ParamSpec("P")
@@ -43,3 +46,13 @@ def repeat(store: "Store", act: Callable[[], R]) -> R:
                 raise
         time.sleep(random.uniform(0, PAUSE) * number)  # noqa: S311
     return act()
+
+
+@contextmanager
+def reading_before_writing(store: "Store") -> Iterator["CursorWrapper"]:
+    """Begin a transaction that may read before it writes, and yield its cursor."""
+    with transaction.atomic(using=store.alias), store.connection.cursor() as cursor:
+        # SQLite refuses outright to let one write that has read before another one wrote.
+        if store.write_lock:
+            cursor.execute(store.write_lock)
+        yield cursor

@@ -29,6 +29,8 @@ class SQLiteStore(Store):
     # SQLite would rather collect and sort all that is scheduled.
     index_hint = "INDEXED BY {}"
 
+    write_lock = "UPDATE django_future_worker SET pid = pid WHERE 0"
+
     def is_contention(self, error: OperationalError) -> bool:
         return "locked" in str(error)
 
@@ -128,4 +130,4 @@ class SQLiteStore(Store):
 
     def _write_nothing(self) -> None:
         with self.connection.wrap_database_errors:
-            self.connection.connection.execute("UPDATE django_future_worker SET pid = pid WHERE 0")
+            self.connection.connection.execute(self.write_lock)

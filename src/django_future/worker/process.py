@@ -72,9 +72,14 @@ def run_worker(options: Options) -> int:
             is_worn_out.set()
             loop.stop()
 
+    def on_later_beat() -> None:
+        on_beat()
+        # Last, and not when a worker starts: nothing waits for it.
+        maintenance.prune(store)
+
     with (
         _stopped_by_signals(loop.stop),
-        heartbeat(store, worker, on_beat),
+        heartbeat(store, worker, on_later_beat),
         _sessions_known(store, worker),
         _woken_by_hints(store, loop.wakeup),
         stopped_by_changes(loop.stop) as has_changed,

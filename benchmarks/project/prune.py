@@ -1,0 +1,27 @@
+"""Prunes all that has finished: `python -m benchmarks.project.prune`."""
+
+import time
+
+import django
+
+
+def main() -> None:
+    """Print how many jobs were deleted, in how many seconds, and how long the longest step took."""
+    django.setup()
+    from django_future.maintenance import BREATH
+    from django_future.status import Status
+    from django_future.store import retention, store_for
+
+    store = store_for("default")
+    began_at = step_began_at = time.perf_counter()
+    total, longest = 0, 0.0
+    for count in retention.prune(store, Status.COMPLETE, store.now()):
+        longest = max(longest, time.perf_counter() - step_began_at)
+        total += count
+        time.sleep(BREATH)
+        step_began_at = time.perf_counter()
+    print(total, time.perf_counter() - began_at, longest)
+
+
+if __name__ == "__main__":
+    main()

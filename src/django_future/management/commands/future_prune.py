@@ -1,0 +1,63 @@
+"""`manage.py future_prune`: delete the jobs that were kept long enough."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import connections, router
+
+from django_future import clock
+from django_future.conf import config
+from django_future.maintenance import prune_status
+from django_future.models import ScheduledJob
+from django_future.status import Status
+from django_future.store import Store, store_for
+from django_future.store.retention import count_prunable
+
+
+class Command(BaseCommand):
+    """Delete the jobs that were kept for as long as the setting `KEEP` says."""
+
+    help = "Deletes the jobs that were kept for as long as DJANGO_FUTURE['KEEP'] says."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Only say how many there are, and how old."
+        )
+        parser.add_argument(
+            "--database", choices=tuple(connections), help="Delete jobs of this database alias."
+        )
+
+    def handle(self, *_: Any, dry_run: bool, database: str | None, **__: Any) -> None:
+        """Delete the jobs, and say how many those were of each status."""
+        store = store_for(database or router.db_for_write(ScheduledJob))
+        keep = config().KEEP
+        if not keep:
+            self.stdout.write(
+                "All jobs are kept for ever. To keep some for a while only, set for example "
+                "DJANGO_FUTURE = {'KEEP': {'complete': '7d'}}."
+            )
+        for status, length in keep.items():
+            if dry_run:
+                line = _prunable(store, status, length)
+            else:
+                line = _jobs(status, prune_status(store, status, length), length)
+            self.stdout.write(line)
+
+
+def _prunable(store: Store, status: Status, length: timedelta) -> str:
+    count, oldest = count_prunable(store, status, store.now() - length)
+    if oldest is None:
+        return _jobs(status, count, length)
+    local = clock.from_row(oldest).astimezone(clock.current_zone())
+    return f"{_jobs(status, count, length)}, the oldest of {local:%Y-%m-%d %H:%M:%S}"
+
+
+def _jobs(status: Status, count: int, length: timedelta) -> str:
+    return f"{status}: {count:,} job{'' if count == 1 else 's'} older than {_in_words(length)}"
+
+
+def _in_words(length: timedelta) -> str:
+    days, rest = divmod(length, timedelta(days=1))
+    return str(length) if rest or not days else f"{days} day{'' if days == 1 else 's'}"

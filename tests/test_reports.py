@@ -1,0 +1,304 @@
+"""What handlers say of their own progress: who sees it, when, and at what cost."""
+
+from collections import deque
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from threading import Thread
+
+import pytest
+from django.db import connection, transaction
+from django.db.backends.signals import connection_created
+from django.test import TestCase
+
+from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
+from django_future.exceptions import InvalidReport
+from django_future.models import JobReport
+from django_future.reports import LONGEST_LINE, LONGEST_LOG, Inbox, Progress, Said
+from django_future.status import Status
+from django_future.store import reports, store_for
+from django_future.testing import perform_job, run_due_jobs
+from django_future.worker.loop import Limits
+from django_future.worker.process import Options, run_worker
+from tests.awaiting import eventually
+from tests.shop import jobs
+
+
+def run_report(*said, lines=()):
+    """Run a job that says so, and return what is known of it."""
+    job = schedule_job("0s", jobs.report, args=said, kwargs={"lines": lines})
+    run_jobs()
+    return JobReport.objects.get(job=job)
+
+
+@contextmanager
+def statements():
+    """List what connections are told that are opened meanwhile."""
+    noted = []
+
+    def note(execute, sql, *rest):
+        noted.append(sql)
+        return execute(sql, *rest)
+
+    def watch(*, connection, **_):
+        connection.execute_wrappers.append(note)
+
+    connection_created.connect(watch)
+    try:
+        yield noted
+    finally:
+        connection_created.disconnect(watch)
+
+
+@contextmanager
+def running(target):
+    """Call `target` in a thread meanwhile."""
+
+    def call():
+        target()
+        connection.close()
+
+    thread = Thread(target=call)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@pytest.fixture
+def held(tmp_path):
+    """Return a file that exists while the job `report_and_hold` runs."""
+    path = tmp_path / "held"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def known():
+    return list(JobReport.objects.values_list("done", "total", "message"))
+
+
+@pytest.mark.django_db
+class TestWhatIsSaid:
+    def test_is_kept_with_the_job(self):
+        job = schedule_job("0s", jobs.report, args=[[3, 10, "resizing"]])
+        run_jobs()
+        job.refresh_from_db()
+        report = job.report
+        assert (report.done, report.total, report.message, report.log) == (3, 10, "resizing", "")
+        assert report.updated_at >= job.finished_at
+
+    def test_last_is_what_counts(self):
+        run_report([1, 10, "one"], [2, 10], [3])
+        assert known() == [(3, None, "")]
+
+    def test_may_come_from_a_coroutine(self):
+        schedule_job("0s", jobs.report_async, args=[4])
+        run_jobs()
+        assert known() == [(4, 10, "awaited")]
+
+    def test_stays_when_the_handler_fails(self):
+        schedule_job("0s", jobs.report_and_fail)
+        run_jobs(ignore_errors=True)
+        assert known() == [(7, 10, "failing")]
+        assert JobReport.objects.get().log.endswith("Z about to fail")
+
+    def test_may_be_any_text(self):
+        report = run_report([0, 1, "nul \0 \udc80 \N{SNOWMAN}" + "x" * 999])
+        assert report.message.startswith("nul \\0 \\udc80 \N{SNOWMAN}x")
+        assert len(report.message) == 255
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [[-1], [1.5], [True], ["1"], [None], [2**63], [1, 0], [1, -1], [1, 2.0], [1, 2, None]],
+    )
+    def test_must_make_sense(self, wrong):
+        job = schedule_job("0s", jobs.report, args=[wrong])
+        with pytest.raises(InvalidReport, match="Give a"):
+            run_jobs()
+        job.refresh_from_db()
+        assert job.status == Status.FAILED
+        assert known() == []
+
+    def test_goes_with_a_job_that_is_deleted_once_complete(self):
+        schedule_job("0s", jobs.report, args=[[1]])
+        run_jobs(delete_completed=True)
+        assert not ScheduledJob.objects.exists()
+        assert known() == []
+
+    def test_goes_nowhere_without_a_job(self):
+        perform_job(jobs.report, args=[[1, 2]], kwargs={"lines": ["a"]})
+        schedule_job("5d", jobs.echo).progress(1)
+        assert known() == []
+
+
+@pytest.mark.django_db
+class TestTheLog:
+    def test_has_the_time_of_each_line(self):
+        report = run_report(lines=["one", "two\nthree"])
+        lines = report.log.split("\n")
+        assert [line[20:] for line in lines] == [" one", " two", " three"]
+        for line in lines:
+            assert abs(clock.now() - datetime.fromisoformat(line[:20])) < timedelta(minutes=1)
+
+    def test_keeps_the_end_of_what_is_too_long(self):
+        lines = run_report(lines=[f"{number:05} \N{SNOWMAN}" for number in range(9999)]).log
+        assert len(lines.encode()) <= LONGEST_LOG
+        assert len(lines.encode()) > LONGEST_LOG - 100
+        first, *_, last = lines.split("\n")
+        assert (first[19], first[-1]) == ("Z", "\N{SNOWMAN}")
+        assert last.endswith("09998 \N{SNOWMAN}")
+
+    def test_cuts_a_line_that_is_too_long(self):
+        assert (
+            len(run_report(lines=["x" * 99_999]).log) == len("2026-11-22 12:00:00Z ") + LONGEST_LINE
+        )
+
+    def test_is_of_texts(self):
+        schedule_job("0s", jobs.report, kwargs={"lines": [5]})
+        with pytest.raises(InvalidReport, match=r"5\. Give a text"):
+            run_jobs()
+
+    def test_goes_on_with_the_next_attempt_which_begins_afresh(self):
+        job = schedule_job("0s", jobs.report, args=[[9, 10, "old"]], kwargs={"lines": ["first"]})
+        run_jobs()
+        ScheduledJob.objects.update(status=Status.SCHEDULED, args=[], kwargs={"lines": ["second"]})
+        run_jobs()
+        assert known() == [(None, None, "")]
+        first, second = JobReport.objects.get(job=job).log.split("\n")
+        assert (first[20:], second[20:]) == (" first", " second")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWhileAJobRuns:
+    def test_others_see_it(self, held):
+        schedule_job("0s", jobs.report_and_hold, args=[str(held)])
+        with running(run_jobs):
+            eventually(lambda: known() == [(3, 10, "resizing")])
+            assert ScheduledJob.objects.get().status == Status.RUNNING
+            eventually(held.exists)
+            held.unlink()
+
+    @pytest.mark.only_on(
+        "postgresql", "mysql", reason="on SQLite a handler that has written keeps all others out"
+    )
+    def test_others_see_it_though_the_handler_has_written(self, held, traces):
+        schedule_job("0s", jobs.report_and_hold, args=[str(held), "written"])
+        with running(run_jobs):
+            eventually(lambda: known() == [(3, 10, "resizing")])
+            assert traces() == []
+            eventually(held.exists)
+            held.unlink()
+
+    @pytest.mark.only_on("sqlite", reason="elsewhere a handler keeps nobody out")
+    def test_it_waits_for_a_handler_that_keeps_it_out(self, held, caplog, monkeypatch):
+        write, left = reports.write, []
+
+        def write_and_note(store, said):
+            unwritten = write(store, said)
+            left.extend(one.progress.message for one in unwritten)
+            return unwritten
+
+        def do_not_wait(*, connection, **_):
+            connection.connection.execute("PRAGMA busy_timeout = 10")
+
+        monkeypatch.setattr(reports, "write", write_and_note)
+        schedule_job("0s", jobs.report_and_hold, args=[str(held), "written"])
+        connection_created.connect(do_not_wait)
+        with running(run_jobs):
+            eventually(lambda: len(left) >= 2)
+            held.unlink()
+        connection_created.disconnect(do_not_wait)
+        assert set(left) == {"resizing"}
+        assert known() == [(10, 10, "")]
+        assert "Traceback" not in caplog.text
+
+    def test_a_worker_writes_it_too(self, held):
+        schedule_job("0s", jobs.report_and_hold, args=[str(held)])
+        options = Options(alias="default", limits=Limits(burst=True))
+        with running(lambda: run_worker(options)):
+            eventually(lambda: known() == [(3, 10, "resizing")])
+            eventually(held.exists)
+            held.unlink()
+
+    def test_it_is_written_once_a_second_however_often_it_is_said(self):
+        schedule_job("0s", jobs.report_all_the_time, args=[2.5])
+        with statements() as noted:
+            run_jobs()
+        [job] = ScheduledJob.objects.all()
+        assert known() == [(job.return_value, None, "")]
+        assert job.return_value > 1000
+        writes = [sql for sql in noted if "INSERT INTO" in sql and "jobreport" in sql]
+        assert 1 <= len(writes) <= 3  # and the last of all once the run is over
+
+    def test_it_costs_nothing_if_nobody_says_anything(self):
+        schedule_job("0s", jobs.echo)
+        with statements() as noted:
+            run_jobs()
+        assert noted == []
+
+    def test_of_a_deleted_job_it_is_forgotten(self, held):
+        schedule_job("0s", jobs.report_and_hold, args=[str(held)])
+        with running(lambda: run_jobs(ignore_errors=True)):
+            eventually(held.exists)
+            eventually(lambda: known() != [])
+            ScheduledJob.objects.all().delete()
+            held.unlink()
+        assert known() == []
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWriting:
+    def test_only_the_latest_attempt_says_how_far_a_job_is(self):
+        job = schedule_job("0s", jobs.echo)
+        ScheduledJob.objects.update(lease=2)
+        said = [Said(job.pk, lease, Progress(lease), deque([f"of {lease}"])) for lease in (2, 1)]
+        assert reports.write(store_for("default"), said) == []
+        assert known() == [(2, None, "")]
+        assert JobReport.objects.get().log == "of 1\nof 2"
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
+    def test_it_does_not_wait_for_a_job_that_is_locked(self):
+        said = [Said(schedule_job("0s", jobs.echo).pk, 0, Progress(number)) for number in (1, 2)]
+        left = []
+
+        def write():
+            left.extend(reports.write(store_for("default"), said))
+            connection.close()
+
+        with transaction.atomic():
+            ScheduledJob.objects.select_for_update().get(pk=said[0].job_id)
+            thread = Thread(target=write)
+            thread.start()
+            thread.join(timeout=10)
+        assert left == said[:1]
+        assert known() == [(2, None, "")]
+
+    def test_many_are_written_at_once(self, django_assert_max_num_queries):
+        scheduled = schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 1200)
+        said = [Said(job.pk, 0, Progress(job.pk)) for job in scheduled]
+        with django_assert_max_num_queries(60):
+            assert reports.write(store_for("default"), said) == []
+        assert known() == [(job.pk, None, "") for job in scheduled]
+
+    def test_what_was_not_written_is_said_again_beside_what_is_new(self):
+        calls = []
+        inbox = Inbox("one", on_first=lambda: calls.append(1))
+        job = ScheduledJob(pk=1)
+        job.__dict__["_progress"] = Progress(1)
+        inbox.put(job, ["first"])
+        said = inbox.take()
+        job.__dict__["_progress"] = Progress(2)
+        inbox.put(job, ["second"])
+        inbox.put_back(said)
+        [again] = inbox.take()
+        assert (again.progress, list(again.lines)) == (Progress(2), ["first", "second"])
+        assert len(calls) == 3
+
+
+class TestInAPlainTestCase(TestCase):
+    """Nothing is committed, so no other connection could write a report."""
+
+    def test_it_is_there_after_the_run(self):
+        schedule_job("0s", jobs.report, args=[[1, 2]])
+        run_due_jobs()
+        assert known() == [(1, 2, "")]

@@ -1,0 +1,215 @@
+"""How long jobs are kept once they have ended, and how they go."""
+
+import logging
+from datetime import timedelta
+from threading import Thread
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.models.signals import pre_delete
+from django.test.utils import CaptureQueriesContext
+
+from django_future import ScheduledJob, clock, maintenance, schedule_job, schedule_jobs
+from django_future.models import JobAttempt, JobReport
+from django_future.status import Status
+from django_future.store import retention, store_for
+from django_future.worker.loop import Limits
+from django_future.worker.process import Options, run_worker
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+def store():
+    """Return the store of the default database."""
+    return store_for("default")
+
+
+@pytest.fixture
+def keep(settings):
+    """Return a function that says how long jobs are kept."""
+
+    def keep_for(**lengths):
+        settings.DJANGO_FUTURE = {**settings.DJANGO_FUTURE, "KEEP": lengths}
+
+    return keep_for
+
+
+def ended(status=Status.COMPLETE, *, days, count=1):
+    """Return the ids of jobs that ended so many days ago."""
+    specs = [{"when": "5d", "callable": jobs.echo, "args": ["x" * 100]} for _ in range(count)]
+    ids = [job.pk for job in schedule_jobs(specs)]
+    finished_at = clock.to_row(clock.now() - timedelta(days=days))
+    ScheduledJob.objects.filter(pk__in=ids).update(status=status, finished_at=finished_at)
+    return ids
+
+
+def left():
+    return set(ScheduledJob.objects.values_list("pk", flat=True))
+
+
+def prune(store, status=Status.COMPLETE, length=WEEK):
+    return list(retention.prune(store, status, store.now() - length))
+
+
+class TestPruning:
+    def test_what_ended_in_a_status_long_enough_ago_goes(self, store):
+        ended(days=8)
+        kept = [*ended(days=6), *ended(Status.FAILED, days=8), schedule_job("5d", jobs.echo).pk]
+        assert prune(store) == [1]
+        assert left() == set(kept)
+
+    def test_a_thousand_at_a_time_the_oldest_first(self, store):
+        newer = ended(days=9, count=300)
+        ended(days=10, count=2000)
+        counts = retention.prune(store, Status.COMPLETE, store.now() - WEEK)
+        assert [next(counts), next(counts)] == [1000, 1000]
+        assert left() == set(newer)
+        assert list(counts) == [300]
+
+    def test_what_a_job_left_goes_with_it(self, store):
+        (old,), (new,) = ended(Status.FAILED, days=8), ended(Status.FAILED, days=1)
+        at = clock.to_row(clock.now())
+        for pk in (old, new):
+            JobReport.objects.create(job_id=pk, updated_at=at)
+            JobAttempt.objects.create(job_id=pk, number=1, started_at=at, finished_at=at)
+        prune(store, Status.FAILED)
+        assert [report.job_id for report in JobReport.objects.all()] == [new]
+        assert [attempt.job_id for attempt in JobAttempt.objects.all()] == [new]
+
+    def test_a_project_that_wants_to_know_of_each_is_told(self, store):
+        told = []
+
+        def note(instance, **_):
+            told.append(instance.pk)
+
+        old = ended(days=8, count=3)
+        pre_delete.connect(note, sender=ScheduledJob)
+        try:
+            assert prune(store) == [3]
+        finally:
+            pre_delete.disconnect(note, sender=ScheduledJob)
+        assert (sorted(told), left()) == (old, set())
+
+    def test_no_text_is_read(self, store):
+        ended(days=8)
+        with CaptureQueriesContext(connection) as queries:
+            prune(store)
+        assert not any("args" in query["sql"] for query in queries)
+
+    def test_it_is_found_through_its_index(self, store, vendor):
+        ended(days=1, count=2000)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "ANALYZE TABLE django_future_scheduledjob" if vendor == "mysql" else "ANALYZE"
+            )
+            with CaptureQueriesContext(connection) as queries:
+                prune(store)
+            [found] = [one["sql"] for one in queries if "finished_at <" in one["sql"]]
+            cursor.execute(f"EXPLAIN {'QUERY PLAN' if vendor == 'sqlite' else ''} {found}")
+            assert "future_job_finished" in str(cursor.fetchall())
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
+    def test_a_rival_does_not_wait_for_what_is_being_deleted(self, store):
+        [locked], [free] = ended(days=9), ended(days=8)
+        with transaction.atomic():
+            ScheduledJob.objects.select_for_update().get(pk=locked)
+            rival = Thread(target=lambda: [prune(store), connection.close()])
+            rival.start()
+            rival.join(timeout=10)
+            assert free not in left()
+        assert left() == {locked}
+
+    def test_two_at_once_delete_each_job_once(self, store):
+        ended(days=8, count=5000)
+        counts = []
+
+        def prune_all():
+            counts.extend(prune(store))
+            connection.close()
+
+        rivals = [Thread(target=prune_all) for _ in range(2)]
+        for rival in rivals:
+            rival.start()
+        for rival in rivals:
+            rival.join()
+        assert left() == set()
+        assert sum(counts) == 5000
+
+
+class TestAWorker:
+    def test_prunes_with_its_heartbeat(self, settings):
+        settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s", "KEEP": {"complete": "7d"}}
+        ended(days=8)
+        kept = ended(Status.FAILED, days=999)
+        run_worker(Options(alias="default", limits=Limits(max_seconds=1)))
+        assert left() == set(kept)
+
+    def test_stops_before_its_next_sign_of_life_is_late(self, store, keep, monkeypatch):
+        keep(complete="7d", failed="7d")
+        monkeypatch.setattr(maintenance, "LONGEST_PRUNING", 0)
+        ended(days=8, count=1500)
+        ended(Status.FAILED, days=8, count=1500)
+        maintenance.prune(store)
+        assert len(left()) == 1000
+
+    def test_keeps_all_for_ever_unless_told_otherwise(self, store, django_assert_num_queries):
+        kept = ended(days=9999)
+        with django_assert_num_queries(0):
+            maintenance.prune(store)
+        assert left() == set(kept)
+
+    def test_tells_how_many_went(self, store, keep, caplog):
+        keep(complete="7d", failed=None)
+        ended(days=8, count=3)
+        caplog.set_level(logging.INFO, logger="django_future")
+        maintenance.prune(store)
+        maintenance.prune(store)
+        assert [record.message for record in caplog.records] == [
+            "3 complete jobs were deleted that had been kept long enough"
+        ]
+
+
+class TestTheCommand:
+    def lines(self, capsys, *options):
+        call_command("future_prune", *options)
+        return capsys.readouterr().out.splitlines()
+
+    def test_deletes_and_counts(self, keep, capsys):
+        keep(failed="1d", complete="7d", cancelled="90m")
+        ended(days=8, count=1234)
+        kept = [*ended(days=6), *ended(Status.EXPIRED, days=99)]
+        ended(Status.FAILED, days=2)
+        assert self.lines(capsys) == [
+            "complete: 1,234 jobs older than 7 days",
+            "failed: 1 job older than 1 day",
+            "cancelled: 0 jobs older than 1:30:00",
+        ]
+        assert left() == set(kept)
+
+    def test_only_counts_if_asked(self, keep, capsys):
+        keep(complete="7d", failed="7d")
+        kept = [*ended(days=8), *ended(days=9)]
+        oldest = ScheduledJob.objects.get(pk=kept[1]).finished_at
+        local = clock.from_row(oldest).astimezone(clock.current_zone())
+        assert self.lines(capsys, "--dry-run") == [
+            f"complete: 2 jobs older than 7 days, the oldest of {local:%Y-%m-%d %H:%M:%S}",
+            "failed: 0 jobs older than 7 days",
+        ]
+        assert left() == set(kept)
+
+    def test_says_what_to_set(self, capsys):
+        [line] = self.lines(capsys)
+        assert "All jobs are kept for ever" in line
+        assert "{'KEEP': {'complete': '7d'}}" in line
+
+    @pytest.mark.django_db(databases=["default", "other"], transaction=True)
+    def test_can_be_for_another_database(self, keep, capsys):
+        keep(complete="7d")
+        kept = ended(days=8)
+        assert self.lines(capsys, "--database", "other") == ["complete: 0 jobs older than 7 days"]
+        assert left() == set(kept)
