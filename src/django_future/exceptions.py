@@ -37,6 +37,10 @@ class InvalidOption(SchedulingError):
     """An option of a handler or of a job is unknown, or out of bounds."""
 
 
+class KeyTaken(SchedulingError):
+    """A unique job is there that the transaction cannot see, so that it cannot be returned."""
+
+
 class ObjectGone(FutureError):
     """An object that a job refers to is no longer in the database."""
 

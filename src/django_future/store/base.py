@@ -75,6 +75,9 @@ class Store:
         """Tell whether `error` says that another transaction was in the way."""
         return False
 
+    def take_write_lock(self) -> None:
+        """Wait to be the one transaction that writes, where there is one at a time."""
+
     def add(self, jobs: Sequence[ScheduledJob]) -> None:
         """Insert new jobs."""
         if len(jobs) == 1:
