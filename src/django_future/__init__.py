@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from django_future.decoration import job, job_as_parameter
     from django_future.models import ScheduledJob
+    from django_future.revival import retry_jobs
     from django_future.scheduling import (
         JobSpec,
         aschedule_job,
@@ -24,6 +25,7 @@ __all__ = [
     "cancel_jobs",
     "job",
     "job_as_parameter",
+    "retry_jobs",
     "run_jobs",
     "schedule_job",
     "schedule_jobs",
@@ -32,6 +34,7 @@ __all__ = [
 _HOMES = {
     "decoration": ["job", "job_as_parameter"],
     "models": ["ScheduledJob"],
+    "revival": ["retry_jobs"],
     "scheduling": ["JobSpec", "aschedule_job", "cancel_jobs", "schedule_job", "schedule_jobs"],
     "worker.one_pass": ["run_jobs"],
 }

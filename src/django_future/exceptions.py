@@ -49,6 +49,10 @@ class NotCancellable(FutureError):
     """The job is running or has ended, so there is nothing to cancel."""
 
 
+class NotRetryable(FutureError):
+    """The job is scheduled, running or complete, so there is nothing to retry."""
+
+
 class RunInsideTransaction(FutureError, RuntimeError):
     """Jobs were asked to run inside a transaction, which would join theirs into one."""
 
