@@ -321,6 +321,20 @@ def test_cancelling_leaves_what_runs_or_has_ended(login):
     assert [job.status for job in others] == [Status.RUNNING, Status.COMPLETE, Status.CANCELLED]
 
 
+def test_retrying_leaves_what_waits_runs_or_is_complete(login):
+    ended = [job_in(status) for status in Status.retryable()]
+    others = [schedule_job("1h", jobs.echo), job_in(Status.RUNNING), job_in(Status.COMPLETE)]
+    client = login("view_scheduledjob", "operate_scheduledjob")
+    assert act(client, "retry_selected", *ended, *others) == [
+        "3 jobs will be retried.",
+        "3 jobs were not retried: they did not fail, expire or get cancelled.",
+    ]
+    for job in [*ended, *others]:
+        job.refresh_from_db()
+    assert {job.status for job in ended} == {Status.SCHEDULED}
+    assert [job.status for job in others] == [Status.SCHEDULED, Status.RUNNING, Status.COMPLETE]
+
+
 def test_running_again_copies_what_has_ended(login, order):
     ended = [
         job_in(status, "remind", content_object=order, args=[3], priority=7)
@@ -374,16 +388,20 @@ def test_what_was_done_to_a_job_is_in_its_history(admin_client):
     act(admin_client, "cancel_selected", job, ended)
     act(admin_client, "run_again", job)
     copy = ScheduledJob.objects.latest("pk")
+    act(admin_client, "retry_selected", job, copy)
     assert [
         (entry.object_id, entry.change_message) for entry in LogEntry.objects.order_by("pk")
     ] == [
         (str(job.pk), "Cancelled."),
         (str(job.pk), f"Run again as job {copy.pk}."),
+        (str(job.pk), "Retried."),
     ]
     assert "Cancelled." in body(admin_client.get(f"{LIST}{job.pk}/history/"))
 
 
-@pytest.mark.parametrize("action", ["cancel_selected", "run_again", "delete_selected"])
+@pytest.mark.parametrize(
+    "action", ["cancel_selected", "retry_selected", "run_again", "delete_selected"]
+)
 def test_whoever_may_only_view_can_do_nothing(login, action):
     job, ended = schedule_job("1h", jobs.echo), job_in(Status.FAILED)
     client = login("view_scheduledjob")

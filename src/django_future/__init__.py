@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from django_future.decoration import job, job_as_parameter
     from django_future.models import ScheduledJob
     from django_future.retries import Cancel, Exponential, Retry
+    from django_future.revival import retry_jobs
     from django_future.scheduling import (
         JobSpec,
         aschedule_job,
@@ -30,6 +31,7 @@ __all__ = [
     "cancel_jobs",
     "job",
     "job_as_parameter",
+    "retry_jobs",
     "run_jobs",
     "schedule_job",
     "schedule_jobs",
@@ -40,6 +42,7 @@ _HOMES = {
     "decoration": ["job", "job_as_parameter"],
     "models": ["ScheduledJob"],
     "retries": ["Cancel", "Exponential", "Retry"],
+    "revival": ["retry_jobs"],
     "scheduling": ["JobSpec", "aschedule_job", "cancel_jobs", "schedule_job", "schedule_jobs"],
     "worker.one_pass": ["run_jobs"],
 }

@@ -93,6 +93,14 @@ def _parsed(text: str) -> Any:
     return plain if end == len(text) else json.loads(text)
 
 
+def canonical(value: Any) -> str:
+    """Return a text that is the same for equal values, in whatever order their keys were added.
+
+    It cannot be decoded. Raises `InvalidArguments` as `encode` does.
+    """
+    return _sorted(json.loads(encode(value), object_hook=_in_order))
+
+
 def describe(text: str) -> str:
     """Return `text` for people to read, without loading a pickle or asking the database."""
     try:
@@ -213,6 +221,16 @@ def _described(plain: Any) -> str:
     return f"{tag}({_described(plain['value'])})"
 
 
+def _in_order(plain: dict[str, Any]) -> dict[str, Any]:
+    if plain.get(TAG) == "dict":
+        plain["value"].sort(key=_sorted)
+    return plain
+
+
+def _sorted(plain: Any) -> str:
+    return json.dumps(plain, sort_keys=True)
+
+
 def _plain_datetime(value: datetime) -> dict[str, Any] | None:
     zone = value.tzinfo
     if not _is_plain_zone(zone) and not (isinstance(zone, ZoneInfo) and zone.key):
@@ -246,7 +264,7 @@ def _plain_tuple(value: tuple[Any, ...]) -> list[Any]:
 
 
 def _plain_set(value: set[Any] | frozenset[Any]) -> list[Any]:
-    return sorted(map(_to_plain, value), key=lambda plain: json.dumps(plain, sort_keys=True))
+    return sorted(map(_to_plain, value), key=_sorted)
 
 
 _CODECS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {

@@ -37,12 +37,20 @@ class InvalidOption(SchedulingError):
     """An option of a handler or of a job is unknown, or out of bounds."""
 
 
+class KeyTaken(SchedulingError):
+    """A unique job is there that the transaction cannot see, so that it cannot be returned."""
+
+
 class ObjectGone(FutureError):
     """An object that a job refers to is no longer in the database."""
 
 
 class NotCancellable(FutureError):
     """The job is running or has ended, so it is not cancelled."""
+
+
+class NotRetryable(FutureError):
+    """The job is scheduled, running or complete, so there is nothing to retry."""
 
 
 class RunInsideTransaction(FutureError, RuntimeError):

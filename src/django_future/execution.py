@@ -8,6 +8,8 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import OperationalError
+
 from django_future import clock, maintenance, signals
 from django_future.arguments import Stored, encode
 from django_future.calling import call, options_for
@@ -61,11 +63,7 @@ def execute(
     try:
         _start(job, session)
         exception = _attempt(job, session, watchdog, finish, gather)
-        if isinstance(exception, JobTimeout):
-            session.renew()
-        elif exception is not None and session.is_lost():
-            # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
-            maintenance.rescue_job(job, store, "The connection to the database broke")
+        if exception is not None and _must_run_again(job, exception, session):
             return Outcome(job, exception, is_lost=True)
         if exception is not None:
             settle(job, exception, store)
@@ -150,6 +148,21 @@ def _attempt(
             return error
         logger.exception("Job %s is complete, but a hook of its on_commit raised", job.pk)
     return None
+
+
+def _must_run_again(job: ScheduledJob, exception: Exception, session: Session) -> bool:
+    store = session.store
+    if isinstance(exception, JobTimeout):
+        session.renew()
+        return False
+    if session.is_lost():
+        # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
+        maintenance.rescue_job(job, store, "The connection to the database broke")
+        return True
+    if job.finished_at is None or not isinstance(exception, OperationalError):
+        return False
+    # The handler had ended. The record of that lost a deadlock, which undid what it wrote.
+    return store.is_contention(exception) and store.release(job)
 
 
 def _call(job: ScheduledJob, options: JobOptions, session: Session, watchdog: Watchdog) -> Any:

@@ -215,6 +215,12 @@ class ScheduledJob(models.Model):
         """
         reports.note_lines(self, text)
 
+    def retry(self) -> None:
+        """Put this job, if it ended without success, back to run now; see `retry_job`."""
+        from django_future.revival import retry_job  # noqa: PLC0415
+
+        retry_job(self)
+
 
 class JobAttempt(models.Model):
     """An attempt at a job that failed."""

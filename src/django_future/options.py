@@ -131,9 +131,16 @@ def checked_priority(priority: int) -> int:
 
 def checked_key(key: Any) -> str:
     """Return a unique key, or raise `InvalidOption`."""
-    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
+    # To MySQL a space at the end makes no difference, and PostgreSQL takes no NUL.
+    if (
+        not isinstance(key, str)
+        or not 0 < len(key) <= LONGEST_KEY
+        or not key.isprintable()
+        or key.endswith(" ")
+    ):
         raise InvalidOption(
-            f"The unique key is {key!r}. Give a text of 1 to {LONGEST_KEY} characters."
+            f"The unique key is {key!r}. Give a text of 1 to {LONGEST_KEY} characters that can be "
+            "printed, without a space at its end."
         )
     return key
 

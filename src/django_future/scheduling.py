@@ -2,32 +2,33 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, tzinfo
 from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple, Required, Unpack, cast, get_type_hints
 
 from asgiref.sync import sync_to_async
-from django.contrib.contenttypes.models import ContentType
 from django.db import models, router
 
-from django_future import clock, handlers
+from django_future import handlers
 from django_future.arguments import Stored, encode
-from django_future.exceptions import (
-    InvalidArguments,
-    InvalidObject,
-    InvalidOption,
-    InvalidTime,
-    NotCancellable,
-    SchedulingError,
+from django_future.drafting import (
+    Moment,
+    bind,
+    check_object,
+    encoded_args,
+    encoded_kwargs,
+    set_times,
 )
+from django_future.exceptions import InvalidOption, NotCancellable, SchedulingError
 from django_future.fields import unread
 from django_future.handlers import Target
-from django_future.models import LONGEST_OBJECT_ID, ScheduledJob
+from django_future.keys import unique_key
+from django_future.models import ScheduledJob
 from django_future.options import KEEP, WHEN_RUN, AnyOptions, JobOptions, Keep, no_option
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.store import store_for
-from django_future.when import When, parse_when
+from django_future.store.uniqueness import add_unique
+from django_future.when import When
 
 
 class Options(AnyOptions, total=False):
@@ -70,14 +71,13 @@ def schedule_job(
     before what that says.
 
     The job is one row, and part of the transaction that is open on its database: `using`, or what
-    the router says.
+    the router says. If it is `unique` and there is one already, that is returned.
 
     Raises a `SchedulingError` that says what is wrong; nothing is written then.
     """
-    moment = _Moment.present()
-    job = _new_job(moment, when, callable, content_object, expires, args, kwargs, **options)
-    store_for(job._state.db).add([job])
-    return job
+    moment = Moment.present()
+    draft = _draft(moment, when, callable, content_object, expires, args, kwargs, **options)
+    return _add(draft)
 
 
 aschedule_job = sync_to_async(schedule_job)
@@ -86,25 +86,24 @@ aschedule_job = sync_to_async(schedule_job)
 def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
     """Schedule many jobs in few statements; each spec holds the arguments of a `schedule_job`.
 
-    Every spec is checked before the first is written.
+    Every spec is checked before the first is written. Those that are `unique` are written one by
+    one, before the others.
     """
-    jobs, moment = [], _Moment.present()
+    drafts, moment = [], Moment.present()
     for index, spec in enumerate(specs):
         try:
-            jobs.append(_new_job(moment, **spec))
+            drafts.append(_draft(moment, **spec))
         except TypeError as error:
             raise InvalidOption(f"The spec at index {index} is not right: {error}.") from error
         except SchedulingError as error:
             error.add_note(f"This is the spec at index {index}.")
             raise
-    for alias, group in groupby(sorted(jobs, key=_alias_of), key=_alias_of):
-        store_for(alias).add(list(group))
-    return jobs
+    return _add_all(drafts)
 
 
 def unsaved_job(**spec: Unpack[JobSpec]) -> ScheduledJob:
     """Return the job that `schedule_job` would save."""
-    return _new_job(_Moment.present(), **spec)
+    return _draft(Moment.present(), **spec).job
 
 
 def reschedule_job(
@@ -120,6 +119,8 @@ def reschedule_job(
     """Schedule a new job with the attributes of `job`, but for those that are given.
 
     An offset in `when` counts from now. The new job expires as long after its time as the old one.
+    It is unique only if `unique` is given: the old one may be running, and has its key until it has
+    ended.
     """
     given = _given(options)
     old: Any = {name: getattr(job, column) for name, column in _COLUMNS.items()}
@@ -128,8 +129,8 @@ def reschedule_job(
         callable_name=job.callable_name,
         content_type_id=job.content_type_id,
         object_id=job.object_id,
-        args=unread(job, "args") if args is None else _encoded_args(args),
-        kwargs=unread(job, "kwargs") if kwargs is None else _encoded_kwargs(kwargs),
+        args=unread(job, "args") if args is None else encoded_args(args),
+        kwargs=unread(job, "kwargs") if kwargs is None else encoded_kwargs(kwargs),
         options=_kept({**(job.options or {}), **given}),
         **_columns(chosen),
     )
@@ -137,13 +138,14 @@ def reschedule_job(
     moved = new._state.db != job._state.db and job.object_id is not None
     if callable is not None or content_object is not KEEP or moved:
         bound = job.content_object if content_object is KEEP else content_object
-        _check_object(bound)
+        check_object(bound)
         new.callable_name, _ = handlers.identify(callable or job.callable_name, bound)
-        _bind(new, bound)
+        bind(new, bound)
     lifetime = None if job.expires_at is None else job.expires_at - job.scheduled_at
-    _set_times(new, _Moment.present(), when, lifetime if expires is KEEP else expires)
-    store_for(new._state.db).add([new])
-    return new
+    set_times(new, Moment.present(), when, lifetime if expires is KEEP else expires)
+    if chosen.unique:
+        new.unique_key = _key_of_copy(new, chosen)
+    return _add(_Draft(new, chosen.unique_replace))
 
 
 def cancel_job(job: ScheduledJob, *, running: bool = False, reason: str = "") -> None:
@@ -171,8 +173,37 @@ def cancel_jobs(queryset: ScheduledJobQuerySet, *, running: bool = False, reason
     return store_for(queryset.db).cancel(queryset, running=running, reason=reason)
 
 
-def _new_job(
-    moment: "_Moment",
+class _Draft(NamedTuple):
+    """A job that is not written yet, and whether the one that has its key is moved instead."""
+
+    job: ScheduledJob
+    is_replacing: bool
+
+
+def _add(draft: _Draft) -> ScheduledJob:
+    job, is_replacing = draft
+    store = store_for(_alias_of(job))
+    if job.unique_key is not None:
+        return add_unique(store, job, is_replacing=is_replacing)
+    store.add([job])
+    return job
+
+
+def _add_all(drafts: list[_Draft]) -> list[ScheduledJob]:
+    jobs = [job for job, _ in drafts]
+    keys = [(job.unique_key, index) for index, job in enumerate(jobs) if job.unique_key is not None]
+    others = [job for job in jobs if job.unique_key is None]
+    # In the order of their keys: if two transactions took the same in two orders, they would
+    # deadlock.
+    for _, index in sorted(keys):
+        jobs[index] = _add(drafts[index])
+    for alias, group in groupby(sorted(others, key=_alias_of), key=_alias_of):
+        store_for(alias).add(list(group))
+    return jobs
+
+
+def _draft(
+    moment: Moment,
     /,
     when: When,
     callable: Target,  # noqa: A002
@@ -181,37 +212,27 @@ def _new_job(
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
-) -> ScheduledJob:
-    _check_object(content_object)
+) -> _Draft:
+    check_object(content_object)
     callable_name, handler = handlers.identify(callable, content_object)
     given = _given(options)
     usual = handlers.options_of(handler)
     chosen = replace(usual, **given) if given else usual
     values = _blank() | {
         "callable_name": callable_name,
-        "args": _encoded_args(args),
-        "kwargs": _encoded_kwargs(kwargs or {}),
+        "args": encoded_args(args),
+        "kwargs": encoded_kwargs(kwargs or {}),
         "options": _kept(given),
         **_columns(chosen),
     }
     alias = options.get("using") or router.db_for_write(ScheduledJob, instance=content_object)
     job = ScheduledJob.bare(values, alias, is_new=True)
     if content_object is not None:
-        _bind(job, content_object)
-    _set_times(job, moment, when, chosen.expires if expires is KEEP else expires)
-    return job
-
-
-class _Moment(NamedTuple):
-    """When somebody schedules, and in which zone they mean a time without one."""
-
-    now: datetime
-    zone: tzinfo
-
-    @classmethod
-    def present(cls) -> "_Moment":
-        """Return the present one."""
-        return cls(clock.now(), clock.current_zone())
+        bind(job, content_object)
+    set_times(job, moment, when, chosen.expires if expires is KEEP else expires)
+    if chosen.unique:
+        job.unique_key = unique_key(job, chosen.unique, handler, content_object, args, kwargs or {})
+    return _Draft(job, chosen.unique_replace)
 
 
 @cache
@@ -235,6 +256,12 @@ def _given(options: Options) -> AnyOptions:
     return cast("AnyOptions", given)
 
 
+def _key_of_copy(new: ScheduledJob, options: JobOptions) -> str:
+    content_object = new.content_object
+    _, handler = handlers.identify(new.callable_name, content_object)
+    return unique_key(new, options.unique, handler, content_object, new.args, new.kwargs)
+
+
 def _columns(options: JobOptions) -> dict[str, Any]:
     return {column: getattr(options, name) for name, column in _COLUMNS.items()}
 
@@ -243,55 +270,6 @@ def _kept(given: AnyOptions) -> Stored | None:
     """Return what the job keeps, to be read when it runs."""
     kept = {name: value for name, value in given.items() if name in WHEN_RUN}
     return encode(kept) if kept else None
-
-
-def _check_object(content_object: models.Model | None) -> None:
-    if content_object is None:
-        return
-    if not isinstance(content_object, models.Model):
-        raise InvalidObject(f"{content_object!r} is not a model instance. Pass it in args.")
-    if content_object._state.adding or content_object.pk is None:
-        raise InvalidObject(f"{content_object!r} is not saved yet. Save it first.")
-    if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > LONGEST_OBJECT_ID:
-        raise InvalidObject(
-            f"The primary key {content_object.pk!r} is composite or has more than "
-            f"{LONGEST_OBJECT_ID} characters. Pass the object in args."
-        )
-
-
-def _bind(job: ScheduledJob, content_object: models.Model | None) -> None:
-    if content_object is None:
-        job.content_type_id = job.object_id = None
-        return
-    content_types = ContentType.objects.db_manager(job._state.db)
-    job.content_type = content_types.get_for_model(content_object, for_concrete_model=False)
-    job.object_id = str(content_object.pk)
-
-
-def _set_times(job: ScheduledJob, moment: _Moment, when: When, expires: When | None) -> None:
-    scheduled_at = parse_when(when, now=moment.now, zone=moment.zone)
-    job.scheduled_at = clock.to_row(scheduled_at)
-    if expires is None:
-        return
-    expires_at = parse_when(expires, now=scheduled_at, zone=moment.zone)
-    if expires_at <= scheduled_at:
-        raise InvalidTime(
-            f"expires={expires!r} is {expires_at}, which is not after the scheduled time "
-            f"{scheduled_at}. Give a later one, or None for never."
-        )
-    job.expires_at = clock.to_row(expires_at)
-
-
-def _encoded_args(args: Sequence[Any]) -> str:
-    if isinstance(args, str | bytes) or not isinstance(args, Sequence):
-        raise InvalidArguments(f"args is {args!r}. Give a list or a tuple, such as [{args!r}].")
-    return encode(list(args))
-
-
-def _encoded_kwargs(kwargs: Mapping[str, Any]) -> str:
-    if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
-        raise InvalidArguments(f"kwargs is {kwargs!r}. Give a dictionary with names as keys.")
-    return encode(dict(kwargs))
 
 
 def _alias_of(job: ScheduledJob) -> str:

@@ -5,7 +5,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Status(models.TextChoices):
-    """scheduled -> running -> complete or failed; scheduled -> expired or cancelled."""
+    """scheduled -> running -> complete or failed; scheduled -> expired or cancelled.
+
+    What failed, expired or was cancelled is scheduled again if somebody retries it.
+    """
 
     SCHEDULED = "scheduled", _("scheduled")
     RUNNING = "running", _("running")
@@ -16,5 +19,10 @@ class Status(models.TextChoices):
 
     @classmethod
     def final(cls) -> list["Status"]:
-        """Return the states that a job does not leave."""
-        return [cls.COMPLETE, cls.FAILED, cls.EXPIRED, cls.CANCELLED]
+        """Return the states that a job does not leave by itself."""
+        return [cls.COMPLETE, *cls.retryable()]
+
+    @classmethod
+    def retryable(cls) -> list["Status"]:
+        """Return the final states that a job leaves if it is retried."""
+        return [cls.FAILED, cls.EXPIRED, cls.CANCELLED]

@@ -17,6 +17,7 @@ from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.exceptions import SchedulingError
 from django_future.models import ScheduledJob
 from django_future.querysets import ScheduledJobQuerySet
+from django_future.revival import retry_jobs
 from django_future.scheduling import cancel_jobs
 from django_future.status import Status
 
@@ -28,6 +29,14 @@ _CANCELLED = ngettext_lazy(
 _NOT_CANCELLED = ngettext_lazy(
     "%(count)s job was not cancelled: it is running or has ended.",
     "%(count)s jobs were not cancelled: they are running or have ended.",
+    "count",
+)
+_RETRIED = ngettext_lazy(
+    "%(count)s job will be retried.", "%(count)s jobs will be retried.", "count"
+)
+_NOT_RETRIED = ngettext_lazy(
+    "%(count)s job was not retried: it did not fail, expire or get cancelled.",
+    "%(count)s jobs were not retried: they did not fail, expire or get cancelled.",
     "count",
 )
 _AGAIN = ngettext_lazy("%(count)s job will run again.", "%(count)s jobs will run again.", "count")
@@ -55,6 +64,19 @@ def cancel_selected(
         model_admin.message_user(request, _CANCELLED % {"count": cancelled}, messages.SUCCESS)
     if kept := len(ids) - cancelled:
         model_admin.message_user(request, _NOT_CANCELLED % {"count": kept}, messages.WARNING)
+
+
+@action(permissions=["operate"], description=_("Retry selected %(verbose_name_plural)s"))
+def retry_selected(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
+) -> None:
+    """Put the selected jobs that ended without success back, and say how many did not."""
+    ids = _ids(queryset)
+    retried = sum(_retry(jobs, request) for jobs in _batches(ids, queryset))
+    if retried:
+        model_admin.message_user(request, _RETRIED % {"count": retried}, messages.SUCCESS)
+    if kept := len(ids) - retried:
+        model_admin.message_user(request, _NOT_RETRIED % {"count": kept}, messages.WARNING)
 
 
 @action(permissions=["operate"], description=_("Run selected %(verbose_name_plural)s again"))
@@ -115,6 +137,20 @@ def _cancel(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
             cancelled.only("callable_name", "scheduled_at"),
             CHANGE,
             change_message=gettext("Cancelled."),
+        )
+    return count
+
+
+def _retry(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
+    ended = list(jobs.filter(status__in=Status.retryable()).values_list("pk", flat=True))
+    user_id: Any = request.user.pk
+    with transaction.atomic(using=jobs.db):
+        count = retry_jobs(jobs.filter(pk__in=ended))
+        LogEntry.objects.log_actions(
+            user_id,
+            jobs.scheduled().filter(pk__in=ended).only("callable_name", "scheduled_at"),
+            CHANGE,
+            change_message=gettext("Retried."),
         )
     return count
 

@@ -12,7 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from django_future.admin import bound, columns, display
-from django_future.admin.actions import cancel_selected, delete_selected, run_again
+from django_future.admin.actions import (
+    cancel_selected,
+    delete_selected,
+    retry_selected,
+    run_again,
+)
 from django_future.admin.attempts import failed_attempts
 from django_future.admin.changelist import CappedPaginator, JobList
 from django_future.admin.read_only import ReadOnlyAdmin
@@ -69,10 +74,10 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     sortable_by = ()
     paginator = CappedPaginator
-    actions = [cancel_selected, run_again, delete_selected]
+    actions = [cancel_selected, retry_selected, run_again, delete_selected]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may cancel jobs and run them again."""
+        """Tell whether the user may cancel jobs, retry them and run them again."""
         return request.user.has_perm("django_future.operate_scheduledjob")
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002

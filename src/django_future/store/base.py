@@ -78,6 +78,9 @@ class Store:
         """Tell whether `error` says that another transaction was in the way."""
         return False
 
+    def take_write_lock(self) -> None:
+        """Wait to be the one transaction that writes, where there is one at a time."""
+
     def add(self, jobs: Sequence[ScheduledJob]) -> None:
         """Insert new jobs."""
         if len(jobs) == 1:
@@ -203,8 +206,9 @@ class Store:
 
         Raises `LeaseLost` as `finish` does.
         """
-        list(self.held(job).select_for_update())  # before its report, which may just be written
-        deleted, _ = self.held(job).delete()
+        with transaction.atomic(using=self.alias):
+            list(self.held(job).select_for_update())  # before its report, which may just be written
+            deleted, _ = self.held(job).delete()
         if not deleted:
             raise lease_lost(job)
         job.status = Status.COMPLETE

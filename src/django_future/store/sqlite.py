@@ -125,7 +125,6 @@ class SQLiteStore(Store):
         job.status = Status.COMPLETE
 
     def take_write_lock(self) -> None:
-        """Become the open transaction that writes, having waited for the one that does."""
         repeat(self, self._write_nothing)
 
     def _write_nothing(self) -> None:

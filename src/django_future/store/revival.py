@@ -1,0 +1,73 @@
+"""Jobs that have ended without success, put back to run again."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Count, F, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce, Greatest
+
+from django_future import clock
+from django_future.models import JobAttempt, ScheduledJob
+from django_future.querysets import ScheduledJobQuerySet
+from django_future.status import Status
+from django_future.store.base import Store
+from django_future.store.contention import patient
+
+BATCH = 500  # SQLite may hold a statement to 999 parameters
+
+
+def retry(store: Store, jobs: ScheduledJobQuerySet) -> int:
+    """Put those of `jobs` that may be retried back, due now, and return how many."""
+    if not jobs.query.is_sliced:
+        jobs = jobs.filter(status__in=Status.retryable())
+    ids = sorted(set(jobs.values_list("pk", flat=True)))
+    count = sum(_retry(store, ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
+    if count:
+        transaction.on_commit(store.hint, using=store.alias, robust=True)
+    return count
+
+
+@patient
+def _retry(store: Store, ids: Sequence[int]) -> int:
+    at = store.now()
+    # Locks the rows, in the order of their keys and by those alone, until the batch commits.
+    # Workers have no use for them; a rival waits, and then finds them scheduled.
+    with transaction.atomic(using=store.alias):
+        store.take_write_lock()
+        alike: dict[timedelta | None, list[int]] = defaultdict(list)
+        rows = store.jobs.select_for_update().filter(pk__in=ids).order_by("pk")
+        for job in rows.only("status", "scheduled_at", "expires_at"):
+            if job.status in Status.retryable():
+                alike[_lifetime(job)].append(job.pk)
+        return sum(_put_back(store, pks, at, lifetime) for lifetime, pks in alike.items())
+
+
+def _put_back(store: Store, ids: Sequence[int], at: datetime, lifetime: timedelta | None) -> int:
+    failed = JobAttempt.objects.filter(job=OuterRef("pk")).order_by().values("job")
+    count = Coalesce(Subquery(failed.values(count=Count("pk"))), Value(0))
+    return store.jobs.filter(pk__in=ids).update(
+        status=Status.SCHEDULED,
+        scheduled_at=clock.to_row(at),
+        expires_at=_later(at, lifetime),
+        max_attempts=Greatest(F("max_attempts"), count + 1),
+        rescues=0,
+        worker="",
+        started_at=None,
+        finished_at=None,
+        error="",
+    )
+
+
+def _lifetime(job: ScheduledJob) -> timedelta | None:
+    if job.expires_at is None:
+        return None
+    return clock.from_row(job.expires_at) - clock.from_row(job.scheduled_at)
+
+
+def _later(at: datetime, lifetime: timedelta | None) -> datetime | None:
+    try:
+        return None if lifetime is None else clock.to_row(at + lifetime)
+    except (OverflowError, ValueError):  # past the year 9999
+        return None

@@ -1,0 +1,155 @@
+"""Jobs that ended without success, put back to run again."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+
+from django_future import ScheduledJob, clock, retry_jobs, run_jobs, schedule_job, schedule_jobs
+from django_future.exceptions import NotRetryable
+from django_future.models import JobAttempt
+from django_future.status import Status
+from django_future.store import revival
+from tests.shop import jobs
+from tests.shop.models import Order
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def failed(db):
+    """Return a job that failed."""
+    job = schedule_job("0s", jobs.fail, expires="3h", unique="k")
+    run_jobs(ignore_errors=True)
+    job.refresh_from_db()
+    return job
+
+
+def in_state(status, **changes):
+    job = schedule_job("1h", jobs.trace)
+    ScheduledJob.objects.filter(pk=job.pk).update(status=status, **changes)
+    return job
+
+
+def attempt(job):
+    at = clock.to_row(clock.now())
+    JobAttempt.objects.create(job=job, number=1, started_at=at, finished_at=at)
+
+
+class TestOneJob:
+    def test_is_scheduled_for_now(self, failed):
+        before = clock.now()
+        failed.retry()
+        assert failed.status == Status.SCHEDULED
+        assert abs(clock.from_row(failed.scheduled_at) - before) < timedelta(seconds=5)
+
+    def test_bears_nothing_of_its_end(self, failed):
+        ScheduledJob.objects.update(rescues=3)
+        failed.retry()
+        kept = ScheduledJob.objects.get()
+        for job in (kept, failed):
+            assert (job.started_at, job.finished_at, job.worker, job.error) == (None, None, "", "")
+            assert (job.rescues, job.unique_key) == (0, None)
+
+    def test_has_as_long_as_before(self, failed):
+        failed.retry()
+        assert failed.expires_at - failed.scheduled_at == timedelta(hours=3)
+
+    def test_that_never_expired_never_will(self):
+        job = schedule_job("0s", jobs.fail, expires=None)
+        run_jobs(ignore_errors=True)
+        job.retry()
+        assert job.expires_at is None
+
+    def test_whose_expiry_would_lie_past_the_calendar_never_expires(self):
+        far = datetime(9000, 1, 1, tzinfo=UTC)
+        job = in_state(
+            Status.EXPIRED,
+            scheduled_at=clock.to_row(datetime(1000, 1, 1, tzinfo=UTC)),
+            expires_at=clock.to_row(far),
+        )
+        job.retry()
+        assert job.expires_at is None
+
+    @pytest.mark.parametrize("status", Status.retryable())
+    def test_runs(self, status, traces):
+        job = in_state(status)
+        job.retry()
+        run_jobs()
+        job.refresh_from_db()
+        assert job.status == Status.COMPLETE
+        assert traces() == ["ran"]
+
+    @pytest.mark.parametrize(
+        ("most", "attempts", "then"), [(1, 0, 1), (1, 1, 2), (3, 3, 4), (5, 2, 5)]
+    )
+    def test_has_another_attempt(self, most, attempts, then):
+        job = in_state(Status.FAILED, max_attempts=most)
+        for _ in range(attempts):
+            attempt(job)
+        job.retry()
+        assert job.max_attempts == then
+
+    @pytest.mark.parametrize("status", [Status.SCHEDULED, Status.RUNNING, Status.COMPLETE])
+    def test_that_did_not_end_without_success_is_refused(self, status):
+        job = in_state(status)
+        with pytest.raises(NotRetryable, match=f"Job {job.pk} is {status}.*reschedule"):
+            job.retry()
+        assert ScheduledJob.objects.get().status == job.status == status
+
+
+class TestManyJobs:
+    def test_are_counted(self):
+        for status in Status:
+            in_state(status)
+        assert retry_jobs(ScheduledJob.objects.all()) == 3
+        assert ScheduledJob.objects.scheduled().count() == 4
+
+    def test_may_be_a_part_of_them(self):
+        first, *_ = (in_state(Status.FAILED) for _ in range(3))
+        assert retry_jobs(ScheduledJob.objects.order_by("pk")[:1]) == 1
+        assert ScheduledJob.objects.scheduled().get() == first
+
+    def test_are_told_by_what_they_are_bound_to(self, order):
+        other = Order.objects.create(number="B2")
+        for bound in (order, other):
+            schedule_job("5d", "remind", bound).cancel()
+        assert retry_jobs(ScheduledJob.objects.for_object(order)) == 1
+
+    def test_go_in_batches(self, monkeypatch):
+        monkeypatch.setattr(revival, "BATCH", 2)
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 5)
+        ScheduledJob.objects.update(status=Status.FAILED)
+        assert retry_jobs(ScheduledJob.objects.all()) == 5
+
+    def test_take_few_statements(self, django_assert_max_num_queries):
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 600)
+        ScheduledJob.objects.update(status=Status.FAILED)
+        with django_assert_max_num_queries(12):
+            assert retry_jobs(ScheduledJob.objects.all()) == 600
+
+    def test_of_none_is_no_error(self):
+        assert retry_jobs(ScheduledJob.objects.none()) == 0
+
+    @pytest.mark.only_on("postgresql", reason="only PostgreSQL sends hints")
+    def test_wake_the_workers(self, django_capture_on_commit_callbacks):
+        in_state(Status.FAILED)
+        with django_capture_on_commit_callbacks() as sent:
+            retry_jobs(ScheduledJob.objects.all())
+        assert len(sent) == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_go_back_once_though_several_ask(self):
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 100)
+        ScheduledJob.objects.update(status=Status.FAILED)
+        with ThreadPoolExecutor(4) as pool:
+            counts = [pool.submit(retry_all_elsewhere) for _ in range(4)]
+        assert sum(count.result() for count in counts) == 100
+
+
+def retry_all_elsewhere():
+    try:
+        return retry_jobs(ScheduledJob.objects.all())
+    finally:
+        connection.close()

@@ -1,0 +1,357 @@
+"""Jobs of which there is one at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from threading import Event
+
+import pytest
+from django.db import connection, transaction
+
+from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
+from django_future.exceptions import InvalidOption, KeyTaken
+from django_future.models import Worker
+from django_future.signals import jobs_expired
+from django_future.status import Status
+from django_future.store import store_for, uniqueness
+from tests.rival import KEYS, start_rival
+from tests.shop import jobs, once
+from tests.shop.models import ExpressOrder, Order, Trace
+
+pytestmark = pytest.mark.django_db
+
+RIVALS = 16
+
+
+class TestTheSame:
+    def test_job_is_scheduled_once(self):
+        first, again = once.sync.schedule("5d", 1), once.sync.schedule("1d", 1)
+        assert again == first
+        assert ScheduledJob.objects.get().scheduled_at == first.scheduled_at == again.scheduled_at
+
+    @pytest.mark.parametrize(
+        ("args", "kwargs"),
+        [([], {"order_id": 1}), ([1], {"depth": 1}), ([], {"depth": 1, "order_id": 1})],
+    )
+    def test_arguments_are_the_same_however_they_are_passed(self, args, kwargs):
+        assert once.sync.schedule("5d", *args, **kwargs) == once.sync.schedule("5d", 1)
+
+    def test_keywords_are_the_same_in_any_order(self, order):
+        first = once.remind.schedule("5d", order, "mail", a="1", b="2")
+        assert once.remind.schedule("5d", order, "mail", b="2", a="1") == first
+
+    @pytest.mark.parametrize(
+        ("value", "equal"),
+        [
+            ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+            ({1: {"a": 1, "b": 2}, 2: 0}, {2: 0, 1: {"b": 2, "a": 1}}),
+            ([{"x", "y", "z"}], [{"z", "y", "x"}]),
+        ],
+    )
+    def test_values_are_the_same_in_any_order(self, value, equal):
+        first = schedule_job("5d", jobs.echo, args=[value], unique=True)
+        assert schedule_job("5d", jobs.echo, args=[equal], unique=True) == first
+
+    def test_content_object_and_arguments_make_the_same_job(self, order):
+        first = once.remind.bound_to(order).schedule("5d", "mail")
+        again = once.remind.bound_to(Order.objects.get()).schedule("5d", "mail")
+        assert again == first
+
+    def test_job_that_is_passed_makes_no_difference(self, order):
+        bound = once.sync_as_job.bound_to(order)
+        assert bound.schedule("5d") == bound.schedule("5d", text="now")
+
+    def test_method_of_an_object_is_the_same(self, order):
+        first = schedule_job("5d", "remind", order, unique=True)
+        assert schedule_job("5d", "remind", order, kwargs={"times": 1}, unique=True) == first
+
+    def test_arguments_that_do_not_fit_are_compared_as_they_are(self):
+        first, again = (
+            schedule_job("5d", jobs.trace, args=[1, 2, 3], unique=True) for _ in range(2)
+        )
+        assert again == first
+
+    def test_job_may_be_running(self):
+        first = once.sync.schedule("5d", 1)
+        ScheduledJob.objects.update(status=Status.RUNNING)
+        again = once.sync.schedule("5d", 1)
+        assert again == first
+        assert again.status == Status.RUNNING
+
+
+class TestAnother:
+    def test_argument_makes_another_job(self):
+        assert once.sync.schedule("5d", 1) != once.sync.schedule("5d", 2)
+        assert once.sync.schedule("5d", 1) != once.sync.schedule("5d", 1, depth=2)
+
+    def test_object_makes_another_job(self, order):
+        other = Order.objects.create(number="B2")
+        found = {
+            once.remind.bound_to(bound).schedule("5d").pk
+            for bound in (order, other, ExpressOrder.objects.get(pk=order.pk))
+        }
+        assert len(found) == 3
+
+    def test_handler_does_not_share_its_keys(self):
+        assert once.report.schedule("5d") != once.clean.schedule("5d")
+
+    @pytest.mark.parametrize("end", ["run", "fail", "expire", "cancel"])
+    def test_job_follows_one_that_has_ended(self, end):
+        first = schedule_job("0s", jobs.fail if end == "fail" else jobs.echo, unique="k")
+        if end == "cancel":
+            first.cancel()
+        run_jobs(ignore_errors=True, now=clock.now() + timedelta(days=8 * (end == "expire")))
+        first.refresh_from_db()
+        assert first.status in Status.final()
+        assert first.unique_key is None
+        assert schedule_job("0s", first.callable_name, unique="k") != first
+
+    def test_job_follows_one_that_nobody_ran_in_time(self, django_capture_on_commit_callbacks):
+        heard = []
+        jobs_expired.connect(lambda count, **_: heard.append(count), weak=False, dispatch_uid=heard)
+        first = once.sync.schedule(clock.now() - timedelta(days=8), 1)
+        with django_capture_on_commit_callbacks(execute=True):
+            again = once.sync.schedule("0s", 1)
+        jobs_expired.disconnect(dispatch_uid=heard)
+        first.refresh_from_db()
+        assert again != first
+        assert (first.status, first.unique_key) == (Status.EXPIRED, None)
+        assert heard == [1]
+
+
+class TestTheKey:
+    def test_may_be_given(self):
+        first = once.report.schedule("5d", day=1)
+        assert once.report.schedule("5d", day=2) == first
+        assert first.unique_key == "nightly"
+
+    def test_may_be_what_a_function_makes_of_the_arguments(self, order):
+        assert once.write.schedule("5d", order, text="soon").unique_key == "A1 soon"
+        assert once.write.bound_to(order).schedule("5d").unique_key == "A1"
+
+    def test_is_exact(self):
+        found = {schedule_job("5d", jobs.echo, unique=key).pk for key in ("k", "K", "ḱ")}
+        assert len(found) == 3
+
+    @pytest.mark.parametrize("key", ["", "k" * 201, "k ", "a\0b", "\udc80", None, 5])
+    def test_that_cannot_be_kept_is_refused(self, key):
+        with pytest.raises(InvalidOption):
+            schedule_job("5d", jobs.echo, unique=lambda: key)
+        assert not ScheduledJob.objects.exists()
+
+    def test_that_a_function_fails_to_make_is_refused(self):
+        with pytest.raises(InvalidOption, match=r"unique=<function .* raised KeyError") as caught:
+            schedule_job("5d", jobs.echo, unique=lambda: {}["missing"])
+        assert isinstance(caught.value.__cause__, KeyError)
+
+    def test_is_kept_by_a_job_that_is_put_back(self):
+        job = schedule_job("0s", jobs.echo, unique="k")
+        store, worker = store_for("default"), Worker(name="w")
+        for put_back in (store.release, partial(store.rescue, is_counted=True)):
+            (claimed,) = store.claim(worker, at=store.now(), limit=1)
+            assert put_back(claimed)
+            assert schedule_job("0s", jobs.echo, unique="k") == job
+
+
+class TestReplacing:
+    def test_moves_what_is_scheduled(self):
+        first = once.index.schedule("1h", 7)
+        again = once.index.using(expires=None).schedule("2d", 7)
+        assert again == first
+        moved = ScheduledJob.objects.get()
+        assert moved.scheduled_at == again.scheduled_at > first.scheduled_at + timedelta(days=1)
+        assert moved.expires_at is again.expires_at is None
+
+    def test_leaves_what_is_running(self):
+        first = once.index.schedule("1h", 7)
+        ScheduledJob.objects.update(status=Status.RUNNING)
+        assert once.index.schedule("2d", 7).scheduled_at == first.scheduled_at
+
+    def test_moves_what_nobody_ran_in_time(self):
+        first = once.index.schedule(clock.now() - timedelta(days=8), 7)
+        assert once.index.schedule("0s", 7) == first
+        run_jobs()
+        assert ScheduledJob.objects.get().status == Status.COMPLETE
+
+    def test_schedules_what_is_not_there(self):
+        assert once.index.schedule("1h", 7).status == Status.SCHEDULED
+
+    @pytest.mark.only_on("postgresql", reason="only PostgreSQL sends hints")
+    @pytest.mark.parametrize(("when", "hints"), [("1s", 1), ("1d", 0)])
+    def test_wakes_workers_as_a_new_job_does(self, when, hints, django_capture_on_commit_callbacks):
+        once.index.schedule("1h", 7)
+        with django_capture_on_commit_callbacks() as sent:
+            once.index.schedule(when, 7)
+        assert len(sent) == hints
+
+
+class TestMany:
+    def test_are_returned_in_the_order_in_which_they_were_asked_for(self):
+        there = once.sync.schedule("5d", 2)
+        specs = [
+            once.sync.spec("5d", 3),
+            {"when": "5d", "callable": jobs.echo, "args": ["a"]},
+            once.sync.spec("5d", 2),
+            once.sync.spec("5d", order_id=3),
+            {"when": "5d", "callable": jobs.echo, "args": ["b"]},
+        ]
+        found = schedule_jobs(specs)
+        assert [job.args for job in found] == [[3], ["a"], [2], [3], ["b"]]
+        assert found[2] == there
+        assert found[3] == found[0]
+        assert ScheduledJob.objects.count() == 4
+
+    def test_are_all_checked_before_the_first_is_written(self):
+        with pytest.raises(InvalidOption) as caught:
+            schedule_jobs(
+                [once.sync.spec("5d", 1), once.sync.using(unique=lambda *_: "").spec("5d", 1)]
+            )
+        assert caught.value.__notes__ == ["This is the spec at index 1."]
+        assert not ScheduledJob.objects.exists()
+
+
+class TestRescheduling:
+    def test_does_not_take_the_key_over(self):
+        job = once.sync.schedule("0s", 1)
+        new = job.reschedule("1d")
+        assert new != job
+        assert new.unique_key is None
+
+    def test_takes_a_key_that_is_given(self, order):
+        ended = once.remind.bound_to(order).schedule("0s", "mail")
+        run_jobs()
+        new = ended.reschedule("1d", unique=True)
+        assert new != ended
+        assert once.remind.bound_to(order).schedule("1d", "mail") == new
+
+    def test_a_handler_that_schedules_itself_is_there_already(self):
+        job = once.sync_again.schedule("0s", 1)
+        run_jobs()
+        job.refresh_from_db()
+        assert job.return_value == job.pk
+        assert ScheduledJob.objects.get() == job
+
+
+class TestTransactions:
+    def test_a_caller_keeps_what_it_wrote_before(self, traces):
+        first = once.sync.schedule("5d", 1)
+        with transaction.atomic():
+            jobs.trace("before")
+            assert once.sync.schedule("5d", 1) == first
+            jobs.trace("after")
+        assert traces() == ["before", "after"]
+
+    def test_a_rollback_frees_the_key(self):
+        with pytest.raises(RuntimeError), transaction.atomic():
+            once.sync.schedule("5d", 1)
+            raise RuntimeError
+        once.sync.schedule("5d", 1)
+        assert ScheduledJob.objects.count() == 1
+
+    @pytest.mark.django_db(databases=["default", "other"])
+    def test_each_database_has_keys_of_its_own(self):
+        found = schedule_jobs(
+            [once.sync.using(using=alias).spec("5d", 1) for alias in ("default", "other")]
+        )
+        assert [job._state.db for job in found] == ["default", "other"]
+
+
+@pytest.fixture
+def looked(monkeypatch):
+    """Return an event that is set when somebody has looked for a key and is about to take it."""
+    event, insert = Event(), uniqueness._insert
+
+    def tell_and_insert(store, job):
+        event.set()
+        return insert(store, job)
+
+    monkeypatch.setattr(uniqueness, "_insert", tell_and_insert)
+    return event
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRivals:
+    def test_the_faster_one_is_returned_to_the_other(self, looked):
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                first = once.sync.schedule("5d", 1)
+                looked.clear()
+                other = pool.submit(elsewhere, schedule)
+                looked.wait()
+            assert other.result() == first
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="on SQLite one transaction writes at a time")
+    def test_the_faster_one_is_returned_to_the_other_inside_its_transaction(self, looked):
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                first = once.sync.schedule("5d", 1)
+                looked.clear()
+                other = pool.submit(elsewhere, schedule_and_trace)
+                looked.wait()
+            assert other.result() == first
+        assert list(Trace.objects.values_list("text", flat=True)) == ["before", "after"]
+
+    def test_one_that_rolls_back_was_never_there(self, looked):
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                once.sync.schedule("5d", 1)
+                looked.clear()
+                other = pool.submit(elsewhere, schedule)
+                looked.wait()
+                transaction.set_rollback(True)
+            assert other.result() == ScheduledJob.objects.get()
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite refuses such a write outright")
+    @pytest.mark.usefixtures("repeatable_read")
+    def test_one_that_a_transaction_cannot_see_is_told_of(self):
+        with transaction.atomic(), ThreadPoolExecutor(1) as pool:
+            assert not ScheduledJob.objects.exists()
+            pool.submit(elsewhere, schedule).result()
+            with pytest.raises(KeyTaken, match="cannot see it"):
+                schedule()
+            jobs.trace("the transaction goes on")
+        assert ScheduledJob.objects.count() == Trace.objects.count() == 1
+
+    @pytest.mark.slow
+    def test_sixteen_processes_schedule_and_run_them_and_none_is_lost_or_doubled(self):
+        rivals = [start_rival() for _ in range(RIVALS)]
+        told = [rival.communicate(timeout=240)[0].split() for rival in rivals]
+        assert [rival.returncode for rival in rivals] == [0] * RIVALS
+        run_jobs()
+        assert not ScheduledJob.objects.exclude(status=Status.COMPLETE, unique_key=None)
+        scheduled = sorted(ScheduledJob.objects.values_list("pk", flat=True))
+        ran = sorted(map(int, Trace.objects.values_list("text", flat=True)))
+        assert ran == scheduled == sorted({int(pk) for pks in told for pk in pks})
+        assert KEYS < len(scheduled) < sum(map(len, told))
+
+
+@pytest.fixture
+def repeatable_read():
+    """Let transactions see the database as it was at their first query."""
+    words = "CHARACTERISTICS AS TRANSACTION" if connection.vendor == "postgresql" else "TRANSACTION"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION {words} ISOLATION LEVEL REPEATABLE READ")
+    yield
+    connection.close()
+
+
+def schedule():
+    """Schedule the job that the rivals are about."""
+    return once.sync.schedule("5d", 1)
+
+
+def schedule_and_trace():
+    """Schedule it within a transaction that writes before and after."""
+    with transaction.atomic():
+        jobs.trace("before")
+        job = schedule()
+        jobs.trace("after")
+    return job
+
+
+def elsewhere(act):
+    """Do something, and close the connection of this thread."""
+    try:
+        return act()
+    finally:
+        connection.close()
