@@ -5,6 +5,9 @@ import os
 import pytest
 from django.db import connection
 
+from tests.awaiting import eventually
+from tests.runner import second_signal, start_worker
+
 pytest_plugins = ["pytester"]
 
 
@@ -27,6 +30,26 @@ def traces(db):
     from tests.shop.models import Trace
 
     return lambda: list(Trace.objects.order_by("pk").values_list("text", flat=True))
+
+
+@pytest.fixture
+def start():
+    """Return a function that starts a worker in a process of its own, and waits for it."""
+    from django_future.models import Worker
+
+    processes = []
+
+    def start_and_wait(*options, **environment):
+        process = start_worker(*options, **environment)
+        processes.append(process)
+        eventually(
+            lambda: process.poll() is not None or Worker.objects.filter(seen_at__isnull=False)
+        )
+        return process
+
+    yield start_and_wait
+    for process in processes:
+        eventually(lambda: second_signal(process))  # noqa: B023
 
 
 @pytest.fixture

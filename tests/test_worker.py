@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
@@ -17,7 +15,7 @@ from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import eventually
-from tests.runner import HERE
+from tests.runner import second_signal
 from tests.shop import jobs
 from tests.shop.models import Trace
 
@@ -28,25 +26,6 @@ def burst(**options):
     """Run what is due in this process, and return the exit code."""
     limits = Limits(burst=True, **options.pop("limits", {}))
     return run_worker(Options(alias="default", limits=limits, **options))
-
-
-@pytest.fixture
-def start():
-    """Return a function that starts a worker in a process of its own."""
-    processes = []
-
-    def start_worker(*options, **environment):
-        command = [sys.executable, "-m", "django", "future_worker", "--no-reload", "-v0", *options]
-        process = subprocess.Popen(command, cwd=HERE, env=os.environ | environment)
-        processes.append(process)
-        eventually(
-            lambda: process.poll() is not None or Worker.objects.filter(seen_at__isnull=False)
-        )
-        return process
-
-    yield start_worker
-    for process in processes:
-        eventually(lambda: _second_signal(process))  # noqa: B023
 
 
 @pytest.fixture
@@ -166,16 +145,10 @@ class TestStopping:
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: _second_signal(process))
+        eventually(lambda: second_signal(process))
         start(HEARTBEAT="1s")
         eventually(lambda: count(Status.COMPLETE) == 1 or held.unlink(missing_ok=True))
         assert Trace.objects.count() == 1
-
-
-def _second_signal(process):
-    process.send_signal(signal.SIGCONT)
-    process.send_signal(signal.SIGTERM)
-    return process.poll() is not None
 
 
 @pytest.mark.slow

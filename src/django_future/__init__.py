@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from django_future.decoration import job, job_as_parameter
     from django_future.models import ScheduledJob
+    from django_future.queues import pause_queue, resume_queue
     from django_future.scheduling import (
         JobSpec,
         aschedule_job,
@@ -24,6 +25,8 @@ __all__ = [
     "cancel_jobs",
     "job",
     "job_as_parameter",
+    "pause_queue",
+    "resume_queue",
     "run_jobs",
     "schedule_job",
     "schedule_jobs",
@@ -32,6 +35,7 @@ __all__ = [
 _HOMES = {
     "decoration": ["job", "job_as_parameter"],
     "models": ["ScheduledJob"],
+    "queues": ["pause_queue", "resume_queue"],
     "scheduling": ["JobSpec", "aschedule_job", "cancel_jobs", "schedule_job", "schedule_jobs"],
     "worker.one_pass": ["run_jobs"],
 }

@@ -11,6 +11,7 @@ from django_future import clock
 from django_future.admin import bound, display
 from django_future.arguments import describe
 from django_future.models import ScheduledJob
+from django_future.status import Status
 
 LINE = 60  # characters of the arguments in a list
 NO_ARGS, NO_KWARGS = "[]", "{}"
@@ -39,6 +40,14 @@ def column(model: type[Model], name: str, show: Callable[[Any], str]) -> Callabl
 def status(job: ScheduledJob) -> str:
     """Show the status in words and as a symbol."""
     return display.status(job.status, job.get_status_display())
+
+
+@labelled(description=_("queue"))
+def queue_name(job: ScheduledJob) -> str:
+    """Show where the job waits, and whether it has to because the queue is paused."""
+    if job.status == Status.SCHEDULED and getattr(job, "is_paused", False):
+        return _("%(queue)s (paused)") % {"queue": job.queue_name}
+    return job.queue_name
 
 
 @labelled(description=_("arguments"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -14,8 +14,8 @@ from django.utils.translation import ngettext
 from django_future.admin import bound, columns, display
 from django_future.admin.actions import cancel_selected, delete_selected, run_again
 from django_future.admin.changelist import CappedPaginator, JobList
-from django_future.admin.read_only import ReadOnlyAdmin
-from django_future.models import ScheduledJob
+from django_future.admin.read_only import ReadOnlyAdmin, may_operate
+from django_future.models import PausedQueue, ScheduledJob
 
 MOST_NAMED = 100  # jobs, to whoever is asked whether to delete them
 LONGEST_ID = 18  # digits that surely fit a primary key
@@ -27,7 +27,7 @@ _scheduled_at = _column("scheduled_at", display.instant)
 _ARGUMENTS = [_column("args", display.value), _column("kwargs", display.value)]
 _WHEN = [
     (_scheduled_at, _column("expires_at", display.instant), _column("created_at", display.instant)),
-    ("queue_name", "priority"),
+    (columns.queue_name, "priority"),
 ]
 _OUTCOME = [
     columns.status,
@@ -55,7 +55,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         columns.content_object,
         columns.duration,
         "attempts",
-        "queue_name",
+        columns.queue_name,
         "priority",
     ]
     list_display_links = [_number, _callable_name]
@@ -71,7 +71,13 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may cancel jobs and run them again."""
-        return request.user.has_perm("django_future.operate_scheduledjob")
+        return may_operate(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return all jobs, each with whether its queue is paused."""
+        paused = PausedQueue.objects.filter(queue_name=OuterRef("queue_name"))
+        jobs: QuerySet[Any] = super().get_queryset(request).annotate(is_paused=Exists(paused))
+        return jobs
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that bears a million rows."""

@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
+PAUSED = "SELECT queue_name FROM django_future_pausedqueue"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The jobs of some queues, or of all but some; and none that is newer than `up_to_id`."""
+    """The jobs of some queues, or of all but some; and none that is newer than `up_to_id`.
+
+    Those of paused queues are never among them.
+    """
 
     queues: tuple[str, ...] = ()
     excluded_queues: tuple[str, ...] = ()
@@ -14,7 +19,8 @@ class Selection:
     @property
     def sql(self) -> str:
         """What a WHERE clause asks for beside the queue, for the values in `parameters`."""
-        return "" if self.up_to_id is None else "AND id <= %s"
+        up_to_id = "" if self.up_to_id is None else "AND id <= %s"
+        return f"AND queue_name NOT IN ({PAUSED}) {up_to_id}"
 
     @property
     def parameters(self) -> list[int]:

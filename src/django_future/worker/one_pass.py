@@ -9,6 +9,7 @@ from django_future.exceptions import RunInsideTransaction
 from django_future.execution import Outcome, execute
 from django_future.models import ScheduledJob
 from django_future.store import Selection, Session, Store, store_for
+from django_future.store.pauses import paused_queues
 from django_future.when import When, parse_when
 from django_future.worker.heartbeat import heartbeat, new_worker
 
@@ -23,8 +24,9 @@ def run_jobs(
     """Run the jobs that are due, by priority and then by time, each in a transaction of its own.
 
     What a handler raises is stored with its job and ends the run, unless errors are ignored; the
-    jobs after it stay scheduled. `now` stands in for the present. Jobs that are scheduled during
-    the run wait for the next one. Any number of runs may go on at once, in any number of processes.
+    jobs after it stay scheduled. So do those of paused queues. `now` stands in for the present.
+    Jobs that are scheduled during the run wait for the next one. Any number of runs may go on at
+    once, in any number of processes.
 
     Raises `RunInsideTransaction` if a transaction is open.
     """
@@ -45,7 +47,7 @@ def one_pass(
         maintenance.rescue(store)
         maintenance.expire(store, at or store.now())
         # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
-        selection = Selection(up_to_id=store.newest_id())
+        selection = Selection(up_to_id=store.newest_id(), excluded_queues=paused_queues(store))
         while jobs := store.claim(worker, selection, at=at or store.now(), limit=1):
             yield execute(jobs[0], Session(store), keep=not delete_completed)
 

@@ -65,6 +65,7 @@ def run_worker(options: Options) -> int:
         maintenance.rescue(store)
         maintenance.expire(store, store.now())
         loop.release_forgotten()
+        loop.doubt_pauses()
         worker.running = loop.pool.running
         if options.heartbeat_file is not None:
             options.heartbeat_file.touch()
@@ -76,7 +77,7 @@ def run_worker(options: Options) -> int:
         _stopped_by_signals(loop.stop),
         heartbeat(store, worker, on_beat),
         _sessions_known(store, worker),
-        _woken_by_hints(store, loop.wakeup),
+        _woken_by_hints(store, loop.hear),
         stopped_by_changes(loop.stop) as has_changed,
     ):
         on_beat()
