@@ -38,7 +38,7 @@ def test_a_claim_reads_nothing_of_a_queue_that_its_worker_believes_paused(vendor
     )
     schedule_jobs([{"when": "0s", "callable": jobs.echo, "queue_name": "reports"}] * DUE)
     pause_queue("mail")
-    selection = Choice(store, EVERYTHING).selection()
+    selection = Choice(store, EVERYTHING).selection(set())
     assert READ[vendor](store, selection) <= TAKEN + BATCH
 
 

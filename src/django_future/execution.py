@@ -16,10 +16,17 @@ from django.db.models import Model
 
 from django_future import clock, handlers, maintenance, signals
 from django_future.arguments import Stored, encode
-from django_future.exceptions import HandlerExited, InvalidArguments, LeaseLost, ObjectGone
+from django_future.exceptions import (
+    HandlerExited,
+    HandlerUnknown,
+    InvalidArguments,
+    LeaseLost,
+    ObjectGone,
+)
 from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store import Session, Store
+from django_future.store.leaving import leave
 
 logger = logging.getLogger("django_future")
 
@@ -30,12 +37,14 @@ Finish = Callable[[ScheduledJob], None]
 class Outcome:
     """What became of one execution: `exception` is None if the job is complete.
 
-    `is_lost` says that the job was no longer this worker's, so its end is for another to tell.
+    `is_lost` says that the job was no longer this worker's, so its end is for another to tell;
+    `is_left` that its handler is unknown here, so it is scheduled again for who knows it.
     """
 
     job: ScheduledJob
     exception: Exception | None = None
     is_lost: bool = False
+    is_left: bool = False
 
 
 def execute(
@@ -56,11 +65,9 @@ def execute(
             session.rest()
             store.note_start(job)
         exception = _attempt(job, session, store.finish if keep else store.discard, gather)
-        if exception is not None and session.is_lost():
-            # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
-            maintenance.rescue_job(job, store, "The connection to the database broke")
-            return Outcome(job, exception, is_lost=True)
         if exception is not None:
+            if outcome := _put_back(job, session, exception):
+                return outcome
             store.fail(job, _printable(exception))
     except LeaseLost as error:
         signals.job_lost.send_robust(ScheduledJob, job=job)
@@ -89,8 +96,7 @@ def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> None:
 
 def call(job: ScheduledJob) -> Any:
     """Call the handler of a job with its arguments, and return what it returns."""
-    content_object = _content_object(job)
-    handler = handlers.resolve(job.callable_name, content_object)
+    content_object, handler = _resolve(job)
     args, kwargs = list(job.args), dict(job.kwargs)
     if content_object is not None and "." in job.callable_name:
         args.insert(0, content_object)
@@ -138,6 +144,30 @@ def _attempt(
     return None
 
 
+def _put_back(job: ScheduledJob, session: Session, exception: Exception) -> Outcome | None:
+    """Put back a job that has not failed though there is an exception."""
+    if session.is_lost():
+        # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
+        maintenance.rescue_job(job, session.store, "The connection to the database broke")
+        return Outcome(job, exception, is_lost=True)
+    if isinstance(exception, HandlerUnknown) and exception.job is job:
+        text = f"Worker {job.worker} does not know {job.callable_name!r}: {exception}"
+        leave(session.store, job, _storable(f"{text} It is left for a worker that does."))
+        signals.job_left.send_robust(ScheduledJob, job=job, exception=exception)
+        return Outcome(job, exception, is_left=True)
+    return None
+
+
+def _resolve(job: ScheduledJob) -> tuple[Model | None, handlers.Handler]:
+    try:
+        content_object = _content_object(job)
+        return content_object, handlers.resolve(job.callable_name, content_object)
+    except HandlerUnknown as unknown:
+        # Handlers schedule jobs, too, and may raise it of others.
+        unknown.job = job
+        raise
+
+
 def _content_object(job: ScheduledJob) -> Model | None:
     if job.object_id is None or job.content_type_id is None:
         return None
@@ -145,7 +175,8 @@ def _content_object(job: ScheduledJob) -> Model | None:
     content_type = ContentType.objects.db_manager(alias).get_for_id(job.content_type_id)
     model = content_type.model_class()
     if model is None:
-        raise ObjectGone(f"The model {content_type} of the content object is no longer installed.")
+        name = ".".join(content_type.natural_key())
+        raise HandlerUnknown(f"The model {name} of the content object is not installed.")
     try:
         found = model._base_manager.using(router.db_for_read(model, instance=job)).get(
             pk=job.object_id
@@ -168,6 +199,9 @@ def _check_signature(
 
 
 def _printable(exception: Exception) -> str:
-    text = "".join(traceback.format_exception(exception))
+    return _storable("".join(traceback.format_exception(exception)))
+
+
+def _storable(text: str) -> str:
     # PostgreSQL takes neither NUL nor half a surrogate pair.
     return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()

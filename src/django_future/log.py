@@ -3,6 +3,7 @@
 import json
 import logging
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import IO, Any, cast
 
 from django.dispatch import receiver
@@ -64,6 +65,18 @@ def log_lost(*, job: ScheduledJob, **_: Any) -> None:
 def log_rescued(*, job: ScheduledJob, **_: Any) -> None:
     """Log a job that was taken from a lost worker."""
     logger.warning("Job %s %s lost its worker and will run again", job.pk, job.callable_name)
+
+
+@receiver(signals.job_left)
+def log_left(*, job: ScheduledJob, **_: Any) -> None:
+    """Log that a worker leaves the jobs of a handler to others, once for each handler."""
+    _warn_once(job.error)
+
+
+# A worker may have claimed hundreds before it finds out.
+@lru_cache
+def _warn_once(text: str) -> None:
+    logger.warning(text)
 
 
 @receiver(signals.jobs_expired)

@@ -110,9 +110,10 @@ def run_due_jobs(
     for _ in range(MOST_PASSES):
         before = len(ran)
         for outcome in one_pass(now=until, using=using):
-            ran.append(outcome.job)
             if raise_errors and outcome.exception and not outcome.is_lost:
                 raise outcome.exception
+            if not outcome.is_left:
+                ran.append(outcome.job)
         if not recurse or len(ran) == before:
             return ran
     raise AssertionError(

@@ -5,7 +5,7 @@ from functools import cache
 from django_future.store.completion import finish
 from django_future.store.prepared import Prepared
 from django_future.store.rows import CLAIMED
-from django_future.store.selection import PAUSED
+from django_future.store.selection import HANDLER, PAUSED
 
 IS_LOST = "the lease of this job is lost"
 FINISH = Prepared(
@@ -47,7 +47,10 @@ FINISH_ALL = Prepared(
 )
 
 # An array, because the server fills it once in a statement, and not at all if nothing is due.
-_WANTED = f"AND queue_name <> ALL(ARRAY({PAUSED}))"
+_WANTED = f"""
+    AND queue_name <> ALL(ARRAY({PAUSED}))
+    AND {HANDLER} <> ALL(%(unknown_handlers)s)
+"""
 
 
 @cache
@@ -79,6 +82,7 @@ def claim(*, is_for_all: bool) -> Prepared:
         expected="smallint",
         at="timestamptz",
         up_to_id="bigint",
+        unknown_handlers="text[]",
         most="bigint",
         worker="text",
         now="timestamptz",
@@ -108,6 +112,7 @@ def next_due(*, is_for_all: bool) -> Prepared:
         expected="smallint",
         at="timestamptz",
         up_to_id="bigint",
+        unknown_handlers="text[]",
     )
 
 

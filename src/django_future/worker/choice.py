@@ -1,5 +1,6 @@
-"""What a worker asks for: its own selection, less what it believes paused."""
+"""What a worker asks for: its own selection, less what it believes paused, or cannot run."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import timedelta
 
@@ -26,16 +27,17 @@ class Choice:
         """Have the next selection ask which queues are paused. May be called from anywhere."""
         self._is_doubted = True
 
-    def selection(self) -> Selection:
-        """Return what to ask for now."""
+    def selection(self, unknown_handlers: AbstractSet[str]) -> Selection:
+        """Return what to ask for now, which is nothing of handlers that are unknown here."""
         if self._is_doubted or self._paused:
             self._is_doubted = False  # before it reads: who doubts meanwhile has seen more
             self._paused = paused_queues(self._store)
-        if not self._paused:
+        if not self._paused and not unknown_handlers:
             return self._own
         return replace(
             self._own,
             excluded_queues=(*self._own.excluded_queues, *self._paused),
+            unknown_handlers=frozenset(unknown_handlers),
         )
 
     @property

@@ -151,7 +151,7 @@ class Loop:
             self.pool.call_when_room()
             return PATIENCE
         was_idle = not self.pool.held  # and so nothing of ours can schedule more
-        selection = self._choice.selection()
+        selection = self._choice.selection(self.pool.unknown_handlers)
         now = self._store.now()
         claimed = 0 if self._is_looking else self._claim(selection, now + LOOKAHEAD, room)
         if claimed == room:

@@ -42,11 +42,11 @@ class Command(BaseCommand):
         """Run the jobs, and say what became of each."""
         counts: Counter[str] = Counter()
         for outcome in one_pass(delete_completed=delete_completed, using=database):
-            label = "lost" if outcome.is_lost else str(outcome.job.status)
+            label = _label(outcome)
             counts[label] += 1
             if verbosity:
                 self._report(outcome, label)
-            if outcome.exception and not outcome.is_lost and not ignore_errors:
+            if outcome.exception and label not in {"lost", "left"} and not ignore_errors:
                 raise CommandError(
                     f"Job {outcome.job.pk} failed; the jobs after it stay scheduled."
                 ) from outcome.exception
@@ -60,3 +60,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{job.pk} {job.callable_name} {style(label)}")
         if outcome.exception and not outcome.is_lost:
             self.stderr.write(job.error)
+
+
+def _label(outcome: Outcome) -> str:
+    if outcome.is_lost:
+        return "lost"
+    return "left" if outcome.is_left else str(outcome.job.status)
