@@ -1,15 +1,12 @@
 """Fixtures that every test may use."""
 
 import os
-import signal
-import subprocess
-import sys
 
 import pytest
 from django.db import connection
 
 from tests.awaiting import eventually
-from tests.runner import HERE
+from tests.runner import second_signal, start_worker
 
 pytest_plugins = ["pytester"]
 
@@ -33,6 +30,26 @@ def traces(db):
     from tests.shop.models import Trace
 
     return lambda: list(Trace.objects.order_by("pk").values_list("text", flat=True))
+
+
+@pytest.fixture
+def start():
+    """Return a function that starts a worker in a process of its own, and waits for it."""
+    from django_future.models import Worker
+
+    processes = []
+
+    def start_and_wait(*options, **environment):
+        process = start_worker(*options, **environment)
+        processes.append(process)
+        eventually(
+            lambda: process.poll() is not None or Worker.objects.filter(seen_at__isnull=False)
+        )
+        return process
+
+    yield start_and_wait
+    for process in processes:
+        eventually(lambda: second_signal(process))  # noqa: B023
 
 
 @pytest.fixture
@@ -64,35 +81,8 @@ def vendor():
 
 
 @pytest.fixture
-def start(db):
-    """Return a function that starts a worker in a process of its own."""
-    from django_future.models import Worker
-
-    processes = []
-
-    def start_worker(*options, **environment):
-        command = [sys.executable, "-m", "django", "future_worker", "--no-reload", "-v0", *options]
-        process = subprocess.Popen(command, cwd=HERE, env=os.environ | environment)
-        processes.append(process)
-        eventually(
-            lambda: process.poll() is not None or Worker.objects.filter(seen_at__isnull=False)
-        )
-        return process
-
-    yield start_worker
-    for process in processes:
-        eventually(lambda: second_signal(process))  # noqa: B023
-
-
-@pytest.fixture
 def held(tmp_path):
     """Return a file that exists while the job `hold` runs."""
     path = tmp_path / "held"
     yield path
     path.unlink(missing_ok=True)
-
-
-def second_signal(process):
-    process.send_signal(signal.SIGCONT)
-    process.send_signal(signal.SIGTERM)
-    return process.poll() is not None

@@ -10,10 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from django_future import ScheduledJob, run_jobs, schedule_job
+from django_future import ScheduledJob, pause_queue, run_jobs, schedule_job
 from django_future.admin import changelist
 from django_future.arguments import Stored
-from django_future.models import JobReport, Worker
+from django_future.models import JobReport, PausedQueue, Worker
 from django_future.status import Status
 from tests.shop import jobs
 from tests.shop.models import Parcel
@@ -21,6 +21,7 @@ from tests.shop.models import Parcel
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/django_future/scheduledjob/"
+QUEUES = "/admin/django_future/pausedqueue/"
 UNPICKLED: list[object] = []
 
 
@@ -453,6 +454,53 @@ def test_too_many_jobs_are_not_deleted_at_once(admin_client, monkeypatch):
         "No more than 2 jobs can be deleted at once. Nothing was deleted."
     ]
     assert ScheduledJob.objects.count() == 3
+
+
+def test_a_job_says_that_its_queue_is_paused(admin_client, django_assert_num_queries):
+    paused = schedule_job("1h", jobs.echo, queue_name="mail")
+    schedule_job("1h", jobs.echo, queue_name="reports")
+    pause_queue("mail")
+    with django_assert_num_queries(4):
+        html = body(admin_client.get(LIST))
+    assert "mail (paused)" in html
+    assert "reports (paused)" not in html
+    assert "mail (paused)" in body(admin_client.get(page_of(paused)))
+
+
+def test_a_queue_is_paused_by_adding_it(login):
+    client = login("operate_scheduledjob")
+    data = {"queue_name": "mail", "reason": "the relay is down"}
+    html = body(client.post(f"{QUEUES}add/", data, follow=True))
+    assert "the relay is down" in html
+    [queue] = PausedQueue.objects.all()
+    assert "mail" in body(client.get(f"{QUEUES}{queue.pk}/change/"))
+
+
+def test_a_queue_that_is_paused_already_is_not_added_again(admin_client):
+    pause_queue("mail")
+    assert "already exists" in body(admin_client.post(f"{QUEUES}add/", {"queue_name": "mail"}))
+
+
+def test_selected_queues_are_resumed(login):
+    for name in ("mail", "reports", "letters"):
+        pause_queue(name)
+    client = login("operate_scheduledjob")
+    selected = PausedQueue.objects.exclude(pk="letters")
+    assert act(client, "resume_selected", *selected, address=QUEUES) == ["2 queues were resumed."]
+    assert [queue.pk for queue in PausedQueue.objects.all()] == ["letters"]
+    assert set(LogEntry.objects.values_list("object_id", "change_message")) == {
+        ("mail", "Resumed."),
+        ("reports", "Resumed."),
+    }
+
+
+def test_whoever_may_only_view_paused_queues_can_do_nothing(login):
+    pause_queue("mail")
+    client = login("view_pausedqueue")
+    assert "resume_selected" not in body(client.get(QUEUES))
+    assert client.get(f"{QUEUES}add/").status_code == 403
+    assert client.get(f"{QUEUES}mail/delete/").status_code == 403
+    assert client.post(f"{QUEUES}mail/change/", {"reason": "none"}).status_code == 403
 
 
 def test_workers_are_there_to_look_at(admin_client):

@@ -8,14 +8,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks.project.fill import copy_of
-from django_future import clock, schedule_job, schedule_jobs
+from django_future import ScheduledJob, clock, pause_queue, schedule_job, schedule_jobs
 from django_future.models import Worker
 from django_future.store import EVERYTHING, Selection, store_for
+from django_future.worker.choice import Choice
 from tests.shop import jobs
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 WAITING = 1_000_000
+PAUSED = 100_000
 DUE = 2_000
 TAKEN = 100
 BATCH = 100  # entries by which the estimate may be out, the first of each priority included
@@ -24,9 +26,20 @@ INSTRUCTIONS = 400  # of SQLite's machine, that one row of a claim may take
 
 def test_a_claim_reads_as_many_entries_as_it_takes(crowd, vendor):
     store = store_for("default")
-    read = {"postgresql": read_on_postgresql, "mysql": read_on_mysql, "sqlite": read_on_sqlite}
     for selection in (EVERYTHING, Selection(queues=("queue-3", "queue-7"))):
-        assert read[vendor](store, selection) <= TAKEN + BATCH, selection
+        assert READ[vendor](store, selection) <= TAKEN + BATCH, selection
+
+
+def test_a_claim_reads_nothing_of_a_queue_that_its_worker_believes_paused(vendor):
+    store = store_for("default")
+    copy_of(schedule_job("700d", jobs.echo), PAUSED)
+    ScheduledJob.objects.update(
+        queue_name="mail", priority=1, scheduled_at=clock.to_row(clock.now()), expires_at=None
+    )
+    schedule_jobs([{"when": "0s", "callable": jobs.echo, "queue_name": "reports"}] * DUE)
+    pause_queue("mail")
+    selection = Choice(store, EVERYTHING).selection(set())
+    assert READ[vendor](store, selection) <= TAKEN + BATCH
 
 
 @pytest.fixture
@@ -106,3 +119,6 @@ def read_on_sqlite(store, selection):
     finally:
         connection.connection.set_progress_handler(None, 0)
     return instructions / INSTRUCTIONS
+
+
+READ = {"postgresql": read_on_postgresql, "mysql": read_on_mysql, "sqlite": read_on_sqlite}

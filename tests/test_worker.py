@@ -15,7 +15,7 @@ from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import eventually
-from tests.conftest import second_signal
+from tests.runner import second_signal
 from tests.shop import jobs
 from tests.shop.models import Trace
 

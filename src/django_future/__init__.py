@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from django_future.bound import HasScheduledJobs
     from django_future.decoration import job, job_as_parameter
     from django_future.models import ScheduledJob
+    from django_future.queues import pause_queue, resume_queue
     from django_future.retries import Cancel, Exponential, Retry
     from django_future.revival import retry_jobs
     from django_future.scheduling import (
@@ -31,6 +32,8 @@ __all__ = [
     "cancel_jobs",
     "job",
     "job_as_parameter",
+    "pause_queue",
+    "resume_queue",
     "retry_jobs",
     "run_jobs",
     "schedule_job",
@@ -43,6 +46,7 @@ _HOMES = {
     "models": ["ScheduledJob"],
     "retries": ["Cancel", "Exponential", "Retry"],
     "revival": ["retry_jobs"],
+    "queues": ["pause_queue", "resume_queue"],
     "scheduling": ["JobSpec", "aschedule_job", "cancel_jobs", "schedule_job", "schedule_jobs"],
     "worker.one_pass": ["run_jobs"],
 }

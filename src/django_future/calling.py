@@ -12,7 +12,7 @@ from django.db import router
 from django.db.models import Model
 
 from django_future import handlers
-from django_future.exceptions import FutureError, InvalidArguments, ObjectGone
+from django_future.exceptions import FutureError, HandlerUnknown, InvalidArguments, ObjectGone
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 
@@ -22,9 +22,9 @@ Wrap = Callable[[handlers.Handler], handlers.Handler]
 def options_for(job: ScheduledJob) -> JobOptions:
     """Return by which options `job` runs: those of its handler, but for what was said of it alone.
 
-    Raises what `handlers.resolve` raises.
+    Raises `HandlerUnknown` with the job, or another `InvalidCallable`.
     """
-    usual = handlers.options_of(handler_of(job))
+    usual = handlers.options_of(unbound_handler(job))
     return replace(usual, **job.options) if job.options else usual
 
 
@@ -36,13 +36,13 @@ def options_if_known(job: ScheduledJob) -> JobOptions:
         return JobOptions()
 
 
-def handler_of(job: ScheduledJob) -> Any:
+def unbound_handler(job: ScheduledJob) -> Any:
     """Return the handler of `job`; if that is a method of its object, as the class has it.
 
-    Raises what `handlers.resolve` raises.
+    Raises `HandlerUnknown` with the job, or another `InvalidCallable`.
     """
     if "." in job.callable_name:
-        return handlers.resolve(job.callable_name, None)
+        return _resolve(job, None)
     return getattr(_model(job), job.callable_name, None)
 
 
@@ -52,7 +52,7 @@ def call(job: ScheduledJob, wrap_coroutine: Wrap = lambda handler: handler) -> A
     One that is a coroutine function is awaited as what `wrap_coroutine` makes of it.
     """
     content_object = _content_object(job)
-    handler = handlers.resolve(job.callable_name, content_object)
+    handler = _resolve(job, content_object)
     args, kwargs = list(job.args), dict(job.kwargs)
     if content_object is not None and "." in job.callable_name:
         args.insert(0, content_object)
@@ -64,6 +64,15 @@ def call(job: ScheduledJob, wrap_coroutine: Wrap = lambda handler: handler) -> A
         return call(*args, **kwargs)
     except TypeError:
         _check_signature(job, handler, args, kwargs)
+        raise
+
+
+def _resolve(job: ScheduledJob, content_object: Model | None) -> handlers.Handler:
+    try:
+        return handlers.resolve(job.callable_name, content_object)
+    except HandlerUnknown as unknown:
+        # Handlers schedule jobs, too, and may raise it of others.
+        unknown.job = job
         raise
 
 
@@ -88,7 +97,10 @@ def _model(job: ScheduledJob) -> type[Model] | None:
     content_type = _content_type(job)
     model = content_type.model_class()
     if model is None:
-        raise ObjectGone(f"The model {content_type} of the content object is no longer installed.")
+        name = ".".join(content_type.natural_key())
+        unknown = HandlerUnknown(f"The model {name} of the content object is not installed.")
+        unknown.job = job
+        raise unknown
     return model
 
 

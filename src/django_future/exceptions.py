@@ -1,5 +1,10 @@
 """Every error that django-future raises."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django_future.models import ScheduledJob
+
 
 class FutureError(Exception):
     """Base of all errors of django-future."""
@@ -19,6 +24,19 @@ class InvalidCallable(SchedulingError):
 
 class CallableNotAllowed(InvalidCallable):
     """A callable exists, but nothing allows a stored job to call it."""
+
+
+class HandlerUnknown(InvalidCallable):
+    """A callable is not to be found here; a process with other code may know it.
+
+    `job` is the one that cannot start for it, and is left for such a process.
+    """
+
+    job: "ScheduledJob | None" = None
+
+
+class ModuleNotImported(HandlerUnknown, CallableNotAllowed):
+    """A callable's module is not one to import for a stored job, and nothing else imported it."""
 
 
 class InvalidArguments(SchedulingError):

@@ -13,12 +13,14 @@ from django.db import OperationalError
 from django_future import clock, maintenance, signals
 from django_future.arguments import Stored, encode
 from django_future.calling import call, options_for
-from django_future.exceptions import HandlerExited, JobTimeout, LeaseLost
+from django_future.exceptions import HandlerExited, HandlerUnknown, JobTimeout, LeaseLost
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.outcomes import settle
 from django_future.status import Status
 from django_future.store import Session, Store
+from django_future.store.leaving import leave
+from django_future.text import storable
 from django_future.watchdog import Watchdog
 from django_future.when import parse_duration
 
@@ -31,12 +33,14 @@ Finish = Callable[[ScheduledJob], None]
 class Outcome:
     """What became of one execution: `exception` is what its handler raised.
 
-    `is_lost` says that the job was no longer this worker's, so its end is for another to tell.
+    `is_lost` says that the job was no longer this worker's, so its end is for another to tell;
+    `is_left` that its handler is unknown here, so it is scheduled again for who knows it.
     """
 
     job: ScheduledJob
     exception: Exception | None = None
     is_lost: bool = False
+    is_left: bool = False
 
     @property
     def failure(self) -> Exception | None:
@@ -63,9 +67,9 @@ def execute(
     try:
         _start(job, session)
         exception = _attempt(job, session, watchdog, finish, gather)
-        if exception is not None and _must_run_again(job, exception, session):
-            return Outcome(job, exception, is_lost=True)
         if exception is not None:
+            if outcome := _put_back(job, session, exception):
+                return outcome
             settle(job, exception, store)
     except LeaseLost as error:
         session.renew()
@@ -150,19 +154,29 @@ def _attempt(
     return None
 
 
-def _must_run_again(job: ScheduledJob, exception: Exception, session: Session) -> bool:
+def _put_back(job: ScheduledJob, session: Session, exception: Exception) -> Outcome | None:
+    """Put back a job that has not failed though there is an exception."""
     store = session.store
     if isinstance(exception, JobTimeout):
         session.renew()
-        return False
-    if session.is_lost():
+    elif session.is_lost():
         # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
         maintenance.rescue_job(job, store, "The connection to the database broke")
-        return True
-    if job.finished_at is None or not isinstance(exception, OperationalError):
-        return False
-    # The handler had ended. The record of that lost a deadlock, which undid what it wrote.
-    return store.is_contention(exception) and store.release(job)
+        return Outcome(job, exception, is_lost=True)
+    elif isinstance(exception, HandlerUnknown) and exception.job is job:
+        text = f"Worker {job.worker} does not know {job.callable_name!r}: {exception}"
+        leave(store, job, storable(f"{text} It is left for a worker that does."))
+        signals.job_left.send_robust(ScheduledJob, job=job, exception=exception)
+        return Outcome(job, exception, is_left=True)
+    elif _has_collided(job, exception, store) and store.release(job):
+        return Outcome(job, exception, is_lost=True)
+    return None
+
+
+def _has_collided(job: ScheduledJob, exception: Exception, store: Store) -> bool:
+    """Tell whether the record of a handler's end lost a deadlock, and with it what it wrote."""
+    has_ended = job.finished_at is not None
+    return has_ended and isinstance(exception, OperationalError) and store.is_contention(exception)
 
 
 def _call(job: ScheduledJob, options: JobOptions, session: Session, watchdog: Watchdog) -> Any:

@@ -14,7 +14,12 @@ from django.db.models import Model
 from django.dispatch import receiver
 
 from django_future.conf import config
-from django_future.exceptions import CallableNotAllowed, InvalidCallable
+from django_future.exceptions import (
+    CallableNotAllowed,
+    HandlerUnknown,
+    InvalidCallable,
+    ModuleNotImported,
+)
 from django_future.options import JobOptions
 
 Handler = Callable[..., Any]
@@ -41,7 +46,8 @@ def identify(target: Target, content_object: Model | None) -> tuple[str, Handler
 def resolve(name: str, content_object: Model | None) -> Handler:
     """Return the callable that `name` stands for: a dotted path, or a method of `content_object`.
 
-    Raises `InvalidCallable`, or `CallableNotAllowed` with what would allow it.
+    Raises `HandlerUnknown` if it is not to be found here, `CallableNotAllowed` with what would
+    allow it, or another `InvalidCallable`.
     """
     module_name, _, attribute = name.rpartition(".")
     if not module_name:
@@ -50,7 +56,7 @@ def resolve(name: str, content_object: Model | None) -> Handler:
     try:
         found: Handler = getattr(module, attribute)
     except AttributeError as error:
-        raise InvalidCallable(f"{name!r} does not exist: {error}.") from error
+        raise HandlerUnknown(f"{name!r} does not exist: {error}.") from error
     if not callable(found):
         raise InvalidCallable(f"{name!r} is {found!r}, which is not callable.")
     if not _is_allowed(name, found):
@@ -90,8 +96,10 @@ def _method(name: str, content_object: Model | None) -> Handler:
             f"{name!r} is not a dotted path. Write 'package.module.function', or pass the "
             "content_object whose method it is."
         )
-    if name.startswith("_") or not callable(getattr(type(content_object), name, None)):
-        raise InvalidCallable(
+    model = type(content_object)
+    if name.startswith("_") or not callable(getattr(model, name, None)):
+        is_unknown = not hasattr(model, name)
+        raise (HandlerUnknown if is_unknown else InvalidCallable)(
             f"{content_object._meta.label} has no public method {name!r}. Check its spelling."
         )
     method: Handler = getattr(content_object, name)
@@ -103,11 +111,14 @@ def _module(module_name: str, name: str) -> ModuleType:
     if not _is_trusted(module_name) and name not in config().CALLABLES:
         if module_name in sys.modules:
             return sys.modules[module_name]
-        raise _not_allowed(name, "is outside the installed apps and the project")
+        raise _not_allowed(name, "is outside the installed apps and the project", ModuleNotImported)
     try:
         return import_module(module_name)
-    except ImportError as error:
-        raise InvalidCallable(f"{name!r} cannot be imported: {error}.") from error
+    # Whatever a module raises that does not even load, where the code is in order it will.
+    except (Exception, SystemExit) as error:
+        raise HandlerUnknown(
+            f"{name!r} cannot be imported: {type(error).__name__}: {error}."
+        ) from error
 
 
 def _is_allowed(name: str, found: Handler) -> bool:
@@ -141,8 +152,10 @@ def _forget(**_: Any) -> None:
     _is_trusted.cache_clear()
 
 
-def _not_allowed(name: str, reason: str) -> CallableNotAllowed:
-    return CallableNotAllowed(
+def _not_allowed(
+    name: str, reason: str, kind: type[CallableNotAllowed] = CallableNotAllowed
+) -> CallableNotAllowed:
+    return kind(
         f"{name!r} {reason}, and nothing allows jobs to call it. Decorate it with @job in a module "
         "that the project imports, or list it in DJANGO_FUTURE['CALLABLES']."
     )

@@ -3,6 +3,7 @@
 import json
 import logging
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import IO, Any, cast
 
 from django.dispatch import receiver
@@ -80,6 +81,21 @@ def log_lost(*, job: ScheduledJob, **_: Any) -> None:
 def log_rescued(*, job: ScheduledJob, **_: Any) -> None:
     """Log a job that was taken from a lost worker."""
     logger.warning("Job %s %s lost its worker and will run again", job.pk, job.callable_name)
+
+
+@receiver(signals.job_left)
+def log_left(*, job: ScheduledJob, **_: Any) -> None:
+    """Log that a worker leaves the jobs of a handler to others, once for each handler."""
+    # A worker may have claimed hundreds, on several threads, before it finds out.
+    with _saying:
+        is_new = job.error not in _said
+        _said.add(job.error)
+    if is_new:
+        logger.warning(job.error)
+
+
+_said: set[str] = set()
+_saying = Lock()
 
 
 @receiver(signals.jobs_expired)

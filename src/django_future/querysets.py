@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
+from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from django_future import clock
 from django_future.exceptions import InvalidObject
@@ -35,11 +36,16 @@ class ScheduledJobQuerySet(models.QuerySet["ScheduledJob"]):
         """Jobs that wait for their time, or for a worker."""
         return self.filter(status=Status.SCHEDULED)
 
+    def paused(self) -> Self:
+        """Jobs that wait in a queue that is paused."""
+        return self.scheduled().filter(self._in_paused_queue())
+
     def due(self, at: datetime) -> Self:
         """Jobs that may start at the instant `at`, in the order in which they start."""
         at = clock.to_row(at)
         return (
             self.scheduled()
+            .exclude(self._in_paused_queue())
             .filter(Q(expires_at=None) | Q(expires_at__gt=at), scheduled_at__lte=at)
             .order_by("-priority", "scheduled_at", "pk")
         )
@@ -59,3 +65,8 @@ class ScheduledJobQuerySet(models.QuerySet["ScheduledJob"]):
     def finished(self) -> Self:
         """Jobs that nothing more will happen to."""
         return self.filter(status__in=Status.final())
+
+    def _in_paused_queue(self) -> Exists:
+        # The models are defined after their querysets.
+        paused = apps.get_model("django_future", "PausedQueue")._default_manager
+        return Exists(paused.filter(queue_name=OuterRef("queue_name")))

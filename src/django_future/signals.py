@@ -17,6 +17,9 @@ job_lost = Signal(use_caching=True)
 # Sent with `job` whose worker was lost, and which is scheduled again.
 job_rescued = Signal(use_caching=True)
 
+# Sent with `job` and `exception`, the `HandlerUnknown` for which it is left to another worker.
+job_left = Signal(use_caching=True)
+
 # Sent with `count`, how many jobs expired before anything could run them.
 jobs_expired = Signal(use_caching=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -20,8 +20,8 @@ from django_future.admin.actions import (
 )
 from django_future.admin.attempts import failed_attempts
 from django_future.admin.changelist import CappedPaginator, JobList
-from django_future.admin.read_only import ReadOnlyAdmin
-from django_future.models import ScheduledJob
+from django_future.admin.read_only import ReadOnlyAdmin, may_operate
+from django_future.models import PausedQueue, ScheduledJob
 
 MOST_NAMED = 100  # jobs, to whoever is asked whether to delete them
 LONGEST_ID = 18  # digits that surely fit a primary key
@@ -33,7 +33,7 @@ _scheduled_at = _column("scheduled_at", display.instant)
 _ARGUMENTS = [columns.arguments("args"), columns.arguments("kwargs")]
 _WHEN = [
     (_scheduled_at, _column("expires_at", display.instant), _column("created_at", display.instant)),
-    ("queue_name", "priority"),
+    (columns.queue_name, "priority"),
 ]
 _OUTCOME = [
     columns.status,
@@ -62,7 +62,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         columns.content_object,
         columns.duration,
         "attempts",
-        "queue_name",
+        columns.queue_name,
         "priority",
     ]
     list_display_links = [_number, _callable_name]
@@ -78,7 +78,13 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may cancel jobs, retry them and run them again."""
-        return request.user.has_perm("django_future.operate_scheduledjob")
+        return may_operate(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return all jobs, each with whether its queue is paused."""
+        paused = PausedQueue.objects.filter(queue_name=OuterRef("queue_name"))
+        jobs: QuerySet[Any] = super().get_queryset(request).annotate(is_paused=Exists(paused))
+        return jobs
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that bears a million rows."""

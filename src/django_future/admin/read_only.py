@@ -6,6 +6,11 @@ from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest
 
 
+def may_operate(request: HttpRequest) -> bool:
+    """Tell whether the user may do something to jobs and queues, and not look at them only."""
+    return request.user.has_perm("django_future.operate_scheduledjob")
+
+
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
     """Shows rows to whoever may view them."""
 

@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from django_future.arguments import TAG
-from django_future.calling import handler_of, options_if_known
+from django_future.calling import options_if_known, unbound_handler
 from django_future.exceptions import FutureError
 from django_future.handlers import takes_job
 from django_future.models import ScheduledJob
@@ -42,7 +42,7 @@ def _without(values: Any, names: Collection[str], job: ScheduledJob) -> Any:
 
 def _parameters(job: ScheduledJob) -> Any:
     """Return the names of the parameters for the positional arguments of `job`."""
-    handler = handler_of(job)
+    handler = unbound_handler(job)
     parameters = list(inspect.signature(handler).parameters.values())
     passed = takes_job(handler) + (job.object_id is not None)
     for parameter in parameters[passed:]:

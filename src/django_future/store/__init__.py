@@ -8,11 +8,11 @@ from django.db import connections
 from django_future.store.base import Store
 from django_future.store.mysql import MySQLStore
 from django_future.store.postgresql import PostgreSQLStore
-from django_future.store.selection import EVERYTHING, Selection
+from django_future.store.selection import EVERYTHING, Selection, handler_of
 from django_future.store.session import Session
 from django_future.store.sqlite import SQLiteStore
 
-__all__ = ["EVERYTHING", "Selection", "Session", "Store", "store_for"]
+__all__ = ["EVERYTHING", "Selection", "Session", "Store", "handler_of", "store_for"]
 
 _STORES: dict[str, type[Store]] = {
     "mysql": MySQLStore,

@@ -16,7 +16,7 @@ from django_future.fields import as_parameter
 from django_future.models import ScheduledJob
 from django_future.options import HIGHEST_PRIORITY
 from django_future.store.rows import COLUMNS
-from django_future.store.selection import Selection
+from django_future.store.selection import HANDLER, Selection
 
 
 class Level(NamedTuple):
@@ -28,11 +28,15 @@ class Level(NamedTuple):
 
 
 class Levels:
-    """Asks the database `alias` for its levels; `index_hint` says how to name an index to it."""
+    """Asks the database `alias` for its levels.
 
-    def __init__(self, alias: str, index_hint: str) -> None:
+    `index_hint` says how to name an index to it, `handler` how to ask it for a row's `handler_of`.
+    """
+
+    def __init__(self, alias: str, index_hint: str, handler: str = HANDLER) -> None:
         self._alias = alias
         self._index_hint = index_hint
+        self._handler = handler
 
     @property
     def _connection(self) -> BaseDatabaseWrapper:
@@ -78,7 +82,7 @@ class Levels:
                 f"""
                 SELECT id, priority, scheduled_at FROM {self._table(_index_for(queue_name))}
                 WHERE status = 'scheduled' {of_queue} AND priority < %s
-                AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
+                AND (expires_at IS NULL OR expires_at > %s) {selection.sql(self._handler)}
                 ORDER BY priority DESC, scheduled_at, id LIMIT 1
                 """,  # noqa: S608 - all of it is written in this package
                 [*parameters, below, as_parameter(at, self._connection), *selection.parameters],
@@ -96,7 +100,7 @@ class Levels:
         sql = f"""
             SELECT {what} FROM {self._table(_index_for(level.queue_name))}
             WHERE status = 'scheduled' {of_queue} AND priority = %s AND scheduled_at <= %s
-            AND (expires_at IS NULL OR expires_at > %s) {selection.sql}
+            AND (expires_at IS NULL OR expires_at > %s) {selection.sql(self._handler)}
             ORDER BY scheduled_at, id LIMIT %s
         """  # noqa: S608 - all of it is written in this package
         instant = as_parameter(at, self._connection)

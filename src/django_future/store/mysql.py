@@ -11,9 +11,13 @@ from django_future.models import ScheduledJob, Worker
 from django_future.store.base import Store
 from django_future.store.completion import NAMES, completion
 from django_future.store.contention import patient
+from django_future.store.levels import Levels
 from django_future.store.server_clock import ServerClock
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
+
+# || is OR; and as text, names that differ in nothing but their case would be equal.
+HANDLER = "CAST(CONCAT(callable_name, ' ', COALESCE(content_type_id, 0)) AS BINARY)"
 
 
 class MySQLStore(Store):
@@ -28,6 +32,7 @@ class MySQLStore(Store):
 
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
+        self.levels = Levels(alias, self.index_hint, HANDLER)
         self._clock = ServerClock(self._server_time)
 
     def now(self) -> datetime:

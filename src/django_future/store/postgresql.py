@@ -102,6 +102,7 @@ class PostgreSQLStore(Store):
             "expected": self._expected,
             "at": self.now(),
             "up_to_id": selection.up_to_id or NEWEST,
+            "unknown_handlers": [*selection.unknown_handlers],
         }
         statement = statements.next_due(is_for_all=queue_names == [None])
         [(scheduled_at,)] = statement.rows(self.connection, values)
@@ -118,6 +119,7 @@ class PostgreSQLStore(Store):
             "expected": self._expected,
             "at": at,
             "up_to_id": selection.up_to_id or NEWEST,
+            "unknown_handlers": [*selection.unknown_handlers],
             "most": limit,
             "worker": worker.name,
             "now": started_at,

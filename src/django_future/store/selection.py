@@ -1,25 +1,45 @@
 """Which of the waiting jobs a worker asks for."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django_future.models import ScheduledJob
+
+PAUSED = "SELECT queue_name FROM django_future_pausedqueue"
+
+# What `handler_of` says, of a row.
+HANDLER = "callable_name || ' ' || COALESCE(content_type_id, 0)"
+
+
+def handler_of(job: "ScheduledJob") -> str:
+    """Return what stands for the handler of a job, which may be a method of its object."""
+    return f"{job.callable_name} {job.content_type_id or 0}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The jobs of some queues, or of all but some; and none that is newer than `up_to_id`."""
+    """The jobs of some queues, or of all but some; and none that is newer than `up_to_id`.
+
+    Those of paused queues are never among them, nor are those of `unknown_handlers`.
+    """
 
     queues: tuple[str, ...] = ()
     excluded_queues: tuple[str, ...] = ()
+    unknown_handlers: frozenset[str] = frozenset()
     up_to_id: int | None = None
 
-    @property
-    def sql(self) -> str:
-        """What a WHERE clause asks for beside the queue, for the values in `parameters`."""
-        return "" if self.up_to_id is None else "AND id <= %s"
+    def sql(self, handler: str) -> str:
+        """Return what a WHERE clause asks for beside the queue, for the values in `parameters`."""
+        places = ", ".join(["%s"] * len(self.unknown_handlers))
+        unknown = f"AND {handler} NOT IN ({places})" if places else ""
+        up_to_id = "" if self.up_to_id is None else "AND id <= %s"
+        return f"AND queue_name NOT IN ({PAUSED}) {unknown} {up_to_id}"
 
     @property
-    def parameters(self) -> list[int]:
+    def parameters(self) -> list[str | int]:
         """The values for the placeholders in `sql`."""
-        return [] if self.up_to_id is None else [self.up_to_id]
+        return [*self.unknown_handlers, *([] if self.up_to_id is None else [self.up_to_id])]
 
     def describe(self) -> str:
         """Return which queues these are, for people to read."""

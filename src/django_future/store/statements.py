@@ -5,6 +5,7 @@ from functools import cache
 from django_future.store.completion import finish
 from django_future.store.prepared import Prepared
 from django_future.store.rows import CLAIMED
+from django_future.store.selection import HANDLER, PAUSED
 
 IS_LOST = "the lease of this job is lost"
 FINISH = Prepared(
@@ -45,6 +46,12 @@ FINISH_ALL = Prepared(
     worker="text",
 )
 
+# An array, because the server fills it once in a statement, and not at all if nothing is due.
+_WANTED = f"""
+    AND queue_name <> ALL(ARRAY({PAUSED}))
+    AND {HANDLER} <> ALL(%(unknown_handlers)s)
+"""
+
 
 @cache
 def claim(*, is_for_all: bool) -> Prepared:
@@ -64,7 +71,7 @@ def claim(*, is_for_all: bool) -> Prepared:
                 SELECT id FROM django_future_scheduledjob
                 WHERE status = 'scheduled' AND priority = level.priority
                 {_same(is_for_all=is_for_all)} AND scheduled_at <= %(at)s
-                AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s
+                AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s {_WANTED}
                 ORDER BY scheduled_at, id LIMIT %(most)s
                 FOR UPDATE SKIP LOCKED
             ) AS job LIMIT %(most)s
@@ -75,6 +82,7 @@ def claim(*, is_for_all: bool) -> Prepared:
         expected="smallint",
         at="timestamptz",
         up_to_id="bigint",
+        unknown_handlers="text[]",
         most="bigint",
         worker="text",
         now="timestamptz",
@@ -96,7 +104,7 @@ def next_due(*, is_for_all: bool) -> Prepared:
         SELECT MIN(job.scheduled_at) FROM level CROSS JOIN LATERAL (
             SELECT scheduled_at FROM django_future_scheduledjob
             WHERE status = 'scheduled' AND priority = level.priority {_same(is_for_all=is_for_all)}
-            AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s
+            AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s {_WANTED}
             ORDER BY scheduled_at LIMIT 1
         ) AS job
         """,  # noqa: S608 - all of it is written in this package
@@ -104,6 +112,7 @@ def next_due(*, is_for_all: bool) -> Prepared:
         expected="smallint",
         at="timestamptz",
         up_to_id="bigint",
+        unknown_handlers="text[]",
     )
 
 

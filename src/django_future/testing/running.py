@@ -56,9 +56,10 @@ def run_due_jobs(
     for _ in range(MOST_PASSES):
         before = len(ran)
         for outcome in one_pass(now=until, using=using):
-            ran.append(outcome.job)
             if raise_errors:
                 raise_error_of(outcome)
+            if not outcome.is_left:
+                ran.append(outcome.job)
         if not recurse or len(ran) == before:
             return ran
     raise AssertionError(
@@ -68,6 +69,7 @@ def run_due_jobs(
 
 
 def raise_error_of(outcome: Outcome) -> None:
-    """Raise what the job failed with, if it did."""
-    if outcome.failure:
-        raise outcome.failure
+    """Raise what the job failed with, or why it could not begin, which in a test is a mistake."""
+    error = outcome.exception if outcome.is_left else outcome.failure
+    if error:
+        raise error

@@ -36,9 +36,9 @@ def travel_to(
         while passes <= MOST_PASSES:
             with stopped_clock(instant):
                 for outcome in run_due(store, worker, watchdog, instant):
-                    ran.append(outcome.job)
-                    if raise_errors:
+                    if raise_errors or outcome.is_left:
                         raise_error_of(outcome)
+                    ran.append(outcome.job)
                 next_due = store.next_due()
             if next_due is None or next_due > until:
                 with stopped_clock(until):

@@ -10,6 +10,7 @@ from django.db import DatabaseError, InterfaceError
 
 from django_future.models import ScheduledJob, Worker
 from django_future.store import EVERYTHING, Selection, Store
+from django_future.worker.choice import Choice
 from django_future.worker.pool import PATIENCE, Pool
 from django_future.worker.wakeup import Wakeup
 
@@ -55,7 +56,7 @@ class Loop:
         self.pool = Pool(store, threads, on_room=self.wakeup)
         self._store = store
         self._worker = worker
-        self._selection = selection
+        self._choice = Choice(store, selection)
         self._longest_sleep = poll_interval or store.poll_interval
         self._idle_sleep = SHORTEST_SLEEP
         self._is_looking = False  # whether there is a job to claim, before a claim is tried
@@ -72,6 +73,10 @@ class Loop:
         self._is_stopped = True
         self.wakeup()
 
+    def doubt_pauses(self) -> None:
+        """Read anew which queues are paused, at the next look; for each heartbeat."""
+        self._choice.doubt()
+
     def run(self) -> None:
         """Keep the threads in work."""
         self.pool.start()
@@ -82,6 +87,7 @@ class Loop:
             except (DatabaseError, InterfaceError):
                 logger.exception("The database is away; trying again in %.1f s", pause)
                 self._looks_for_forgotten = LOOKS_FOR_FORGOTTEN
+                self.doubt_pauses()
                 self._store.connection.close()
                 self.wakeup.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -141,8 +147,9 @@ class Loop:
             self.pool.call_when_room()
             return PATIENCE
         was_idle = not self.pool.held  # and so nothing of ours can schedule more
+        selection = self._choice.selection(self.pool.unknown_handlers)
         now = self._store.now()
-        claimed = 0 if self._is_looking else self._claim(now + LOOKAHEAD, room)
+        claimed = 0 if self._is_looking else self._claim(selection, now + LOOKAHEAD, room)
         if claimed == room:
             return timedelta()
         # Soon again while there is something to do, then ever less often. It is how a hint that was
@@ -151,7 +158,9 @@ class Loop:
             self._idle_sleep, self._is_looking = SHORTEST_SLEEP, True
             # Nothing keeps the threads from starting these at once; what is next can wait.
             return self._idle_sleep
-        next_due = self._store.next_due(self._selection)
+        if not self._is_looking:
+            self._choice.doubt()  # what seemed due may be paused
+        next_due = self._store.next_due(selection)
         if self._is_looking and next_due is not None and next_due - LOOKAHEAD <= now:
             self._is_looking = False
             return timedelta()
@@ -160,8 +169,8 @@ class Loop:
             self._is_stopped = True
         return self._sleep_until(next_due, now)
 
-    def _claim(self, at: datetime, room: int) -> int:
-        jobs = self._store.claim(self._worker, self._selection, at=at, limit=room)
+    def _claim(self, selection: Selection, at: datetime, room: int) -> int:
+        jobs = self._store.claim(self._worker, selection, at=at, limit=room)
         self.pool.put(jobs)
         self._claimed += len(jobs)
         return len(jobs)
@@ -171,7 +180,8 @@ class Loop:
         return room if most is None else min(room, most - self._claimed)
 
     def _sleep_until(self, next_due: datetime | None, now: datetime) -> timedelta:
-        sleep = min(self._idle_sleep, PATIENCE) if self.pool.held else self._idle_sleep
+        sleep = min(self._idle_sleep, self._choice.longest_sleep)
+        sleep = min(sleep, PATIENCE) if self.pool.held else sleep
         if next_due is not None and next_due - LOOKAHEAD > now:
             until_due = next_due - LOOKAHEAD - now
             self._is_looking = until_due > sleep

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -11,7 +12,8 @@ from django_future import clock, maintenance
 from django_future.exceptions import RunInsideTransaction
 from django_future.execution import Outcome, abandon, execute
 from django_future.models import ScheduledJob, Worker
-from django_future.store import Selection, Session, Store, store_for
+from django_future.store import Selection, Session, Store, handler_of, store_for
+from django_future.store.pauses import paused_queues
 from django_future.watchdog import Watchdog
 from django_future.when import When, parse_when
 from django_future.worker.heartbeat import heartbeat, new_worker
@@ -27,8 +29,9 @@ def run_jobs(
     """Run the jobs that are due, by priority and then by time, each in a transaction of its own.
 
     What a handler raises is stored with its job and ends the run, unless errors are ignored; the
-    jobs after it stay scheduled. `now` stands in for the present. Jobs that are scheduled during
-    the run wait for the next one. Any number of runs may go on at once, in any number of processes.
+    jobs after it stay scheduled. So do those of paused queues, and of handlers that are unknown
+    here. `now` stands in for the present. Jobs that are scheduled during the run wait for the next
+    one. Any number of runs may go on at once, in any number of processes.
 
     Raises `RunInsideTransaction` if a transaction is open.
     """
@@ -69,9 +72,13 @@ def run_due(
     """Expire what is overdue at the instant `at`, and run what is due then, one by one."""
     maintenance.expire(store, at)
     # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
-    selection = Selection(up_to_id=store.newest_id())
+    selection = Selection(up_to_id=store.newest_id(), excluded_queues=paused_queues(store))
     while jobs := store.claim(worker, selection, at=at, limit=1):
-        yield execute(jobs[0], Session(store), watchdog, keep=keep)
+        outcome = execute(jobs[0], Session(store), watchdog, keep=keep)
+        if outcome.is_left:
+            unknown = selection.unknown_handlers | {handler_of(outcome.job)}
+            selection = replace(selection, unknown_handlers=unknown)
+        yield outcome
 
 
 def _check_outside_transaction(store: Store) -> None:

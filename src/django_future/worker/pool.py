@@ -13,7 +13,7 @@ from django.db import DatabaseError, connections
 from django_future import clock
 from django_future.execution import abandon, execute, finish_together
 from django_future.models import ScheduledJob
-from django_future.store import Session, Store
+from django_future.store import Session, Store, handler_of
 from django_future.watchdog import Watchdog
 from django_future.worker.ready import Ready
 
@@ -35,6 +35,7 @@ class Pool:
 
     def __init__(self, store: Store, threads: int, on_room: Callable[[], None]) -> None:
         self.finished = 0
+        self.unknown_handlers: set[str] = set()  # of jobs that were left for other workers
         self._taken_in = 0
         self._given_back = 0
         self._lock = Lock()
@@ -160,7 +161,9 @@ class Pool:
                 session.rest()
                 self._store.release(job)
             else:
-                execute(job, session, self._watchdog, gather=self._gathered.append)
+                outcome = execute(job, session, self._watchdog, gather=self._gathered.append)
+                if outcome.is_left:
+                    self.unknown_handlers.add(handler_of(job))
         except Exception:
             logger.exception("Job %s: its end could not be recorded", job.pk)
             self._unrecorded.append(job)

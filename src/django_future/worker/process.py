@@ -65,6 +65,7 @@ def run_worker(options: Options) -> int:
         maintenance.rescue(store)
         maintenance.expire(store, store.now())
         loop.release_forgotten()
+        loop.doubt_pauses()
         worker.running = loop.pool.running
         if options.heartbeat_file is not None:
             options.heartbeat_file.touch()

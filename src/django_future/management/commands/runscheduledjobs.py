@@ -42,7 +42,7 @@ class Command(BaseCommand):
         """Run the jobs, and say what became of each."""
         counts: Counter[str] = Counter()
         for outcome in one_pass(delete_completed=delete_completed, using=database):
-            label = "lost" if outcome.is_lost else str(outcome.job.status)
+            label = _label(outcome)
             counts[label] += 1
             if verbosity:
                 self._report(outcome, label)
@@ -58,5 +58,11 @@ class Command(BaseCommand):
         job = outcome.job
         style = self.style.ERROR if outcome.failure else self.style.SUCCESS
         self.stdout.write(f"{job.pk} {job.callable_name} {style(label)}")
-        if outcome.failure:
+        if outcome.failure or outcome.is_left:
             self.stderr.write(job.error)
+
+
+def _label(outcome: Outcome) -> str:
+    if outcome.is_lost:
+        return "lost"
+    return "left" if outcome.is_left else str(outcome.job.status)

@@ -1,0 +1,68 @@
+"""The paused queues in the admin: to add one is to pause it."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import DELETION, LogEntry
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from django_future.admin import display
+from django_future.admin.columns import column
+from django_future.admin.read_only import ReadOnlyAdmin, may_operate
+from django_future.models import PausedQueue
+from django_future.queues import pause_queue, resume_queue
+
+_RESUMED = ngettext_lazy("%(count)s queue was resumed.", "%(count)s queues were resumed.", "count")
+_GIVEN = ["queue_name", "reason"]
+_paused_at = column(PausedQueue, "paused_at", display.instant)
+
+
+@admin.action(permissions=["operate"], description=_("Resume selected %(verbose_name_plural)s"))
+def resume_selected(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[PausedQueue]
+) -> None:
+    """Resume the selected queues."""
+    user_id: Any = request.user.pk
+    queues = list(queryset)
+    with transaction.atomic(using=queryset.db):
+        for queue in queues:
+            resume_queue(queue.queue_name, using=queryset._db)  # type: ignore[attr-defined]
+        LogEntry.objects.log_actions(user_id, queues, DELETION, change_message=gettext("Resumed."))
+    model_admin.message_user(request, _RESUMED % {"count": len(queues)}, messages.SUCCESS)
+
+
+@admin.register(PausedQueue)
+class PausedQueueAdmin(ReadOnlyAdmin):
+    """The queues whose jobs wait, and why."""
+
+    list_display = [*_GIVEN, _paused_at]
+    ordering = ["queue_name"]
+    actions = [resume_selected]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may pause queues and resume them."""
+        return may_operate(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let whoever may resume them see them."""
+        return may_operate(request) or super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may pause queues."""
+        return may_operate(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Refuse everybody: a queue is resumed."""
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: PausedQueue | None = None) -> Any:  # noqa: ARG002
+        """Return what is asked of who pauses a queue, and what is known of one that is paused."""
+        return _GIVEN if obj is None else [*_GIVEN, _paused_at]
+
+    def save_model(self, request: Any, obj: PausedQueue, form: Any, change: Any) -> None:  # noqa: ARG002
+        """Pause the queue."""
+        pause_queue(obj.queue_name, reason=obj.reason)

@@ -1,0 +1,37 @@
+"""Pause a queue, and resume it."""
+
+from django.db import router
+
+from django_future.exceptions import InvalidOption
+from django_future.models import PausedQueue, ScheduledJob
+from django_future.options import checked_queue_name
+from django_future.store import Store, pauses, store_for
+
+LONGEST_REASON = PausedQueue._meta.get_field("reason").max_length or 0
+
+
+def pause_queue(name: str, *, reason: str = "", using: str | None = None) -> None:
+    """Let the jobs of the queue `name` wait until it is resumed; those that run go on.
+
+    To pause it again gives another reason. It is part of the transaction that is open.
+
+    Raises `InvalidOption`.
+    """
+    checked_queue_name(name)
+    if not isinstance(reason, str) or len(reason) > LONGEST_REASON:
+        raise InvalidOption(
+            f"The reason is {reason!r}. Give a text of {LONGEST_REASON} characters at most."
+        )
+    pauses.pause(_store(using), name, reason)
+
+
+def resume_queue(name: str, *, using: str | None = None) -> None:
+    """Let the jobs of the queue `name` run again, if it is paused; part of the open transaction.
+
+    Raises `InvalidOption`.
+    """
+    pauses.resume(_store(using), checked_queue_name(name))
+
+
+def _store(using: str | None) -> Store:
+    return store_for(using or router.db_for_write(ScheduledJob))

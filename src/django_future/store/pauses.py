@@ -1,0 +1,39 @@
+"""The rows of paused queues, whose jobs no claim takes."""
+
+from django.db import transaction
+
+from django_future import clock
+from django_future.models import PausedQueue
+from django_future.store.base import Store
+from django_future.store.contention import patient
+from django_future.store.selection import PAUSED
+
+
+@patient
+def pause(store: Store, queue_name: str, reason: str) -> None:
+    """Record that a queue is paused, or why it is if that is recorded."""
+    paused = PausedQueue.objects.using(store.alias)
+    if not paused.filter(queue_name=queue_name).update(reason=reason):
+        paused_at = clock.to_row(store.now())
+        queue = PausedQueue(queue_name=queue_name, reason=reason, paused_at=paused_at)
+        # Two may both find it missing.
+        paused.bulk_create([queue], ignore_conflicts=True)
+    _tell(store)
+
+
+@patient
+def resume(store: Store, queue_name: str) -> None:
+    """Forget that a queue is paused."""
+    PausedQueue.objects.using(store.alias).filter(queue_name=queue_name).delete()
+    _tell(store)
+
+
+def paused_queues(store: Store) -> tuple[str, ...]:
+    """Return the names of the queues that are paused."""
+    with store.connection.cursor() as cursor:
+        cursor.execute(PAUSED)
+        return tuple(name for (name,) in cursor.fetchall())
+
+
+def _tell(store: Store) -> None:
+    transaction.on_commit(store.hint, using=store.alias, robust=True)

@@ -1,0 +1,270 @@
+"""A deploy is no accident: a job whose handler is unknown here is left for who knows it."""
+
+import os
+import sys
+import types
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+
+from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs, signals
+from django_future.exceptions import (
+    CallableNotAllowed,
+    HandlerUnknown,
+    InvalidCallable,
+    LeaseLost,
+    ModuleNotImported,
+)
+from django_future.handlers import resolve
+from django_future.models import Worker
+from django_future.status import Status
+from django_future.store import Selection, handler_of, store_for
+from django_future.store.leaving import leave
+from django_future.testing import run_due_jobs
+from django_future.worker.loop import Limits
+from django_future.worker.process import Options, run_worker
+from tests.awaiting import eventually
+from tests.shop import jobs
+from tests.shop.models import Order, Parcel
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+GONE = "tests.shop.jobs.vanished"
+
+
+def burst():
+    run_worker(Options(alias="default", limits=Limits(burst=True)))
+
+
+def schedule(callable_name, *given, **options):
+    """Schedule a job as code did that this process does not have."""
+    job = schedule_job("0s", "remind" if given else jobs.trace, *given, **options)
+    ScheduledJob.objects.filter(pk=job.pk).update(callable_name=callable_name)
+    job.refresh_from_db()
+    return job
+
+
+def is_left(job):
+    job.refresh_from_db()
+    return (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "") and job.error
+
+
+class TestUnknown:
+    @pytest.mark.parametrize("run", [burst, run_jobs])
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            (GONE, "'tests.shop.jobs.vanished' does not exist: module"),
+            ("tests.gone.handler", "cannot be imported: ModuleNotFoundError: No module named"),
+            ("removed_app.jobs.handler", "is outside the installed apps and the project"),
+        ],
+    )
+    def test_it_is_left_as_if_never_claimed_and_says_why(self, run, name, words, traces):
+        job = schedule(name)
+        schedule_job("0s", jobs.trace, args=["the next"])
+        run()
+        assert traces() == ["the next"]
+        error = is_left(job)
+        assert f"does not know '{name}'" in error
+        assert words in error
+        assert error.endswith("It is left for a worker that does.")
+
+    def test_a_method_is_left_where_its_model_has_none_such(self, order):
+        job = schedule("vanished", order)
+        run_jobs()
+        assert "shop.Order has no public method 'vanished'" in is_left(job)
+
+    def test_a_method_of_another_model_runs_meanwhile(self, order, traces):
+        parcel = Parcel.objects.create()
+        unknown = schedule("note", order)
+        ScheduledJob.objects.update(
+            content_type=ContentType.objects.get_for_model(Parcel), object_id=str(parcel.pk)
+        )
+        known = schedule_job("0s", "note", order, args=["noted"])
+        burst()
+        assert is_left(unknown)
+        assert traces() == [f"A1 {known.pk} noted"]
+
+    def test_a_model_that_is_not_installed_is_unknown_too(self, order):
+        job = schedule("remind", order)
+        content_type = ContentType.objects.create(app_label="removed_app", model="order")
+        ScheduledJob.objects.update(content_type=content_type)
+        run_jobs()
+        assert "The model removed_app.order of the content object is not" in is_left(job)
+
+    def test_what_is_left_may_expire(self):
+        job = schedule(GONE)
+        run_jobs()
+        run_jobs(now="8d")
+        job.refresh_from_db()
+        assert job.status == Status.EXPIRED
+        assert "does not know" in job.error
+
+    def test_who_knows_it_runs_it_and_the_error_goes(self, monkeypatch, traces):
+        job = schedule(GONE, args=["known again"])
+        run_jobs()
+        monkeypatch.setattr(jobs, "vanished", jobs.trace, raising=False)
+        run_jobs()
+        job.refresh_from_db()
+        assert (job.status, job.attempts, job.error) == (Status.COMPLETE, 1, "")
+        assert traces() == ["known again"]
+
+    @pytest.mark.parametrize("name", ["os.system", "tests.shop.jobs.system", "tests.shop.jobs.sys"])
+    def test_what_is_found_and_refused_fails(self, name):
+        job = schedule(name)
+        run_jobs(ignore_errors=True)
+        job.refresh_from_db()
+        assert job.status == Status.FAILED
+
+    def test_a_handler_that_asks_for_what_is_unknown_fails(self, monkeypatch):
+        def ask(value=None):
+            schedule_job("0s", GONE)
+
+        monkeypatch.setattr(jobs, "echo", ask)
+        ask.__module__ = jobs.__name__
+        job = schedule_job("0s", "tests.shop.jobs.echo")
+        run_jobs(ignore_errors=True)
+        job.refresh_from_db()
+        assert job.status == Status.FAILED
+        assert "HandlerUnknown" in job.error
+
+
+class TestBrokenModules:
+    @pytest.mark.parametrize(
+        "source",
+        ["def f(:", "import nothing", "1 / 0", "raise SystemExit(3)", "raise OSError('\\0')"],
+    )
+    @pytest.mark.parametrize("run", [burst, run_jobs])
+    def test_a_module_that_breaks_leaves_its_jobs(
+        self, source, run, tmp_path, monkeypatch, settings
+    ):
+        (tmp_path / "half_deployed.py").write_text(source)
+        monkeypatch.syspath_prepend(tmp_path)
+        settings.DJANGO_FUTURE = {"CALLABLES": ["half_deployed"]}
+        job = schedule("half_deployed.f")
+        run()
+        assert "'half_deployed.f' cannot be imported: " in is_left(job)
+
+
+class TestOnce:
+    def test_a_run_claims_one_of_each_unknown_handler(self):
+        for name in (GONE, GONE, f"{GONE}_too"):
+            schedule(name)
+        run_jobs()
+        assert list(ScheduledJob.objects.order_by("pk").values_list("lease", flat=True)) == [
+            1,
+            0,
+            1,
+        ]
+
+    def test_a_name_in_another_case_is_another_handler(self, traces):
+        schedule("tests.shop.jobs.Trace_On_Commit")
+        schedule_job("0s", jobs.trace_on_commit)
+        burst()
+        assert traces() == ["hook"]
+
+    def test_a_claim_takes_nothing_of_what_is_unknown(self):
+        store = store_for("default")
+        names = [f"tests.shop.jobs.it's_{number}" for number in range(1200)]
+        [job, *_] = [schedule(names[0]), schedule(names[1])]
+        selection = Selection(
+            unknown_handlers=frozenset(f"{name} 0" for name in names) | {handler_of(job)}
+        )
+        assert store.claim(Worker(name="one"), selection, at=clock.now(), limit=5) == []
+        assert store.next_due(selection) is None
+
+    def test_the_log_says_it_once(self, caplog):
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 20)
+        ScheduledJob.objects.update(callable_name=GONE)
+        burst()
+        assert caplog.text.count(f"does not know '{GONE}'") == 1
+
+    def test_a_lost_lease_is_not_given_back(self):
+        job = schedule(GONE)
+        [claimed] = store_for("default").claim(Worker(name="one"), at=clock.now(), limit=1)
+        ScheduledJob.objects.update(lease=claimed.lease + 1)
+        with pytest.raises(LeaseLost):
+            leave(store_for("default"), claimed, "unknown")
+        job.refresh_from_db()
+        assert job.status == Status.RUNNING
+
+
+class TestTelling:
+    def test_a_signal_is_sent(self):
+        job, seen = schedule(GONE), []
+
+        def receive(job, exception, **_):
+            seen.append((job, type(exception)))
+
+        signals.job_left.connect(receive)
+        try:
+            run_jobs()
+        finally:
+            signals.job_left.disconnect(receive)
+        assert seen == [(job, HandlerUnknown)]
+
+    def test_the_command_says_left_and_does_not_fail(self, capsys):
+        job = schedule(GONE)
+        call_command("runscheduledjobs", "--no-color")
+        out, err = capsys.readouterr()
+        assert out.splitlines() == [f"{job.pk} {GONE} left", "Ran 1: 1 left."]
+        assert f"does not know '{GONE}'" in err
+
+    def test_in_a_test_it_is_a_mistake(self):
+        schedule(GONE)
+        with pytest.raises(HandlerUnknown, match="does not exist"):
+            run_due_jobs()
+
+    def test_a_test_may_look_past_it(self):
+        schedule(GONE)
+        assert run_due_jobs(raise_errors=False, recurse=True) == []
+
+
+class TestScheduling:
+    @pytest.mark.parametrize("name", [GONE, "tests.gone.handler", "antigravity.geohash"])
+    def test_what_is_unknown_is_refused_at_once(self, name):
+        with pytest.raises(InvalidCallable):
+            schedule_job("0s", name)
+        assert not ScheduledJob.objects.exists()
+
+    def test_a_module_that_breaks_is_named_with_its_error(self, monkeypatch, settings, tmp_path):
+        (tmp_path / "broken_here.py").write_text("1 / 0")
+        monkeypatch.syspath_prepend(tmp_path)
+        settings.DJANGO_FUTURE = {"CALLABLES": ["broken_here"]}
+        with pytest.raises(HandlerUnknown, match="ZeroDivisionError: division by zero"):
+            schedule_job("0s", "broken_here.f")
+
+    def test_a_module_that_nothing_imported_is_not_allowed_either(self):
+        with pytest.raises(ModuleNotImported) as caught:
+            resolve("antigravity.geohash", None)
+        assert isinstance(caught.value, CallableNotAllowed)
+
+    def test_what_has_been_imported_is_known(self, monkeypatch):
+        module = types.ModuleType("somewhere_else")
+        module.f = len
+        monkeypatch.setitem(sys.modules, "somewhere_else", module)
+        with pytest.raises(CallableNotAllowed) as caught:
+            resolve("somewhere_else.f", None)
+        assert not isinstance(caught.value, HandlerUnknown)
+
+    def test_a_method_that_is_private_is_refused_rather_than_unknown(self):
+        with pytest.raises(InvalidCallable) as caught:
+            resolve("_secret", Order())
+        assert not isinstance(caught.value, HandlerUnknown)
+
+
+@pytest.mark.slow
+def test_of_two_workers_the_one_that_knows_the_handler_runs_it(start, tmp_path):
+    (tmp_path / "of_tomorrow.py").write_text(
+        "from django_future import job\n\n@job\ndef greet(name):\n    return f'hello {name}'\n"
+    )
+    for _ in range(10):
+        schedule("of_tomorrow.greet", args=["Ada"])
+    old = start()
+    eventually(lambda: ScheduledJob.objects.exclude(error="").exists())
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    start(PYTHONPATH=path, TEST_IMPORT="of_tomorrow")
+    eventually(lambda: ScheduledJob.objects.filter(status=Status.COMPLETE).count() == 10)
+    assert old.poll() is None
+    assert set(ScheduledJob.objects.values_list("error", flat=True)) == {""}

@@ -1,0 +1,231 @@
+"""A queue that is paused: its jobs wait, and all others go on."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from django_future import (
+    ScheduledJob,
+    clock,
+    pause_queue,
+    resume_queue,
+    run_jobs,
+    schedule_job,
+)
+from django_future.exceptions import InvalidOption
+from django_future.models import PausedQueue, Worker
+from django_future.status import Status
+from django_future.store import EVERYTHING, Selection, store_for
+from django_future.store.pauses import paused_queues
+from django_future.worker.choice import Choice
+from django_future.worker.loop import Limits
+from django_future.worker.process import Options, run_worker
+from tests.awaiting import eventually
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ONE_SECOND = 1.0
+SELECTIONS = [
+    EVERYTHING,
+    Selection(queues=("mail", "reports")),
+    Selection(excluded_queues=("letters",)),
+    Selection(excluded_queues=("letters", "mail")),
+]
+
+
+@pytest.fixture
+def store():
+    """Return the store of the default database."""
+    return store_for("default")
+
+
+def burst():
+    run_worker(Options(alias="default", limits=Limits(burst=True)))
+
+
+def schedule(queue_name, **options):
+    return schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name, **options)
+
+
+def status_of(job):
+    return ScheduledJob.objects.values_list("status", flat=True).get(pk=job.pk)
+
+
+def is_complete(job):
+    return status_of(job) == Status.COMPLETE
+
+
+class TestWhatWaits:
+    @pytest.mark.parametrize("run", [burst, run_jobs])
+    def test_jobs_of_a_paused_queue_wait_and_others_run(self, run, traces):
+        schedule("mail", priority=5)
+        schedule("reports")
+        pause_queue("mail")
+        run()
+        assert traces() == ["reports"]
+        resume_queue("mail")
+        run()
+        assert traces() == ["reports", "mail"]
+
+    @pytest.mark.parametrize("selection", SELECTIONS)
+    def test_no_claim_takes_them_and_none_is_due(self, selection, store):
+        schedule("mail")
+        pause_queue("mail")
+        assert store.claim(Worker(name="one"), selection, at=clock.now(), limit=5) == []
+        assert store.next_due(selection) is None
+
+    @pytest.mark.parametrize("selection", SELECTIONS)
+    def test_they_do_not_hide_what_is_due_behind_them(self, selection, store):
+        for priority in (2, 1):
+            schedule("mail", priority=priority)
+        waiting = schedule("reports", priority=1)
+        pause_queue("mail")
+        assert store.next_due(selection) <= clock.from_row(waiting.scheduled_at)
+        claimed = store.claim(Worker(name="one"), selection, at=clock.now(), limit=5)
+        assert claimed == [waiting]
+
+    def test_they_may_expire(self):
+        job = schedule_job(timedelta(hours=-2), jobs.trace, expires="1h")
+        pause_queue("default")
+        run_jobs()
+        assert status_of(job) == Status.EXPIRED
+
+    def test_they_are_told_apart(self):
+        waiting, other = schedule("mail"), schedule("reports")
+        pause_queue("mail")
+        assert list(ScheduledJob.objects.paused()) == [waiting]
+        assert list(ScheduledJob.objects.due(clock.now())) == [other]
+
+    def test_a_job_can_pause_the_queue_of_those_after_it(self, monkeypatch, traces):
+        def pause(value=None):
+            pause_queue("mail")
+
+        monkeypatch.setattr(jobs, "echo", pause)
+        pause.__module__ = jobs.__name__
+        schedule_job("0s", "tests.shop.jobs.echo", priority=1)
+        schedule("mail")
+        run_jobs()
+        assert traces() == []
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
+    def test_a_claim_that_is_not_committed_keeps_nobody_from_pausing(self, store):
+        other = connection.copy()
+        try:
+            with transaction.atomic():
+                schedule("mail")
+                store.claim(Worker(name="one"), at=clock.now(), limit=1)
+                with other.cursor() as cursor:
+                    cursor.execute(
+                        "INSERT INTO django_future_pausedqueue (queue_name, reason, paused_at) "
+                        "VALUES ('mail', '', CURRENT_TIMESTAMP)"
+                    )
+        finally:
+            other.close()
+        assert paused_queues(store) == ("mail",)
+
+
+class TestPausing:
+    def test_a_queue_says_why_and_since_when(self):
+        pause_queue("mail", reason="the relay is down")
+        [queue] = PausedQueue.objects.all()
+        assert (str(queue), queue.reason) == ("mail", "the relay is down")
+        assert clock.now() - clock.from_row(queue.paused_at) < timedelta(minutes=1)
+
+    def test_to_pause_it_again_changes_the_reason_only(self):
+        pause_queue("mail", reason="the relay is down")
+        [before] = PausedQueue.objects.all()
+        pause_queue("mail", reason="still")
+        [after] = PausedQueue.objects.all()
+        assert (after.reason, after.paused_at) == ("still", before.paused_at)
+
+    def test_to_resume_what_is_not_paused_does_nothing(self):
+        resume_queue("mail")
+        assert not PausedQueue.objects.exists()
+
+    def test_it_is_part_of_the_transaction(self):
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            pause_queue("mail")
+            1 / 0  # noqa: B018
+        assert not PausedQueue.objects.exists()
+
+    @pytest.mark.parametrize("name", ["", "x" * 101, None, 5])
+    @pytest.mark.parametrize("act", [pause_queue, resume_queue])
+    def test_what_is_no_name_is_refused(self, act, name):
+        with pytest.raises(InvalidOption, match=r"queue_name is .* 1 to 100 characters"):
+            act(name)
+
+    @pytest.mark.parametrize("reason", ["x" * 256, None])
+    def test_a_reason_that_does_not_fit_is_refused(self, reason):
+        with pytest.raises(InvalidOption, match="255 characters at most"):
+            pause_queue("mail", reason=reason)
+        assert not PausedQueue.objects.exists()
+
+    @pytest.mark.django_db(databases=["default", "other"], transaction=True)
+    def test_each_database_has_queues_of_its_own(self):
+        job = schedule_job("0s", jobs.echo, queue_name="mail", using="other")
+        pause_queue("mail")
+        run_jobs(using="other")
+        assert ScheduledJob.objects.using("other").get(pk=job.pk).status == Status.COMPLETE
+
+
+class TestBelief:
+    def test_nothing_is_asked_while_nothing_is_paused(self, store, django_assert_num_queries):
+        choice = Choice(store, EVERYTHING)
+        choice.selection(set())
+        with django_assert_num_queries(0):
+            assert choice.selection(set()) is EVERYTHING
+
+    def test_a_queue_that_is_believed_paused_is_not_looked_into(self, store):
+        choice = Choice(store, Selection(queues=("mail", "reports")))
+        pause_queue("mail")
+        selection = choice.selection(set())
+        assert selection.excluded_queues == ("mail",)
+        assert list(store.levels.queue_names(selection)) == ["reports"]
+
+    def test_it_is_dropped_once_the_queue_is_resumed(self, store):
+        choice = Choice(store, EVERYTHING)
+        pause_queue("mail")
+        choice.selection(set())
+        resume_queue("mail")
+        assert choice.selection(set()) is EVERYTHING
+
+
+@pytest.mark.slow
+class TestWorkers:
+    def test_pause_and_resume_are_seen_within_a_second(self, start):
+        start()
+        first = schedule("mail")
+        eventually(lambda: is_complete(first))
+        pause_queue("mail")
+        waiting, other = schedule("mail"), schedule("reports")
+        eventually(lambda: is_complete(other))
+        assert status_of(waiting) == Status.SCHEDULED
+        resume_queue("mail")
+        assert eventually(lambda: is_complete(waiting)) < ONE_SECOND
+
+    def test_a_job_that_runs_goes_on(self, start, tmp_path):
+        path = tmp_path / "held"
+        job = schedule_job("0s", jobs.hold, args=[str(path)])
+        start()
+        eventually(path.exists)
+        pause_queue("default")
+        path.unlink()
+        eventually(lambda: is_complete(job))
+
+    def test_a_resume_without_a_hint_is_seen_within_a_second(self, start):
+        pause_queue("mail")
+        waiting, other = schedule("mail"), schedule("reports")
+        start("--poll-interval", "1m")
+        eventually(lambda: is_complete(other))
+        PausedQueue.objects.all().delete()
+        assert eventually(lambda: is_complete(waiting)) < 1.5 * ONE_SECOND
+
+
+def test_the_command_runs_none_of_them(capsys):
+    schedule("mail")
+    pause_queue("mail")
+    call_command("runscheduledjobs")
+    assert capsys.readouterr().out == "Nothing is due.\n"
