@@ -106,7 +106,7 @@ class ScheduledJob(models.Model):
     class Meta:
         verbose_name = _("scheduled job")
         verbose_name_plural = _("scheduled jobs")
-        permissions = [("operate_scheduledjob", _("Can cancel scheduled jobs and run them again"))]
+        permissions = [("operate_scheduledjob", _("Can cancel and retry jobs, and pause queues"))]
         indexes = [
             PartialIndex(
                 where=SCHEDULED,

@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'scheduled job',
                 'verbose_name_plural': 'scheduled jobs',
-                'permissions': [('operate_scheduledjob', 'Can cancel scheduled jobs and run them again')],
+                'permissions': [('operate_scheduledjob', 'Can cancel and retry jobs, and pause queues')],
             },
         ),
         migrations.CreateModel(
