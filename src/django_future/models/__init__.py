@@ -1,0 +1,14 @@
+"""The rows."""
+
+from django_future.models.job import LONGEST_OBJECT_ID, ScheduledJob
+from django_future.models.left import JobAttempt, JobReport
+from django_future.models.operation import PausedQueue, Worker
+
+__all__ = [
+    "LONGEST_OBJECT_ID",
+    "JobAttempt",
+    "JobReport",
+    "PausedQueue",
+    "ScheduledJob",
+    "Worker",
+]

@@ -1,0 +1,53 @@
+"""The rows that a job leaves beside its own: failed attempts, and what its handler says."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from django_future.fields import InstantField
+from django_future.models.job import ScheduledJob
+
+
+class JobAttempt(models.Model):
+    """An attempt at a job that failed."""
+
+    # No constraint in the database: it would cost each claim, and jobs are pruned by the thousand.
+    job = models.ForeignKey(
+        ScheduledJob, models.CASCADE, related_name="failed_attempts", db_constraint=False
+    )
+    number = models.PositiveSmallIntegerField(_("attempt"))
+    worker = models.CharField(_("worker"), max_length=100)
+    started_at = InstantField(_("started at"))
+    finished_at = InstantField(_("finished at"))
+    exception = models.CharField(_("exception"), max_length=255)
+    traceback = models.TextField(_("traceback"))
+
+    class Meta:
+        verbose_name = _("failed attempt")
+        verbose_name_plural = _("failed attempts")
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.exception}"
+
+
+class JobReport(models.Model):
+    """What a handler says of its own progress."""
+
+    job = models.OneToOneField(
+        ScheduledJob,
+        models.CASCADE,
+        primary_key=True,
+        related_name="report",
+        db_constraint=False,
+    )
+    done = models.BigIntegerField(_("done"), null=True, blank=True)
+    total = models.BigIntegerField(_("of"), null=True, blank=True)
+    message = models.CharField(_("message"), max_length=255, default="", blank=True)
+    log = models.TextField(_("log"), default="", blank=True)
+    updated_at = InstantField(_("updated at"))
+
+    class Meta:
+        verbose_name = _("report")
+        verbose_name_plural = _("reports")
+
+    def __str__(self) -> str:
+        return f"{self.done}/{self.total} {self.message}"
