@@ -152,7 +152,7 @@ def test_a_list_takes_as_many_queries_for_many_jobs_as_for_few(
     for number in range(60):
         bound = Parcel.objects.create() if number % 2 else order
         schedule_job("1h", jobs.trace_object, bound, args=[order])
-    with django_assert_num_queries(4):  # session, user, count, jobs
+    with django_assert_num_queries(5):  # session, user, count, jobs, workers
         body(admin_client.get(LIST))
 
 
@@ -460,11 +460,29 @@ def test_a_job_says_that_its_queue_is_paused(admin_client, django_assert_num_que
     paused = schedule_job("1h", jobs.echo, queue_name="mail")
     schedule_job("1h", jobs.echo, queue_name="reports")
     pause_queue("mail")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         html = body(admin_client.get(LIST))
     assert "mail (paused)" in html
     assert "reports (paused)" not in html
     assert "mail (paused)" in body(admin_client.get(page_of(paused)))
+
+
+@pytest.mark.parametrize(
+    ("queues", "is_served"),
+    [
+        (["all"], True), (["mail"], True), (["reports, mail"], True), (["all but reports"], True),
+        ([], True), (["reports"], False), (["all but mail"], False), (["mailing"], False),
+    ],
+)  # fmt: skip
+def test_a_job_says_that_no_worker_serves_its_queue(queues, is_served, admin_client):
+    job = schedule_job("1h", jobs.echo, queue_name="mail")
+    for number, names in enumerate(queues):
+        Worker.objects.create(
+            name=f"worker {number}", host="host", pid=1, queues=names,
+            started_at=job.created_at, seen_at=job.created_at,
+        )  # fmt: skip
+    for address in (LIST, page_of(job)):
+        assert ("mail (no worker)" in body(admin_client.get(address))) is not is_served
 
 
 def test_a_queue_is_paused_by_adding_it(login):

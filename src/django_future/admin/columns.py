@@ -48,14 +48,6 @@ def status(job: ScheduledJob) -> str:
     return display.status(job.status, job.get_status_display())
 
 
-@labelled(description=_("queue"))
-def queue_name(job: ScheduledJob) -> str:
-    """Show where the job waits, and whether it has to because the queue is paused."""
-    if job.status == Status.SCHEDULED and getattr(job, "is_paused", False):
-        return _("%(queue)s (paused)") % {"queue": job.queue_name}
-    return job.queue_name
-
-
 @labelled(description=_("arguments"))
 def call(job: Any) -> str:
     """Show on one line what the callable is called with.

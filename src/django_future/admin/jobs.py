@@ -21,6 +21,7 @@ from django_future.admin.actions import (
 from django_future.admin.attempts import failed_attempts
 from django_future.admin.changelist import CappedPaginator, JobList
 from django_future.admin.read_only import ReadOnlyAdmin, may_operate
+from django_future.admin.waiting import queue_column
 from django_future.models import PausedQueue, ScheduledJob
 
 MOST_NAMED = 100  # jobs, to whoever is asked whether to delete them
@@ -31,10 +32,9 @@ _number = _column("id", str)
 _callable_name = _column("callable_name", display.dotted)
 _scheduled_at = _column("scheduled_at", display.instant)
 _ARGUMENTS = [columns.arguments("args"), columns.arguments("kwargs")]
-_WHEN = [
-    (_scheduled_at, _column("expires_at", display.instant), _column("created_at", display.instant)),
-    (columns.queue_name, "priority"),
-]
+_INSTANTS = (
+    _scheduled_at, _column("expires_at", display.instant), _column("created_at", display.instant)
+)  # fmt: skip
 _OUTCOME = [
     columns.status,
     (
@@ -62,7 +62,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         columns.content_object,
         columns.duration,
         "attempts",
-        columns.queue_name,
+        "queue_name",
         "priority",
     ]
     list_display_links = [_number, _callable_name]
@@ -85,6 +85,13 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         paused = PausedQueue.objects.filter(queue_name=OuterRef("queue_name"))
         jobs: QuerySet[Any] = super().get_queryset(request).annotate(is_paused=Exists(paused))
         return jobs
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Return the columns, of which one says what keeps a job waiting."""
+        shown = queue_column()
+        return [
+            shown if name == "queue_name" else name for name in super().get_list_display(request)
+        ]
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that bears a million rows."""
@@ -109,7 +116,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         said = [columns.progress, columns.log] if obj and columns.has_report(obj) else []
         return [
             (_("What"), {"fields": [_callable_name, content_object, *_ARGUMENTS]}),
-            (_("When"), {"fields": _WHEN}),
+            (_("When"), {"fields": [_INSTANTS, (queue_column(), "priority")]}),
             (_("Outcome"), {"fields": [*_OUTCOME, *said]}),
         ]
 

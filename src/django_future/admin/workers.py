@@ -19,6 +19,8 @@ class WorkerAdmin(ReadOnlyAdmin):
         "name",
         "host",
         column(Worker, "pid", str),
+        "queues",
+        column(Worker, "running", str),
         column(Worker, "started_at", display.instant),
         column(Worker, "seen_at", display.instant),
     ]

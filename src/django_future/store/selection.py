@@ -47,4 +47,11 @@ class Selection:
         return f"{names} but {', '.join(self.excluded_queues)}" if self.excluded_queues else names
 
 
+def serves(described: str, queue_name: str) -> bool:
+    """Tell whether a queue is among those that a selection `described`, as far as people can."""
+    names, _, excluded = described.partition(" but ")
+    is_named = names == "all" or queue_name in names.split(", ")
+    return is_named and queue_name not in excluded.split(", ")
+
+
 EVERYTHING = Selection()

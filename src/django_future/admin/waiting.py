@@ -1,0 +1,30 @@
+"""Where a job waits, and what keeps it there."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.admin import display as labelled
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext_lazy as _
+
+from django_future.models import ScheduledJob, Worker
+from django_future.status import Status
+from django_future.store.selection import serves
+
+
+def queue_column() -> Callable[[Any], str]:
+    """Return what shows the queue of a job, for one page: workers come and go."""
+    workers: Any = SimpleLazyObject(lambda: list(Worker.objects.values_list("queues", flat=True)))
+
+    @labelled(description=_("queue"))
+    def queue_name(job: ScheduledJob) -> str:
+        if job.status != Status.SCHEDULED:
+            return job.queue_name
+        if getattr(job, "is_paused", False):
+            return _("%(queue)s (paused)") % {"queue": job.queue_name}
+        # Where there is no worker at all, runs may serve every queue.
+        if workers and not any(serves(queues, job.queue_name) for queues in workers):
+            return _("%(queue)s (no worker)") % {"queue": job.queue_name}
+        return job.queue_name
+
+    return queue_name
