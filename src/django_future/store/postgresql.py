@@ -1,7 +1,9 @@
 """PostgreSQL: a claim is one statement and one round trip."""
 
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
@@ -78,10 +80,16 @@ class PostgreSQLStore(Store):
         return int(self.connection.connection.info.backend_pid)
 
     def interrupt(self, session: Any) -> None:
-        self._tell_server("SELECT PG_CANCEL_BACKEND(%s)", session)
+        with self.connection.wrap_database_errors:
+            session.cancel()
 
     def cut(self, session: Any) -> None:
-        self._tell_server("SELECT PG_TERMINATE_BACKEND(%s)", session)
+        # To hang up, rather than to name a session to the server, of which a pooler says another.
+        # Who waits for its client's next statement hears of it at once.
+        with self.connection.wrap_database_errors:
+            number = os.dup(session.fileno())
+        with suppress(OSError), socket.socket(fileno=number) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def end_sessions(self, worker: Worker) -> None:
         with self.connection.cursor() as cursor:
@@ -178,12 +186,6 @@ class PostgreSQLStore(Store):
         }
         [(written,)] = statements.FINISH_ALL.rows(self.connection, values)
         return [] if written == len(jobs) else self.not_complete(jobs)
-
-    def _tell_server(self, sql: str, session: Any) -> None:
-        with self.connection.wrap_database_errors:
-            number = session.info.backend_pid
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, [number])
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:
