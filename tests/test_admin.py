@@ -322,6 +322,16 @@ def test_cancelling_leaves_what_runs_or_has_ended(login):
     assert [job.status for job in others] == [Status.RUNNING, Status.COMPLETE, Status.CANCELLED]
 
 
+def test_jobs_that_run_can_be_cancelled_too(login):
+    client = login("view_scheduledjob", "operate_scheduledjob")
+    selected = [job_in(status) for status in (Status.SCHEDULED, Status.RUNNING, Status.COMPLETE)]
+    assert act(client, "cancel_running", *selected) == [
+        "2 jobs were cancelled.",
+        "1 job was not cancelled: it has ended.",
+    ]
+    assert ScheduledJob.objects.filter(status=Status.CANCELLED).count() == 2
+
+
 def test_retrying_leaves_what_waits_runs_or_is_complete(login):
     ended = [job_in(status) for status in Status.retryable()]
     others = [schedule_job("1h", jobs.echo), job_in(Status.RUNNING), job_in(Status.COMPLETE)]
@@ -401,7 +411,8 @@ def test_what_was_done_to_a_job_is_in_its_history(admin_client):
 
 
 @pytest.mark.parametrize(
-    "action", ["cancel_selected", "retry_selected", "run_again", "delete_selected"]
+    "action",
+    ["cancel_selected", "cancel_running", "retry_selected", "run_again", "delete_selected"],
 )
 def test_whoever_may_only_view_can_do_nothing(login, action):
     job, ended = schedule_job("1h", jobs.echo), job_in(Status.FAILED)

@@ -31,6 +31,11 @@ _NOT_CANCELLED = ngettext_lazy(
     "%(count)s jobs were not cancelled: they are running or have ended.",
     "count",
 )
+_ENDED = ngettext_lazy(
+    "%(count)s job was not cancelled: it has ended.",
+    "%(count)s jobs were not cancelled: they have ended.",
+    "count",
+)
 _RETRIED = ngettext_lazy(
     "%(count)s job will be retried.", "%(count)s jobs will be retried.", "count"
 )
@@ -58,12 +63,22 @@ def cancel_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
     """Cancel the selected jobs that are still scheduled, and say how many were not."""
-    ids = _ids(queryset)
-    cancelled = sum(_cancel(jobs, request) for jobs in _batches(ids, queryset))
-    if cancelled:
-        model_admin.message_user(request, _CANCELLED % {"count": cancelled}, messages.SUCCESS)
-    if kept := len(ids) - cancelled:
+    kept = _cancel_all(queryset, model_admin, request, running=False)
+    if kept:
         model_admin.message_user(request, _NOT_CANCELLED % {"count": kept}, messages.WARNING)
+
+
+@action(
+    permissions=["operate"],
+    description=_("Cancel selected %(verbose_name_plural)s, also those that run"),
+)
+def cancel_running(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
+) -> None:
+    """Cancel the selected jobs that have not ended, and say how many had."""
+    kept = _cancel_all(queryset, model_admin, request, running=True)
+    if kept:
+        model_admin.message_user(request, _ENDED % {"count": kept}, messages.WARNING)
 
 
 @action(permissions=["operate"], description=_("Retry selected %(verbose_name_plural)s"))
@@ -126,12 +141,29 @@ def _batches(ids: list[int], queryset: QuerySet[ScheduledJob]) -> Iterator[Sched
         yield ScheduledJob.objects.using(alias).filter(pk__in=batch).order_by("pk")
 
 
-def _cancel(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
-    waiting = list(jobs.scheduled().values_list("pk", flat=True))
+def _cancel_all(
+    queryset: QuerySet[ScheduledJob],
+    model_admin: ReadOnlyAdmin,
+    request: HttpRequest,
+    *,
+    running: bool,
+) -> int:
+    """Cancel jobs, say how many, and return how many were not."""
+    ids = _ids(queryset)
+    batches = _batches(ids, queryset)
+    cancelled = sum(_cancel(jobs, request, running=running) for jobs in batches)
+    if cancelled:
+        model_admin.message_user(request, _CANCELLED % {"count": cancelled}, messages.SUCCESS)
+    return len(ids) - cancelled
+
+
+def _cancel(jobs: ScheduledJobQuerySet, request: HttpRequest, *, running: bool) -> int:
+    unfinished = jobs.unfinished() if running else jobs.scheduled()
+    wanted = list(unfinished.values_list("pk", flat=True))
     user_id: Any = request.user.pk
     with transaction.atomic(using=jobs.db):
-        count = cancel_jobs(jobs.filter(pk__in=waiting))
-        cancelled = jobs.filter(pk__in=waiting, status=Status.CANCELLED)
+        count = cancel_jobs(jobs.filter(pk__in=wanted), running=running)
+        cancelled = jobs.filter(pk__in=wanted, status=Status.CANCELLED)
         LogEntry.objects.log_actions(
             user_id,
             cancelled.only("callable_name", "scheduled_at"),

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from django_future.admin import bound, columns, display
 from django_future.admin.actions import (
+    cancel_running,
     cancel_selected,
     delete_selected,
     retry_selected,
@@ -74,7 +75,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     sortable_by = ()
     paginator = CappedPaginator
-    actions = [cancel_selected, retry_selected, run_again, delete_selected]
+    actions = [cancel_selected, cancel_running, retry_selected, run_again, delete_selected]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may cancel jobs, retry them and run them again."""
