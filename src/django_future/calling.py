@@ -19,21 +19,18 @@ from django_future.options import JobOptions
 Wrap = Callable[[handlers.Handler], handlers.Handler]
 
 
-def options_for(job: ScheduledJob) -> JobOptions:
-    """Return by which options `job` runs: those of its handler, but for what was said of it alone.
-
-    Raises `HandlerUnknown` with the job, or another `InvalidCallable`.
-    """
-    usual = handlers.options_of(unbound_handler(job))
-    return replace(usual, **job.options) if job.options else usual
-
-
 def options_if_known(job: ScheduledJob) -> JobOptions:
     """Return by which options `job` runs, or the usual ones if its handler cannot be found."""
     try:
-        return options_for(job)
+        return options_for(job, unbound_handler(job))
     except FutureError:
         return JobOptions()
+
+
+def options_for(job: ScheduledJob, handler: Any) -> JobOptions:
+    """Return by which options `job` runs: those of its handler, and what was said of it alone."""
+    usual = handlers.options_of(handler)
+    return replace(usual, **job.options) if job.options else usual
 
 
 def unbound_handler(job: ScheduledJob) -> Any:
@@ -46,15 +43,16 @@ def unbound_handler(job: ScheduledJob) -> Any:
     return getattr(_model(job), job.callable_name, None)
 
 
-def call(job: ScheduledJob, wrap_coroutine: Wrap = lambda handler: handler) -> Any:
+def call(job: ScheduledJob, unbound: Any, wrap_coroutine: Wrap = lambda handler: handler) -> Any:
     """Call the handler of a job with its arguments, and return what it returns.
 
     One that is a coroutine function is awaited as what `wrap_coroutine` makes of it.
     """
-    content_object = _content_object(job)
-    handler = _resolve(job, content_object)
     args, kwargs = list(job.args), dict(job.kwargs)
-    if content_object is not None and "." in job.callable_name:
+    content_object, handler = _content_object(job), unbound
+    if "." not in job.callable_name:
+        handler = _resolve(job, content_object)
+    elif content_object is not None:
         args.insert(0, content_object)
     if handlers.takes_job(handler):
         args.insert(0, job)

@@ -12,17 +12,15 @@ from django.db import OperationalError
 
 from django_future import clock, maintenance, signals
 from django_future.arguments import Stored, encode
-from django_future.calling import call, options_for
+from django_future.calling import call, options_for, unbound_handler
 from django_future.exceptions import HandlerExited, HandlerUnknown, JobTimeout, LeaseLost
 from django_future.models import ScheduledJob
-from django_future.options import JobOptions
 from django_future.outcomes import settle
 from django_future.status import Status
 from django_future.store import Session, Store
 from django_future.store.leaving import leave
 from django_future.text import storable
 from django_future.watchdog import Watchdog
-from django_future.when import parse_duration
 
 logger = logging.getLogger("django_future")
 
@@ -133,9 +131,12 @@ def _attempt(
     gather: Finish | None,
 ) -> Exception | None:
     try:
-        options = options_for(job)
+        handler = unbound_handler(job)
+        options = options_for(job, handler)
         with session if options.atomic else session.autocommit():
-            job.return_value = stored(_call(job, options, session, watchdog))
+            with watchdog.watch(job, session, options.timeout) as watched, watched:
+                result = call(job, handler, watched.awaited)
+            job.return_value = stored(result)
             job.finished_at = clock.to_row(session.store.now())
             # Where nothing was written there is nothing to commit with: to write many such ends
             # at once is as good, and takes a fraction of the time.
@@ -177,12 +178,6 @@ def _has_collided(job: ScheduledJob, exception: Exception, store: Store) -> bool
     """Tell whether the record of a handler's end lost a deadlock, and with it what it wrote."""
     has_ended = job.finished_at is not None
     return has_ended and isinstance(exception, OperationalError) and store.is_contention(exception)
-
-
-def _call(job: ScheduledJob, options: JobOptions, session: Session, watchdog: Watchdog) -> Any:
-    timeout = None if options.timeout is None else parse_duration(options.timeout).total_seconds()
-    with watchdog.watch(job, session, timeout) as watched, watched:
-        return call(job, watched.awaited)
 
 
 def _tell(job: ScheduledJob, exception: Exception | None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from functools import cached_property
 from typing import Any, Final, Literal, TypedDict, get_type_hints
 
 from django_future.exceptions import InvalidOption, InvalidTime
@@ -86,6 +87,16 @@ class JobOptions:
             raise InvalidOption(
                 "unique_replace=True says nothing without unique. Give unique=True."
             )
+
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """What a new row takes over, by the names of its columns."""
+        return {
+            "queue_name": self.queue_name,
+            "priority": self.priority,
+            "max_attempts": self.max_attempts,
+            "is_rescuable": self.rescue,
+        }
 
 
 # Those that are read when a job runs. What a call says of them is kept with its job.

@@ -123,7 +123,12 @@ def reschedule_job(
     ended.
     """
     given = _given(options)
-    old: Any = {name: getattr(job, column) for name, column in _COLUMNS.items()}
+    old: Any = {
+        "queue_name": job.queue_name,
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "rescue": job.is_rescuable,
+    }
     chosen = JobOptions(**(old | given))
     new = ScheduledJob(
         callable_name=job.callable_name,
@@ -132,7 +137,7 @@ def reschedule_job(
         args=unread(job, "args") if args is None else encoded_args(args),
         kwargs=unread(job, "kwargs") if kwargs is None else encoded_kwargs(kwargs),
         options=_kept({**(job.options or {}), **given}),
-        **_columns(chosen),
+        **chosen.columns,
     )
     new._state.db = options.get("using") or job._state.db
     moved = new._state.db != job._state.db and job.object_id is not None
@@ -223,7 +228,7 @@ def _draft(
         "args": encoded_args(args),
         "kwargs": encoded_kwargs(kwargs or {}),
         "options": _kept(given),
-        **_columns(chosen),
+        **chosen.columns,
     }
     alias = options.get("using") or router.db_for_write(ScheduledJob, instance=content_object)
     job = ScheduledJob.bare(values, alias, is_new=True)
@@ -241,15 +246,11 @@ def _blank() -> dict[str, Any]:
 
 
 _KNOWN = get_type_hints(Options).keys()
-_COLUMNS = {
-    "queue_name": "queue_name",
-    "priority": "priority",
-    "max_attempts": "max_attempts",
-    "rescue": "is_rescuable",
-}
 
 
 def _given(options: Options) -> AnyOptions:
+    if not options:
+        return {}
     if unknown := options.keys() - _KNOWN:
         raise InvalidOption(f"For a job {no_option(unknown, Options)}.")
     given: Any = {name: value for name, value in options.items() if name != "using"}
@@ -262,12 +263,10 @@ def _key_of_copy(new: ScheduledJob, options: JobOptions) -> str:
     return unique_key(new, options.unique, handler, content_object, new.args, new.kwargs)
 
 
-def _columns(options: JobOptions) -> dict[str, Any]:
-    return {column: getattr(options, name) for name, column in _COLUMNS.items()}
-
-
 def _kept(given: AnyOptions) -> Stored | None:
     """Return what the job keeps, to be read when it runs."""
+    if not given:
+        return None
     kept = {name: value for name, value in given.items() if name in WHEN_RUN}
     return encode(kept) if kept else None
 

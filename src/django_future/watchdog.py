@@ -20,7 +20,9 @@ from django.db import DatabaseError, InterfaceError
 from django_future.exceptions import JobTimeout, LeaseLost
 from django_future.handlers import Handler
 from django_future.models import ScheduledJob
+from django_future.retries import Delay
 from django_future.store import Session, Store
+from django_future.when import parse_duration
 
 logger = logging.getLogger("django_future")
 
@@ -53,9 +55,10 @@ class Watchdog:
         self._stopped.set()
         self._thread.join()
 
-    def watch(self, job: ScheduledJob, session: Session, timeout: float | None) -> "Watched":
-        """Return a block in which a handler runs, for so many seconds at most."""
-        return Watched(self._watched, job, session, timeout)
+    def watch(self, job: ScheduledJob, session: Session, timeout: Delay | None) -> "Watched":
+        """Return a block in which a handler runs, for so long at most."""
+        seconds = None if timeout is None else parse_duration(timeout).total_seconds()
+        return Watched(self._watched, job, session, seconds)
 
     def _run(self) -> None:
         while not self._stopped.wait(TICK):
@@ -101,26 +104,28 @@ class Watched:
     inner block is left; then the outer one does what is left to do.
     """
 
+    # Each side says what it does before it looks at the other, so that one of them sees it. A lock
+    # could be left locked by the very exception that it is to hold back.
+    _is_over = _is_raising = False
+
+    _reason: type[Exception] | None = None
+    _error: Exception | None = None
+    _task: tuple[AbstractEventLoop, Task[Any]] | None = None
+    _first_raised_at = _raised_at = 0.0
+
     def __init__(
         self,
         registry: dict[int, "Watched"],
         job: ScheduledJob,
         session: Session,
-        timeout: float | None,
+        seconds: float | None,
     ) -> None:
         self.job = job
         self.driver_session = session.driver_session
         self.thread = self._target = get_ident()
         self._registry = registry
-        self._timeout = timeout
+        self._seconds = seconds
         self._started_at = time.monotonic()
-        self._raised_at = 0.0
-        self._reason: type[Exception] | None = None
-        self._task: tuple[AbstractEventLoop, Task[Any]] | None = None
-        self._error: Exception | None = None
-        # Each side says what it does before it looks at the other, so that one of them sees it. A
-        # lock could be left locked by the very exception that it is to hold back.
-        self._is_over = self._is_raising = False
 
     def __enter__(self) -> Self:
         self._registry[self.thread] = self
@@ -149,7 +154,7 @@ class Watched:
 
     def is_late(self, now: float) -> bool:
         """Tell whether the call has lasted for longer than it may."""
-        return self._timeout is not None and self.lasts(self._timeout, now)
+        return self._seconds is not None and self.lasts(self._seconds, now)
 
     def is_stuck(self, now: float) -> bool:
         """Tell whether the call was interrupted and goes on all the same."""
@@ -159,7 +164,7 @@ class Watched:
         """Return the error that says why the call was interrupted."""
         if self._reason is JobTimeout:
             return JobTimeout(
-                f"{self.job.callable_name} ran for longer than its timeout of {self._timeout:g} s."
+                f"{self.job.callable_name} ran for longer than its timeout of {self._seconds:g} s."
             )
         return LeaseLost(f"Job {self.job.pk} was cancelled or claimed again while it ran.")
 

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Model
 
 from django_future.arguments import decode
-from django_future.calling import call
+from django_future.calling import call, unbound_handler
 from django_future.execution import Outcome, stored
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
@@ -34,7 +34,7 @@ def perform_job(
         when="0s", callable=handler, content_object=content_object, args=args, kwargs=kwargs
     )
     with transaction.atomic(using=job._state.db):
-        kept = stored(call(job))
+        kept = stored(call(job, unbound_handler(job)))
     return None if kept is None else decode(kept)
 
 
