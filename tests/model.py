@@ -1,0 +1,150 @@
+"""A model of the store: what it should hold, in plain values, and what each verb makes of that."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django_future import ScheduledJob, clock, maintenance
+from django_future.conf import config
+from django_future.models import JobAttempt
+from tests.shop.models import Trace
+
+
+@dataclass
+class Known:
+    """What is known of a job; each name but the last two is that of a column."""
+
+    scheduled_at: datetime
+    expires_at: datetime | None
+    queue_name: str = "default"
+    priority: int = 0
+    is_rescuable: bool = True
+    unique_key: str | None = None
+    status: str = "scheduled"
+    worker: str = ""
+    lease: int = 0
+    attempts: int = 0
+    max_attempts: int = 1
+    rescues: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    failures: int = 0
+    effects: int = 0
+
+    def change(self, **changes):
+        vars(self).update(changes)
+
+    def put_back(self, **changes):
+        self.change(status="scheduled", worker="", started_at=None, **changes)
+
+
+class Model:
+    """The jobs by their ids, the workers by when they were seen, and the time."""
+
+    def __init__(self):
+        self.jobs = {}
+        self.seen_at = {}
+        self.paused_queues = set()
+        self.now = datetime(2030, 6, 1, 12, tzinfo=UTC)
+
+    def add(self, pk, after, lifetime, **values):
+        self.jobs[pk] = Known(*self.times(after, lifetime), **values)
+
+    def times(self, after, lifetime):
+        scheduled_at = self.now + after
+        return scheduled_at, None if lifetime is None else scheduled_at + lifetime
+
+    def due(self, selection):
+        """Return the ids of the jobs that are due, in the order in which they start."""
+        order = [
+            (-job.priority, job.scheduled_at, pk)
+            for pk, job in self.jobs.items()
+            if job.status == "scheduled"
+            and job.scheduled_at <= self.now
+            and not self.is_overdue(job)
+            and job.queue_name in (selection.queues or [job.queue_name])
+            and job.queue_name not in {*selection.excluded_queues, *self.paused_queues}
+        ]
+        return [pk for _, _, pk in sorted(order)]
+
+    def is_in_order_by_queue(self, ids, due, limit):
+        """Tell whether `ids` are first by priority, and in each queue first of what is due."""
+        jobs, first = [self.jobs[pk] for pk in ids], [self.jobs[pk] for pk in due[:limit]]
+        if [job.priority for job in jobs] != [job.priority for job in first]:
+            return False
+        queues = defaultdict(list)
+        for pk in due:
+            queues[self.jobs[pk].queue_name].append(pk)
+        return all(pk == queues[job.queue_name].pop(0) for pk, job in zip(ids, jobs, strict=True))
+
+    def is_overdue(self, job):
+        return job.expires_at is not None and job.expires_at <= self.now
+
+    def claim(self, pk, worker):
+        job = self.jobs[pk]
+        is_noted = job.is_rescuable and not job.rescues
+        job.change(status="running", worker=worker, started_at=self.now if is_noted else None)
+        job.change(lease=job.lease + 1, attempts=job.attempts + 1)
+
+    def is_held(self, claimed, status="running"):
+        """Tell whether a job is just as it was given to a worker."""
+        job = self.jobs[claimed.pk]
+        return (job.status, job.worker, job.lease) == (status, claimed.worker, claimed.lease)
+
+    def end(self, job, status, **changes):
+        job.change(status=status, finished_at=self.now, unique_key=None, **changes)
+
+    def expire(self, job):
+        if job.status == "scheduled" and self.is_overdue(job):
+            self.end(job, "expired")
+
+    def rescue(self, job):
+        seen_since = self.now - 1.25 * config().HEARTBEAT
+        if job.status != "running" or self.seen_at[job.worker] >= seen_since:
+            return
+        has_run = job.started_at is not None
+        if has_run and job.rescues == (maintenance.MOST_RESCUES if job.is_rescuable else 0):
+            self.end(job, "failed", failures=job.failures + 1)
+        else:
+            job.put_back(rescues=job.rescues + has_run)
+
+    def retry(self, job):
+        if job.expires_at is not None:
+            job.expires_at += self.now - job.scheduled_at
+        job.put_back(scheduled_at=self.now, finished_at=None, rescues=0)
+        job.max_attempts = max(job.max_attempts, job.failures + 1)
+
+    def chosen(self, ids, *states):
+        return [self.jobs[pk] for pk in ids if self.jobs[pk].status in states]
+
+    def holder_of(self, key):
+        """Return the id of the job that has a unique key, or None."""
+        return next((pk for pk, job in self.jobs.items() if job.unique_key == key), None)
+
+    def differences(self):
+        """Return in words where the database is not as it should be."""
+        rows = rows_by_id()
+        if unlike := sorted(rows.keys() ^ self.jobs.keys()):
+            return [f"jobs {unlike} are in the database or in the model, but not in both"]
+        return [
+            f"job {pk} has {name} {row[name]!r}, but the model says {value!r}"
+            for pk, row in rows.items()
+            for name, value in vars(self.jobs[pk]).items()
+            if row[name] != value
+        ]
+
+
+def rows_by_id():
+    """Return what the database says of each job, by the names that the model has for it."""
+    failures = Counter(JobAttempt.objects.values_list("job_id", flat=True))
+    effects = Counter(Trace.objects.values_list("text", flat=True))
+    columns = list(Known.__dataclass_fields__)[:-2]
+    return {
+        job.pk: {name: _instant(getattr(job, name)) for name in columns}
+        | {"failures": failures[job.pk], "effects": effects[str(job.pk)]}
+        for job in ScheduledJob.objects.all()
+    }
+
+
+def _instant(value):
+    return clock.from_row(value) if isinstance(value, datetime) else value
