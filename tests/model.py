@@ -68,9 +68,14 @@ class Model:
         return [pk for _, _, pk in sorted(order)]
 
     def is_in_order_by_queue(self, ids, due, limit):
-        """Tell whether `ids` are first by priority, and in each queue first of what is due."""
+        """Tell whether `ids` are first by priority, and in each queue first of what is due.
+
+        The first of them is the first of all, or was due with it.
+        """
         jobs, first = [self.jobs[pk] for pk in ids], [self.jobs[pk] for pk in due[:limit]]
         if [job.priority for job in jobs] != [job.priority for job in first]:
+            return False
+        if jobs and jobs[0].scheduled_at != first[0].scheduled_at:
             return False
         queues = defaultdict(list)
         for pk in due:

@@ -73,6 +73,7 @@ class TestTimeout:
 
 
 @pytest.mark.slow
+@pytest.mark.every_python
 class TestStuck:
     @pytest.mark.parametrize(
         ("handler", "lasting"), [(flaky.sleep_outside, 60), (flaky.compute_outside, 2**31 - 1)]
@@ -159,6 +160,7 @@ class TestCancelWhileItRuns:
             scheduled.cancel(running=True)
 
     @pytest.mark.slow
+    @pytest.mark.every_python
     def test_reaches_a_worker_in_another_process(self, start, traces):
         start()
         scheduled = flaky.wait.schedule("0s")

@@ -59,6 +59,17 @@ class TestBurst:
         burst(selection=Selection(excluded_queues=("reports",)))
         assert traces() == ["mail", "default"]
 
+    @pytest.mark.parametrize(
+        "selection", [Selection(queues=("a", "b")), Selection(excluded_queues=("c",))]
+    )
+    def test_a_queue_with_much_to_do_keeps_no_other_waiting(self, selection, traces):
+        for minutes, queue_name in [(1, "a"), (2, "b"), (3, "a"), (4, "b")]:
+            when = timedelta(minutes=-minutes)
+            schedule_job(when, jobs.trace, args=[str(minutes)], queue_name=queue_name)
+        burst(selection=selection, threads=1, limits={"max_jobs": 1})
+        burst(selection=selection, threads=1, limits={"max_jobs": 1})
+        assert traces() == ["4", "3"]
+
     def test_it_stops_after_so_many_jobs(self):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 20)
         burst(limits={"max_jobs": 7})
@@ -132,7 +143,7 @@ class TestStopping:
         assert (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "")
         assert not Trace.objects.exists()
 
-    def test_asecond_signal_exits_now_and_loses_nothing(self, start, held):
+    def test_a_second_signal_exits_now_and_loses_nothing(self, start, held):
         process = start(HEARTBEAT="1s")
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)

@@ -43,9 +43,13 @@ class Levels:
         return connections[self._alias]
 
     def waiting(self, at: datetime, selection: Selection) -> Iterator[Level]:
-        """Yield each priority that waits, of each queue that is asked for, the highest first."""
+        """Yield each priority that waits, of each queue that is asked for, the highest first.
+
+        Of several queues at one priority, that comes first whose first job does: a queue with much
+        to do keeps no other waiting.
+        """
         queues = [self._levels_of(name, at, selection) for name in self.queue_names(selection)]
-        return merge(*queues, key=lambda level: -level.priority)
+        return merge(*queues, key=lambda level: (-level.priority, level.first_at))
 
     def queue_names(self, selection: Selection) -> Iterable[str | None]:
         """Return the queues to look into one by one; None for all of them together."""

@@ -59,7 +59,6 @@ def claim(*, is_for_all: bool) -> Prepared:
     # the next ones. It visits one priority after the other, and stops once it has enough: what is
     # due stands at the head of each, and future jobs behind it cost nothing. The ids are an array,
     # because to join a table with them the planner may read all of the table.
-    in_order = "level" if is_for_all else "(SELECT * FROM level ORDER BY priority DESC) AS level"
     return Prepared(
         f"""
         WITH RECURSIVE {_levels(is_for_all=is_for_all)}
@@ -67,11 +66,8 @@ def claim(*, is_for_all: bool) -> Prepared:
         SET status = 'running', worker = %(worker)s, lease = lease + 1, attempts = attempts + 1,
             started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %(now)s END
         WHERE id = ANY(ARRAY(
-            SELECT job.id FROM {in_order} CROSS JOIN LATERAL (
-                SELECT id FROM django_future_scheduledjob
-                WHERE status = 'scheduled' AND priority = level.priority
-                {_same(is_for_all=is_for_all)} AND scheduled_at <= %(at)s
-                AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s {_WANTED}
+            SELECT job.id FROM {_in_order(is_for_all=is_for_all)} CROSS JOIN LATERAL (
+                SELECT id {_due(is_for_all=is_for_all)}
                 ORDER BY scheduled_at, id LIMIT %(most)s
                 FOR UPDATE SKIP LOCKED
             ) AS job LIMIT %(most)s
@@ -87,6 +83,23 @@ def claim(*, is_for_all: bool) -> Prepared:
         worker="text",
         now="timestamptz",
     )
+
+
+def _in_order(*, is_for_all: bool) -> str:
+    """Return the levels, the highest priority first, and of several queues the one due first."""
+    if is_for_all:
+        return "level"
+    first_at = f"SELECT scheduled_at {_due(is_for_all=False)} ORDER BY scheduled_at LIMIT 1"
+    return f"(SELECT level.* FROM level ORDER BY priority DESC, ({first_at})) AS level"  # noqa: S608 - all of it is written in this package
+
+
+def _due(*, is_for_all: bool) -> str:
+    return f"""
+        FROM django_future_scheduledjob
+        WHERE status = 'scheduled' AND priority = level.priority {_same(is_for_all=is_for_all)}
+        AND scheduled_at <= %(at)s AND (expires_at IS NULL OR expires_at > %(at)s)
+        AND id <= %(up_to_id)s {_WANTED}
+    """
 
 
 def _as_claimed(name: str) -> str:
