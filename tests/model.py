@@ -16,6 +16,7 @@ class Known:
 
     scheduled_at: datetime
     expires_at: datetime | None
+    first_due_at: datetime | None = None
     queue_name: str = "default"
     priority: int = 0
     is_rescuable: bool = True
@@ -115,8 +116,8 @@ class Model:
 
     def retry(self, job):
         if job.expires_at is not None:
-            job.expires_at += self.now - job.scheduled_at
-        job.put_back(scheduled_at=self.now, finished_at=None, rescues=0)
+            job.expires_at += self.now - (job.first_due_at or job.scheduled_at)
+        job.put_back(scheduled_at=self.now, first_due_at=None, finished_at=None, rescues=0)
         job.max_attempts = max(job.max_attempts, job.failures + 1)
 
     def chosen(self, ids, *states):

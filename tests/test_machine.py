@@ -138,7 +138,9 @@ class StoreMachine(RuleBasedStateMachine):
         assert job.pk == holder
         if is_replacing and self.model.jobs[holder].status == "scheduled":
             scheduled_at, expires_at = self.model.times(when, expires)
-            self.model.jobs[holder].change(scheduled_at=scheduled_at, expires_at=expires_at)
+            self.model.jobs[holder].change(
+                scheduled_at=scheduled_at, expires_at=expires_at, first_due_at=None
+            )
         return multiple()
 
     @rule(target=claimed, worker=workers, limit=limits)
@@ -200,7 +202,9 @@ class StoreMachine(RuleBasedStateMachine):
         now = self.model.now
         if self.is_done(job, lambda job: ends.retry(self.store, job, now, FAILURE)):
             known = self.model.jobs[job.pk]
-            known.put_back(scheduled_at=now, failures=known.failures + 1)
+            first_due_at = known.first_due_at or known.scheduled_at
+            failures = known.failures + 1
+            known.put_back(scheduled_at=now, first_due_at=first_due_at, failures=failures)
 
     @rule(job=claimed)
     def give_up(self, job):

@@ -157,6 +157,20 @@ class TestAnAttemptThatFails:
         run(scheduled)
         assert scheduled.status == Status.SCHEDULED
 
+    def test_leaves_those_that_follow_as_long_to_live(self):
+        scheduled = flaky.charge.schedule("0s", 5)
+        first_due_at = scheduled.scheduled_at
+        at = run(scheduled)
+        run(scheduled, now=at)
+        assert scheduled.first_due_at == first_due_at
+        assert scheduled.lifetime == scheduled.reschedule("1d").lifetime == timedelta(days=7)
+
+    def test_leaves_it_as_long_to_live_if_it_is_retried_by_hand(self):
+        scheduled = flaky.charge.schedule("0s", 5)
+        exhaust(scheduled)
+        scheduled.retry()
+        assert (scheduled.first_due_at, scheduled.lifetime) == (None, timedelta(days=7))
+
     def test_keeps_the_unique_key(self):
         scheduled = flaky.charge.schedule("0s", 5)
         ScheduledJob.objects.update(unique_key="five")

@@ -146,8 +146,7 @@ def reschedule_job(
         check_object(bound)
         new.callable_name, _ = handlers.identify(callable or job.callable_name, bound)
         bind(new, bound)
-    lifetime = None if job.expires_at is None else job.expires_at - job.scheduled_at
-    set_times(new, Moment.present(), when, lifetime if expires is KEEP else expires)
+    set_times(new, Moment.present(), when, job.lifetime if expires is KEEP else expires)
     if chosen.unique:
         new.unique_key = _key_of_copy(new, chosen)
     return _add(_Draft(new, chosen.unique_replace))

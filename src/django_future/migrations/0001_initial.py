@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ('object_id', models.CharField(blank=True, max_length=255, null=True, verbose_name='object id')),
                 ('status', models.CharField(choices=[('scheduled', 'scheduled'), ('running', 'running'), ('complete', 'complete'), ('failed', 'failed'), ('expired', 'expired'), ('cancelled', 'cancelled')], default='scheduled', max_length=10, verbose_name='status')),
                 ('scheduled_at', django_future.fields.InstantField(verbose_name='scheduled at')),
+                ('first_due_at', django_future.fields.InstantField(blank=True, help_text='When it was scheduled for at first, if it was moved for another attempt.', null=True, verbose_name='first due at')),
                 ('expires_at', django_future.fields.InstantField(blank=True, help_text='Past it the job never runs.', null=True, verbose_name='expires at')),
                 ('queue_name', models.CharField(default='default', max_length=100, verbose_name='queue')),
                 ('priority', models.SmallIntegerField(default=0, help_text='Of jobs that are due, the highest priority starts first.', validators=[django.core.validators.MinValueValidator(-100), django.core.validators.MaxValueValidator(100)], verbose_name='priority')),

@@ -1,5 +1,6 @@
 """The row of a job."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.contenttypes.fields import GenericForeignKey
@@ -57,6 +58,12 @@ class ScheduledJob(models.Model):
         _("status"), max_length=10, choices=Status.choices, default=Status.SCHEDULED
     )
     scheduled_at = InstantField(_("scheduled at"))
+    first_due_at = InstantField(
+        _("first due at"),
+        null=True,
+        blank=True,
+        help_text=_("When it was scheduled for at first, if it was moved for another attempt."),
+    )
     expires_at = InstantField(
         _("expires at"), null=True, blank=True, help_text=_("Past it the job never runs.")
     )
@@ -172,6 +179,14 @@ class ScheduledJob(models.Model):
         job._state = ModelState()
         job._state.adding, job._state.db = is_new, alias
         return job
+
+    @property
+    def lifetime(self) -> timedelta | None:
+        """How long after it was first due the job expires; None if it does not."""
+        if self.expires_at is None:
+            return None
+        first_due_at = self.first_due_at or self.scheduled_at
+        return clock.from_row(self.expires_at) - clock.from_row(first_due_at)
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         """Reload the row, even if a stored value in it cannot be read."""

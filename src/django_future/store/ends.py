@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from django_future import clock
 from django_future.models import JobAttempt, ScheduledJob
@@ -46,10 +48,12 @@ def retry(store: Store, job: ScheduledJob, at: datetime, failure: Failure | None
     if failure is not None:
         changes["error"] = failure.traceback
     with transaction.atomic(using=store.alias):
-        _write(store, job, started_at=None, worker="", **changes)
+        first_due_at = Coalesce(F("first_due_at"), F("scheduled_at"))
+        _write(store, job, started_at=None, worker="", first_due_at=first_due_at, **changes)
         if failure is not None:
             job.finished_at = clock.to_row(store.now())
             _keep(store, job, failure)
+    vars(job).pop("first_due_at", None)  # to be loaded again if somebody asks for it
     _show(job, finished_at=None, return_value=None, **changes)
     store.hint()
 

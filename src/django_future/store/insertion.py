@@ -13,7 +13,8 @@ from django_future.status import Status
 # What is the same for each new job.
 BLANK: dict[str, str | int | None] = {
     "status": Status.SCHEDULED.value, "attempts": 0, "rescues": 0, "worker": "", "lease": 0,
-    "started_at": None, "finished_at": None, "return_value": None, "error": "",
+    "first_due_at": None, "started_at": None, "finished_at": None, "return_value": None,
+    "error": "",
 }  # fmt: skip
 GIVEN = [
     field.attname

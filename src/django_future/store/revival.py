@@ -9,7 +9,7 @@ from django.db.models import Count, F, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from django_future import clock
-from django_future.models import JobAttempt, ScheduledJob
+from django_future.models import JobAttempt
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.base import Store
@@ -38,9 +38,9 @@ def _retry(store: Store, ids: Sequence[int]) -> int:
         store.take_write_lock()
         alike: dict[timedelta | None, list[int]] = defaultdict(list)
         rows = store.jobs.select_for_update().filter(pk__in=ids).order_by("pk")
-        for job in rows.only("status", "scheduled_at", "expires_at"):
+        for job in rows.only("status", "scheduled_at", "expires_at", "first_due_at"):
             if job.status in Status.retryable():
-                alike[_lifetime(job)].append(job.pk)
+                alike[job.lifetime].append(job.pk)
         return sum(_put_back(store, pks, at, lifetime) for lifetime, pks in alike.items())
 
 
@@ -50,6 +50,7 @@ def _put_back(store: Store, ids: Sequence[int], at: datetime, lifetime: timedelt
     return store.jobs.filter(pk__in=ids).update(
         status=Status.SCHEDULED,
         scheduled_at=clock.to_row(at),
+        first_due_at=None,
         expires_at=_later(at, lifetime),
         max_attempts=Greatest(F("max_attempts"), count + 1),
         rescues=0,
@@ -58,12 +59,6 @@ def _put_back(store: Store, ids: Sequence[int], at: datetime, lifetime: timedelt
         finished_at=None,
         error="",
     )
-
-
-def _lifetime(job: ScheduledJob) -> timedelta | None:
-    if job.expires_at is None:
-        return None
-    return clock.from_row(job.expires_at) - clock.from_row(job.scheduled_at)
 
 
 def _later(at: datetime, lifetime: timedelta | None) -> datetime | None:

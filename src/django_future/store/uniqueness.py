@@ -76,8 +76,9 @@ def _move(store: Store, holder: ScheduledJob, new: ScheduledJob) -> bool:
         if not _lock(store, holder):
             return False
         holder.scheduled_at, holder.expires_at = new.scheduled_at, new.expires_at
+        holder.first_due_at = None
         store.jobs.filter(pk=holder.pk).update(
-            scheduled_at=new.scheduled_at, expires_at=new.expires_at
+            scheduled_at=new.scheduled_at, expires_at=new.expires_at, first_due_at=None
         )
         if clock.from_row(new.scheduled_at) - clock.now() < WORTH_A_HINT:
             transaction.on_commit(store.hint, using=store.alias, robust=True)
