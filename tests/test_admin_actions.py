@@ -1,0 +1,172 @@
+"""What people can do with jobs in the admin."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+
+from django_future import ScheduledJob, run_jobs, schedule_job
+from django_future.arguments import Stored
+from django_future.status import Status
+from tests.admin_pages import LIST, UNPICKLED, Suitcase, act, body, job_in
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db
+
+
+def test_cancelling_leaves_what_runs_or_has_ended(login):
+    waiting = [schedule_job("1h", jobs.echo) for _ in range(2)]
+    others = [job_in(Status.RUNNING), job_in(Status.COMPLETE), job_in(Status.CANCELLED)]
+    client = login("view_scheduledjob", "operate_scheduledjob")
+    assert act(client, "cancel_selected", *waiting, *others) == [
+        "2 jobs were cancelled.",
+        "3 jobs were not cancelled: they are running or have ended.",
+    ]
+    for job in [*waiting, *others]:
+        job.refresh_from_db()
+    assert {job.status for job in waiting} == {Status.CANCELLED}
+    assert [job.status for job in others] == [Status.RUNNING, Status.COMPLETE, Status.CANCELLED]
+
+
+def test_jobs_that_run_can_be_cancelled_too(login):
+    client = login("view_scheduledjob", "operate_scheduledjob")
+    selected = [job_in(status) for status in (Status.SCHEDULED, Status.RUNNING, Status.COMPLETE)]
+    assert act(client, "cancel_running", *selected) == [
+        "2 jobs were cancelled.",
+        "1 job was not cancelled: it has ended.",
+    ]
+    assert ScheduledJob.objects.filter(status=Status.CANCELLED).count() == 2
+
+
+def test_retrying_leaves_what_waits_runs_or_is_complete(login):
+    ended = [job_in(status) for status in Status.retryable()]
+    others = [schedule_job("1h", jobs.echo), job_in(Status.RUNNING), job_in(Status.COMPLETE)]
+    client = login("view_scheduledjob", "operate_scheduledjob")
+    assert act(client, "retry_selected", *ended, *others) == [
+        "3 jobs will be retried.",
+        "3 jobs were not retried: they did not fail, expire or get cancelled.",
+    ]
+    for job in [*ended, *others]:
+        job.refresh_from_db()
+    assert {job.status for job in ended} == {Status.SCHEDULED}
+    assert [job.status for job in others] == [Status.SCHEDULED, Status.RUNNING, Status.COMPLETE]
+
+
+def test_running_again_copies_what_has_ended(login, order):
+    ended = [
+        job_in(status, "remind", content_object=order, args=[3], priority=7)
+        for status in Status.final()
+    ]
+    others = [schedule_job("1h", jobs.echo), job_in(Status.RUNNING)]
+    client = login("view_scheduledjob", "operate_scheduledjob")
+    assert act(client, "run_again", *ended, *others) == [
+        "4 jobs will run again.",
+        "2 jobs were left as they are: they have not ended.",
+    ]
+    run_jobs()
+    order.refresh_from_db()
+    assert order.reminders == 12
+    for job, status in zip(ended, Status.final(), strict=True):
+        job.refresh_from_db()
+        assert job.status == status
+
+
+def test_a_damaged_job_can_run_again_without_being_read(admin_client):
+    job = job_in(Status.FAILED, args=[Suitcase()])
+    UNPICKLED.clear()
+    ScheduledJob.objects.update(kwargs=Stored("not json"))
+    assert act(admin_client, "run_again", job) == ["1 job will run again."]
+    assert UNPICKLED == []
+
+
+def test_a_job_that_cannot_be_scheduled_again_does_not_stop_the_others(admin_client):
+    far = job_in(Status.FAILED, expires="9000-01-01T00:00Z")
+    ScheduledJob.objects.update(scheduled_at="0002-01-01T00:00Z")
+    good = job_in(Status.FAILED)
+    good_news, bad_news = act(admin_client, "run_again", far, good)
+    assert good_news == "1 job will run again."
+    assert bad_news.startswith("1 job cannot be scheduled again: ")
+
+
+def test_an_action_reaches_all_jobs_that_the_list_would_show(admin_client, monkeypatch):
+    monkeypatch.setattr(admin.site.get_model_admin(ScheduledJob), "list_per_page", 2)
+    monkeypatch.setattr("django_future.admin.actions.BATCH", 2)
+    selected = [schedule_job("1h", jobs.echo) for _ in range(5)]
+    other = schedule_job("1h", jobs.trace)
+    data = {"action": "cancel_selected", "_selected_action": selected[0].pk, "select_across": 1}
+    admin_client.post(f"{LIST}?q=tests.shop.jobs.echo", data)
+    assert ScheduledJob.objects.filter(status=Status.CANCELLED).count() == 5
+    other.refresh_from_db()
+    assert other.status == Status.SCHEDULED
+
+
+def test_what_was_done_to_a_job_is_in_its_history(admin_client):
+    job, ended = schedule_job("1h", jobs.echo), job_in(Status.FAILED)
+    act(admin_client, "cancel_selected", job, ended)
+    act(admin_client, "run_again", job)
+    copy = ScheduledJob.objects.latest("pk")
+    act(admin_client, "retry_selected", job, copy)
+    assert [
+        (entry.object_id, entry.change_message) for entry in LogEntry.objects.order_by("pk")
+    ] == [
+        (str(job.pk), "Cancelled."),
+        (str(job.pk), f"Run again as job {copy.pk}."),
+        (str(job.pk), "Retried."),
+    ]
+    assert "Cancelled." in body(admin_client.get(f"{LIST}{job.pk}/history/"))
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["cancel_selected", "cancel_running", "retry_selected", "run_again", "delete_selected"],
+)
+def test_whoever_may_only_view_can_do_nothing(login, action):
+    job, ended = schedule_job("1h", jobs.echo), job_in(Status.FAILED)
+    client = login("view_scheduledjob")
+    assert action not in body(client.get(LIST))
+    client.post(LIST, {"action": action, "_selected_action": [job.pk, ended.pk], "post": "yes"})
+    assert set(ScheduledJob.objects.values_list("pk", "status")) == {
+        (job.pk, Status.SCHEDULED),
+        (ended.pk, Status.FAILED),
+    }
+    assert not LogEntry.objects.exists()
+
+
+def test_whoever_may_operate_but_not_view_sees_nothing(login):
+    assert login("operate_scheduledjob").get(LIST).status_code == 403
+
+
+def test_jobs_are_deleted_after_a_question(login):
+    jobs_to_go = [job_in(Status.RUNNING), schedule_job("1h", jobs.echo, args=[Suitcase()])]
+    kept = schedule_job("1h", jobs.echo)
+    client = login("view_scheduledjob", "delete_scheduledjob")
+    data = {"action": "delete_selected", "_selected_action": [job.pk for job in jobs_to_go]}
+    question = body(client.post(LIST, data))
+    assert f"{jobs_to_go[0].pk}: {jobs_to_go[0]}" in question
+    client.post(LIST, data | {"post": "yes"})
+    assert list(ScheduledJob.objects.all()) == [kept]
+
+
+def test_one_job_is_deleted_from_its_page(login):
+    job = schedule_job("1h", jobs.echo)
+    client = login("view_scheduledjob", "delete_scheduledjob")
+    assert str(job) in body(client.get(f"{LIST}{job.pk}/delete/"))
+    client.post(f"{LIST}{job.pk}/delete/", {"post": "yes"})
+    assert not ScheduledJob.objects.exists()
+
+
+def test_the_question_names_some_jobs_and_counts_all(admin_client, monkeypatch):
+    monkeypatch.setattr("django_future.admin.jobs.MOST_NAMED", 2)
+    selected = [schedule_job("1h", jobs.echo).pk for _ in range(5)]
+    data = {"action": "delete_selected", "_selected_action": selected}
+    question = body(admin_client.post(LIST, data))
+    assert "3 more" in question
+    assert "Scheduled jobs: 5" in question
+
+
+def test_too_many_jobs_are_not_deleted_at_once(admin_client, monkeypatch):
+    monkeypatch.setattr("django_future.admin.actions.MOST_DELETED", 2)
+    selected = [schedule_job("1h", jobs.echo) for _ in range(3)]
+    assert act(admin_client, "delete_selected", *selected) == [
+        "No more than 2 jobs can be deleted at once. Nothing was deleted."
+    ]
+    assert ScheduledJob.objects.count() == 3

@@ -1,0 +1,90 @@
+"""Queues and workers in the admin."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+
+from django_future import pause_queue, schedule_job
+from django_future.models import PausedQueue, Worker
+from tests.admin_pages import LIST, act, body, page_of
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db
+
+QUEUES = "/admin/django_future/pausedqueue/"
+
+
+def test_a_job_says_that_its_queue_is_paused(admin_client, django_assert_num_queries):
+    paused = schedule_job("1h", jobs.echo, queue_name="mail")
+    schedule_job("1h", jobs.echo, queue_name="reports")
+    pause_queue("mail")
+    with django_assert_num_queries(5):
+        html = body(admin_client.get(LIST))
+    assert "mail (paused)" in html
+    assert "reports (paused)" not in html
+    assert "mail (paused)" in body(admin_client.get(page_of(paused)))
+
+
+@pytest.mark.parametrize(
+    ("queues", "is_served"),
+    [
+        (["all"], True), (["mail"], True), (["reports, mail"], True), (["all but reports"], True),
+        ([], True), (["reports"], False), (["all but mail"], False), (["mailing"], False),
+    ],
+)  # fmt: skip
+def test_a_job_says_that_no_worker_serves_its_queue(queues, is_served, admin_client):
+    job = schedule_job("1h", jobs.echo, queue_name="mail")
+    for number, names in enumerate(queues):
+        Worker.objects.create(
+            name=f"worker {number}", host="host", pid=1, queues=names,
+            started_at=job.created_at, seen_at=job.created_at,
+        )  # fmt: skip
+    for address in (LIST, page_of(job)):
+        assert ("mail (no worker)" in body(admin_client.get(address))) is not is_served
+
+
+def test_a_queue_is_paused_by_adding_it(login):
+    client = login("operate_scheduledjob")
+    data = {"queue_name": "mail", "reason": "the relay is down"}
+    html = body(client.post(f"{QUEUES}add/", data, follow=True))
+    assert "the relay is down" in html
+    [queue] = PausedQueue.objects.all()
+    assert "mail" in body(client.get(f"{QUEUES}{queue.pk}/change/"))
+
+
+def test_a_queue_that_is_paused_already_is_not_added_again(admin_client):
+    pause_queue("mail")
+    assert "already exists" in body(admin_client.post(f"{QUEUES}add/", {"queue_name": "mail"}))
+
+
+def test_selected_queues_are_resumed(login):
+    for name in ("mail", "reports", "letters"):
+        pause_queue(name)
+    client = login("operate_scheduledjob")
+    selected = PausedQueue.objects.exclude(pk="letters")
+    assert act(client, "resume_selected", *selected, address=QUEUES) == ["2 queues were resumed."]
+    assert [queue.pk for queue in PausedQueue.objects.all()] == ["letters"]
+    assert set(LogEntry.objects.values_list("object_id", "change_message")) == {
+        ("mail", "Resumed."),
+        ("reports", "Resumed."),
+    }
+
+
+def test_whoever_may_only_view_paused_queues_can_do_nothing(login):
+    pause_queue("mail")
+    client = login("view_pausedqueue")
+    assert "resume_selected" not in body(client.get(QUEUES))
+    assert client.get(f"{QUEUES}add/").status_code == 403
+    assert client.get(f"{QUEUES}mail/delete/").status_code == 403
+    assert client.post(f"{QUEUES}mail/change/", {"reason": "none"}).status_code == 403
+
+
+def test_workers_are_there_to_look_at(admin_client):
+    run = {"started_at": "2030-01-31T09:30:15Z", "seen_at": "2030-01-31T09:31:15Z"}
+    worker = Worker.objects.create(name="web-3", host="web-3.example.org", pid=12345, **run)
+    address = "/admin/django_future/worker/"
+    html = body(admin_client.get(address))
+    assert "web-3.example.org" in html
+    assert ">12345<" in html
+    assert admin_client.get(f"{address}add/").status_code == 403
+    assert admin_client.post(f"{address}{worker.pk}/change/", {"pid": 1}).status_code == 403
+    assert admin_client.get(f"{address}{worker.pk}/delete/").status_code == 403
