@@ -127,6 +127,7 @@ class TestAnAttemptThatFails:
         assert scheduled.status == Status.SCHEDULED
         assert timedelta() < at - clock.now() <= timedelta(seconds=10)
         assert "'soon'" in caplog.text
+        assert "'soon' is not a duration" in scheduled.error
 
     def test_is_the_last_if_the_next_would_come_too_late(self):
         scheduled = flaky.charge.using(expires="30s").schedule("0s", 5)

@@ -54,8 +54,9 @@ def _delay(
             return None
     try:
         return delay_after(number, exception, options.backoff)
-    except Exception:
+    except Exception as error:
         logger.exception("The backoff of %s is unusable; waiting as usual", job.callable_name)
+        exception.add_note(f"Its backoff is unusable, so the job waits as usual: {error!r}")
         return Exponential()(number, exception)
 
 
