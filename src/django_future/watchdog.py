@@ -62,18 +62,23 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._stopped.wait(TICK):
-            now = time.monotonic()
-            watched = list(self._watched.values())
-            for each in watched:
-                if each.is_late(now):
-                    each.interrupt(JobTimeout, self._store)
-                if self._asks and each.is_stuck(now):
-                    self._abandon(each)
-            if self._asks and now >= self._asks_at:
-                self._asks_at = now + LONG
-                with suppress(DatabaseError, InterfaceError):  # it may be away
-                    self._ask_after([each for each in watched if each.lasts(LONG, now)])
+            try:
+                self._look(list(self._watched.values()), time.monotonic())
+            except (DatabaseError, InterfaceError):
+                self._store.connection.close()  # it is away, which others will tell
+            except Exception:
+                logger.exception("The watchdog stumbled, and goes on")
         self._store.connection.close()
+
+    def _look(self, watched: list["Watched"], now: float) -> None:
+        for each in watched:
+            if each.is_late(now):
+                each.interrupt(JobTimeout, self._store)
+            if self._asks and each.is_stuck(now):
+                self._abandon(each)
+        if self._asks and now >= self._asks_at:
+            self._asks_at = now + LONG
+            self._ask_after([each for each in watched if each.lasts(LONG, now)])
 
     def _abandon(self, watched: "Watched") -> None:
         if watched.thread in self.stuck:
