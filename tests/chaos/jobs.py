@@ -2,8 +2,10 @@
 
 import time
 
-from django_future import schedule_job
+from django_future import job, job_as_parameter, schedule_job
 from tests.shop.models import Trace
+
+FAILURES = 2
 
 
 def leave(number):
@@ -26,6 +28,15 @@ def leave_and_fail(number):
     """Leave a trace that must not stay."""
     leave(number)
     raise ValueError("as planned")
+
+
+@job(max_attempts=FAILURES + 1, backoff=["0s"] * FAILURES)
+@job_as_parameter
+def leave_in_the_end(job, number):
+    """Leave the trace, which must not stay until so many attempts have failed."""
+    leave(number)
+    if job.failed_attempts.count() < FAILURES:
+        raise ValueError("not yet")
 
 
 def leave_and_schedule(number, child):

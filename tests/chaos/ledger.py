@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from django_future import ScheduledJob, schedule_jobs
-from django_future.models import Worker
+from django_future.models import JobAttempt, Worker
 from django_future.status import Status
 from tests.chaos import jobs
 from tests.shop.models import Trace
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 GIVEN_UP = "django_future.exceptions.WorkerLost"
 LONGEST = 0.3  # seconds that a job sleeps
 SHARES: dict[Callable[..., object], int] = {
-    jobs.leave: 50,
+    jobs.leave: 40,
     jobs.ask_nothing: 20,
     jobs.leave_slowly: 6,
     jobs.leave_and_fail: 12,
+    jobs.leave_in_the_end: 10,
     jobs.leave_and_schedule: 12,
 }
 
@@ -67,6 +68,7 @@ def judge(count: int) -> Verdict:
     verdict.faults += _missing_or_doubled_jobs(found, count)
     verdict.faults += _wrong_ends(found)
     verdict.faults += _missing_or_doubled_effects(found)
+    verdict.faults += _missing_or_doubled_failures(found)
     verdict.faults += [f"worker {worker} is still listed" for worker in Worker.objects.all()]
     return verdict
 
@@ -104,6 +106,14 @@ def _missing_or_doubled_effects(found: list[ScheduledJob]) -> Iterator[str]:
     yield from (f"the effect of job {number} is missing" for number in expected - actual)
     for number, times in (actual - expected).items():
         yield f"the effect of job {number} is there {times} times too often"
+
+
+def _missing_or_doubled_failures(found: list[ScheduledJob]) -> Iterator[str]:
+    kept = Counter(JobAttempt.objects.values_list("job_id", flat=True))
+    for job in found:
+        is_done = job.status == Status.COMPLETE and _calls(job, jobs.leave_in_the_end)
+        if is_done and kept[job.pk] != jobs.FAILURES:
+            yield f"job {job.args[0]} is complete with {kept[job.pk]} failed attempts"
 
 
 def _is_given_up(job: ScheduledJob) -> bool:
