@@ -26,8 +26,8 @@ from django_future.when import parse_duration
 
 logger = logging.getLogger("django_future")
 
-TICK = 0.1  # seconds between two looks at what runs
-LONG = 1.0  # seconds after which a handler is asked after, and again and again
+TICK = 0.1  # seconds between two looks at what has a timeout
+LONG = 1.0  # seconds between two looks otherwise, and after which a handler is asked after
 GRACE = 3.0  # seconds in which an interrupted handler should end
 
 OnStuck = Callable[[ScheduledJob, Exception], None]
@@ -38,10 +38,12 @@ class Watchdog:
 
     def __init__(self, store: Store, on_stuck: OnStuck) -> None:
         self.stuck: set[int] = set()  # threads
+        self.watched: dict[int, Watched] = {}
         self._store = store
         self._on_stuck = on_stuck
-        self._watched: dict[int, Watched] = {}
-        self._stopped = Event()
+        self._is_stopped = False
+        self._is_hurried = False
+        self._woken = Event()
         self._thread = Thread(target=self._run, name="watchdog", daemon=True)
         self._asks_at = 0.0
         # In the transaction of a test, nobody else sees its jobs.
@@ -52,18 +54,31 @@ class Watchdog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
+        self._is_stopped = True
+        self._woken.set()
         self._thread.join()
 
     def watch(self, job: ScheduledJob, session: Session, timeout: Delay | None) -> "Watched":
         """Return a block in which a handler runs, for so long at most."""
         seconds = None if timeout is None else parse_duration(timeout).total_seconds()
-        return Watched(self._watched, job, session, seconds)
+        return Watched(self, job, session, seconds)
+
+    def hurry(self) -> None:
+        """Look more often, as long as a call that has a timeout lasts."""
+        if not self._is_hurried:
+            self._is_hurried = True
+            self._woken.set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(TICK):
+        while not self._is_stopped:
+            self._woken.wait(TICK if self._is_hurried else LONG)
+            self._woken.clear()
+            # Before it looks: who begins meanwhile finds it out of a hurry, and wakes it.
+            self._is_hurried = False
+            watched = list(self.watched.values())
+            self._is_hurried |= any(each.needs_care for each in watched)
             try:
-                self._look(list(self._watched.values()), time.monotonic())
+                self._look(watched, time.monotonic())
             except (DatabaseError, InterfaceError):
                 self._store.connection.close()  # it is away, which others will tell
             except Exception:
@@ -77,7 +92,7 @@ class Watchdog:
             if self._asks and each.is_stuck(now):
                 self._abandon(each)
         if self._asks and now >= self._asks_at:
-            self._asks_at = now + LONG
+            self._asks_at = now + LONG / 2
             self._ask_after([each for each in watched if each.lasts(LONG, now)])
 
     def _abandon(self, watched: "Watched") -> None:
@@ -120,7 +135,7 @@ class Watched:
 
     def __init__(
         self,
-        registry: dict[int, "Watched"],
+        watchdog: Watchdog,
         job: ScheduledJob,
         session: Session,
         seconds: float | None,
@@ -128,12 +143,14 @@ class Watched:
         self.job = job
         self.driver_session = session.driver_session
         self.thread = self._target = get_ident()
-        self._registry = registry
+        self._watchdog = watchdog
         self._seconds = seconds
         self._started_at = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._registry[self.thread] = self
+        self._watchdog.watched[self.thread] = self
+        if self._seconds is not None:
+            self._watchdog.hurry()
         return self
 
     def __exit__(
@@ -145,13 +162,18 @@ class Watched:
         self._is_over = True
         while self._is_raising:
             time.sleep(0.001)
-        self._registry.pop(self.thread, None)
+        self._watchdog.watched.pop(self.thread, None)
         if self._reason is not None:
             # What has not arrived yet must not arrive later.
             _raise_in(self.thread, None)
             if self._error is None or error is not self._error:
                 self._error = self.interruption()
                 raise self._error from error
+
+    @property
+    def needs_care(self) -> bool:
+        """Whether the call has a timeout, or was interrupted."""
+        return self._seconds is not None or self._reason is not None
 
     def lasts(self, seconds: float, now: float) -> bool:
         """Tell whether the call has lasted for so long."""
