@@ -59,6 +59,13 @@ def test_all_arguments_may_be_sensitive(login):
         assert "[hidden]" in page
 
 
+def test_nothing_is_shown_to_a_handler_that_nobody_knows(login):
+    scheduled = schedule_job("5d", log_in, args=["Ada", SECRET])
+    type(scheduled).objects.update(callable_name="tests.gone.log_in")
+    for page in seen(login("view_scheduledjob"), scheduled):
+        assert SECRET not in page
+
+
 def test_the_job_and_its_object_are_none_of_them(login):
     order = Order.objects.create(number="A1")
     scheduled = schedule_job("5d", pay_for, order, args=[SECRET])

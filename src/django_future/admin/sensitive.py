@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from django_future.arguments import TAG
-from django_future.calling import options_if_known, unbound_handler
+from django_future.calling import options_for, unbound_handler
 from django_future.exceptions import FutureError
 from django_future.handlers import takes_job
 from django_future.models import ScheduledJob
@@ -17,13 +17,16 @@ HIDDEN = "[hidden]"
 
 
 def without_sensitive(job: ScheduledJob, text: str) -> str:
-    """Return the stored text of arguments of `job`, less what its handler has nobody see."""
-    names = options_if_known(job).sensitive_arguments
-    if not names:
-        return text
+    """Return the stored text of arguments of `job`, less what its handler has nobody see.
+
+    Where the handler is not to be found nobody knows what that is, so nothing is shown.
+    """
     try:
+        names = options_for(job, unbound_handler(job)).sensitive_arguments
+        if not names:
+            return text
         shown = HIDDEN if names is True else _without(json.loads(text), names, job)
-    except (ValueError, TypeError, FutureError):  # cut off in the middle, or nobody knows the names
+    except (ValueError, TypeError, FutureError):  # cut off in the middle, or there is no signature
         shown = HIDDEN
     return json.dumps(shown)
 
