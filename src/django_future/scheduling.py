@@ -123,13 +123,7 @@ def reschedule_job(
     ended.
     """
     given = _given(options)
-    old: Any = {
-        "queue_name": job.queue_name,
-        "priority": job.priority,
-        "max_attempts": job.max_attempts,
-        "rescue": job.is_rescuable,
-    }
-    chosen = JobOptions(**(old | given))
+    chosen = _options_of_copy(job, given)
     new = ScheduledJob(
         callable_name=job.callable_name,
         content_type_id=job.content_type_id,
@@ -254,6 +248,16 @@ def _given(options: Options) -> AnyOptions:
         raise InvalidOption(f"For a job {no_option(unknown, Options)}.")
     given: Any = {name: value for name, value in options.items() if name != "using"}
     return cast("AnyOptions", given)
+
+
+def _options_of_copy(job: ScheduledJob, given: AnyOptions) -> JobOptions:
+    old: Any = {
+        "queue_name": job.queue_name,
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "rescue": job.is_rescuable,
+    }
+    return JobOptions(**(old | given))
 
 
 def _key_of_copy(new: ScheduledJob, options: JobOptions) -> str:

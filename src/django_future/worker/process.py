@@ -51,14 +51,7 @@ def run_worker(options: Options) -> int:
     """Run jobs until told to stop, or one of the limits is reached, and return an exit code."""
     store = store_for(options.alias)
     worker = new_worker(options.name, options.selection.describe())
-    loop = Loop(
-        store,
-        worker,
-        threads=options.threads,
-        selection=options.selection,
-        poll_interval=options.poll_interval,
-        limits=options.limits,
-    )
+    loop = _loop(store, worker, options)
     is_worn_out = Event()
 
     def on_beat() -> None:
@@ -91,6 +84,17 @@ def run_worker(options: Options) -> int:
     if has_changed.is_set():
         return CHANGED
     return RECYCLE if is_worn_out.is_set() or loop.pool.is_stuck else DONE
+
+
+def _loop(store: Store, worker: Worker, options: Options) -> Loop:
+    return Loop(
+        store,
+        worker,
+        threads=options.threads,
+        selection=options.selection,
+        poll_interval=options.poll_interval,
+        limits=options.limits,
+    )
 
 
 def _has_done_enough(finished: int, options: Options) -> bool:
