@@ -50,10 +50,18 @@ class Watchdog:
         self._asks = not store.connection.in_atomic_block
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more."""
         self._is_stopped = True
         self._woken.set()
         self._thread.join()

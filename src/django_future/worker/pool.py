@@ -55,7 +55,7 @@ class Pool:
 
     def start(self) -> None:
         """Start the threads."""
-        self._watchdog.__enter__()
+        self._watchdog.start()
         for thread in self._threads:
             thread.start()
 
@@ -118,7 +118,7 @@ class Pool:
         for thread in list(self._running):
             _raise_in(thread, Interrupted)
         self._join(LAST_WORDS)
-        self._watchdog.__exit__()
+        self._watchdog.stop()
         # What does not even hear of it, such as a call into C, loses its job all the same.
         return [*self._unrecorded, *(job for job, _ in self._running.values())]
 
