@@ -48,6 +48,7 @@ def retry(store: Store, job: ScheduledJob, at: datetime, failure: Failure | None
     if failure is not None:
         changes["error"] = failure.traceback
     with transaction.atomic(using=store.alias):
+        # Before the new time: MySQL assigns from left to right, and would read that.
         first_due_at = Coalesce(F("first_due_at"), F("scheduled_at"))
         _write(store, job, started_at=None, worker="", first_due_at=first_due_at, **changes)
         if failure is not None:
