@@ -76,6 +76,23 @@ class TestBackoff:
         with pytest.raises(InvalidOption, match="of Exponential"):
             Exponential(**arguments)
 
+    @pytest.mark.parametrize("cap", ["60d", "36525d"])
+    def test_exponential_never_overflows(self, cap):
+        backoff = Exponential(base="1d", cap=cap)
+        for attempt in (1, 31, 64, 1000, 32_767, 10**9):
+            assert delay_after(attempt, ERROR, backoff) <= timedelta(days=int(cap[:-1]))
+
+    @pytest.mark.parametrize(
+        "backoff", [[timedelta.max], lambda *_: timedelta.max, lambda *_: "1w" + 400 * " " + "x"]
+    )
+    def test_a_delay_that_cannot_be_waited_for_is_refused(self, backoff):
+        with pytest.raises(InvalidOption, match="Give at most"):
+            delay_after(1, ERROR, backoff)
+
+    def test_retry_after_a_delay_that_no_datetime_can_hold_is_refused(self):
+        with pytest.raises(InvalidTime, match="Give at most 36525 days"):
+            Retry(after=timedelta.max)
+
     def test_retry_after_nonsense_is_refused(self):
         with pytest.raises(InvalidTime, match="'soon'"):
             Retry(after="soon")

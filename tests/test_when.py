@@ -1,5 +1,6 @@
 """Times as people write them."""
 
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_future.exceptions import InvalidTime
-from django_future.when import parse_duration, parse_when
+from django_future.when import MAX_DURATION, MAX_TEXT_LENGTH, parse_duration, parse_when
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")
@@ -96,6 +97,46 @@ def test_what_is_not_a_time_is_refused_by_name(value):
 def test_what_is_not_a_duration_is_refused_by_name(value):
     with pytest.raises(InvalidTime, match="not a duration"):
         parse_duration(value)
+
+
+@pytest.mark.parametrize("read", [parse, parse_duration])
+def test_a_text_that_is_too_long_is_refused_with_the_limit(read):
+    text = "1w" + 400 * " " + "x"
+    with pytest.raises(
+        InvalidTime, match=f"403 characters. Give at most {MAX_TEXT_LENGTH}"
+    ) as caught:
+        read(text)
+    assert len(str(caught.value)) < 2 * MAX_TEXT_LENGTH
+
+
+@pytest.mark.parametrize("filling", [" ", "1", "1,", "1 ", "1w", "0.1"])
+@pytest.mark.parametrize("beginning", ["", "1w", "P", "P1DT", "2030-01-31T"])
+def test_the_worst_text_takes_less_than_a_millisecond(beginning, filling):
+    text = (beginning + MAX_TEXT_LENGTH * filling)[: MAX_TEXT_LENGTH - 1] + "x"
+    started_at = time.thread_time()  # of this thread alone, however busy the machine is
+    for _ in range(10):
+        with pytest.raises(InvalidTime):
+            parse(text)
+    assert time.thread_time() - started_at < 10 * 0.001
+
+
+@pytest.mark.parametrize("value", [timedelta.max, timedelta.min, "40000d", "P6000W"])
+def test_a_duration_of_more_than_a_century_is_refused_with_the_limit(value):
+    with pytest.raises(InvalidTime, match="Give at most 36525 days"):
+        parse_duration(value)
+    assert parse_duration("36525d") == MAX_DURATION
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0001-01-01T23:59:59Z", "9999-12-30T00:00:01Z", "9999-12-31", datetime.min, datetime.max,
+     datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC),
+     datetime.min.replace(tzinfo=UTC) - NOW, datetime.max.replace(tzinfo=UTC) - NOW],
+)  # fmt: skip
+def test_an_instant_that_some_zones_could_not_show_is_refused(value):
+    with pytest.raises(InvalidTime, match="within a day of their ends") as caught:
+        parse(value)
+    assert repr(value) in str(caught.value)
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29)), st.timezones())

@@ -12,6 +12,8 @@ from typing import Literal
 from django_future.exceptions import FutureError, InvalidOption, InvalidTime
 from django_future.when import parse_duration
 
+MAX_DOUBLINGS = 60  # after which a microsecond is longer than `MAX_DURATION`
+
 
 @dataclass(frozen=True)
 class Exponential:
@@ -32,8 +34,9 @@ class Exponential:
     def __call__(self, attempt: int, _: Exception) -> timedelta:
         """Return how long to wait after the failed attempt of this number, the first being 1."""
         base, cap = parse_duration(self.base), parse_duration(self.cap)
-        # Past 30 doublings any base has reached any cap; more would overflow.
-        longest = min(base * 2 ** min(attempt - 1, 30), cap) if base < cap else cap
+        # As a number, which cannot overflow: a product of timedeltas could before it is compared.
+        factor = 2.0 ** min(attempt - 1, MAX_DOUBLINGS)
+        longest = base * factor if factor < cap / base else cap
         return longest * random.uniform(0.5, 1)  # noqa: S311
 
 
@@ -43,8 +46,8 @@ Delay = timedelta | str
 class Retry(FutureError):
     """Raise it in a handler to have the job run again `after` a while.
 
-    It is no failure, and does not count as one. By default the job's backoff says when. Raises
-    `InvalidTime` if `after` is no duration.
+    It is no failure, and does not count as one. By default the job's backoff says when. A negative
+    `after` means at once. Raises `InvalidTime` if `after` is no duration, or more than 100 years.
     """
 
     def __init__(self, after: Delay | None = None) -> None:

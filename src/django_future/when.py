@@ -9,11 +9,16 @@ from django_future.exceptions import InvalidTime
 
 When = datetime | timedelta | str
 
-_NUMBER = r"(\d+(?:[.,]\d+)?)"
-_SHORT = re.compile(
-    r"\s*".join(rf"(?:{_NUMBER}\s*{unit})?" for unit in "wdhms"),
-    re.ASCII,
-)
+MAX_TEXT_LENGTH = 100  # characters
+MAX_DURATION = timedelta(days=36_525)  # 100 years, which added to the present is a valid datetime
+# A day away from the ends of the calendar, so that every time zone can show it.
+MIN_INSTANT, MAX_INSTANT = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+# Possessive quantifiers: each part matches in one way or not at all, so a text is read in linear
+# time.
+_NUMBER = r"(\d++(?:[.,]\d++)?+)"
+_SHORT_PART = re.compile(rf"\s*+{_NUMBER}\s*+([wdhms])", re.ASCII)
 _ISO = re.compile(
     rf"P(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=\d)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?",
     re.ASCII,
@@ -30,25 +35,34 @@ def parse_when(value: When, *, now: datetime, zone: tzinfo) -> datetime:
     An offset counts from `now`, which is aware. A naive datetime is wall time in `zone`, by
     PEP 495: `fold` picks one of two repeated times. A time inside a gap moves forward by the gap.
 
-    Raises `InvalidTime`.
+    Raises `InvalidTime`, also for an instant before `MIN_INSTANT` or after `MAX_INSTANT`.
     """
     moment = _parse(value)
     try:
         if isinstance(moment, timedelta):
-            return (now + moment).astimezone(UTC)
-        return _instant(moment, zone)
+            instant = (now + moment).astimezone(UTC)
+        else:
+            instant = _instant(moment, zone)
     except (OverflowError, ValueError) as error:
-        raise InvalidTime(f"{value!r} lies outside the years 1 to 9999.") from error
+        raise InvalidTime(_outside(value)) from error
+    if not MIN_INSTANT <= instant <= MAX_INSTANT:
+        raise InvalidTime(_outside(value))
+    return instant
 
 
 def parse_duration(value: timedelta | str) -> timedelta:
     """Return the length of time that `value` means: a timedelta, `'1h30m'` or `'PT1H30M'`.
 
-    Raises `InvalidTime`.
+    Raises `InvalidTime`, also for more than `MAX_DURATION`: a thread cannot wait for so long, and
+    the instant at its end may not exist.
     """
     duration = _duration(value) if isinstance(value, str) else value
     if not isinstance(duration, timedelta):
         raise InvalidTime(f"{value!r} is not a duration. Give a timedelta, '1h30m' or 'PT1H30M'.")
+    if not -MAX_DURATION <= duration <= MAX_DURATION:
+        raise InvalidTime(
+            f"{value!r} is more than 100 years. Give at most {MAX_DURATION.days} days."
+        )
     return duration
 
 
@@ -68,18 +82,53 @@ def _parse(value: Any) -> datetime | timedelta:
         raise InvalidTime(f"{value!r} is not a time. {_REMEDY}") from error
 
 
-@lru_cache
 def _duration(text: str) -> timedelta | None:
-    match = _SHORT.fullmatch(text.strip()) or _ISO.fullmatch(text.strip())
-    if not match or not any(match.groups()):
+    if len(text) > MAX_TEXT_LENGTH:
+        raise InvalidTime(
+            f"A time that begins with {text[:30]!r} has {len(text)} characters. Give at most "
+            f"{MAX_TEXT_LENGTH}."
+        )
+    return _parsed_duration(text)
+
+
+@lru_cache
+def _parsed_duration(text: str) -> timedelta | None:
+    parts = _short_parts(text.strip()) or _iso_parts(text.strip())
+    if not parts:
         return None
-    weeks, days, hours, minutes, seconds = (
-        float((number or "0").replace(",", ".")) for number in match.groups()
-    )
+    lengths = {unit: float(number.replace(",", ".")) for unit, number in parts.items()}
     try:
-        return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        return timedelta(**lengths)
     except OverflowError as error:
         raise InvalidTime(f"{text!r} is longer than the calendar.") from error
+
+
+def _short_parts(text: str) -> dict[str, str]:
+    """Return the number of each unit in a text such as '1h30m'; nothing if it is not such a text.
+
+    Units are in the order of `_UNITS`, each at most once.
+    """
+    parts: dict[str, str] = {}
+    allowed, position = "".join(_UNITS), 0
+    while position < len(text):
+        match = _SHORT_PART.match(text, position)
+        if match is None or match[2] not in allowed:
+            return {}
+        parts[_UNITS[match[2]]] = match[1]
+        allowed, position = allowed.partition(match[2])[2], match.end()
+    return parts
+
+
+def _iso_parts(text: str) -> dict[str, str]:
+    match = _ISO.fullmatch(text)
+    if match is None:
+        return {}
+    named = zip(_UNITS.values(), match.groups(), strict=True)
+    return {unit: number for unit, number in named if number is not None}
+
+
+def _outside(value: Any) -> str:
+    return f"{value!r} lies outside the years 1 to 9999, or within a day of their ends."
 
 
 def _instant(moment: datetime, zone: tzinfo) -> datetime:
