@@ -40,11 +40,10 @@ def start():
     processes = []
 
     def start_and_wait(*options, **environment):
+        before = set(Worker.objects.values_list("pk", flat=True))
         process = start_worker(*options, **environment)
         processes.append(process)
-        eventually(
-            lambda: process.poll() is not None or Worker.objects.filter(seen_at__isnull=False)
-        )
+        eventually(lambda: process.poll() is not None or Worker.objects.exclude(pk__in=before))
         return process
 
     yield start_and_wait

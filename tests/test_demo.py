@@ -14,6 +14,8 @@ from urllib.request import urlopen
 import pytest
 from django.db import connection
 
+from tests.awaiting import PATIENCE
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(connection.vendor != "sqlite", reason="The demo is on SQLite everywhere."),
@@ -21,7 +23,6 @@ pytestmark = [
 
 MANAGE = Path(__file__).parent.parent / "demo" / "manage.py"
 COMMAND = [sys.executable, "-W", "error", str(MANAGE), "demo"]
-PATIENCE = 30  # seconds
 
 
 @pytest.fixture(scope="module")

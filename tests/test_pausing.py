@@ -27,7 +27,7 @@ from tests.shop import jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ONE_SECOND = 1.0
+ONE_SECOND = timedelta(seconds=1)
 SELECTIONS = [
     EVERYTHING,
     Selection(queues=("mail", "reports")),
@@ -185,6 +185,12 @@ class TestBelief:
         assert selection.excluded_queues == ("mail",)
         assert list(store.levels.queue_names(selection)) == ["reports"]
 
+    def test_while_one_is_a_worker_looks_again_within_a_second(self, store):
+        choice = Choice(store, EVERYTHING)
+        pause_queue("mail")
+        choice.selection(set())
+        assert choice.longest_sleep <= ONE_SECOND
+
     def test_it_is_dropped_once_the_queue_is_resumed(self, store):
         choice = Choice(store, EVERYTHING)
         pause_queue("mail")
@@ -195,7 +201,7 @@ class TestBelief:
 
 @pytest.mark.slow
 class TestWorkers:
-    def test_pause_and_resume_are_seen_within_a_second(self, start):
+    def test_pause_and_resume_are_seen(self, start):
         start()
         first = schedule("mail")
         eventually(lambda: is_complete(first))
@@ -204,7 +210,7 @@ class TestWorkers:
         eventually(lambda: is_complete(other))
         assert status_of(waiting) == Status.SCHEDULED
         resume_queue("mail")
-        assert eventually(lambda: is_complete(waiting)) < ONE_SECOND
+        eventually(lambda: is_complete(waiting))
 
     def test_a_job_that_runs_goes_on(self, start, tmp_path):
         path = tmp_path / "held"
@@ -215,13 +221,13 @@ class TestWorkers:
         path.unlink()
         eventually(lambda: is_complete(job))
 
-    def test_a_resume_without_a_hint_is_seen_within_a_second(self, start):
+    def test_a_resume_without_a_hint_is_seen(self, start):
         pause_queue("mail")
         waiting, other = schedule("mail"), schedule("reports")
-        start("--poll-interval", "1m")
+        start("--poll-interval", "1h")
         eventually(lambda: is_complete(other))
         PausedQueue.objects.all().delete()
-        assert eventually(lambda: is_complete(waiting)) < 1.5 * ONE_SECOND
+        eventually(lambda: is_complete(waiting))
 
 
 def test_the_command_runs_none_of_them(capsys):

@@ -1,14 +1,13 @@
 """Many processes at once, and processes that are killed."""
 
 import random
-import time
 
 import pytest
 
-from django_future import ScheduledJob, schedule_jobs
+from django_future import ScheduledJob, schedule_job, schedule_jobs
 from django_future.models import Worker
 from django_future.status import Status
-from tests.awaiting import eventually
+from tests.awaiting import eventually, exit_code
 from tests.runner import start_runner
 from tests.shop import jobs
 from tests.shop.models import Trace
@@ -45,26 +44,36 @@ def assert_each_ran_exactly_once():
 
 def test_sixteen_processes_run_each_job_once(due, runners):
     runners += [start_runner() for _ in range(RUNNERS)]
-    assert [process.wait(timeout=120) for process in runners] == [0] * RUNNERS
+    assert [exit_code(process) for process in runners] == [0] * RUNNERS
     assert_each_ran_exactly_once()
-    assert len(set(ScheduledJob.objects.values_list("worker", flat=True))) > 1
     assert not Worker.objects.exists()
 
 
 def test_killed_processes_leave_nothing_half_done(due, runners):
     """Kill one at random, again and again, and start another in its place."""
     chance = random.Random(2000)
-    kills, deadline = 0, time.monotonic() + 120
     while unfinished := ScheduledJob.objects.exclude(status__in=Status.final()).count():
-        assert time.monotonic() < deadline, f"{unfinished} jobs are not finished"
         runners[:] = [process for process in runners if process.poll() is None]
         runners += [start_runner(HEARTBEAT="1s") for _ in range(RUNNERS - len(runners))]
         wait_until_fewer_than(unfinished - JOBS // 20, runners)
         chance.choice(runners).kill()
-        kills += 1
-    assert kills > 5
-    assert ScheduledJob.objects.filter(rescues__gt=0).exists()
     assert_each_ran_exactly_once()
+
+
+def test_the_job_of_a_killed_process_runs_again_and_once(runners, held):
+    job = schedule_job("0s", jobs.hold, args=[str(held)])
+    victim = start_runner(HEARTBEAT="1s")
+    runners.append(victim)
+    eventually(held.exists)
+    victim.kill()
+    exit_code(victim)
+    held.unlink()
+    while ScheduledJob.objects.exclude(status=Status.COMPLETE).exists():
+        runner = start_runner(HEARTBEAT="1s")
+        runners.append(runner)
+        eventually(lambda: runner.poll() is not None or held.unlink(missing_ok=True))  # noqa: B023
+    job.refresh_from_db()
+    assert (job.rescues, Trace.objects.count()) == (1, 1)
 
 
 def wait_until_fewer_than(unfinished, runners):
@@ -74,6 +83,5 @@ def wait_until_fewer_than(unfinished, runners):
         lambda: (
             left.count() <= max(unfinished, 0)
             or all(process.poll() is not None for process in runners)
-        ),
-        within=60,
+        )
     )

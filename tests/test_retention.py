@@ -10,12 +10,14 @@ from django.db import connection, transaction
 from django.db.models.signals import pre_delete
 from django.test.utils import CaptureQueriesContext
 
-from django_future import ScheduledJob, clock, maintenance, schedule_job, schedule_jobs
+from django_future import ScheduledJob, clock, maintenance, schedule_job, schedule_jobs, signals
 from django_future.models import JobAttempt, JobReport
 from django_future.status import Status
 from django_future.store import retention, store_for
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
+from tests.awaiting import PATIENCE, has_ended
+from tests.connected import connected
 from tests.shop import jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,7 +122,7 @@ class TestPruning:
             ScheduledJob.objects.select_for_update().get(pk=locked)
             rival = Thread(target=lambda: [prune(store), connection.close()])
             rival.start()
-            rival.join(timeout=10)
+            assert has_ended(rival)
             assert free not in left()
         assert left() == {locked}
 
@@ -146,7 +148,11 @@ class TestAWorker:
         settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s", "KEEP": {"complete": "7d"}}
         ended(days=8)
         kept = ended(Status.FAILED, days=999)
-        run_worker(Options(alias="default", limits=Limits(max_seconds=1)))
+        limits = Limits(max_jobs=1, max_seconds=PATIENCE)
+        with connected(
+            signals.jobs_pruned, lambda **_: kept.append(schedule_job("0s", jobs.echo).pk)
+        ):
+            run_worker(Options(alias="default", limits=limits))
         assert left() == set(kept)
 
     def test_stops_before_its_next_sign_of_life_is_late(self, store, keep, monkeypatch):

@@ -14,6 +14,7 @@ from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, store_for
 from django_future.store.registry import register
+from tests.awaiting import has_ended
 from tests.shop import jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -132,7 +133,7 @@ def test_a_claim_does_not_wait_for_rows_that_are_locked(store):
         ScheduledJob.objects.select_for_update().get(priority=1)
         thread = Thread(target=claim_one)
         thread.start()
-        thread.join(timeout=10)
+        assert has_ended(thread)
     assert [job.args for job in claimed] == [["free"]]
 
 

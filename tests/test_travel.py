@@ -17,7 +17,7 @@ from tests.shop.models import Trace
 
 pytestmark = pytest.mark.django_db
 
-A_SECOND = timedelta(seconds=1)
+AN_HOUR = timedelta(hours=1)  # much less than the jobs travel
 
 
 class TestTheJobs:
@@ -110,8 +110,8 @@ class TestTheClock:
         schedule_job("1d", jobs.fail)
         with pytest.raises(ValueError, match="fail"):
             travel_to("2d")
-        assert abs(datetime.now(UTC) - clock.from_row(timezone.now())) < A_SECOND
-        assert abs(datetime.now(UTC) - clock.now()) < A_SECOND
+        assert abs(datetime.now(UTC) - clock.from_row(timezone.now())) < AN_HOUR
+        assert abs(datetime.now(UTC) - clock.now()) < AN_HOUR
 
     def test_tells_datetimes_from_other_values(self):
         noon = datetime(2030, 7, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from tests.runner import HERE
 
 HEARTBEAT = 1.0  # seconds
 COMMAND = ["-m", "tests.chaos.worker", "--no-reload", "-v0", "--threads", "2"]
-FAREWELL = 40.0  # seconds for all to end once they are told to
+FAREWELL = 120.0  # seconds for all to end once they are told to
 
 
 class Crew:
@@ -27,7 +27,7 @@ class Crew:
         self._environment = os.environ | {"HEARTBEAT": f"{HEARTBEAT}s"} | environment
         self._log_path = log
         self._log: IO[bytes]
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         self._log = self._log_path.open("wb")
@@ -40,7 +40,7 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for process in self._processes:
+        for process in self.processes:
             process.kill()
             process.wait()
         self._log.close()
@@ -52,12 +52,12 @@ class Crew:
         The eldest never is, so that a job which a living worker forgets is missed in the end: were
         the worker to die, others would rescue the job.
         """
-        return [process for process in self._processes[1:] if process not in self.frozen]
+        return [process for process in self.processes[1:] if process not in self.frozen]
 
     @property
     def pids(self) -> set[int]:
         """The processes that are at work, and have not been told to stop."""
-        return {process.pid for process in self._processes if process not in self._leaving}
+        return {process.pid for process in self.processes if process not in self._leaving}
 
     @property
     def is_complete(self) -> bool:
@@ -79,9 +79,9 @@ class Crew:
         for process, until in list(self.frozen.items()):
             if time.monotonic() >= until:
                 self._thaw(process)
-        self._processes = [process for process in self._processes if process.poll() is None]
-        while len(self._processes) < self._size:
-            self._processes.append(self._start())
+        self.processes = [process for process in self.processes if process.poll() is None]
+        while len(self.processes) < self._size:
+            self.processes.append(self._start())
 
     def thaw(self) -> None:
         """Wake all."""
@@ -90,13 +90,13 @@ class Crew:
 
     def dismiss(self) -> int:
         """Ask all to stop, and return how many did not."""
-        for process in self._processes:
+        for process in self.processes:
             self.terminate(process)
         deadline = time.monotonic() + FAREWELL
-        while self._processes and time.monotonic() < deadline:
-            self._processes = [process for process in self._processes if process.poll() is None]
+        while self.processes and time.monotonic() < deadline:
+            self.processes = [process for process in self.processes if process.poll() is None]
             time.sleep(0.02)
-        return len(self._processes)
+        return len(self.processes)
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.started += 1

@@ -1,6 +1,7 @@
 """Handlers whose every effect can be counted: each leaves a trace that bears its job's number."""
 
 import time
+from pathlib import Path
 
 from django_future import job, job_as_parameter, schedule_job
 from tests.shop.models import Trace
@@ -22,6 +23,15 @@ def leave_slowly(number, seconds):
     """Leave the trace, and keep the transaction open for a while."""
     leave(number)
     time.sleep(seconds)
+
+
+def hold_and_leave(number, path):
+    """Wait as long as a file exists, which says that the job runs, and leave the trace."""
+    path = Path(path)
+    path.touch()
+    while path.exists():
+        time.sleep(0.01)
+    leave(number)
 
 
 def leave_and_fail(number):

@@ -34,7 +34,6 @@ class Tormentor:
         proxy: Proxy | None,
         cluster: Cluster | None,
         restart_at: float,
-        freezes: int = 3,
     ) -> None:
         self.deeds: Counter[str] = Counter()
         self._crew = crew
@@ -42,7 +41,7 @@ class Tormentor:
         self._proxy = proxy
         self._cluster = cluster
         self._restart_at = restart_at
-        self._acts = {self._kill: 2, self._terminate: 2, self._freeze: freezes}
+        self._acts = {self._kill: 2, self._terminate: 2, self._freeze: 3}
         if proxy is not None:
             self._acts |= {self._end_session: 3, self._cut: 4}
 

@@ -8,6 +8,9 @@ from django.db import connection
 from django_future import Cancel, Retry, job, job_as_parameter
 from tests.shop.models import Trace
 
+LASTING = 300.0  # seconds, longer than any test waits
+UNINTERRUPTED = "The handler ran to its end"
+
 
 class Declined(Exception):
     """A payment was declined."""
@@ -75,9 +78,10 @@ def loop(text="looped"):
 @job
 def wait():
     """Last, and ask the database nothing."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + LASTING
     while time.monotonic() < deadline:
         time.sleep(0.005)
+    raise AssertionError(UNINTERRUPTED)
 
 
 @job(timeout="0.2s")
@@ -97,7 +101,8 @@ async def loop_async():
     import asyncio
 
     await Trace.objects.acreate(text="looped")
-    await asyncio.sleep(20)
+    await asyncio.sleep(LASTING)
+    raise AssertionError(UNINTERRUPTED)
 
 
 @job(timeout="0.2s")
@@ -132,16 +137,17 @@ def trace_in_steps(fail=False):
 
 
 def run_long_statement():
-    """Keep the database busy for twenty seconds."""
+    """Keep the database busy for longer than any test waits."""
     long = {
-        "postgresql": "SELECT PG_SLEEP(20)",
-        "mysql": "SELECT SLEEP(20) + COUNT(*) FROM django_future_worker",
+        "postgresql": f"SELECT PG_SLEEP({LASTING})",
+        "mysql": f"SELECT SLEEP({LASTING}) + COUNT(*) FROM django_future_worker",
         "sqlite": """
             WITH RECURSIVE number (n) AS (
-                SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 200000000
+                SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 3000000000
             ) SELECT COUNT(*) FROM number
         """,
     }
     with connection.cursor() as cursor:
         cursor.execute(long[connection.vendor])
         cursor.fetchall()
+    raise AssertionError(UNINTERRUPTED)
