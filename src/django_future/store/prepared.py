@@ -10,10 +10,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Several statements at once are one transaction, and what is SET LOCAL ends with it. A plan for the
 # values at hand would be made anew each time, which takes longer than the statement; and so would
-# compiling it. A plan that reads all of a table while it is small is kept when it has grown.
-SETTINGS = (
-    "SET LOCAL plan_cache_mode TO force_generic_plan; SET LOCAL jit TO off; "
-    "SET LOCAL enable_seqscan TO off; "
+# compiling it. A plan is kept when the table has grown, and statistics may be old or missing, so
+# a statement is left one way only: it follows an index that holds the rows in the order it names.
+SETTINGS = "SET LOCAL plan_cache_mode TO force_generic_plan; " + "".join(
+    f"SET LOCAL {name} TO off; "
+    for name in ("jit", "enable_seqscan", "enable_bitmapscan", "enable_sort")
 )
 NOT_DURABLE = "SET LOCAL synchronous_commit TO off; "
 
