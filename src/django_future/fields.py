@@ -4,15 +4,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.query_utils import DeferredAttribute
 
 from django_future import clock
 from django_future.arguments import Stored, decode, encode
+
+# The first and the last day of the calendar are left out: there is a time zone in which they are
+# outside of it.
+EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+READABLE = {
+    "postgresql": "{column} >= '{first} 00:00Z' AND {column} < '{last} 00:00Z'",
+    # SQLite compares a column with a text as texts, so the form must be right, too. What is left
+    # of a date that no month has is found by the text that SQLite makes of it.
+    "sqlite": (
+        "{column} IS NULL OR typeof({column}) = 'text' AND {column} LIKE '____-__-__ __:__:__%'"
+        " AND datetime({column}) = substr({column}, 1, 19)"
+        " AND {column} >= '{first}' AND {column} < '{last}'"
+    ),
+    # A month or a day of 0 may be written, depending on the mode of the server.
+    "mysql": (
+        "{column} >= '{first}' AND {column} < '{last}'"
+        " AND MONTH({column}) > 0 AND DAYOFMONTH({column}) > 0"
+    ),
+}
 
 
 class InstantField(models.DateTimeField):  # type: ignore[type-arg]
@@ -22,38 +40,51 @@ class InstantField(models.DateTimeField):  # type: ignore[type-arg]
     local time does not tell apart the two hours that one night of the year repeats.
     """
 
+    def db_check(self, connection: BaseDatabaseWrapper) -> str | None:
+        """Return the condition that a stored value can be read as a datetime."""
+        if connection.vendor not in READABLE or self.column is None:
+            return None
+        return READABLE[connection.vendor].format(
+            column=connection.ops.quote_name(self.column),
+            first=EARLIEST.date(),
+            last=LATEST.date(),
+        )
+
     def get_db_prep_value(
         self,
         value: Any,
         connection: BaseDatabaseWrapper,
         prepared: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
-        """Return the instant in UTC."""
+        """Return the instant in UTC, whatever the time zone of the connection is."""
         value = value if prepared else self.get_prep_value(value)
-        if settings.USE_TZ or not isinstance(value, datetime):
+        if not isinstance(value, datetime):
             return super().get_db_prep_value(value, connection, prepared=True)
-        instant = clock.from_row(value)
-        if connection.vendor == "postgresql":
-            return instant
-        return connection.ops.adapt_datetimefield_value(instant.replace(tzinfo=None))
+        return as_parameter(clock.from_row(value), connection)
 
     def from_db_value(
         self, value: datetime | None, _: object, connection: BaseDatabaseWrapper
     ) -> datetime | None:
         """Return the instant as Django does elsewhere: aware, or local without USE_TZ."""
-        if settings.USE_TZ or value is None or connection.vendor == "postgresql":
+        if value is None or connection.vendor == "postgresql":
             return value
+        # Django has taken it for a time in the zone of the connection.
         return clock.to_row(value.replace(tzinfo=UTC))
 
 
 class KeyField(models.CharField):  # type: ignore[type-arg]
-    """A text that equals only itself: on MySQL others equal it in another case, or with accents."""
+    """A text that equals only itself.
+
+    On MySQL and MariaDB a text equals others in another case, with accents, or with spaces at its
+    end, unless the collation of its column says otherwise.
+    """
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
         """Return how the column is made."""
         parameters = super().db_parameters(connection)
         if connection.vendor == "mysql":
-            parameters["collation"] = "utf8mb4_bin"
+            is_mariadb = cast("Any", connection).mysql_is_mariadb
+            parameters["collation"] = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
         return parameters
 
 
@@ -61,8 +92,7 @@ def as_parameter(instant: datetime, connection: BaseDatabaseWrapper) -> Any:
     """Return what a column of instants is compared with in a statement of our own."""
     if connection.vendor == "postgresql":
         return instant
-    # As Django writes it there.
-    return str(instant.astimezone(connection.timezone or UTC).replace(tzinfo=None))
+    return str(instant.astimezone(UTC).replace(tzinfo=None))
 
 
 def unread(instance: models.Model, name: str) -> Any:

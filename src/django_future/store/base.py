@@ -283,8 +283,7 @@ class Store:
 
     def instant_reader(self) -> Callable[[Any], datetime]:
         """Return what makes an instant of what the driver reads from a column of instants."""
-        zone = self.connection.timezone or UTC
-        return lambda value: cast("datetime", value.replace(tzinfo=zone))
+        return lambda value: cast("datetime", value.replace(tzinfo=UTC))
 
     def held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
         """Return the row of `job`, or none if its lease was lost."""
