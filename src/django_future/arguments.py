@@ -23,6 +23,7 @@ from django.db.models import Model
 from django.utils.dateparse import parse_duration
 from django.utils.duration import duration_iso_string
 
+from django_future.databases import kept_object_database, saved_objects
 from django_future.exceptions import InvalidArguments, ObjectGone, TamperedArguments
 
 TAG = "__type__"
@@ -160,7 +161,7 @@ def _reference(instance: Model) -> dict[str, Any]:
             f"{instance!r} is not saved, so a job could not find it again. Save it first."
         )
     label, pk = instance._meta.label_lower, _to_plain(instance.pk)
-    return {TAG: "model", "model": label, "pk": pk, "using": instance._state.db}
+    return {TAG: "model", "model": label, "pk": pk, "using": kept_object_database(instance)}
 
 
 def _referenced(model: str, pk: Any, using: str | None) -> Model:
@@ -169,7 +170,7 @@ def _referenced(model: str, pk: Any, using: str | None) -> Model:
     except LookupError as error:
         raise ObjectGone(f"The model {model} of an argument is no longer installed.") from error
     try:
-        found: Model = model_class._base_manager.using(using).get(pk=_from_plain(pk))
+        found: Model = saved_objects(model_class, using).get(pk=_from_plain(pk))
     except ObjectDoesNotExist as error:
         raise ObjectGone(f"{model} {_described(pk)}, an argument, was deleted.") from error
     return found

@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import models, router
+from django.db import models
 from django.db.models.signals import class_prepared, pre_delete
 from django.dispatch import receiver
+
+from django_future.databases import jobs_database
 
 if TYPE_CHECKING:
     from django_future.querysets import ScheduledJobQuerySet
@@ -25,7 +27,7 @@ class HasScheduledJobs(models.Model):
         """The jobs that are bound to this instance, whatever has become of them."""
         from django_future.models import ScheduledJob  # noqa: PLC0415
 
-        alias = router.db_for_write(ScheduledJob, instance=self)
+        alias = jobs_database(instance=self)
         return ScheduledJob.objects.using(alias).for_object(self)
 
 

@@ -3,16 +3,13 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
-from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
-from django.db import router
 from django.db.models import Model
 
-from django_future import handlers
-from django_future.exceptions import FutureError, HandlerUnknown, InvalidArguments, ObjectGone
+from django_future import content_objects, handlers
+from django_future.exceptions import FutureError, HandlerUnknown, InvalidArguments
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 
@@ -78,21 +75,15 @@ def _content_object(job: ScheduledJob) -> Model | None:
     model = _model(job)
     if model is None:
         return None
-    try:
-        found = model._base_manager.using(router.db_for_read(model, instance=job)).get(
-            pk=job.object_id
-        )
-    except (ObjectDoesNotExist, ValueError, ValidationError) as error:
-        kind = _content_type(job)
-        raise ObjectGone(f"The content object, {kind} {job.object_id}, is gone.") from error
+    found = content_objects.find(job, model)
     ScheduledJob._meta.get_field("content_object").set_cached_value(job, found)
     return found
 
 
 def _model(job: ScheduledJob) -> type[Model] | None:
-    if job.object_id is None or job.content_type_id is None:
+    content_type = None if job.object_id is None else content_objects.content_type(job)
+    if content_type is None:
         return None
-    content_type = _content_type(job)
     model = content_type.model_class()
     if model is None:
         name = ".".join(content_type.natural_key())
@@ -100,11 +91,6 @@ def _model(job: ScheduledJob) -> type[Model] | None:
         unknown.job = job
         raise unknown
     return model
-
-
-def _content_type(job: ScheduledJob) -> ContentType:
-    content_types = ContentType.objects.db_manager(job._state.db)
-    return content_types.get_for_id(cast("int", job.content_type_id))
 
 
 def _check_signature(

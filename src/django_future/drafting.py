@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from django_future import clock
@@ -39,16 +38,6 @@ def check_object(content_object: models.Model | None) -> None:
             f"The primary key {content_object.pk!r} is composite or has more than "
             f"{LONGEST_OBJECT_ID} characters. Pass the object in args."
         )
-
-
-def bind(job: ScheduledJob, content_object: models.Model | None) -> None:
-    """Bind `job` to an object that was checked, or to none."""
-    if content_object is None:
-        job.content_type_id = job.object_id = None
-        return
-    content_types = ContentType.objects.db_manager(job._state.db)
-    job.content_type = content_types.get_for_model(content_object, for_concrete_model=False)
-    job.object_id = str(content_object.pk)
 
 
 def set_times(job: ScheduledJob, moment: Moment, when: When, expires: When | None) -> None:

@@ -34,7 +34,8 @@ def unique_key(
         leading = [] if content_object is None else [content_object]
         return _key_by(unique, *leading, *args, **kwargs)
     parameters = _parameters(job, handler, args, kwargs)
-    text = canonical([job.content_type_id, job.object_id, parameters])
+    database = [job.object_database] if job.object_database else []
+    text = canonical([job.content_type_id, job.object_id, *database, parameters])
     return sha256(text.encode()).hexdigest()
 
 

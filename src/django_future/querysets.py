@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
-from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from django_future import clock
+from django_future.content_objects import bound_to
+from django_future.databases import RowsWithJobs
 from django_future.exceptions import InvalidObject
 from django_future.status import Status
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from django_future.models import ScheduledJob  # noqa: F401 - named in a string below
 
 
-class ScheduledJobQuerySet(models.QuerySet["ScheduledJob"]):
+class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
     """Jobs by what has become of them."""
 
     def for_object(self, content_object: models.Model) -> Self:
@@ -26,11 +27,7 @@ class ScheduledJobQuerySet(models.QuerySet["ScheduledJob"]):
         """
         if content_object.pk is None:
             raise InvalidObject(f"{content_object!r} is not saved, so no job is bound to it.")
-        content_types = ContentType.objects.db_manager(self.db)
-        return self.filter(
-            content_type=content_types.get_for_model(content_object, for_concrete_model=False),
-            object_id=str(content_object.pk),
-        )
+        return self.filter(bound_to(content_object, self.db))
 
     def scheduled(self) -> Self:
         """Jobs that wait for their time, or for a worker."""

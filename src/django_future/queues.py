@@ -1,9 +1,8 @@
 """Pause a queue, and resume it."""
 
-from django.db import router
-
+from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption
-from django_future.models import PausedQueue, ScheduledJob
+from django_future.models import PausedQueue
 from django_future.options import checked_queue_name
 from django_future.store import Store, pauses, store_for
 
@@ -34,4 +33,4 @@ def resume_queue(name: str, *, using: str | None = None) -> None:
 
 
 def _store(using: str | None) -> Store:
-    return store_for(using or router.db_for_write(ScheduledJob))
+    return store_for(jobs_database(using))

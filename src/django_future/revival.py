@@ -1,7 +1,6 @@
 """Put jobs that have ended without success back on the calendar."""
 
-from django.db import router
-
+from django_future.databases import database_of_jobs, jobs_database
 from django_future.exceptions import NotRetryable
 from django_future.models import ScheduledJob
 from django_future.querysets import ScheduledJobQuerySet
@@ -14,7 +13,7 @@ def retry_job(job: ScheduledJob) -> None:
 
     Raises `NotRetryable` if it is scheduled, running or complete.
     """
-    alias = job._state.db or router.db_for_write(ScheduledJob, instance=job)
+    alias = jobs_database(instance=job)
     retried = retry_jobs(ScheduledJob.objects.using(alias).filter(pk=job.pk))
     job.refresh_from_db(using=alias)
     if not retried:
@@ -30,4 +29,5 @@ def retry_jobs(queryset: ScheduledJobQuerySet) -> int:
     Each has as long until it expires as it had before, and at least one more attempt. Returns how
     many those were; the others stay as they are.
     """
-    return retry(store_for(queryset.db), queryset)
+    alias = database_of_jobs(queryset)
+    return retry(store_for(alias), queryset.using(alias))

@@ -7,13 +7,14 @@ from itertools import groupby
 from typing import Any, NamedTuple, Required, Unpack, cast, get_type_hints
 
 from asgiref.sync import sync_to_async
-from django.db import models, router
+from django.db import models
 
 from django_future import handlers
 from django_future.arguments import Stored, encode
+from django_future.content_objects import bind
+from django_future.databases import database_of_jobs, jobs_database
 from django_future.drafting import (
     Moment,
-    bind,
     check_object,
     encoded_args,
     encoded_kwargs,
@@ -128,13 +129,15 @@ def reschedule_job(
         callable_name=job.callable_name,
         content_type_id=job.content_type_id,
         object_id=job.object_id,
+        object_database=job.object_database,
         args=unread(job, "args") if args is None else encoded_args(args),
         kwargs=unread(job, "kwargs") if kwargs is None else encoded_kwargs(kwargs),
         options=_kept({**(job.options or {}), **given}),
         **chosen.columns,
     )
-    new._state.db = options.get("using") or job._state.db
-    moved = new._state.db != job._state.db and job.object_id is not None
+    alias = jobs_database(instance=job)
+    new._state.db = jobs_database(options.get("using"), instance=job)
+    moved = new._state.db != alias and job.object_id is not None
     if callable is not None or content_object is not KEEP or moved:
         bound = job.content_object if content_object is KEEP else content_object
         check_object(bound)
@@ -153,7 +156,7 @@ def cancel_job(job: ScheduledJob, *, running: bool = False, reason: str = "") ->
 
     Raises `NotCancellable` if it has ended, or is running and that is not asked.
     """
-    alias = _alias_of(job)
+    alias = jobs_database(instance=job)
     jobs = ScheduledJob.objects.using(alias).filter(pk=job.pk)
     cancelled = store_for(alias).cancel(jobs, running=running, reason=reason)
     job.refresh_from_db(using=alias, fields=["status", "finished_at", "error"])
@@ -168,7 +171,8 @@ def cancel_jobs(queryset: ScheduledJobQuerySet, *, running: bool = False, reason
     With `running` also those that run, whose handlers are interrupted and their effects rolled
     back. Others stay as they are, and are not counted.
     """
-    return store_for(queryset.db).cancel(queryset, running=running, reason=reason)
+    alias = database_of_jobs(queryset)
+    return store_for(alias).cancel(queryset.using(alias), running=running, reason=reason)
 
 
 class _Draft(NamedTuple):
@@ -223,7 +227,7 @@ def _draft(
         "options": _kept(given),
         **chosen.columns,
     }
-    alias = options.get("using") or router.db_for_write(ScheduledJob, instance=content_object)
+    alias = jobs_database(options.get("using"), instance=content_object)
     job = ScheduledJob.bare(values, alias, is_new=True)
     if content_object is not None:
         bind(job, content_object)
@@ -275,4 +279,4 @@ def _kept(given: AnyOptions) -> Stored | None:
 
 
 def _alias_of(job: ScheduledJob) -> str:
-    return job._state.db or router.db_for_write(ScheduledJob, instance=job)
+    return job._state.db or jobs_database(instance=job)

@@ -121,4 +121,4 @@ def _is_given_up(job: ScheduledJob) -> bool:
 
 
 def _calls(job: ScheduledJob, handler: object) -> bool:
-    return job.callable_name.rpartition(".")[2] == getattr(handler, "__name__", None)
+    return bool(job.callable_name.rpartition(".")[2] == getattr(handler, "__name__", None))

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.contrib.admin import action
 from django.contrib.admin.actions import delete_selected as delete_after_a_question
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db import router, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext, ngettext_lazy
@@ -134,11 +134,9 @@ def _ids(queryset: QuerySet[ScheduledJob]) -> list[int]:
 
 
 def _batches(ids: list[int], queryset: QuerySet[ScheduledJob]) -> Iterator[ScheduledJobQuerySet]:
-    # A project's own admin may have said using(); the replica that was read from is not meant.
-    alias = queryset._db or router.db_for_write(ScheduledJob)  # type: ignore[attr-defined]
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
-        yield ScheduledJob.objects.using(alias).filter(pk__in=batch).order_by("pk")
+        yield ScheduledJob.objects.using(queryset.db).filter(pk__in=batch).order_by("pk")
 
 
 def _cancel_all(

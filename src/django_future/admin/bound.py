@@ -2,8 +2,6 @@
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
-from django.core.exceptions import ValidationError
-from django.db import router
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -11,6 +9,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from django_future.admin.display import NOTHING
+from django_future.content_objects import content_type, find
+from django_future.exceptions import InvalidObject, ObjectGone
 from django_future.models import ScheduledJob
 
 
@@ -18,13 +18,15 @@ def label(job: ScheduledJob) -> str:
     """Return what names the object, such as 'shop.order 17', without asking whether it exists."""
     if job.object_id is None:
         return NOTHING
-    kind = "?" if job.content_type is None else ".".join(job.content_type.natural_key())
+    found = content_type(job)
+    kind = "?" if found is None else ".".join(found.natural_key())
     return f"{kind} {job.object_id}"
 
 
 def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
     """Return a link to the object in the admin if the user may view it there, else its label."""
-    model = job.content_type.model_class() if job.content_type else None
+    kind = content_type(job)
+    model = None if kind is None else kind.model_class()
     if job.object_id is None or model is None:
         return label(job)
     found = _find(job, model)
@@ -41,10 +43,9 @@ def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
 
 
 def _find(job: ScheduledJob, model: type[Model]) -> Model | None:
-    alias = router.db_for_read(model, instance=job)
     try:
-        return model._base_manager.using(alias).filter(pk=job.object_id).first()
-    except (ValueError, ValidationError):  # the id is not one that this model can have
+        return find(job, model)
+    except (InvalidObject, ObjectGone):
         return None
 
 

@@ -68,7 +68,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     ]
     list_display_links = [_number, _callable_name]
     list_filter = ["status"]
-    list_select_related = ["content_type", "report"]
+    list_select_related = ["report"]
     search_fields = ["callable_name__startswith"]
     search_help_text = _("The id of a job, or the beginning of the name of its callable.")
     show_facets = admin.ShowFacets.NEVER

@@ -19,12 +19,12 @@ def queue_column() -> Callable[[Any], str]:
     @labelled(description=_("queue"))
     def queue_name(job: ScheduledJob) -> str:
         if job.status != Status.SCHEDULED:
-            return job.queue_name
+            return str(job.queue_name)
         if getattr(job, "is_paused", False):
             return _("%(queue)s (paused)") % {"queue": job.queue_name}
         # Where there is no worker at all, runs may serve every queue.
         if workers and not any(serves(queues, job.queue_name) for queues in workers):
             return _("%(queue)s (no worker)") % {"queue": job.queue_name}
-        return job.queue_name
+        return str(job.queue_name)
 
     return queue_name

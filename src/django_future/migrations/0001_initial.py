@@ -18,15 +18,16 @@ class Migration(migrations.Migration):
             name='ScheduledJob',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('callable_name', models.CharField(max_length=255, verbose_name='callable')),
+                ('callable_name', django_future.fields.KeyField(max_length=255, verbose_name='callable')),
                 ('args', django_future.fields.StoredField(default=list, verbose_name='arguments')),
                 ('kwargs', django_future.fields.StoredField(default=dict, verbose_name='keyword arguments')),
-                ('object_id', models.CharField(blank=True, max_length=255, null=True, verbose_name='object id')),
+                ('object_id', django_future.fields.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
+                ('object_database', django_future.fields.KeyField(blank=True, max_length=100, null=True, verbose_name='object database')),
                 ('status', models.CharField(choices=[('scheduled', 'scheduled'), ('running', 'running'), ('complete', 'complete'), ('failed', 'failed'), ('expired', 'expired'), ('cancelled', 'cancelled')], default='scheduled', max_length=10, verbose_name='status')),
                 ('scheduled_at', django_future.fields.InstantField(verbose_name='scheduled at')),
                 ('first_due_at', django_future.fields.InstantField(blank=True, help_text='When it was scheduled for at first, if it was moved for another attempt.', null=True, verbose_name='first due at')),
                 ('expires_at', django_future.fields.InstantField(blank=True, help_text='Past it the job never runs.', null=True, verbose_name='expires at')),
-                ('queue_name', models.CharField(default='default', max_length=100, verbose_name='queue')),
+                ('queue_name', django_future.fields.KeyField(default='default', max_length=100, verbose_name='queue')),
                 ('priority', models.SmallIntegerField(default=0, help_text='Of jobs that are due, the highest priority starts first.', validators=[django.core.validators.MinValueValidator(-100), django.core.validators.MaxValueValidator(100)], verbose_name='priority')),
                 ('attempts', models.PositiveSmallIntegerField(default=0, verbose_name='attempts')),
                 ('max_attempts', models.PositiveSmallIntegerField(default=1, help_text='That many may fail before the job does.', verbose_name='most attempts')),
@@ -34,7 +35,7 @@ class Migration(migrations.Migration):
                 ('is_rescuable', models.BooleanField(default=True, help_text='Whether it runs again after its worker was lost while it ran.', verbose_name='may be rescued')),
                 ('unique_key', django_future.fields.KeyField(blank=True, help_text='No other job of its callable has it, until the job has ended.', max_length=200, null=True, verbose_name='unique key')),
                 ('options', django_future.fields.StoredField(blank=True, help_text='What was said of this job alone.', null=True, verbose_name='options')),
-                ('worker', models.CharField(blank=True, default='', max_length=100, verbose_name='worker')),
+                ('worker', django_future.fields.KeyField(blank=True, default='', max_length=100, verbose_name='worker')),
                 ('lease', models.PositiveBigIntegerField(default=0, help_text='Grows with every claim; only its holder may finish.', verbose_name='lease')),
                 ('created_at', django_future.fields.InstantField(auto_now_add=True, verbose_name='created at')),
                 ('started_at', django_future.fields.InstantField(blank=True, null=True, verbose_name='started at')),
@@ -44,6 +45,7 @@ class Migration(migrations.Migration):
                 ('content_type', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='contenttypes.contenttype')),
             ],
             options={
+                'base_manager_name': 'objects',
                 'verbose_name': 'scheduled job',
                 'verbose_name_plural': 'scheduled jobs',
                 'permissions': [('operate_scheduledjob', 'Can cancel and retry jobs, and pause queues')],
@@ -52,11 +54,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='PausedQueue',
             fields=[
-                ('queue_name', models.CharField(max_length=100, primary_key=True, serialize=False, verbose_name='queue')),
+                ('queue_name', django_future.fields.KeyField(max_length=100, primary_key=True, serialize=False, verbose_name='queue')),
                 ('reason', models.CharField(blank=True, default='', max_length=255, verbose_name='reason')),
                 ('paused_at', django_future.fields.InstantField(verbose_name='paused at')),
             ],
             options={
+                'base_manager_name': 'objects',
                 'verbose_name': 'paused queue',
                 'verbose_name_plural': 'paused queues',
             },
@@ -65,7 +68,7 @@ class Migration(migrations.Migration):
             name='Worker',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True, verbose_name='name')),
+                ('name', django_future.fields.KeyField(max_length=100, unique=True, verbose_name='name')),
                 ('host', models.CharField(max_length=255, verbose_name='host')),
                 ('pid', models.PositiveIntegerField(verbose_name='process id')),
                 ('queues', models.CharField(default='all', max_length=255, verbose_name='queues')),
@@ -76,6 +79,7 @@ class Migration(migrations.Migration):
                 ('seen_at', django_future.fields.InstantField(verbose_name='last seen at')),
             ],
             options={
+                'base_manager_name': 'objects',
                 'verbose_name': 'worker',
                 'verbose_name_plural': 'workers',
             },
@@ -91,6 +95,7 @@ class Migration(migrations.Migration):
                 ('updated_at', django_future.fields.InstantField(verbose_name='updated at')),
             ],
             options={
+                'base_manager_name': 'objects',
                 'verbose_name': 'report',
                 'verbose_name_plural': 'reports',
             },
@@ -100,7 +105,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.PositiveSmallIntegerField(verbose_name='attempt')),
-                ('worker', models.CharField(max_length=100, verbose_name='worker')),
+                ('worker', django_future.fields.KeyField(max_length=100, verbose_name='worker')),
                 ('started_at', django_future.fields.InstantField(verbose_name='started at')),
                 ('finished_at', django_future.fields.InstantField(verbose_name='finished at')),
                 ('exception', models.CharField(max_length=255, verbose_name='exception')),
@@ -108,6 +113,7 @@ class Migration(migrations.Migration):
                 ('job', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='failed_attempts', to='django_future.scheduledjob')),
             ],
             options={
+                'base_manager_name': 'objects',
                 'verbose_name': 'failed attempt',
                 'verbose_name_plural': 'failed attempts',
             },

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -12,6 +11,8 @@ from django.db.models.base import ModelState
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock, reports
+from django_future.content_objects import ContentObjectField
+from django_future.databases import jobs_database
 from django_future.fields import InstantField, KeyField, StoredField, left_unread
 from django_future.handlers import LONGEST_NAME
 from django_future.indexes import PartialIndex
@@ -36,12 +37,13 @@ if TYPE_CHECKING:
 
 SCHEDULED = Q(status=Status.SCHEDULED.value)
 LONGEST_OBJECT_ID = 255
+LONGEST_ALIAS = 100
 
 
 class ScheduledJob(models.Model):
     """A callable, what to call it with, when, and what came of it."""
 
-    callable_name = models.CharField(_("callable"), max_length=LONGEST_NAME)
+    callable_name = KeyField(_("callable"), max_length=LONGEST_NAME)
     args = StoredField(_("arguments"), default=list)
     kwargs = StoredField(_("keyword arguments"), default=dict)
 
@@ -49,10 +51,12 @@ class ScheduledJob(models.Model):
         ContentType, models.CASCADE, null=True, blank=True, db_index=False, related_name="+"
     )
     # Wide enough for a primary key of any type, written out.
-    object_id = models.CharField(
-        _("object id"), max_length=LONGEST_OBJECT_ID, null=True, blank=True
+    object_id = KeyField(_("object id"), max_length=LONGEST_OBJECT_ID, null=True, blank=True)
+    # None means the database in which the routers write objects of this model.
+    object_database = KeyField(
+        _("object database"), max_length=LONGEST_ALIAS, null=True, blank=True
     )
-    content_object = GenericForeignKey(for_concrete_model=False)
+    content_object = ContentObjectField(for_concrete_model=False)
 
     status = models.CharField(
         _("status"), max_length=10, choices=Status.choices, default=Status.SCHEDULED
@@ -67,7 +71,7 @@ class ScheduledJob(models.Model):
     expires_at = InstantField(
         _("expires at"), null=True, blank=True, help_text=_("Past it the job never runs.")
     )
-    queue_name = models.CharField(_("queue"), max_length=LONGEST_QUEUE_NAME, default="default")
+    queue_name = KeyField(_("queue"), max_length=LONGEST_QUEUE_NAME, default="default")
     priority = models.SmallIntegerField(
         _("priority"),
         default=0,
@@ -97,7 +101,7 @@ class ScheduledJob(models.Model):
     options = StoredField(
         _("options"), null=True, blank=True, help_text=_("What was said of this job alone.")
     )
-    worker = models.CharField(_("worker"), max_length=100, default="", blank=True)
+    worker = KeyField(_("worker"), max_length=100, default="", blank=True)
     lease = models.PositiveBigIntegerField(
         _("lease"), default=0, help_text=_("Grows with every claim; only its holder may finish.")
     )
@@ -111,6 +115,7 @@ class ScheduledJob(models.Model):
     objects = ScheduledJobQuerySet.as_manager()
 
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("scheduled job")
         verbose_name_plural = _("scheduled jobs")
         permissions = [("operate_scheduledjob", _("Can cancel and retry jobs, and pause queues"))]
@@ -189,7 +194,9 @@ class ScheduledJob(models.Model):
         return clock.from_row(self.expires_at) - clock.from_row(first_due_at)
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
-        """Reload the row, even if a stored value in it cannot be read."""
+        """Reload the row from where the job lives, even if a stored value cannot be read."""
+        if not args and not kwargs.get("using"):
+            kwargs["using"] = jobs_database(instance=self)
         with left_unread():
             super().refresh_from_db(*args, **kwargs)
 

@@ -3,7 +3,8 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_future.fields import InstantField
+from django_future.databases import RowsWithJobs
+from django_future.fields import InstantField, KeyField
 from django_future.models.job import ScheduledJob
 
 
@@ -15,13 +16,16 @@ class JobAttempt(models.Model):
         ScheduledJob, models.CASCADE, related_name="failed_attempts", db_constraint=False
     )
     number = models.PositiveSmallIntegerField(_("attempt"))
-    worker = models.CharField(_("worker"), max_length=100)
+    worker = KeyField(_("worker"), max_length=100)
     started_at = InstantField(_("started at"))
     finished_at = InstantField(_("finished at"))
     exception = models.CharField(_("exception"), max_length=255)
     traceback = models.TextField(_("traceback"))
 
+    objects = RowsWithJobs.as_manager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("failed attempt")
         verbose_name_plural = _("failed attempts")
 
@@ -45,7 +49,10 @@ class JobReport(models.Model):
     log = models.TextField(_("log"), default="", blank=True)
     updated_at = InstantField(_("updated at"))
 
+    objects = RowsWithJobs.as_manager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("report")
         verbose_name_plural = _("reports")
 

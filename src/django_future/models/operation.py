@@ -3,29 +3,33 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_future.fields import InstantField, StoredField
+from django_future.databases import RowsWithJobs
+from django_future.fields import InstantField, KeyField, StoredField
 from django_future.options import LONGEST_QUEUE_NAME
 
 
 class PausedQueue(models.Model):
     """A queue whose jobs nobody claims."""
 
-    queue_name = models.CharField(_("queue"), max_length=LONGEST_QUEUE_NAME, primary_key=True)
+    queue_name = KeyField(_("queue"), max_length=LONGEST_QUEUE_NAME, primary_key=True)
     reason = models.CharField(_("reason"), max_length=255, default="", blank=True)
     paused_at = InstantField(_("paused at"))
 
+    objects = RowsWithJobs.as_manager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("paused queue")
         verbose_name_plural = _("paused queues")
 
     def __str__(self) -> str:
-        return self.queue_name
+        return str(self.queue_name)
 
 
 class Worker(models.Model):
     """A process that runs jobs, for as long as it lives."""
 
-    name = models.CharField(_("name"), max_length=100, unique=True)
+    name = KeyField(_("name"), max_length=100, unique=True)
     host = models.CharField(_("host"), max_length=255)
     pid = models.PositiveIntegerField(_("process id"))
     queues = models.CharField(_("queues"), max_length=255, default="all")
@@ -37,9 +41,12 @@ class Worker(models.Model):
     started_at = InstantField(_("started at"))
     seen_at = InstantField(_("last seen at"))
 
+    objects = RowsWithJobs.as_manager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)

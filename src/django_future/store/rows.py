@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 # What it takes to run a job. All else is either known of a job just claimed, or loaded if somebody
 # asks for it.
 CLAIMED = (
-    "id", "callable_name", "args", "kwargs", "content_type_id", "object_id", "scheduled_at",
-    "expires_at", "queue_name", "priority", "attempts", "max_attempts", "rescues", "is_rescuable",
-    "options", "lease",
+    "id", "callable_name", "args", "kwargs", "content_type_id", "object_id", "object_database",
+    "scheduled_at", "expires_at", "queue_name", "priority", "attempts", "max_attempts", "rescues",
+    "is_rescuable", "options", "lease",
 )  # fmt: skip
 COLUMNS = ", ".join(CLAIMED)
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypedDict, Unpack
 
-from django.db import router
 from django.db.models import Model
 
 from django_future import clock, handlers
+from django_future.databases import jobs_database
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
 from django_future.when import When, parse_duration, parse_when
@@ -68,7 +68,7 @@ def assert_none_left(*, using: str | None = None) -> None:
 
 
 def _waiting(using: str | None) -> list[ScheduledJob]:
-    alias = using or router.db_for_write(ScheduledJob)
+    alias = jobs_database(using)
     return list(ScheduledJob.objects.using(alias).scheduled().order_by("scheduled_at", "pk"))
 
 

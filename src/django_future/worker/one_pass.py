@@ -6,12 +6,11 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from django.db import router
-
 from django_future import clock, maintenance
+from django_future.databases import jobs_database
 from django_future.exceptions import RunInsideTransaction
 from django_future.execution import Outcome, abandon, execute
-from django_future.models import ScheduledJob, Worker
+from django_future.models import Worker
 from django_future.store import Selection, Session, Store, handler_of, store_for
 from django_future.store.pauses import paused_queues
 from django_future.watchdog import Watchdog
@@ -57,7 +56,7 @@ def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
 
     Raises `RunInsideTransaction` if a transaction is open.
     """
-    store = store_for(using or router.db_for_write(ScheduledJob))
+    store = store_for(jobs_database(using))
     _check_outside_transaction(store)
     store.synchronise()
     watchdog = Watchdog(store, partial(abandon, store=store))

@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import connections, router
+from django.db import connections
 
 from django_future import clock
 from django_future.conf import config
+from django_future.databases import jobs_database
 from django_future.maintenance import prune_status
-from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.retention import count_prunable
@@ -31,7 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, dry_run: bool, database: str | None, **__: Any) -> None:
         """Delete the jobs, and say how many those were of each status."""
-        store = store_for(database or router.db_for_write(ScheduledJob))
+        store = store_for(jobs_database(database))
         keep = config().KEEP
         if not keep:
             self.stdout.write(

@@ -9,11 +9,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import connections, router
+from django.db import connections
 
+from django_future.databases import jobs_database
 from django_future.exceptions import InvalidTime
 from django_future.log import to_stream
-from django_future.models import ScheduledJob
 from django_future.store import Selection
 from django_future.when import parse_duration
 from django_future.worker.loop import Limits
@@ -66,7 +66,7 @@ class Command(BaseCommand):
 
 def _options(given: dict[str, Any]) -> Options:
     return Options(
-        alias=given["database"] or router.db_for_write(ScheduledJob),
+        alias=jobs_database(given["database"]),
         selection=Selection(
             queues=tuple(given["queue"]), excluded_queues=tuple(given["exclude_queue"])
         ),

@@ -1,0 +1,150 @@
+"""The object that a job is bound to, in whatever database that is."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db.models import Model, Q
+
+from django_future.databases import (
+    jobs_database,
+    kept_object_database,
+    object_database,
+    saved_objects,
+)
+from django_future.exceptions import ObjectGone
+
+if TYPE_CHECKING:
+    from django_future.models import ScheduledJob
+
+
+def content_type_of(content_object: Model, alias: str) -> ContentType:
+    """Return the row of the database `alias` that stands for the model of an object."""
+    content_types = ContentType.objects.db_manager(alias)
+    return content_types.get_for_model(content_object, for_concrete_model=False)
+
+
+def content_type(job: "ScheduledJob") -> ContentType | None:
+    """Return the content type that `job` names, which is a row of the job's own database."""
+    if job.content_type_id is None:
+        return None
+    content_types = ContentType.objects.db_manager(jobs_database(instance=job))
+    return content_types.get_for_id(job.content_type_id)
+
+
+def bind(job: "ScheduledJob", content_object: Model | None) -> None:
+    """Bind `job` to an object that is saved, or to none."""
+    if content_object is None:
+        job.content_type_id = job.object_id = job.object_database = None
+        return
+    job.content_type = content_type_of(content_object, jobs_database(instance=job))
+    job.object_id = str(content_object.pk)
+    job.object_database = kept_object_database(content_object)
+
+
+def bound_to(content_object: Model, alias: str) -> Q:
+    """Return what jobs in the database `alias` fulfil that are bound to an object."""
+    kept = kept_object_database(content_object)
+    database = Q(object_database=kept or object_database(content_object))
+    return Q(
+        database if kept else database | Q(object_database=None),
+        content_type=content_type_of(content_object, alias),
+        object_id=str(content_object.pk),
+    )
+
+
+def find(job: "ScheduledJob", model: type[Model]) -> Model:
+    """Return the object of `model` that `job` is bound to, as its own database has it now.
+
+    Raises `ObjectGone`.
+    """
+    objects = saved_objects(model, job.object_database)
+    try:
+        return objects.get(pk=job.object_id)
+    except (ObjectDoesNotExist, ValueError, ValidationError) as error:
+        # An id of another type than the model's cannot be found either.
+        kind = content_type(job)
+        raise ObjectGone(f"The content object, {kind} {job.object_id}, is gone.") from error
+
+
+class ContentObjectField(GenericForeignKey):
+    """A generic foreign key whose object may be in another database than its row."""
+
+    def contribute_to_class(self, cls: type[Model], name: str, *_: Any, **__: Any) -> None:
+        super().contribute_to_class(cls, name)
+        setattr(cls, name, ContentObject(self))
+
+
+class ContentObject:
+    """The attribute of a job that is its content object; None if that is gone."""
+
+    def __init__(self, field: ContentObjectField) -> None:
+        self.field = field
+        self.is_cached = field.is_cached
+
+    def __get__(self, job: "ScheduledJob | None", cls: type[Model] | None = None) -> Any:
+        if job is None:
+            return self
+        found = self.field.get_cached_value(job, default=None)
+        if found is None and self.field.is_cached(job):
+            return None
+        if found is None or not _is_bound_to(job, found):
+            found = _found(job)
+            self.field.set_cached_value(job, found)
+        return found
+
+    def __set__(self, job: "ScheduledJob", content_object: Model | None) -> None:
+        bind(job, content_object)
+        self.field.set_cached_value(job, content_object)
+
+    def get_prefetch_querysets(
+        self, instances: Sequence["ScheduledJob"], querysets: object = None
+    ) -> tuple[list[Model], Callable[..., Any], Callable[..., Any], bool, str, bool]:
+        """Return the objects of many jobs, for `prefetch_related`."""
+        if querysets is not None:
+            raise ValueError("Jobs are bound to objects of many models. Give no queryset.")
+        ids = defaultdict(set)
+        for job in instances:
+            if job.object_id is not None and (model := _model(job)) is not None:
+                ids[model, job.object_database].add(job.object_id)
+        objects = [
+            found
+            for (model, kept), pks in ids.items()
+            for found in saved_objects(model, kept).filter(pk__in=pks)
+        ]
+        return objects, _key_of_object, _key_of_job, True, self.field.name, False
+
+
+def _found(job: "ScheduledJob") -> Model | None:
+    model = _model(job)
+    if model is None or job.object_id is None:
+        return None
+    try:
+        return find(job, model)
+    except ObjectGone:
+        return None
+
+
+def _model(job: "ScheduledJob") -> type[Model] | None:
+    kind = content_type(job)
+    return None if kind is None else kind.model_class()
+
+
+def _is_bound_to(job: "ScheduledJob", content_object: Model) -> bool:
+    alias = jobs_database(instance=job)
+    is_same_kind = job.content_type_id == content_type_of(content_object, alias).pk
+    return is_same_kind and job.object_id == str(content_object.pk)
+
+
+def _key_of_object(content_object: Model) -> tuple[type[Model], str, str | None]:
+    return type(content_object), str(content_object.pk), content_object._state.db
+
+
+def _key_of_job(job: "ScheduledJob") -> tuple[type[Model], str, str | None] | None:
+    model = _model(job)
+    if model is None:
+        return None
+    return model, job.object_id or "", saved_objects(model, job.object_database).db
