@@ -79,11 +79,11 @@ class ScheduledJob(models.Model):
         help_text=_("Of jobs that are due, the highest priority starts first."),
     )
 
-    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
-    max_attempts = models.PositiveSmallIntegerField(
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    max_attempts = models.PositiveIntegerField(
         _("most attempts"), default=1, help_text=_("That many may fail before the job does.")
     )
-    rescues = models.PositiveSmallIntegerField(
+    rescues = models.PositiveIntegerField(
         _("rescues"), default=0, help_text=_("How often a worker was lost while it ran this job.")
     )
     is_rescuable = models.BooleanField(

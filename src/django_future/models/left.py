@@ -15,7 +15,7 @@ class JobAttempt(models.Model):
     job = models.ForeignKey(
         ScheduledJob, models.CASCADE, related_name="failed_attempts", db_constraint=False
     )
-    number = models.PositiveSmallIntegerField(_("attempt"))
+    number = models.PositiveIntegerField(_("attempt"))
     worker = KeyField(_("worker"), max_length=100)
     started_at = InstantField(_("started at"))
     finished_at = InstantField(_("finished at"))
