@@ -24,6 +24,7 @@ from django_future.store.insertion import copy, insert
 from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
+from django_future.store.statements import GLANCE_PER_QUEUE, MAX_GLANCE, Queues
 
 NEWEST = 2**63 - 1  # no id is greater
 IDLE = 0  # the driver's TransactionStatus of a session in which nothing was begun
@@ -104,41 +105,37 @@ class PostgreSQLStore(Store):
             )
 
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
-        queue_names = list(self.levels.queue_names(selection))
-        values = {
-            "queue_names": queue_names,
-            "expected": self._expected,
-            "at": self.now(),
-            "up_to_id": selection.up_to_id or NEWEST,
-            "unknown_handlers": [*selection.unknown_handlers],
-        }
-        statement = statements.next_due(is_for_all=queue_names == [None])
-        [(scheduled_at,)] = statement.rows(self.connection, values)
+        queues, values = self._asked(selection, self.now())
+        [(scheduled_at,)] = statements.next_due(queues).rows(self.connection, values)
         return scheduled_at and clock.from_row(scheduled_at)
 
     @patient
     def claim(
         self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
-        queue_names = list(self.levels.queue_names(selection))
         started_at = self.now()
+        queues, values = self._asked(selection, at)
+        values |= {"most": limit, "worker": worker.name, "now": started_at}
+        # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
+        # worker's transaction then fails to match. So a claim need not wait for the disk.
+        rows = statements.claim(queues).rows(self.connection, values, is_durable=False)
+        jobs = read_claimed(rows, self, worker, started_at)
+        self._expected = jobs[-1].priority if jobs else HIGHEST_PRIORITY
+        return jobs
+
+    def _asked(self, selection: Selection, at: datetime) -> tuple[Queues, dict[str, Any]]:
+        queues, names = _queues(selection)
         values = {
-            "queue_names": queue_names,
             "expected": self._expected,
             "at": at,
             "up_to_id": selection.up_to_id or NEWEST,
             "unknown_handlers": [*selection.unknown_handlers],
-            "most": limit,
-            "worker": worker.name,
-            "now": started_at,
         }
-        statement = statements.claim(is_for_all=queue_names == [None])
-        # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
-        # worker's transaction then fails to match. So a claim need not wait for the disk.
-        rows = statement.rows(self.connection, values, is_durable=False)
-        jobs = read_claimed(rows, self, worker, started_at)
-        self._expected = jobs[-1].priority if jobs else HIGHEST_PRIORITY
-        return jobs
+        if queues is not Queues.ALL:
+            count = len(names) if queues is Queues.NAMED else MAX_GLANCE
+            glance = min(GLANCE_PER_QUEUE * count, MAX_GLANCE)
+            values |= {"queue_names": names, "glance": glance}
+        return queues, values
 
     def instant_reader(self) -> Callable[[int], datetime]:
         return lambda value: EPOCH + value * MICROSECOND
@@ -192,6 +189,14 @@ class PostgreSQLStore(Store):
             cursor.execute("SELECT CLOCK_TIMESTAMP()")
             (server_time,) = cursor.fetchone()
         return clock.from_row(server_time)
+
+
+def _queues(selection: Selection) -> tuple[Queues, list[str]]:
+    if selection.queues:
+        names = [name for name in selection.queues if name not in selection.excluded_queues]
+        return Queues.NAMED, names
+    excluded = [*selection.excluded_queues]
+    return (Queues.OTHERS if excluded else Queues.ALL), excluded
 
 
 def _is_saving_watched() -> bool:

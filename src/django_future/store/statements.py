@@ -1,5 +1,6 @@
 """What a worker says to PostgreSQL: to claim, to look ahead, to finish."""
 
+from enum import Enum
 from functools import cache
 
 from django_future.store.completion import finish
@@ -46,60 +47,121 @@ FINISH_ALL = Prepared(
     worker="text",
 )
 
+
+class Queues(Enum):
+    """Which queues a statement is for: all, those in its `queue_names`, or all but those."""
+
+    ALL = ""
+    NAMED = "AND (queue_name IN (SELECT UNNEST(%(queue_names)s))) IS TRUE"  # so it is no join
+    OTHERS = "AND queue_name NOT IN (SELECT UNNEST(%(queue_names)s))"
+
+
+# Entries of a priority that are read to find jobs of some queues among all. If that is not enough,
+# because the jobs of other queues stand before them, each queue is looked into by itself.
+GLANCE_PER_QUEUE, MAX_GLANCE = 4, 1000
+
 # The server reads each list once in a statement, into a hash table.
 _WANTED = f"""
+    AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s
     AND queue_name NOT IN ({PAUSED})
     AND {HANDLER} NOT IN (SELECT UNNEST(%(unknown_handlers)s))
 """
 
+# Each query of what waits names one index: by conditions on the first columns of it, and by an
+# order that no other index has. So there is only one plan that needs no sort, whatever the planner
+# believes of the table. The queue is compared as one of an array, because what is equal to one
+# value the planner leaves out of the order, and then the other index has that order, too.
+_WAITING = "FROM django_future_scheduledjob WHERE status = 'scheduled'"
+_BY_PRIORITY = "priority DESC, scheduled_at, id"
+_OF_LEVEL = f"{_WAITING} AND priority = level.priority"
+_OF_QUEUE = f"{_OF_LEVEL} AND queue_name = ANY(ARRAY[name.queue_name])"
+_BY_QUEUE = f"queue_name, {_BY_PRIORITY}"
+
+_DUE = "AND scheduled_at <= %(at)s"
+_LOCKED = "LIMIT %(most)s FOR UPDATE SKIP LOCKED"
+
+_TYPES = {
+    "expected": "smallint", "at": "timestamptz", "up_to_id": "bigint", "unknown_handlers": "text[]",
+}  # fmt: skip
+_TYPES_OF_QUEUES = {"queue_names": "text[]", "glance": "bigint"}
+
+# The priorities that wait, the highest first. It begins with `expected` if nothing above that
+# waits, without a look whether that waits: to look for the first that does is to pass all that were
+# just claimed and are not vacuumed yet. Not MAX(), which has other plans.
+_HIGHEST = f"ORDER BY {_BY_PRIORITY} LIMIT 1"
+_LEVEL = f"""
+    level AS (
+        SELECT COALESCE(
+            (SELECT priority {_WAITING} AND priority > %(expected)s {_HIGHEST}), %(expected)s
+        ) AS priority
+        UNION ALL
+        SELECT (SELECT priority {_WAITING} AND priority < level.priority {_HIGHEST})
+        FROM level WHERE level.priority IS NOT NULL
+    )
+"""  # noqa: S608 - all of it is written in this package
+
 
 @cache
-def claim(*, is_for_all: bool) -> Prepared:
-    # Locks the rows it takes, for the length of this one statement. A rival skips them and takes
-    # the next ones. It visits one priority after the other, and stops once it has enough: what is
-    # due stands at the head of each, and future jobs behind it cost nothing. The ids are an array,
-    # because to join a table with them the planner may read all of the table.
+def claim(queues: Queues) -> Prepared:
+    """Return the statement that claims `most` jobs of `queues`.
+
+    Locks the rows it takes, for the length of this one statement. A rival skips them and takes the
+    next ones. It visits one priority after the other, and stops once it has enough: what is due
+    stands at the head of each, and future jobs behind it cost nothing.
+    """
+    # The ids are an array, because to join a table with them the planner may read all of the table.
+    due = _due_of_all() if queues is Queues.ALL else _due_of_some(queues)
     return Prepared(
         f"""
-        WITH RECURSIVE {_levels(is_for_all=is_for_all)}
+        WITH RECURSIVE {_with(queues)}
         UPDATE django_future_scheduledjob AS job
         SET status = 'running', worker = %(worker)s, lease = lease + 1, attempts = attempts + 1,
             started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %(now)s END
         WHERE id = ANY(ARRAY(
-            SELECT job.id FROM {_in_order(is_for_all=is_for_all)} CROSS JOIN LATERAL (
-                SELECT id {_due(is_for_all=is_for_all)}
-                ORDER BY {_order(is_for_all=is_for_all)} LIMIT %(most)s
-                FOR UPDATE SKIP LOCKED
-            ) AS job LIMIT %(most)s
+            SELECT due.id FROM level CROSS JOIN LATERAL ({due}) AS due LIMIT %(most)s
         ))
         RETURNING {", ".join(map(_as_claimed, CLAIMED))}
         """,  # noqa: S608 - all of it is written in this package
-        queue_names="text[]",
-        expected="smallint",
-        at="timestamptz",
-        up_to_id="bigint",
-        unknown_handlers="text[]",
+        **_types(queues),
         most="bigint",
         worker="text",
         now="timestamptz",
     )
 
 
-def _in_order(*, is_for_all: bool) -> str:
-    """Return the levels, the highest priority first, and of several queues the one due first."""
-    if is_for_all:
-        return "level"
-    first_at = f"SELECT scheduled_at {_due(is_for_all=False)} ORDER BY {_order(is_for_all=False)} LIMIT 1"
-    return f"(SELECT level.* FROM level ORDER BY priority DESC, ({first_at})) AS level"  # noqa: S608 - all of it is written in this package
+def _due_of_all() -> str:
+    return f"SELECT id {_OF_LEVEL} {_DUE} {_WANTED} ORDER BY {_BY_PRIORITY} {_LOCKED}"
 
 
-def _due(*, is_for_all: bool) -> str:
-    return f"""
-        FROM django_future_scheduledjob
-        WHERE status = 'scheduled' AND priority = level.priority {_same(is_for_all=is_for_all)}
-        AND scheduled_at <= %(at)s AND (expires_at IS NULL OR expires_at > %(at)s)
-        AND id <= %(up_to_id)s {_WANTED}
+def _due_of_some(queues: Queues) -> str:
+    """Return the jobs of one priority that are due: first those among the first of all queues.
+
+    Then what is left of each queue, of which that comes first whose first job does.
     """
+    glance = f"""
+        SELECT scheduled_at, id {_OF_LEVEL} {_DUE} ORDER BY {_BY_PRIORITY}
+        OFFSET %(glance)s LIMIT 1
+    """
+    last = "(COALESCE(last.scheduled_at, %(at)s), COALESCE(last.id, %(up_to_id)s))"
+    rest = f"{_OF_QUEUE} {_DUE} {_WANTED} AND (scheduled_at, id) > (last.scheduled_at, last.id)"
+    first_at = f"SELECT scheduled_at {rest} ORDER BY {_BY_QUEUE} LIMIT 1"
+    return f"""
+        SELECT due.id FROM (SELECT) AS one LEFT JOIN LATERAL ({glance}) AS last ON TRUE
+        CROSS JOIN LATERAL (
+            SELECT first.id FROM (
+                SELECT id {_OF_LEVEL} {_DUE} AND (scheduled_at, id) <= {last}
+                {queues.value} {_WANTED} ORDER BY {_BY_PRIORITY} {_LOCKED}
+            ) AS first
+            UNION ALL
+            SELECT rest.id FROM (
+                SELECT queue_name, ({first_at}) AS first_at FROM name
+                WHERE last.id IS NOT NULL ORDER BY first_at
+            ) AS name CROSS JOIN LATERAL (
+                SELECT id {rest} ORDER BY {_BY_QUEUE} {_LOCKED}
+            ) AS rest
+            WHERE name.first_at IS NOT NULL
+        ) AS due
+    """  # noqa: S608 - all of it is written in this package
 
 
 def _as_claimed(name: str) -> str:
@@ -110,55 +172,59 @@ def _as_claimed(name: str) -> str:
 
 
 @cache
-def next_due(*, is_for_all: bool) -> Prepared:
+def next_due(queues: Queues) -> Prepared:
+    """Return the statement that tells when the next job of `queues` is due."""
+    first = _first_of_all() if queues is Queues.ALL else _first_of_some(queues)
     return Prepared(
         f"""
-        WITH RECURSIVE {_levels(is_for_all=is_for_all)}
-        SELECT MIN(job.scheduled_at) FROM level CROSS JOIN LATERAL (
-            SELECT scheduled_at FROM django_future_scheduledjob
-            WHERE status = 'scheduled' AND priority = level.priority {_same(is_for_all=is_for_all)}
-            AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s {_WANTED}
-            ORDER BY {_order(is_for_all=is_for_all)} LIMIT 1
-        ) AS job
+        WITH RECURSIVE {_with(queues)}
+        SELECT MIN(first.scheduled_at) FROM level CROSS JOIN LATERAL ({first}) AS first
         """,  # noqa: S608 - all of it is written in this package
-        queue_names="text[]",
-        expected="smallint",
-        at="timestamptz",
-        up_to_id="bigint",
-        unknown_handlers="text[]",
+        **_types(queues),
     )
 
 
-def _levels(*, is_for_all: bool) -> str:
-    """Return a query for each priority that waits, of the queues in an array, or of all.
+def _first_of_all() -> str:
+    return f"SELECT scheduled_at {_OF_LEVEL} {_WANTED} ORDER BY {_BY_PRIORITY} LIMIT 1"
 
-    It begins with `expected` if nothing above that waits, without making sure: to look for the
-    first that waits is to pass all that were just claimed and are not vacuumed yet.
-    """
-    # Not MAX(), which a planner that knows little of the table would look for among all that waits.
-    highest = f"""
-        SELECT priority FROM django_future_scheduledjob
-        WHERE status = 'scheduled' {_same(is_for_all=is_for_all)}
-    """  # noqa: S608 - all of it is written in this package
-    first = f"ORDER BY {_order(is_for_all=is_for_all)} LIMIT 1"
+
+def _first_of_some(queues: Queues) -> str:
+    """Return the first job of one priority, looked for as `_due_of_some` does."""
+    columns = "id, scheduled_at, expires_at, queue_name, callable_name, content_type_id"
+    glance = f"{_OF_LEVEL} ORDER BY {_BY_PRIORITY}"
     return f"""
-        level AS (
-            SELECT queue_name,
-                COALESCE(({highest} AND priority > %(expected)s {first}), %(expected)s) AS priority
-            FROM UNNEST(%(queue_names)s::text[]) AS level (queue_name)
-            UNION ALL
-            SELECT queue_name, ({highest} AND priority < level.priority {first})
-            FROM level WHERE level.priority IS NOT NULL
-        )
+        (SELECT scheduled_at FROM (SELECT {columns} {glance} LIMIT %(glance)s) AS glance
+        WHERE TRUE {queues.value} {_WANTED} LIMIT 1)
+        UNION ALL
+        SELECT MIN(rest.scheduled_at) FROM name CROSS JOIN LATERAL (
+            SELECT scheduled_at {_OF_QUEUE} {_WANTED} ORDER BY {_BY_QUEUE} LIMIT 1
+        ) AS rest
+        WHERE EXISTS (SELECT {glance} OFFSET %(glance)s LIMIT 1)
+        LIMIT 1
     """  # noqa: S608 - all of it is written in this package
 
 
-# Each query of a level names its index: by a condition on its first columns, and by an order that
-# no other index has. The queue is compared as one of an array, because the planner takes what is
-# equal to one value out of the order, and then other indexes have it, too.
-def _order(*, is_for_all: bool) -> str:
-    return f"{'' if is_for_all else 'queue_name, '}priority DESC, scheduled_at, id"
+def _types(queues: Queues) -> dict[str, str]:
+    return _TYPES if queues is Queues.ALL else _TYPES | _TYPES_OF_QUEUES
 
 
-def _same(*, is_for_all: bool) -> str:
-    return "" if is_for_all else "AND queue_name = ANY(ARRAY[level.queue_name])"
+def _with(queues: Queues) -> str:
+    return {
+        Queues.ALL: _LEVEL,
+        Queues.NAMED: f"{_LEVEL}, name AS (SELECT UNNEST(%(queue_names)s) AS queue_name)",
+        Queues.OTHERS: f"{_LEVEL}, {_OTHER_NAMES}",
+    }[queues]
+
+
+# From one name to the next in an index that begins with them, past all the jobs of each.
+_OTHER_NAMES = f"""
+    each AS (
+        SELECT ''::varchar AS queue_name
+        UNION ALL
+        SELECT (
+            SELECT queue_name {_WAITING} AND queue_name > each.queue_name
+            ORDER BY {_BY_QUEUE} LIMIT 1
+        ) FROM each WHERE each.queue_name IS NOT NULL
+    ),
+    name AS (SELECT queue_name FROM each WHERE queue_name IS NOT NULL {Queues.OTHERS.value})
+"""  # noqa: S608 - all of it is written in this package
