@@ -12,6 +12,7 @@ from benchmarks.databases import describe_database
 from benchmarks.machine import describe_disk, describe_machine, versions
 from benchmarks.processes import ended_by_signals
 from benchmarks.servers import TITLES, servers
+from benchmarks.shape import STATISTICS, Shape
 from benchmarks.throughput import tables
 from benchmarks.throughput.drain import Unfinished
 from benchmarks.throughput.figures import Figure, bounds_table, figures_table, settings_list
@@ -28,7 +29,8 @@ def main() -> None:
     options = _options()
     began_at = time.monotonic()
     with ended_by_signals(), servers(options.database) as databases:
-        plan = Plan(options.runs, options.quick, options.peers, databases)
+        shape = Shape(options.queues, options.priorities, options.statistics)
+        plan = Plan(options.runs, options.quick, options.peers, databases, shape)
         description = _describe(plan)
         print(description, flush=True)
         measured = {name: _measure(name, plan) for name in options.table or tables.DEFAULT}
@@ -52,6 +54,10 @@ def _options() -> Namespace:
     add("--runs", type=int, default=3, help="How often each is measured, in turn (3).")
     add("--quick", action="store_true", help="Fewer jobs and fewer rows: to see that it works.")
     add("--peers", action=BooleanOptionalAction, default=True, help="Measure the peers too.")
+    add("--queues", type=int, default=1, help="How many queues our jobs are in (1).")
+    add("--priorities", type=int, default=1, help="How many priorities our jobs have (1).")
+    add("--statistics", choices=STATISTICS, default="missing",
+        help="Whether the server is told to ANALYZE our tables once they are loaded.")  # fmt: skip
     add("--json", type=Path, help="Write every number to this file.")
     options = parser.parse_args()
     options.database = options.database or list(TITLES)
@@ -79,6 +85,7 @@ def _describe(plan: Plan) -> str:
             describe_disk(),
             versions(*PACKAGES),
             f"{servers_at_hand}; default settings",
+            f"Our tables: {plan.shape}; the peers' are analyzed once they are loaded.",
             how,
         ]
     )

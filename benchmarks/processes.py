@@ -109,4 +109,5 @@ def _end(process: subprocess.Popen[bytes], end_with: signal.Signals) -> None:
 
 
 def _environment(env: Mapping[str, str]) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **env}
+    # What is measured is the library beside the benchmarks, whichever is installed.
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), **env}

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from benchmarks.shape import Shape
+
 CHUNK = 10_000
 
 
@@ -12,9 +14,10 @@ def fill(job: str, count: int) -> None:
     django.setup()
     from django_future import schedule_jobs
 
+    shape, handler = Shape.here(), f"benchmarks.project.jobs.{job}"
     for numbers in _chunks(count):
         schedule_jobs(
-            {"when": "0s", "callable": f"benchmarks.project.jobs.{job}", "args": [number]}
+            {"when": "0s", "callable": handler, "args": [number], **shape.options(number)}
             for number in numbers
         )
 

@@ -1,18 +1,19 @@
-"""Loads a table: `python -m benchmarks.project.fill COUNT [finished]`.
+"""Loads a table: `python -m benchmarks.project.fill COUNT [finished] [--queues N] ...`.
 
 The jobs wait for years, or have finished years ago.
 """
 
-import sys
 import time
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
 import django
 
+from benchmarks.shape import STATISTICS, USUAL, Shape
+
 if TYPE_CHECKING:
     from django_future import ScheduledJob
 
-QUEUES, PRIORITIES = 10, 5
 DAYS = {"waiting": 2 * 365, "finished": -3 * 365}  # to the first of them; the last is a year later
 
 TIMES = {
@@ -21,35 +22,43 @@ TIMES = {
     "mysql": "UTC_TIMESTAMP(6) + INTERVAL {days} DAY + INTERVAL n * {step} SECOND",
 }
 PREPARE = {"mysql": ["SET max_recursive_iterations = 4294967295"]}
+# A checkpoint or a vacuum that the load sets off would fall into the measurement.
 SETTLE = {
-    # A checkpoint or a vacuum that the load sets off would fall into the measurement.
-    "postgresql": ["VACUUM ANALYZE django_future_scheduledjob", "CHECKPOINT"],
-    "sqlite": ["ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"],
+    "postgresql": ["CHECKPOINT"],
+    "sqlite": ["PRAGMA wal_checkpoint(TRUNCATE)"],
+    "mysql": [],
+}
+ANALYZE = {
+    "postgresql": ["VACUUM ANALYZE django_future_scheduledjob"],
+    "sqlite": ["ANALYZE"],
     "mysql": ["ANALYZE TABLE django_future_scheduledjob"],
 }
 
 
-def fill(count: int, state: str = "waiting") -> None:
+def fill(count: int, state: str, shape: Shape) -> None:
     """Insert `count` jobs."""
     from benchmarks.recording import record
     from django_future import schedule_job
 
-    copy_of(schedule_job("700d", record, args=[time.time()]), count, state)
+    copy_of(schedule_job("700d", record, args=[time.time()]), count, state, shape)
 
 
-def copy_of(model: "ScheduledJob", count: int, state: str = "waiting") -> None:
-    """Insert jobs like `model` in five priorities and ten queues; let the database take note."""
+def copy_of(
+    model: "ScheduledJob", count: int, state: str = "waiting", shape: Shape = USUAL
+) -> None:
+    """Insert jobs like `model`, in queues and priorities of the given shape."""
     from django.db import connection
 
     with connection.cursor() as cursor:
         for statement in PREPARE.get(connection.vendor, []):
             cursor.execute(statement)
-        cursor.execute(_insert(model, connection.vendor, count, state))
-        for statement in SETTLE[connection.vendor]:
+        cursor.execute(_insert(model, connection.vendor, count, state, shape))
+        settle = ANALYZE[connection.vendor] if shape.has_statistics else []
+        for statement in [*settle, *SETTLE[connection.vendor]]:
             cursor.execute(statement)
 
 
-def _insert(model: "ScheduledJob", vendor: str, count: int, state: str) -> str:
+def _insert(model: "ScheduledJob", vendor: str, count: int, state: str, shape: Shape) -> str:
     step = 365 * 86400 / count
     at = TIMES[vendor].format(days=DAYS[state], step=step)
     finished = {"status": "'complete'", "started_at": at, "finished_at": at}
@@ -57,8 +66,7 @@ def _insert(model: "ScheduledJob", vendor: str, count: int, state: str) -> str:
         **(finished if state == "finished" else {}),
         "scheduled_at": at,
         "expires_at": TIMES[vendor].format(days=DAYS[state] + 7, step=step),
-        "queue_name": f"{_text('queue-', vendor)}",
-        "priority": f"n % 11 % {PRIORITIES} - {PRIORITIES // 2}",
+        **_groups(vendor, shape),
     }
     columns = [str(field.column) for field in model._meta.concrete_fields if field.column != "id"]
     return f"""
@@ -69,11 +77,31 @@ def _insert(model: "ScheduledJob", vendor: str, count: int, state: str) -> str:
     """
 
 
-def _text(prefix: str, vendor: str) -> str:
-    number = f"n % {QUEUES}"
-    return f"CONCAT('{prefix}', {number})" if vendor != "sqlite" else f"'{prefix}' || ({number})"
+def _groups(vendor: str, shape: Shape) -> dict[str, str]:
+    """Return the queue and the priority of row `n`, as `Shape.options` does."""
+    division = "DIV" if vendor == "mysql" else "/"
+    number = f"n % {shape.queues}"
+    name = f"CONCAT('queue-', {number})" if vendor != "sqlite" else f"'queue-' || ({number})"
+    priority = f"n {division} {shape.queues} % {shape.priorities} - {shape.priorities // 2}"
+    return ({"queue_name": name} if shape.queues > 1 else {}) | (
+        {"priority": priority} if shape.priorities > 1 else {}
+    )
+
+
+def main() -> None:
+    """Load what the command line says, in the shape that the environment tells if it does not."""
+    parser, told = ArgumentParser(), Shape.here()
+    add = parser.add_argument
+    add("count", type=int)
+    add("state", nargs="?", choices=DAYS, default="waiting")
+    add("--queues", type=int, default=told.queues)
+    add("--priorities", type=int, default=told.priorities)
+    add("--statistics", choices=STATISTICS, default=told.statistics)
+    options = parser.parse_args()
+    shape = Shape(options.queues, options.priorities, options.statistics)
+    django.setup()
+    fill(options.count, options.state, shape)
 
 
 if __name__ == "__main__":
-    django.setup()
-    fill(int(sys.argv[1]), *sys.argv[2:])
+    main()

@@ -20,7 +20,7 @@ BOUNDS = [Bound(WHAT, least=0.7, whose=LAST, of=FIRST)]
 def measure(plan: Plan) -> list[Figure]:
     """Drain many jobs, and look at the first and at the last of them."""
     count = plan.many(JOBS)
-    with project("postgresql") as env:
+    with project("postgresql", plan.shape) as env:
         drainer = ours(env, "noop", 1, 1)
         first = Figure(WHAT, FIRST, drainer.settings, jobs=count)
         last = Figure(WHAT, LAST, drainer.settings, jobs=count)

@@ -13,10 +13,10 @@ OTHERS = ["django_tasks_db", "procrastinate"]  # one process tells enough of the
 WHAT = {1: "no-op, 1 process", 2: "no-op, 2 processes"}
 OURS = {1: [(1, 1), (1, 4)], 2: [(2, 1), (2, 4)]}  # processes and threads
 BOUNDS = [
-    Bound(WHAT[1], least=1.1, of="pgqueuer"),
+    Bound(WHAT[1], least=1.8, of="pgqueuer"),
     Bound(WHAT[1], least=10, of="Celery"),
     Bound(WHAT[1], least=25, of="django-ox"),
-    Bound(WHAT[2], least=1.3, of="pgqueuer"),
+    Bound(WHAT[2], least=1.6, of="pgqueuer"),
     Bound(WHAT[2], least=10, of="Celery"),
     Bound(WHAT[2], least=25, of="django-ox"),
 ]
@@ -26,7 +26,7 @@ def measure(plan: Plan) -> list[Figure]:
     """Drain no-op jobs."""
     rivals, others = (RIVALS, OTHERS) if plan.with_peers else ([], [])
     with (
-        project("postgresql") as env,
+        project("postgresql", plan.shape) as env,
         peers.drainers(rivals, "noop") as theirs,
         peers.drainers(others, "noop") as more,
     ):

@@ -8,7 +8,9 @@ from typing import Protocol
 from benchmarks.databases import connected
 from benchmarks.processes import python
 
-SETTLE_SQLITE = ["ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"]
+# A checkpoint or a vacuum that the load sets off would fall into the measurement.
+SETTLE = {"postgresql": ["CHECKPOINT"], "sqlite": ["PRAGMA wal_checkpoint(TRUNCATE)"]}
+ANALYZE = {"postgresql": ["VACUUM ANALYZE"], "sqlite": ["ANALYZE"]}
 IsEmpty = Callable[[], bool]
 
 
@@ -33,17 +35,17 @@ class SqlBacklog:
     left: str
     clear_with: Sequence[str]
     settle_with: Sequence[str] = ()
+    has_statistics: bool = True
 
     def clear(self) -> None:
         """Remove what earlier runs left."""
         self._execute(self.clear_with)
 
     def settle(self) -> None:
-        """Take statistics, and write out what the load has changed."""
-        # A checkpoint or a vacuum that the load sets off would fall into the measurement.
+        """Write out what the load has changed, and take statistics if there should be any."""
         vendor = self.address.partition(":")[0]
-        usual = {"postgresql": ["VACUUM ANALYZE", "CHECKPOINT"], "sqlite": SETTLE_SQLITE}
-        self._execute(self.settle_with or usual.get(vendor, []))
+        analyze = ANALYZE.get(vendor, []) if self.has_statistics else []
+        self._execute(self.settle_with or [*analyze, *SETTLE.get(vendor, [])])
 
     @contextmanager
     def watched(self) -> Iterator[IsEmpty]:

@@ -18,7 +18,7 @@ BOUNDS = [
 
 def measure(plan: Plan) -> list[Figure]:
     """Drain the same number of jobs with few processes and with many."""
-    with project("postgresql") as env:
+    with project("postgresql", plan.shape) as env:
         drainers = [ours(env, "noop", processes, 1) for processes in (FEW, MANY)]
         figures = drain_in_turn({WHAT: drainers}, plan, count=plan.many(JOBS))
     doubled = [

@@ -22,7 +22,7 @@ def measure(plan: Plan) -> list[Figure]:
     """Drain jobs that insert; ours commits the effect and the completion in one transaction."""
     names = PEERS if plan.with_peers else {1: [], 2: []}
     with (
-        project("postgresql") as env,
+        project("postgresql", plan.shape) as env,
         peers.drainers(names[1], "insert") as alone,
         peers.drainers(names[2], "insert") as in_pairs,
     ):

@@ -17,7 +17,7 @@ BOUNDS = [
 
 def measure(plan: Plan) -> list[Figure]:
     """Drain both kinds of jobs with one process."""
-    with project("mariadb") as env:
+    with project("mariadb", plan.shape) as env:
         groups = {
             NOOP: [ours(env, "noop", *each) for each in OURS],
             INSERT: [*(ours(env, "insert", *each) for each in OURS), bare_loop(env, "insert")],

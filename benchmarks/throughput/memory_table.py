@@ -1,6 +1,7 @@
 """The memory of a worker process, after few jobs and many, and with a million waiting."""
 
 from benchmarks.processes import peak_memory, run, running
+from benchmarks.shape import Shape
 from benchmarks.throughput.crowd import crowded
 from benchmarks.throughput.drain import notes, wait_until_empty
 from benchmarks.throughput.figures import OURS, Bound, Figure
@@ -22,8 +23,8 @@ BOUNDS = [
 def measure(plan: Plan) -> list[Figure]:
     """Run one worker on an empty table, and one on a crowded one."""
     few, many = plan.many(FEW), plan.many(MANY)
-    after_few, after_many = _peaks(0, [few, many - few])
-    (crowded_few,) = _peaks(plan.many(MILLION), [few])
+    after_few, after_many = _peaks(0, [few, many - few], plan.shape)
+    (crowded_few,) = _peaks(plan.many(MILLION), [few], plan.shape)
     return [
         _figure("after few jobs", few, after_few),
         _figure("after many jobs", many, after_many),
@@ -31,10 +32,11 @@ def measure(plan: Plan) -> list[Figure]:
     ]
 
 
-def _peaks(waiting: int, counts: list[int]) -> list[float]:
+def _peaks(waiting: int, counts: list[int], shape: Shape) -> list[float]:
     """Return how much memory a worker has used at most after each of so many jobs more."""
     peaks = []
-    with crowded("postgresql", waiting, "waiting", THREADS) as drainer, notes() as path:
+    crowd = crowded("postgresql", waiting, "waiting", THREADS, shape)
+    with crowd as drainer, notes() as path:
         drainer.backlog.clear()
         env = {**drainer.env, "STARTS_FILE": str(path)}
         command = [part for part in drainer.workers[0] if part != "--burst"]

@@ -29,7 +29,7 @@ def _measure_on(name: str, plan: Plan) -> list[Figure]:
     others = plan.many(MILLION)
     with ExitStack() as stack:
         drainers = [
-            stack.enter_context(crowded(name, count, state, threads=1))
+            stack.enter_context(crowded(name, count, state, threads=1, shape=plan.shape))
             for state, count in [("waiting", 0), *((state, others) for state in STATES)]
         ]
         return drain_in_turn({WHAT[name]: drainers}, plan)

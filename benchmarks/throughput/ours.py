@@ -3,42 +3,57 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.databases import fresh_database
+from benchmarks.databases import connected, fresh_database
 from benchmarks.processes import python, run
+from benchmarks.shape import USUAL, Shape
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
 from benchmarks.throughput.figures import OURS
 
 JOBS, EFFECTS = "django_future_scheduledjob", "benchmarks_project_effect"
 LEFT = f"SELECT 1 FROM {JOBS} WHERE status IN ('scheduled', 'running')"
 BARE = "bare loop"
+# What keeps a server from taking statistics by itself.
+UNANALYZED = {"postgresql": [f"ALTER TABLE {JOBS} SET (autovacuum_enabled = off)"]}
 
 
 @contextmanager
-def project(database: str, **extra: str) -> Iterator[dict[str, str]]:
+def project(database: str, shape: Shape = USUAL, **extra: str) -> Iterator[dict[str, str]]:
     """Set up the benchmark project on an empty database, and yield its environment."""
     with fresh_database(database) as address:
         env = {
             "DATABASE_URL": address,
             "DJANGO_SETTINGS_MODULE": "benchmarks.project.settings",
+            **shape.environment,
             **extra,
         }
         run(python("-m", "django", "migrate", "--run-syncdb", "-v0"), env)
+        if not shape.has_statistics:
+            with connected(address) as cursor:
+                for statement in UNANALYZED.get(address.partition(":")[0], []):
+                    cursor.execute(statement)
         yield env
 
 
-def ours(env: dict[str, str], job: str, processes: int, threads: int) -> Drainer:
+def ours(
+    env: dict[str, str], job: str, processes: int, threads: int, verbosity: int = 0
+) -> Drainer:
     """Return django-future with so many processes of so many threads."""
     many = f"{processes} processes of " if processes > 1 else ""
     options = ["--processes", str(processes), "--threads", str(threads)]
+    command = ["future_worker", "--burst", "--no-reload", f"-v{verbosity}", *options]
+    shape = Shape.of(env)
     return Drainer(
         name=f"{OURS}, {many}{threads} thread{'s' if threads > 1 else ''}",
-        settings=f"future_worker --burst --no-reload -v0 {' '.join(options)}",
+        settings=f"{' '.join(command)}; {shape}",
         job=job,
         module="benchmarks.project.backlog",
-        workers=[
-            python("-m", "django", "future_worker", "--burst", "--no-reload", "-v0", *options)
-        ],
-        backlog=SqlBacklog(env["DATABASE_URL"], LEFT, emptied(env, JOBS, EFFECTS)),
+        workers=[python("-m", "django", *command)],
+        backlog=SqlBacklog(
+            env["DATABASE_URL"],
+            LEFT,
+            emptied(env, JOBS, EFFECTS),
+            has_statistics=shape.has_statistics,
+        ),
         env=env,
     )
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.shape import USUAL, Shape
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -12,6 +14,7 @@ class Plan:
     is_quick: bool
     with_peers: bool
     databases: Sequence[str]
+    shape: Shape = USUAL
 
     @property
     def seconds(self) -> float:

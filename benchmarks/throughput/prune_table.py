@@ -30,7 +30,7 @@ def measure(plan: Plan) -> list[Figure]:
 
 def _measure_on(name: str, plan: Plan) -> list[Figure]:
     count = plan.many(COUNTS[name])
-    with project(name) as env:
+    with project(name, plan.shape) as env:
         seconds = 60 + SECONDS_PER_MILLION * count / 1e6
         run(python("-m", "benchmarks.project.fill", str(count), "finished"), env, seconds=seconds)
         with _claiming(env) as path:

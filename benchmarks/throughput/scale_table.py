@@ -24,7 +24,7 @@ def measure(plan: Plan) -> list[Figure]:
     figures = []
     for name in plan.databases:
         for size, state in CROWDS:
-            with crowded(name, plan.many(size), state, threads=1) as drainer:
+            with crowded(name, plan.many(size), state, 1, plan.shape) as drainer:
                 figures += drain_in_turn({f"{TITLES[name]}, drain": [drainer]}, plan)
                 figures.append(_claims(f"{TITLES[name]}, claim of {BATCH}", drainer, plan))
     return sorted(figures, key=lambda figure: figure.what)

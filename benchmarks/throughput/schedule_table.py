@@ -69,7 +69,7 @@ def _schedulers(plan: Plan) -> Iterator[list[Scheduler]]:
     def many(who: str, module: str, store: Drainer) -> Scheduler:
         return Scheduler(Figure(MANY, who, jobs=10_000 * times), module, "at once", store, times)
 
-    with project("postgresql") as env, peers.drainers(names, "noop") as theirs:
+    with project("postgresql", plan.shape) as env, peers.drainers(names, "noop") as theirs:
         module = "benchmarks.project.scheduling"
         own = ours(env, "noop", 1, 1)
         own.backlog.clear_with.extend(emptied(env, "benchmarks_project_widerow"))

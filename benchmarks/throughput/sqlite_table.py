@@ -18,7 +18,7 @@ BOUNDS = [
 def measure(plan: Plan) -> list[Figure]:
     """Drain both kinds of jobs with one thread: more would only wait for each other."""
     names = ["huey"] if plan.with_peers else []
-    with project("sqlite") as env, peers.drainers(names, "noop") as theirs:
+    with project("sqlite", plan.shape) as env, peers.drainers(names, "noop") as theirs:
         groups = {
             NOOP: [ours(env, "noop", 1, 1), *theirs[1]],
             INSERT: [ours(env, "insert", 1, 1), bare_loop(env, "insert")],

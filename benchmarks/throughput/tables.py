@@ -4,7 +4,8 @@ from importlib import import_module
 from types import ModuleType
 
 DEFAULT = [
-    "drain", "insert", "sqlite", "mariadb", "schedule", "million", "bloat", "memory", "fleet",
+    "drain", "due", "verbosity", "insert", "sqlite", "mariadb", "schedule", "million", "bloat",
+    "memory", "fleet",
 ]  # fmt: skip
 ALONE = ["scale", "prune"]  # take too long to be measured with the others
 
