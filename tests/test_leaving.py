@@ -3,6 +3,7 @@
 import os
 import sys
 import types
+from datetime import timedelta
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
@@ -20,8 +21,9 @@ from django_future.handlers import resolve
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import Selection, handler_of, store_for
-from django_future.store.leaving import leave
+from django_future.store.leaving import leave, postpone
 from django_future.testing import run_due_jobs
+from django_future.worker import unknown
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import eventually
@@ -173,6 +175,42 @@ class TestOnce:
         )
         assert store.claim(Worker(name="one"), selection, at=clock.now(), limit=5) == []
         assert store.next_due(selection) is None
+
+    @pytest.mark.parametrize("run", [burst, run_jobs])
+    def test_thousands_of_unknown_handlers_do_not_fill_the_memory_of_a_process(
+        self, run, monkeypatch, traces
+    ):
+        monkeypatch.setattr(unknown, "MAX_UNKNOWN_HANDLERS", 2)
+        left = [schedule(f"{GONE}_{number}") for number in range(5)]
+        schedule_job("0s", jobs.trace, args=["the next"])
+        before = clock.now()
+        run()
+        assert traces() == ["the next"]
+        assert all("does not know" in is_left(job) for job in left)
+        moved = [job for job in left if clock.from_row(job.scheduled_at) > before]
+        assert len(moved) == 3
+        assert all(clock.from_row(job.first_due_at) < before for job in moved)
+
+    def test_a_job_is_postponed_by_as_long_as_it_has_been_due(self):
+        store, at = store_for("default"), clock.now()
+        schedule(GONE)
+        ScheduledJob.objects.update(scheduled_at=clock.to_row(at - timedelta(minutes=2)))
+        [claimed] = store.claim(Worker(name="one"), at=at, limit=1)
+        leave(store, claimed, "unknown")
+        postpone(store, claimed, at)
+        claimed.refresh_from_db()
+        delay = clock.from_row(claimed.scheduled_at) - at
+        assert timedelta(minutes=2) <= delay < timedelta(minutes=3)
+
+    def test_a_job_that_another_worker_claimed_meanwhile_is_not_postponed(self):
+        store, job = store_for("default"), schedule(GONE)
+        at = clock.now()
+        [claimed] = store.claim(Worker(name="one"), at=at, limit=1)
+        leave(store, claimed, "unknown")
+        store.claim(Worker(name="two"), at=at, limit=1)
+        postpone(store, claimed, at)
+        job.refresh_from_db()
+        assert job.first_due_at is None
 
     def test_the_log_says_it_once(self, caplog):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 20)

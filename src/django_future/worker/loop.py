@@ -142,12 +142,13 @@ class Loop:
         self.pool.record()
         self._to_release += self.pool.withdraw()
         self._release()
+        self.pool.unknown_handlers.postpone(self._store.now())
         room = self._room()
         if room <= 0:
             self.pool.call_when_room()
             return PATIENCE
         was_idle = not self.pool.held  # and so nothing of ours can schedule more
-        selection = self._choice.selection(self.pool.unknown_handlers)
+        selection = self._choice.selection(self.pool.unknown_handlers.names)
         now = self._store.now()
         claimed = 0 if self._is_looking else self._claim(selection, now + LOOKAHEAD, room)
         if claimed == room:

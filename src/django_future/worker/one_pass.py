@@ -11,11 +11,12 @@ from django_future.databases import jobs_database
 from django_future.exceptions import RunInsideTransaction
 from django_future.execution import Outcome, abandon, execute
 from django_future.models import Worker
-from django_future.store import Selection, Session, Store, handler_of, store_for
+from django_future.store import Selection, Session, Store, store_for
 from django_future.store.pauses import paused_queues
 from django_future.watchdog import Watchdog
 from django_future.when import When, parse_when
 from django_future.worker.heartbeat import heartbeat, new_worker
+from django_future.worker.unknown import UnknownHandlers
 
 
 def run_jobs(
@@ -72,11 +73,13 @@ def run_due(
     maintenance.expire(store, at)
     # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
     selection = Selection(up_to_id=store.newest_id(), excluded_queues=paused_queues(store))
+    unknown = UnknownHandlers(store)
     while jobs := store.claim(worker, selection, at=at, limit=1):
         outcome = execute(jobs[0], Session(store), watchdog, keep=keep)
         if outcome.is_left:
-            unknown = selection.unknown_handlers | {handler_of(outcome.job)}
-            selection = replace(selection, unknown_handlers=unknown)
+            unknown.note(outcome.job)
+            unknown.postpone(at)
+            selection = replace(selection, unknown_handlers=unknown.names)
         yield outcome
 
 

@@ -13,9 +13,10 @@ from django.db import DatabaseError, connections
 from django_future import clock
 from django_future.execution import abandon, execute, finish_together
 from django_future.models import ScheduledJob
-from django_future.store import Session, Store, handler_of
+from django_future.store import Session, Store
 from django_future.watchdog import Watchdog
 from django_future.worker.ready import Ready
+from django_future.worker.unknown import UnknownHandlers
 
 logger = logging.getLogger("django_future")
 
@@ -35,7 +36,7 @@ class Pool:
 
     def __init__(self, store: Store, threads: int, on_room: Callable[[], None]) -> None:
         self.finished = 0
-        self.unknown_handlers: set[str] = set()  # of jobs that were left for other workers
+        self.unknown_handlers = UnknownHandlers(store)
         self._taken_in = 0
         self._given_back = 0
         self._lock = Lock()
@@ -163,7 +164,7 @@ class Pool:
             else:
                 outcome = execute(job, session, self._watchdog, gather=self._gathered.append)
                 if outcome.is_left:
-                    self.unknown_handlers.add(handler_of(job))
+                    self.unknown_handlers.note(job)
         except Exception:
             logger.exception("Job %s: its end could not be recorded", job.pk)
             self._unrecorded.append(job)
