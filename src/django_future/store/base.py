@@ -22,6 +22,7 @@ from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 
 BATCH = 1000
+JOBS = "django_future_scheduledjob"
 FINISH = finish(lambda _: "%s")
 
 
@@ -36,6 +37,9 @@ class Store:
 
     # How to say through which index a table is read.
     index_hint = ""
+
+    # What leaves a statement of this transaction one plan, where an index cannot be named.
+    plan_settings = ""
 
     # What makes a transaction the database's one writer, where there is only one.
     write_lock = ""
@@ -246,8 +250,15 @@ class Store:
     @patient
     def expire(self, at: datetime) -> int:
         """Mark up to a thousand jobs that expired at or before `at`, and return how many."""
-        overdue = self.jobs.overdue(at).values_list("pk", flat=True)
-        ids = list(overdue[:BATCH])
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                SELECT id FROM {JOBS} {self.index_hint.format("future_job_expires")}
+                WHERE status = 'scheduled' AND expires_at <= %s ORDER BY expires_at LIMIT %s
+                """,  # noqa: S608 - all of it is written in this package
+                [self.parameter(at), BATCH],
+            )
+            ids = [pk for (pk,) in cursor.fetchall()]
         # By primary key, for the reason given at `claim`; and only if no rival was faster.
         return (
             self.jobs.scheduled()

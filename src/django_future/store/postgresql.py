@@ -16,11 +16,12 @@ from django_future.models import ScheduledJob, Worker
 from django_future.options import HIGHEST_PRIORITY
 from django_future.status import Status
 from django_future.store import statements
-from django_future.store.base import Store
+from django_future.store.base import BATCH, Store
 from django_future.store.completion import NAMES, completion, lease_lost
 from django_future.store.contention import patient
 from django_future.store.hints import CHANNEL, Hints, watch
 from django_future.store.insertion import copy, insert
+from django_future.store.prepared import SETTINGS
 from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
@@ -34,6 +35,8 @@ EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 class PostgreSQLStore(Store):
     """Claims with SKIP LOCKED and RETURNING."""
+
+    plan_settings = SETTINGS
 
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
@@ -122,6 +125,12 @@ class PostgreSQLStore(Store):
         jobs = read_claimed(rows, self, worker, started_at)
         self._expected = jobs[-1].priority if jobs else HIGHEST_PRIORITY
         return jobs
+
+    @patient
+    def expire(self, at: datetime) -> int:
+        values = {"at": at, "now": self.now(), "most": BATCH}
+        [(count,)] = statements.EXPIRE.rows(self.connection, values)
+        return int(count)
 
     def _asked(self, selection: Selection, at: datetime) -> tuple[Queues, dict[str, Any]]:
         queues, names = _queues(selection)

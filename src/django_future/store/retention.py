@@ -49,6 +49,8 @@ def _prune_batch(
     # later; a rival skips them and takes the next ones. On SQLite it is the database's write lock,
     # and a rival waits for it. Written by primary key, for the reason given at Store._claim_level.
     with reading_before_writing(store) as cursor:
+        if store.plan_settings:
+            cursor.execute(store.plan_settings)
         since = [ended_since] if ended_since else []
         lock = store.connection.features.has_select_for_update_skip_locked
         cursor.execute(

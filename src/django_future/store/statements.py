@@ -48,6 +48,28 @@ FINISH_ALL = Prepared(
 )
 
 
+# Locks the rows it marks, for the length of this one statement. A rival, which may claim them,
+# skips them, and finds them expired later.
+EXPIRE = Prepared(
+    """
+    WITH expired AS (
+        UPDATE django_future_scheduledjob
+        SET status = 'expired', finished_at = %(now)s, unique_key = NULL
+        WHERE id = ANY(ARRAY(
+            SELECT id FROM django_future_scheduledjob
+            WHERE status = 'scheduled' AND expires_at <= %(at)s
+            ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+        ))
+        RETURNING 1
+    )
+    SELECT COUNT(*) FROM expired
+    """,
+    at="timestamptz",
+    now="timestamptz",
+    most="bigint",
+)
+
+
 class Queues(Enum):
     """Which queues a statement is for: all, those in its `queue_names`, or all but those."""
 
