@@ -1,124 +1,183 @@
-"""What a claim costs beside a million jobs that wait: as much as it takes."""
+"""What claims, looks and housekeeping read beside a million jobs: as much as they take."""
 
-import json
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from benchmarks.project.fill import copy_of
-from django_future import ScheduledJob, clock, pause_queue, schedule_job, schedule_jobs
+from benchmarks.shape import Shape
+from django_future import ScheduledJob, clock, pause_queue, resume_queue, schedule_job
+from django_future import schedule_jobs as schedule
 from django_future.models import Worker
-from django_future.store import EVERYTHING, Selection, store_for
+from django_future.status import Status
+from django_future.store import EVERYTHING, Selection, retention, store_for
 from django_future.worker.choice import Choice
+from tests.reading import entries_read
 from tests.shop import jobs
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
-WAITING = 1_000_000
-PAUSED = 100_000
-DUE = 2_000
+MILLION, FEWER = 1_000_000, 100_000  # jobs, half of which wait and half of which have ended
+DUE = 20_000
 TAKEN = 100
-BATCH = 100  # entries by which the estimate may be out, the first of each priority included
-INSTRUCTIONS = 400  # of SQLite's machine, that one row of a claim may take
+SLACK = 100  # entries by which an estimate may be out, and that a glance may read
+OF_EACH_LEVEL = 6  # entries: to find it, and to see that nothing of it is due
+MOST_OF_A_GLANCE = 1_100  # entries, where jobs of some queues are looked for among many queues
+
+SHAPES = [
+    (Shape(), MILLION),
+    (Shape(statistics="fresh"), FEWER),
+    (Shape(priorities=200), FEWER),
+    (Shape(queues=1000), FEWER),
+    (Shape(queues=1000, priorities=200), FEWER),
+    (Shape(queues=1000, priorities=200, statistics="fresh"), FEWER),
+]
 
 
-def test_a_claim_reads_as_many_entries_as_it_takes(crowd, vendor):
-    store = store_for("default")
-    for selection in (EVERYTHING, Selection(queues=("queue-3", "queue-7"))):
-        assert READ[vendor](store, selection) <= TAKEN + BATCH, selection
+@pytest.fixture(scope="module", params=SHAPES, ids=lambda param: str(param[0]))
+def shape(request, django_db_setup, django_db_blocker):
+    """Load a table of one shape, of whose jobs some are due, for all tests of it."""
+    shape, others = request.param
+    with django_db_blocker.unblock():
+        _let_nothing_be_analyzed("off")
+        # What a server believes of an empty table it must not act on once it is full.
+        for state in ("waiting", "finished"):
+            copy_of(_model(), others // 2, state, shape)
+        schedule(
+            {"when": timedelta(seconds=-number), "callable": jobs.echo, **shape.options(number)}
+            for number in range(DUE)
+        )
+        yield shape
+        _let_nothing_be_analyzed("on")
+        call_command("flush", verbosity=0, interactive=False)
 
 
-def test_a_claim_reads_nothing_of_a_queue_that_its_worker_believes_paused(vendor):
-    store = store_for("default")
-    copy_of(schedule_job("700d", jobs.echo), PAUSED)
-    ScheduledJob.objects.update(
-        queue_name="mail", priority=1, scheduled_at=clock.to_row(clock.now()), expires_at=None
-    )
-    schedule_jobs([{"when": "0s", "callable": jobs.echo, "queue_name": "reports"}] * DUE)
-    pause_queue("mail")
-    selection = Choice(store, EVERYTHING).selection(set())
-    assert READ[vendor](store, selection) <= TAKEN + BATCH
+def _model():
+    [*found] = ScheduledJob.objects.filter(scheduled_at__gt=clock.now() + timedelta(days=500))[:1]
+    return found[0] if found else schedule_job("700d", jobs.echo)
+
+
+def _let_nothing_be_analyzed(switch):
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"ALTER TABLE django_future_scheduledjob SET (autovacuum_enabled = {switch})"
+            )
 
 
 @pytest.fixture
-def crowd():
-    """Let a million jobs wait in five priorities and ten queues, and some be due in each."""
-    copy_of(schedule_job("700d", jobs.echo), WAITING)
-    schedule_jobs(
-        {
-            "when": timedelta(seconds=-number),
-            "callable": jobs.echo,
-            "priority": number % 5 - 2,
-            "queue_name": f"queue-{number % 10}",
-        }
-        for number in range(DUE)
-    )
+def store(shape):
+    """Return the store of the loaded table, of which a claim was just made."""
+    store = store_for("default")
+    claim(store, EVERYTHING)
+    return store
 
 
 def claim(store, selection):
-    assert len(store.claim(Worker(name="one"), selection, at=clock.now(), limit=TAKEN)) == TAKEN
+    assert len(store.claim(Worker(name="one"), selection, at=store.now(), limit=TAKEN)) == TAKEN
 
 
-def read_on_postgresql(store, selection):
-    """Return how many entries a second claim reads in the indexes of what is scheduled."""
-    with CaptureQueriesContext(connection) as queries:
-        claim(store, selection)
-    settings, execute, call = queries[-1]["sql"].partition("EXECUTE ")
-    with connection.cursor() as cursor:
-        cursor.execute(f"{settings} EXPLAIN (ANALYZE, FORMAT JSON) {execute}{call}")
-        while cursor.nextset():
-            pass
-        [(plans,)] = cursor.fetchall()
-    plans = json.loads(plans) if isinstance(plans, str) else plans
-    return sum(entries(node) for node in nodes(plans[0]["Plan"]))
+def some_queues(shape):
+    names = [str(shape.options(number).get("queue_name")) for number in (3, 7)]
+    return Selection(queues=tuple(dict.fromkeys(names)))
 
 
-def nodes(plan):
-    yield plan
-    for below in plan.get("Plans", []):
-        yield from nodes(below)
+def most_queues(shape):
+    names = dict.fromkeys(str(shape.options(number)["queue_name"]) for number in range(900))
+    return Selection(queues=tuple(names))
 
 
-def entries(node):
-    if not node.get("Index Name", "").startswith("future_job"):
-        assert node["Node Type"] != "Seq Scan", node
-        return 0
-    each = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    return each * node["Actual Loops"]
+def test_a_claim_reads_as_many_entries_as_it_takes(store, shape):
+    most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities
+    assert entries_read(lambda: claim(store, EVERYTHING)) <= most
 
 
-def read_on_mysql(store, selection):
-    """Return how many entries a claim reads one after the other, in whichever index."""
-    before = steps_on_mysql()
-    claim(store, selection)
-    return steps_on_mysql() - before
+def test_a_claim_of_some_queues_reads_as_many_entries_as_it_finds(store, shape):
+    selection, worker = some_queues(shape), Worker(name="one")
+    found = []
+    read = entries_read(
+        lambda: found.extend(store.claim(worker, selection, at=store.now(), limit=TAKEN))
+    )
+    assert found
+    levels = shape.priorities * (1 + len(selection.queues))
+    assert read <= 2 * (len(found) + SLACK) + 2 * OF_EACH_LEVEL * levels
 
 
-def steps_on_mysql():
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW SESSION STATUS LIKE 'Handler_read%'")
-        counts = dict(cursor.fetchall())
-    names = ("next", "prev", "rnd_next")
-    return sum(int(counts[f"Handler_read_{name}"]) for name in names)
+def test_a_look_ahead_reads_the_first_of_each_priority(store, shape):
+    most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities  # those just claimed included
+    assert entries_read(store.next_due) <= most
 
 
-def read_on_sqlite(store, selection):
-    """Return for how many entries a claim's instructions are enough."""
-    instructions = 0
+@pytest.mark.only_on("postgresql", reason="elsewhere each queue takes statements of its own")
+def test_claims_of_most_of_a_thousand_queues_visit_priorities_and_not_queues(store, shape):
+    if shape.queues == 1:
+        pytest.skip("there is one queue")
+    selection = most_queues(shape)
+    most = TAKEN + MOST_OF_A_GLANCE + OF_EACH_LEVEL * shape.priorities
+    assert entries_read(lambda: claim(store, selection)) <= 2 * most
+    assert entries_read(lambda: store.next_due(selection)) <= most
 
-    def count():
-        nonlocal instructions
-        instructions += 100
-        return 0
 
-    connection.connection.set_progress_handler(count, 100)
+@pytest.mark.only_on("postgresql", reason="elsewhere each queue takes statements of its own")
+def test_a_look_ahead_passes_the_backlog_of_other_queues(store, shape):
+    if shape.queues == 1:
+        pytest.skip("there is one queue")
+    selection = Selection(excluded_queues=("queue-1",))
+    most = TAKEN + MOST_OF_A_GLANCE + OF_EACH_LEVEL * shape.priorities
+    assert entries_read(lambda: claim(store, selection)) <= 2 * most
+    assert entries_read(lambda: store.next_due(selection)) <= most
+
+
+def test_a_claim_reads_little_of_a_backlog_that_its_worker_believes_paused(store, shape):
+    if shape.queues > 1:
+        pytest.skip("the only queue is to be the one that is paused")
+    pause_queue("default")
     try:
-        claim(store, selection)
+        waiting = {"when": timedelta(hours=-1), "callable": jobs.echo, "queue_name": "reports"}
+        schedule([waiting] * 2 * TAKEN)
+        selection = Choice(store, EVERYTHING).selection(set())
+        assert entries_read(lambda: claim(store, selection)) <= 2 * TAKEN + MOST_OF_A_GLANCE
     finally:
-        connection.connection.set_progress_handler(None, 0)
-    return instructions / INSTRUCTIONS
+        resume_queue("default")
 
 
-READ = {"postgresql": read_on_postgresql, "mysql": read_on_mysql, "sqlite": read_on_sqlite}
+def test_expiry_reads_nothing_where_nothing_has_expired(store):
+    assert entries_read(lambda: store.expire(store.now())) <= SLACK
+
+
+def test_pruning_reads_nothing_where_nothing_is_old(store):
+    ended_before = store.now() - timedelta(days=5 * 365)
+    read = entries_read(lambda: [*retention.prune(store, Status.COMPLETE, ended_before)])
+    assert read <= SLACK
+
+
+def test_pruning_reads_what_it_deletes(store):
+    steps = retention.prune(store, Status.COMPLETE, store.now())
+    deleted = []
+    read = entries_read(lambda: deleted.append(next(steps)))
+    assert read <= 5 * deleted[0] + SLACK
+
+
+def test_claims_after_many_read_no_more(store, shape):
+    worker = Worker(name="one")
+    for _ in range(5):
+        store.finish_all(_ended(store.claim(worker, at=store.now(), limit=1000)))
+    claim(store, EVERYTHING)
+    most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities
+    assert entries_read(lambda: claim(store, EVERYTHING)) <= most
+
+
+def _ended(claimed):
+    for job in claimed:
+        job.finished_at, job.__dict__["return_value"] = job.started_at, None
+    return claimed
+
+
+# With this mark pytest creates the database for the whole module. The tests above have no such
+# mark: it would empty the tables after each of them.
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_of_an_empty_table_reads_nothing():
+    store = store_for("default")
+    assert entries_read(lambda: store.claim(Worker(name="one"), at=store.now(), limit=1)) <= SLACK
