@@ -1,13 +1,11 @@
 """How many entries of the jobs' indexes something reads, counted by each database itself."""
 
-from collections.abc import Callable
-
 from django.db import connection
 
 INSTRUCTIONS = 400  # of SQLite's machine, that one row of a claim may take
 
 
-def entries_read(act: Callable[[], object]) -> float:
+def entries_read(act):
     """Return how many entries `act` reads, rows that are read without an index included."""
     return _COUNTERS[connection.vendor](act)
 
