@@ -1,7 +1,5 @@
 """Database routers such as projects have."""
 
-# ruff: noqa: ARG002 - Django names the arguments
-
 
 class PrimaryAndReplica:
     """Read from the replica `other`, write to the primary `default`."""

@@ -48,7 +48,7 @@ class Unpicklable:
 class OneWay(Exception):
     """Pickles, but cannot be built again: its constructor wants two arguments."""
 
-    def __init__(self, one, two):  # noqa: ARG002
+    def __init__(self, one, two):
         super().__init__(one)
 
 

@@ -1,6 +1,7 @@
 """Running what is due, and what becomes of it."""
 
 import logging
+import signal
 
 import pytest
 from django.db import transaction
@@ -158,7 +159,7 @@ class TestFailure:
             run_jobs()
         job.refresh_from_db()
         assert job.status == Status.FAILED
-        assert "SystemExit(3)" in job.error
+        assert "SystemExit: 3" in job.error
 
     def test_words_that_no_database_likes_are_kept_legibly(self):
         error = run_one(jobs.with_cause).error
@@ -167,7 +168,7 @@ class TestFailure:
 
     def test_ctrl_c_releases_the_job(self, monkeypatch):
         def interrupt(value=None):
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
         monkeypatch.setattr(jobs, "echo", interrupt)
         interrupt.__module__ = jobs.__name__

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.db.models import Model
 
 from django_future import content_objects, handlers
-from django_future.exceptions import FutureError, HandlerUnknown, InvalidArguments
+from django_future.exceptions import FutureError, HandlerUnknown, InvalidArguments, NotAwaited
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 
@@ -40,10 +40,18 @@ def unbound_handler(job: ScheduledJob) -> Any:
     return getattr(_model(job), job.callable_name, None)
 
 
-def call(job: ScheduledJob, unbound: Any, wrap_coroutine: Wrap = lambda handler: handler) -> Any:
+def call(
+    job: ScheduledJob,
+    unbound: Any,
+    wrap_coroutine: Wrap = lambda handler: handler,
+    on_call: Callable[[], None] = lambda: None,
+) -> Any:
     """Call the handler of a job with its arguments, and return what it returns.
 
-    One that is a coroutine function is awaited as what `wrap_coroutine` makes of it.
+    One that is a coroutine function is awaited as what `wrap_coroutine` makes of it. `on_call` is
+    called once the arguments are loaded, just before the handler.
+
+    Raises `NotAwaited` if the handler returns what has yet to run.
     """
     args, kwargs = list(job.args), dict(job.kwargs)
     content_object, handler = _content_object(job), unbound
@@ -55,11 +63,28 @@ def call(job: ScheduledJob, unbound: Any, wrap_coroutine: Wrap = lambda handler:
         args.insert(0, job)
     is_async = iscoroutinefunction(handler)
     call = async_to_sync(wrap_coroutine(handler)) if is_async else handler
+    on_call()
     try:
-        return call(*args, **kwargs)
+        result = call(*args, **kwargs)
     except TypeError:
         _check_signature(job, handler, args, kwargs)
         raise
+    if result is not None:
+        _check_has_run(job, result)
+    return result
+
+
+def _check_has_run(job: ScheduledJob, result: Any) -> None:
+    kind = type(result)
+    if kind in {bool, int, str, dict, list}:  # most results; the check below takes a while
+        return
+    if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+        if inspect.iscoroutine(result):
+            result.close()  # or Python warns of it later
+        raise NotAwaited(
+            f"{job.callable_name} returned a {kind.__name__}, so its body has not run. Declare "
+            "the handler with async def, or call what it wraps; do not yield in it."
+        )
 
 
 def _resolve(job: ScheduledJob, content_object: Model | None) -> handlers.Handler:

@@ -83,6 +83,14 @@ class HandlerExited(FutureError):
     """A handler raised what ends a program, such as `SystemExit`; only its job ended."""
 
 
+class NotAwaited(FutureError):
+    """A handler returned a coroutine or a generator, whose body has not run."""
+
+
+class TransactionBroken(FutureError):
+    """A handler returned, but its transaction cannot commit together with its completion."""
+
+
 class JobTimeout(FutureError):
     """A handler ran for longer than its `timeout`, and was interrupted."""
 

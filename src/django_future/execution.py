@@ -1,38 +1,72 @@
-"""One claimed job to its outcome: call and finish in one transaction, or settle in the next."""
+"""One claimed job, from its claim to the record of its end."""
 
 import logging
-from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from copy import copy
-from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from functools import partial
+from typing import Any, NamedTuple
 
-from django.db import OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from django_future import clock, maintenance, signals
-from django_future.arguments import Stored, encode
-from django_future.calling import call, options_for, unbound_handler
-from django_future.exceptions import HandlerExited, HandlerUnknown, JobTimeout, LeaseLost
+from django_future.calling import call, options_for, options_if_known, unbound_handler
+from django_future.exceptions import (
+    FutureError,
+    HandlerExited,
+    HandlerUnknown,
+    JobTimeout,
+    LeaseLost,
+    TransactionBroken,
+)
 from django_future.models import ScheduledJob
-from django_future.outcomes import settle
+from django_future.options import JobOptions
+from django_future.outcomes import record_failure, result_text
 from django_future.status import Status
 from django_future.store import Session, Store
+from django_future.store.batch import complete_batch
+from django_future.store.ends import give_up, has_deleted_itself
 from django_future.store.leaving import leave
-from django_future.text import storable
+from django_future.text import shortened, storable
 from django_future.watchdog import Watchdog
 
 logger = logging.getLogger("django_future")
 
-Finish = Callable[[ScheduledJob], None]
+# A job that was claimed longer ago is confirmed to be still this worker's before it starts.
+MAX_UNCONFIRMED = timedelta(milliseconds=10)
+
+MAX_CAUSES = 10  # exceptions of a chain that are looked at
+
+Batch = Callable[[ScheduledJob], None]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Interrupted(KeyboardInterrupt):
+    """Raised in a handler that still runs when whatever runs it must go."""
+
+
+class NotStarted(FutureError):
+    """The database was out of reach before the handler was called, so the job is to be released."""
+
+
+class NotRecorded(FutureError):
+    """The database was out of reach when the end of `job` was to be recorded.
+
+    `record` does so, on any thread, once the database is back.
+    """
+
+    def __init__(self, job: ScheduledJob, record: Callable[[], object]) -> None:
+        super().__init__(f"The end of job {job.pk} could not be recorded.")
+        self.job = job
+        self.record = record
+
+
+class Outcome(NamedTuple):
     """What became of one execution: `exception` is what its handler raised.
 
-    `is_lost` says that the job was no longer this worker's, so its end is for another to tell;
-    `is_left` that its handler is unknown here, so it is scheduled again for who knows it.
+    `is_lost` says that the job is no longer this worker's, so its end is for another to tell;
+    `is_left` that its handler is unknown here, so it is scheduled again for another worker.
     """
 
     job: ScheduledJob
@@ -53,136 +87,245 @@ def execute(
     watchdog: Watchdog,
     *,
     keep: bool = True,
-    gather: Finish | None = None,
+    gather: Batch | None = None,
 ) -> Outcome:
     """Run a claimed job and record what became of it; `keep=False` deletes it once complete.
 
-    With `gather`, a job is handed to it that is complete and asked its database nothing. Its end
-    is recorded by `finish_together`.
+    With `gather`, a job is handed to it that is complete and did not use its database. Its end is
+    recorded by `finish_together`.
+
+    Raises `NotStarted` if the database was out of reach before the handler was called, and
+    `NotRecorded` if it was when the end was to be recorded.
     """
-    store = session.store
-    finish = store.finish if keep else store.discard
-    try:
-        _start(job, session)
-        exception = _attempt(job, session, watchdog, finish, gather)
-        if exception is not None:
-            if outcome := _put_back(job, session, exception):
-                return outcome
-            settle(job, exception, store)
-    except LeaseLost as error:
-        session.renew()
+    # A context of its own: a language, a time zone or a variable that a handler sets ends with it.
+    return copy_context().run(Execution(job, session, watchdog, keep=keep, gather=gather).run)
+
+
+class Execution:
+    """One execution of one job, and all of its state: the next job of the thread gets another."""
+
+    __slots__ = ("gather", "handler", "is_called", "is_finishing", "job", "keep", "options",
+                 "row", "session", "store", "watchdog")  # fmt: skip
+
+    def __init__(
+        self,
+        job: ScheduledJob,
+        session: Session,
+        watchdog: Watchdog,
+        *,
+        keep: bool,
+        gather: Batch | None,
+    ) -> None:
+        self.job = job
+        self.row = job.pk, job.lease, job.worker  # as claimed, whatever the handler makes of `job`
+        self.session = session
+        self.store = session.store
+        self.watchdog = watchdog
+        self.keep = keep
+        self.gather = gather
+        self.handler: Any = None
+        self.options: JobOptions | None = None
+        self.is_called = False  # whether the handler was
+        self.is_finishing = False  # whether the handler has returned
+
+    def run(self) -> Outcome:
+        """Take the job through its steps, and return what became of it."""
+        self.session.start()
+        try:
+            self._start()
+            options = self._resolve()
+            with self.session if options.atomic else self.session.autocommit():
+                self._call(options)
+                is_recorded = self._finish(options)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its own failure
+            return self._conclude(error)
+        if self.gather is not None and not is_recorded:
+            self.gather(self.job)
+            return Outcome(self.job)
+        return self._announce(None)
+
+    def _start(self) -> None:
+        job, session = self.job, self.session
+        now = clock.to_row(self.store.now())
+        if job.rescues or not job.is_rescuable:
+            session.rest()
+            job.started_at = now
+            self.store.note_start(job)
+        elif job.started_at is not None and now - job.started_at > MAX_UNCONFIRMED:
+            session.rest()
+            self.store.confirm(job)
+        job.started_at = now
+        if signals.job_started.receivers:
+            session.rest()
+            signals.job_started.send_robust(ScheduledJob, job=job)
+
+    def _resolve(self) -> JobOptions:
+        self.handler = unbound_handler(self.job)
+        self.options = options = options_for(self.job, self.handler)
+        return options
+
+    def _call(self, options: JobOptions) -> None:
+        with self.watchdog.watch(self.job, self.session, options.timeout) as watched, watched:
+            result = call(self.job, self.handler, watched.awaited, on_call=self._note_call)
+        self.is_finishing = True
+        self.job.return_value = None if result is None else result_text(result)
+        self.job.finished_at = clock.to_row(self.store.now())
+
+    def _note_call(self) -> None:
+        self.is_called = True
+
+    def _finish(self, options: JobOptions) -> bool:
+        """Record that the job is complete, or tell that there is nothing to record it with.
+
+        Many jobs that wrote nothing are recorded together, which takes a fraction of the time.
+        """
+        session = self.session
+        session.verify()
+        if self.gather is not None and options.atomic and not session.was_used():
+            return False
+        session.finish(self.job, self._write_completion)
+        return True
+
+    def _write_completion(self, job: ScheduledJob) -> None:
+        is_deletion_possible = job.pk is None or _is_content_object_deleted(job)
+        job.pk, job.lease, job.worker = self.row
+        if is_deletion_possible and has_deleted_itself(self.store, job):
+            job.status = Status.COMPLETE  # and nothing is left to record it in
+        elif self.keep:
+            self.store.finish(job)
+        else:
+            self.store.discard(job)
+
+    def _conclude(self, error: BaseException) -> Outcome:
+        """Return what becomes of a job that did not come to its end without an exception."""
+        job, session = self.job, self.session
+        job.pk, job.lease, job.worker = self.row
+        if session.is_committed:
+            logger.error(
+                "Job %s is complete, but a hook of its on_commit raised", job.pk, exc_info=error
+            )
+            return self._announce(None)
+        session.rest()
+        session.tidy()
+        is_database_error = isinstance(error, OperationalError | InterfaceError)
+        if is_database_error and not self.is_called:
+            session.discard()
+            raise NotStarted(f"Job {job.pk} did not start: {error}") from error
+        if isinstance(error, Interrupted):
+            self.store.release(job)
+            raise error
+        if is_database_error or isinstance(error, JobTimeout | LeaseLost | TransactionBroken):
+            session.discard()  # in doubt, or a statement may still be interrupted on it
+        record = partial(self._choose_end(error), _as_exception(error))
+        try:
+            return record()
+        except (DatabaseError, InterfaceError) as refusal:
+            session.discard()
+            raise NotRecorded(job, record) from refusal
+
+    def _choose_end(self, error: BaseException) -> "Callable[[Exception], Outcome]":
+        if isinstance(error, LeaseLost):
+            return self._end_lost
+        if isinstance(error, HandlerUnknown) and error.job is self.job:
+            return self._leave
+        if self.is_finishing and isinstance(error, OperationalError | InterfaceError):
+            return self._rescue
+        if self.session.was_cut and _is_about_connection(error):
+            return self._rescue
+        return self._fail
+
+    def _end_lost(self, error: Exception) -> Outcome:
+        job = self.job
+        if self.store.held(job).exists():
+            # What the handler wrote was rolled back, and with it that it ended its own job.
+            give_up(self.store, job, "The handler cancelled or deleted its own job.")
+            return self._announce(None)
         signals.job_lost.send_robust(ScheduledJob, job=job)
         return Outcome(job, error, is_lost=True)
-    except BaseException:
-        # Ctrl-C, or the database is out of reach: the job was interrupted, it has not failed.
-        store.release(job)
-        raise
-    if gather is not None and job.status == Status.RUNNING:
-        gather(job)
-    else:
-        _tell(job, exception)
-    return Outcome(job, exception)
+
+    def _leave(self, error: Exception) -> Outcome:
+        job = self.job
+        text = f"Worker {job.worker} does not know {job.callable_name!r}: {error}"
+        leave(self.store, job, shortened(storable(f"{text} It is left for a worker that does.")))
+        signals.job_left.send_robust(ScheduledJob, job=job, exception=error)
+        return Outcome(job, error, is_left=True)
+
+    def _rescue(self, error: Exception) -> Outcome:
+        # Whether a commit was reached is not known. If so, there is nothing to rescue.
+        maintenance.rescue_job(self.job, self.store, "The connection to the database broke")
+        return Outcome(self.job, error, is_lost=True)
+
+    def _fail(self, error: Exception) -> Outcome:
+        try:
+            record_failure(self.job, error, self.options or JobOptions(), self.store)
+        except LeaseLost as lost:
+            return self._end_lost(lost)
+        return self._announce(error)
+
+    def _announce(self, error: Exception | None) -> Outcome:
+        _announce(self.job, error)
+        return Outcome(self.job, error)
 
 
 def abandon(job: ScheduledJob, exception: Exception, store: Store) -> None:
     """Record what becomes of a job whose handler does not end."""
     job = copy(job)  # the handler may still look at it
     with suppress(LeaseLost):
-        settle(job, exception, store)
-        _tell(job, exception)
+        record_failure(job, exception, options_if_known(job), store)
+        _announce(job, exception)
 
 
-def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> None:
-    """Record the end of gathered jobs."""
-    lost = store.finish_all(jobs)
-    for job in lost:
+def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> list[ScheduledJob]:
+    """Record the completion of gathered jobs, and return those whose rows others have locked.
+
+    A job whose completion the database refuses fails by itself. What says that the database is out
+    of reach is raised; then the same jobs may be given again.
+    """
+    completions = complete_batch(store, jobs)
+    for job in completions.lost:
         signals.job_lost.send_robust(ScheduledJob, job=job)
-    for job in jobs:
-        if job not in lost:
-            job.status = Status.COMPLETE
-            signals.job_finished.send_robust(ScheduledJob, job=job, exception=None)
+    for job in completions.complete:
+        job.status = Status.COMPLETE
+        _announce(job, None)
+    for job, error in completions.refused:
+        with suppress(LeaseLost):
+            record_failure(job, error, options_if_known(job), store)
+            _announce(job, error)
+    return completions.locked
 
 
-def stored(result: Any) -> Stored | None:
-    """Return what is kept of what a handler returned."""
-    if result is None:
-        return None
-    try:
-        return encode(result)
-    except Exception:  # noqa: BLE001 - whatever it is, a result is no reason to undo the work
-        return encode(repr(result))
-
-
-def _start(job: ScheduledJob, session: Session) -> None:
-    job.started_at = clock.to_row(session.store.now())
-    if signals.job_started.receivers:
-        session.rest()
-        signals.job_started.send_robust(ScheduledJob, job=job)
-    if job.rescues or not job.is_rescuable:
-        session.rest()
-        session.store.note_start(job)
-
-
-def _attempt(
-    job: ScheduledJob,
-    session: Session,
-    watchdog: Watchdog,
-    finish: Finish,
-    gather: Finish | None,
-) -> Exception | None:
-    try:
-        handler = unbound_handler(job)
-        options = options_for(job, handler)
-        with session if options.atomic else session.autocommit():
-            with watchdog.watch(job, session, options.timeout) as watched, watched:
-                result = call(job, handler, watched.awaited)
-            job.return_value = stored(result)
-            job.finished_at = clock.to_row(session.store.now())
-            # Where nothing was written there is nothing to commit with: to write many such ends
-            # at once is as good, and takes a fraction of the time.
-            if gather is None or not options.atomic or session.was_asked():
-                session.finish(job, finish)
-    except LeaseLost:
-        raise
-    except (SystemExit, CancelledError) as error:
-        exited = HandlerExited(f"The handler raised {error!r}, which would have ended its worker.")
-        exited.__cause__ = error
-        return exited
-    except Exception as error:
-        if not session.is_committed:
-            return error
-        logger.exception("Job %s is complete, but a hook of its on_commit raised", job.pk)
-    return None
-
-
-def _put_back(job: ScheduledJob, session: Session, exception: Exception) -> Outcome | None:
-    """Put back a job that has not failed though there is an exception."""
-    store = session.store
-    if isinstance(exception, JobTimeout):
-        session.renew()
-    elif session.is_lost():
-        # Whether the commit was reached nobody knows. If so, there is nothing to rescue.
-        maintenance.rescue_job(job, store, "The connection to the database broke")
-        return Outcome(job, exception, is_lost=True)
-    elif isinstance(exception, HandlerUnknown) and exception.job is job:
-        text = f"Worker {job.worker} does not know {job.callable_name!r}: {exception}"
-        leave(store, job, storable(f"{text} It is left for a worker that does."))
-        signals.job_left.send_robust(ScheduledJob, job=job, exception=exception)
-        return Outcome(job, exception, is_left=True)
-    elif _has_collided(job, exception, store) and store.release(job):
-        return Outcome(job, exception, is_lost=True)
-    return None
-
-
-def _has_collided(job: ScheduledJob, exception: Exception, store: Store) -> bool:
-    """Tell whether the record of a handler's end lost a deadlock, and with it what it wrote."""
-    has_ended = job.finished_at is not None
-    return has_ended and isinstance(exception, OperationalError) and store.is_contention(exception)
-
-
-def _tell(job: ScheduledJob, exception: Exception | None) -> None:
+def _announce(job: ScheduledJob, exception: Exception | None) -> None:
     if exception is not None and job.status == Status.SCHEDULED:
         signals.job_retried.send_robust(ScheduledJob, job=job, exception=exception)
         return
     error = exception if job.status == Status.FAILED else None
     signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
+
+
+def _as_exception(error: BaseException) -> Exception:
+    if isinstance(error, Exception):
+        return error
+    exited = HandlerExited(
+        f"The handler raised {type(error).__name__}, which would have ended its worker."
+    )
+    exited.__cause__ = error
+    return exited
+
+
+def _is_about_connection(error: BaseException | None) -> bool:
+    """Tell whether the database caused an error, also if the handler raised another from it."""
+    for _ in range(MAX_CAUSES):
+        if isinstance(error, OperationalError | InterfaceError | TransactionBroken):
+            return True
+        if error is None:
+            break
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_content_object_deleted(job: ScheduledJob) -> bool:
+    if job.__dict__.get("object_id") is None:
+        return False
+    field = ScheduledJob._meta.get_field("content_object")
+    content_object = field.get_cached_value(job, default=None)
+    return content_object is not None and content_object.pk is None

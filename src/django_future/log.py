@@ -2,6 +2,7 @@
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import IO, Any, cast
@@ -47,7 +48,7 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
         "Job %(job)s %(handler)s %(outcome)s: "
         "queue %(queue)s, late %(late).3f s, took %(took).3f s",
         facts,
-        exc_info=exception,
+        exc_info=exception if exception and _can_be_formatted(exception) else None,
         extra={"facts": facts},
     )
 
@@ -63,7 +64,7 @@ def log_retried(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
         job.callable_name,
         job.scheduled_at,
         job.attempts,
-        exception,
+        exception if _can_be_formatted(exception) else type(exception).__name__,
     )
 
 
@@ -108,6 +109,16 @@ def log_expired(*, count: int, **_: Any) -> None:
 def log_pruned(*, status: str, count: int, **_: Any) -> None:
     """Log how many jobs were deleted that had been kept long enough."""
     logger.info("%s %s jobs were deleted that had been kept long enough", count, status)
+
+
+def _can_be_formatted(exception: Exception) -> bool:
+    # The exceptions of others may raise as soon as they are shown, and not every handler of a log
+    # survives that. The job's row says then what failed.
+    try:
+        traceback.format_exception(exception)
+    except Exception:  # noqa: BLE001
+        return False
+    return True
 
 
 def _between(job: ScheduledJob, earlier: str, later: str) -> timedelta:

@@ -3,31 +3,87 @@
 import logging
 import traceback
 from datetime import timedelta
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError
 
 from django_future import clock
-from django_future.calling import options_if_known
-from django_future.exceptions import ObjectGone
+from django_future.arguments import Stored, encode
+from django_future.exceptions import LeaseLost, ObjectGone
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.retries import Cancel, Exponential, Retry, delay_after
 from django_future.store import Store
 from django_future.store.ends import Failure, fail, failures, give_up, retry
-from django_future.text import storable
+from django_future.text import MAX_RESULT_BYTES, shortened, storable
 
 logger = logging.getLogger("django_future")
 
+MAX_FRAMES = 50  # of a traceback that Python cannot format
 
-def settle(job: ScheduledJob, exception: Exception, store: Store) -> None:
+
+def record_failure(
+    job: ScheduledJob, exception: Exception, options: JobOptions, store: Store
+) -> None:
     """Record what becomes of a running job whose handler raised.
 
-    Raises `LeaseLost` if the job is no longer this worker's.
+    If that cannot be told, as with an exception that cannot be formatted or a delay that leads
+    past the end of time, the job fails, and its error says so.
+
+    Raises `LeaseLost` if the job is no longer this worker's, and a database error only if the
+    database is out of reach.
     """
+    try:
+        _settle(job, exception, options, store)
+    except LeaseLost:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the job must not run again for it
+        logger.error(  # noqa: TRY400 - the exception of the handler may not be one to format
+            "What becomes of job %s could not be recorded, so it fails: %s",
+            job.pk,
+            type(error).__name__,
+        )
+        if (
+            isinstance(error, DatabaseError | InterfaceError)
+            and not store.connection.in_atomic_block
+        ):
+            store.connection.close()  # the server may have dropped it
+        name = type(exception).__name__
+        text = f"{name}, and that could not be recorded: {type(error).__name__}"
+        fail(store, job, Failure(storable(name), storable(text)))
+
+
+def result_text(result: Any) -> Stored:
+    """Return the text that is kept of what a handler returned.
+
+    Whatever it is, a result is no reason to undo the work: one that cannot be stored is kept as
+    its `repr()`, and one that is too large as a text that says so.
+    """
+    try:
+        text = encode(result)
+    except Exception:  # noqa: BLE001 - of the classes of others
+        text = encode(shortened(_representation(result)))
+    if len(text) > MAX_RESULT_BYTES:
+        text = encode(
+            f"A {type(result).__name__} that takes {len(text):,} bytes. A result of more than "
+            f"{MAX_RESULT_BYTES:,} is not kept."
+        )
+    return text
+
+
+def _representation(result: Any) -> str:
+    try:
+        return storable(repr(result))
+    except Exception as error:  # noqa: BLE001 - of the classes of others
+        return f"A {type(result).__name__} whose repr() raised {type(error).__name__}."
+
+
+def _settle(job: ScheduledJob, exception: Exception, options: JobOptions, store: Store) -> None:
     if isinstance(exception, Cancel):
-        give_up(store, job, storable(exception.reason))
+        give_up(store, job, _bounded(exception.reason))
         return
-    options = options_if_known(job)
     if isinstance(exception, ObjectGone) and options.on_delete == "cancel":
-        give_up(store, job, storable(str(exception)))
+        give_up(store, job, _bounded(exception))
         return
     delay = _delay(job, exception, options, store)
     at = None if delay is None else store.now() + delay
@@ -62,5 +118,17 @@ def _delay(
 
 def _failure(exception: Exception) -> Failure:
     kind = type(exception)
-    text = "".join(traceback.format_exception(exception))
-    return Failure(f"{kind.__module__}.{kind.__qualname__}", storable(text))
+    return Failure(_bounded(f"{kind.__module__}.{kind.__qualname__}"), _bounded(_trace(exception)))
+
+
+def _trace(exception: Exception) -> str:
+    try:
+        return "".join(traceback.format_exception(exception))
+    except Exception as error:  # noqa: BLE001 - str() and attributes of the exceptions of others
+        frames = "".join(traceback.format_tb(exception.__traceback__, MAX_FRAMES))
+        name = type(exception).__name__
+        return f"{frames}{name}, which cannot be formatted: {type(error).__name__}\n"
+
+
+def _bounded(value: object) -> str:
+    return shortened(storable(str(value)))

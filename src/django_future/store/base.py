@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any, cast
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Max
 
@@ -62,18 +62,24 @@ class Store:
         """Return the present instant by the database's clock, on which all hosts agree."""
         return clock.now()
 
-    def has_lost(self, session: object) -> bool:
-        """Tell whether a driver's connection broke, even if Django has opened another."""
-        if self.connection.connection is not session:
-            return True
-        # Not is_usable(): with some drivers it mends the connection, and so hides that it broke.
-        try:
-            with self.connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        except (DatabaseError, InterfaceError):
-            self.connection.close()
-            return True
-        return False
+    def is_idle(self, session: Any) -> bool:  # noqa: ARG002
+        """Tell whether no transaction is open in a driver's connection, as far as it tells."""
+        return True
+
+    def is_intact(self, session: Any) -> bool:  # noqa: ARG002
+        """Tell whether the transaction that is open in a driver's connection can still commit."""
+        return True
+
+    def doubt(self, session: Any) -> None:
+        """Take nothing for granted of a driver's connection that a handler has had for itself."""
+
+    def is_usable(self, session: Any) -> bool:  # noqa: ARG002
+        """Tell whether a driver's connection still works, whatever Django makes of it."""
+        return True
+
+    def descriptor(self, session: Any) -> int | None:  # noqa: ARG002
+        """Return the file descriptor of a driver's connection, if it has one."""
+        return None
 
     def synchronise(self) -> None:
         """Read the database's clock again, if it is not this host's."""
@@ -162,16 +168,16 @@ class Store:
 
         Yields what tells whether the handler has asked the database anything.
         """
-        is_touched = False
+        is_used = False
 
         def note(execute: Callable[..., Any], *query: Any) -> Any:
-            nonlocal is_touched
-            is_touched = True
+            nonlocal is_used
+            is_used = True
             return execute(*query)
 
         block = transaction.atomic(using=self.alias, durable=True)
         with block, self.connection.execute_wrapper(note):
-            yield lambda: is_touched
+            yield lambda: is_used
 
     def finish(self, job: ScheduledJob) -> None:
         """Record that a job is complete, as the last statement of its transaction.
@@ -190,7 +196,8 @@ class Store:
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
         """Record as `finish` does that jobs are complete which had no transaction.
 
-        Returns those that were no longer this worker's.
+        Returns those for which it is not recorded: they are no longer this worker's, or another
+        transaction has locked them.
         """
         connection = self.connection
         with transaction.atomic(using=self.alias), connection.cursor() as cursor:
@@ -216,6 +223,11 @@ class Store:
         if not deleted:
             raise lease_lost(job)
         job.status = Status.COMPLETE
+
+    def confirm(self, job: ScheduledJob) -> None:
+        """Raise `LeaseLost` if a claimed job is no longer this worker's."""
+        if not self.held(job).exists():
+            raise lease_lost(job)
 
     @patient
     def note_start(self, job: ScheduledJob) -> None:

@@ -59,6 +59,32 @@ def retry(store: Store, job: ScheduledJob, at: datetime, failure: Failure | None
     store.hint()
 
 
+def has_deleted_itself(store: Store, job: ScheduledJob) -> bool:
+    """Tell whether the open transaction has deleted the row of a job, which is held until then.
+
+    To commit that transaction is then to record, with what it wrote, that the job has ended.
+    """
+    if store.jobs.filter(pk=job.pk).exists():
+        return False
+    if len(store.connection.atomic_blocks) > 1:
+        return True  # in the transaction of a test, which others do not see
+    # Another connection still sees the row as it was. It stays so until this transaction ends,
+    # which has it locked; so the answer cannot be out of date.
+    observer = store.connection.copy()
+    try:
+        with observer.cursor() as cursor:
+            cursor.execute(
+                """
+                SELECT 1 FROM django_future_scheduledjob
+                WHERE id = %s AND lease = %s AND worker = %s AND status = 'running'
+                """,
+                [job.pk, job.lease, job.worker],
+            )
+            return cursor.fetchone() is not None
+    finally:
+        observer.close()
+
+
 def failures(store: Store, job: ScheduledJob) -> int:
     """Return how many attempts of a job have failed."""
     return JobAttempt.objects.using(store.alias).filter(job_id=job.pk).count()

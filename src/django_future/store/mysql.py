@@ -1,11 +1,12 @@
 """MariaDB and MySQL: the portable claim, their clock, and the signs of a lost deadlock."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import OperationalError
+from django.db import OperationalError, transaction
+from django.db.backends.utils import CursorWrapper
 
 from django_future.models import ScheduledJob, Worker
 from django_future.store.base import Store
@@ -15,6 +16,7 @@ from django_future.store.levels import Levels
 from django_future.store.server_clock import ServerClock
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
+STATUS_IN_TRANSACTION = 1  # a bit of the status that the server sends with each answer
 
 # || is OR; and as text, names that differ in nothing but their case would be equal.
 HANDLER = "CAST(CONCAT(callable_name, ' ', COALESCE(content_type_id, 0)) AS BINARY)"
@@ -44,6 +46,47 @@ class MySQLStore(Store):
     def is_contention(self, error: OperationalError) -> bool:
         return error.args[:1] in {(LOCK_WAIT_TIMEOUT,), (DEADLOCK,)}
 
+    def is_idle(self, session: Any) -> bool:
+        return not _is_in_transaction(session)
+
+    def is_usable(self, session: Any) -> bool:
+        # Not ping(), which opens another connection with some drivers, and so hides the loss.
+        try:
+            with closing(session.cursor()) as cursor:
+                cursor.execute("SELECT 1")
+        except Exception:  # noqa: BLE001 - there are several drivers, each with errors of its own
+            return False
+        return True
+
+    def descriptor(self, session: Any) -> int | None:
+        # PyMySQL's socket, or mysqlclient's method.
+        source = getattr(session, "_sock", session)
+        return int(source.fileno()) if hasattr(source, "fileno") else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Callable[[], bool]]:
+        is_used = False
+        connection = self.connection
+
+        def note(execute: Callable[..., Any], *query: Any) -> Any:
+            nonlocal is_used
+            is_used = True
+            try:
+                return execute(*query)
+            except OperationalError as error:
+                # The server has rolled back the whole transaction. A handler that caught this
+                # would go on in another one, which lacks what it wrote before.
+                if error.args[:1] == (DEADLOCK,):
+                    connection.needs_rollback = True
+                raise
+
+        block = transaction.atomic(using=self.alias, durable=True)
+        with block, connection.execute_wrapper(note):
+            session = connection.connection
+            count = _queries_of(session)
+            # The driver tells of procedures, and of statements that do not pass through Django.
+            yield lambda: is_used or _is_in_transaction(session) or _queries_of(session) != count
+
     def session_id(self) -> int:
         self.connection.ensure_connection()
         return int(self.connection.connection.thread_id())
@@ -69,25 +112,32 @@ class MySQLStore(Store):
 
     @patient
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
+        # Locks, until it commits, those of the rows that no rival has locked. One that is locked
+        # would keep all from being recorded for as long as a rival likes, or a minute.
+        with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+            rows = self.jobs.filter(pk__in=[job.pk for job in jobs])
+            free = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
+            ended = [job for job in jobs if job.pk in free]
+            written = self._finish_rows(cursor, ended) if ended else 0
+        return [] if written == len(jobs) else self.not_complete(jobs)
+
+    def _finish_rows(self, cursor: CursorWrapper, jobs: Sequence[ScheduledJob]) -> int:
         # One statement, where executemany() would send one for each job.
         ends = " UNION ALL ".join([f"SELECT {', '.join(['%s'] * len(NAMES))}"] * len(jobs))
-        connection = self.connection
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"""
-                UPDATE django_future_scheduledjob AS job
-                JOIN (WITH ended ({", ".join(NAMES)}) AS ({ends}) SELECT * FROM ended) AS finished
-                USING (id, lease, worker)
-                SET job.status = 'complete', job.started_at = finished.started_at,
-                    job.finished_at = finished.finished_at,
-                    job.return_value = finished.return_value, job.error = '',
-                    job.unique_key = NULL
-                WHERE job.status = 'running'
-                """,  # noqa: S608 - all of it is written in this package
-                [value for job in jobs for value in completion(job, connection)],
-            )
-            is_each_written = cursor.rowcount == len(jobs)
-        return [] if is_each_written else self.not_complete(jobs)
+        cursor.execute(
+            f"""
+            UPDATE django_future_scheduledjob AS job
+            JOIN (WITH ended ({", ".join(NAMES)}) AS ({ends}) SELECT * FROM ended) AS finished
+            USING (id, lease, worker)
+            SET job.status = 'complete', job.started_at = finished.started_at,
+                job.finished_at = finished.finished_at,
+                job.return_value = finished.return_value, job.error = '',
+                job.unique_key = NULL
+            WHERE job.status = 'running'
+            """,  # noqa: S608 - all of it is written in this package
+            [value for job in jobs for value in completion(job, self.connection)],
+        )
+        return int(cursor.rowcount)
 
     def _tell_server(self, sql: str, session: Any) -> None:
         with self.connection.wrap_database_errors:
@@ -101,3 +151,24 @@ class MySQLStore(Store):
             cursor.execute("SELECT UTC_TIMESTAMP(6)")
             server_time: datetime = cursor.fetchone()[0]
         return server_time.replace(tzinfo=UTC)
+
+
+def _is_in_transaction(session: Any) -> bool:
+    # PyMySQL passes on the status that comes with each answer of the server.
+    return bool(getattr(session, "server_status", 0) & STATUS_IN_TRANSACTION)
+
+
+def _queries_of(session: Any) -> int:
+    """Return how many queries a connection of mysqlclient, which tells no status, has sent."""
+    if hasattr(session, "server_status"):
+        return 0
+    counts = vars(session)
+    if "queries_sent" not in counts:
+        send = session.query
+
+        def count_and_send(query: Any) -> Any:
+            session.queries_sent += 1
+            return send(query)
+
+        session.queries_sent, session.query = 0, count_and_send
+    return int(session.queries_sent)

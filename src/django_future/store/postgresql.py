@@ -21,14 +21,16 @@ from django_future.store.completion import NAMES, completion, lease_lost
 from django_future.store.contention import patient
 from django_future.store.hints import CHANNEL, Hints, watch
 from django_future.store.insertion import copy, insert
-from django_future.store.prepared import SETTINGS
+from django_future.store.prepared import SETTINGS, forget
 from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
 from django_future.store.statements import GLANCE_PER_QUEUE, MAX_GLANCE, Queues
 
 NEWEST = 2**63 - 1  # no id is greater
-IDLE = 0  # the driver's TransactionStatus of a session in which nothing was begun
+IDLE, IN_TRANSACTION = 0, 2  # of the driver's TransactionStatus
+
+LOCK_TIMEOUT = timedelta(milliseconds=50)  # for the rows of many completions
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
@@ -52,6 +54,21 @@ class PostgreSQLStore(Store):
 
     def is_contention(self, error: OperationalError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in {"40001", "40P01", "55P03"}
+
+    def is_idle(self, session: Any) -> bool:
+        return bool(session.pgconn.transaction_status == IDLE)
+
+    def is_intact(self, session: Any) -> bool:
+        return session.pgconn.transaction_status in {IDLE, IN_TRANSACTION}
+
+    def doubt(self, session: Any) -> None:
+        forget(session)
+
+    def is_usable(self, session: Any) -> bool:
+        return not session.closed
+
+    def descriptor(self, session: Any) -> int:
+        return int(session.fileno())
 
     def add(self, jobs: Sequence[ScheduledJob]) -> None:
         if not jobs:
@@ -180,7 +197,6 @@ class PostgreSQLStore(Store):
             raise
         job.status = Status.COMPLETE
 
-    @patient
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
         values = {
             "ids": _array(job.pk for job in jobs),
@@ -190,7 +206,11 @@ class PostgreSQLStore(Store):
             "return_values": [job.__dict__["return_value"] for job in jobs],
             "worker": jobs[0].worker,
         }
-        [(written,)] = statements.FINISH_ALL.rows(self.connection, values)
+        # Locks the rows for the length of this statement. One that a rival has locked for longer
+        # is an error, so that the others need not wait for it.
+        [(written,)] = statements.FINISH_ALL.rows(
+            self.connection, values, lock_timeout=LOCK_TIMEOUT
+        )
         return [] if written == len(jobs) else self.not_complete(jobs)
 
     def _server_time(self) -> datetime:

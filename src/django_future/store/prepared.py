@@ -1,11 +1,12 @@
 """Statements that PostgreSQL plans once in each session."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from django.db import ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Several statements at once are one transaction, and what is SET LOCAL ends with it. A plan for the
@@ -16,6 +17,8 @@ SETTINGS = "SET LOCAL plan_cache_mode TO force_generic_plan; " + "".join(
     f"SET LOCAL {name} TO off; "
     for name in ("jit", "enable_seqscan", "enable_bitmapscan", "enable_sort")
 )
+DUPLICATE_STATEMENT = "42P05"
+MILLISECOND = timedelta(milliseconds=1)
 NOT_DURABLE = "SET LOCAL synchronous_commit TO off; "
 
 
@@ -32,40 +35,59 @@ class Prepared:
         self._plain = sql % {name: f"%({name})s::{kind}" for name, kind in types.items()}
         self._name = f"django_future_{sha256(sql.encode()).hexdigest()[:16]}"
         self._call = f"EXECUTE {self._name} ({', '.join(f'%({name})s' for name in types)})"
-        self._is_known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # by driver's session
 
     def rows(
-        self, connection: BaseDatabaseWrapper, values: Mapping[str, Any], *, is_durable: bool = True
+        self,
+        connection: BaseDatabaseWrapper,
+        values: Mapping[str, Any],
+        *,
+        is_durable: bool = True,
+        lock_timeout: timedelta = timedelta(),
     ) -> list[tuple[Any, ...]]:
         """Execute the statement in one round trip, and return what it returns.
 
-        Unless `is_durable` its commit does not wait for the disk.
+        Unless `is_durable` its commit does not wait for the disk. With a `lock_timeout`, a lock
+        that it waits longer for is an error.
         """
         if connection.in_atomic_block:
             return _rows(connection, _composed(connection, self._plain, values))
         self.prepare(connection)
         settings = SETTINGS + ("" if is_durable else NOT_DURABLE)
+        if lock_timeout:
+            settings += f"SET LOCAL lock_timeout TO {lock_timeout // MILLISECOND}; "
         return _rows(connection, settings + self.composed(connection, values))
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
         """Let this session know the statement, outside of transactions."""
         connection.ensure_connection()
-        if connection.connection in self._is_known:
-            return
-        is_direct = _is_direct(connection)
-        if is_direct:
-            places = {name: f"${number}" for number, name in enumerate(self._types, start=1)}
+        known = _known.setdefault(connection.connection, {})
+        if self._name not in known:
+            known[self._name] = _is_direct(connection) and self._is_prepared(connection)
+
+    def _is_prepared(self, connection: BaseDatabaseWrapper) -> bool:
+        places = {name: f"${number}" for number, name in enumerate(self._types, start=1)}
+        types = ", ".join(self._types.values())
+        try:
             with connection.cursor() as cursor:
-                cursor.execute(
-                    f"PREPARE {self._name} ({', '.join(self._types.values())}) AS "
-                    f"{self._sql % places}"
-                )
-        self._is_known[connection.connection] = is_direct
+                cursor.execute(f"PREPARE {self._name} ({types}) AS {self._sql % places}")
+        except ProgrammingError as error:
+            if getattr(error.__cause__, "sqlstate", None) != DUPLICATE_STATEMENT:
+                raise
+        return True
 
     def composed(self, connection: BaseDatabaseWrapper, values: Mapping[str, Any]) -> str:
         """Return the text that has the statement executed in this session."""
-        is_known = self._is_known.get(connection.connection, False)
+        is_known = _known.get(connection.connection, {}).get(self._name, False)
         return _composed(connection, self._call if is_known else self._plain, values)
+
+
+def forget(session: Any) -> None:
+    """Doubt that a driver's connection still has its statements, as after a DISCARD ALL."""
+    _known.pop(session, None)
+
+
+# Which statements the session of a driver's connection knows, by their names.
+_known: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
 
 
 def _composed(connection: BaseDatabaseWrapper, sql: str, values: Mapping[str, Any]) -> str:
@@ -100,6 +122,9 @@ def _rows(connection: BaseDatabaseWrapper, sql: str) -> list[tuple[Any, ...]]:
 
 
 def _is_direct(connection: BaseDatabaseWrapper) -> bool:
+    # With a threshold, the driver prepares statements itself, and may deallocate all there are.
+    if connection.connection.prepare_threshold is not None:
+        return False
     # A pooler tells its clients a number of its own.
     with connection.cursor() as cursor:
         cursor.execute("SELECT PG_BACKEND_PID()")

@@ -1,7 +1,9 @@
 """SQLite: one writer at a time, so what matters is to ask for the write lock first."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from threading import Event
 from typing import Any
@@ -17,7 +19,10 @@ from django_future.store.levels import Level
 from django_future.store.rows import COLUMNS, read_claimed
 from django_future.store.selection import Selection
 
+logger = logging.getLogger("django_future")
+
 FINISH = finish(lambda _: "?")
+BETWEEN_TRIES = 0.05  # seconds, after the connection's own timeout
 GLANCE = 0.1  # seconds between two looks at whether another process has written
 
 
@@ -65,6 +70,14 @@ class SQLiteStore(Store):
                     wake()
         self.connection.close()
 
+    def is_idle(self, session: Any) -> bool:
+        return not session.in_transaction
+
+    def is_intact(self, session: Any) -> bool:
+        # SQLite ends a transaction by itself, as when a constraint says ROLLBACK or the disk is
+        # full. What follows would be committed without what came before.
+        return bool(session.in_transaction)
+
     def interrupt(self, session: Any) -> None:
         with self.connection.wrap_database_errors:
             session.interrupt()
@@ -101,15 +114,41 @@ class SQLiteStore(Store):
         def lock_first(execute: Callable[..., Any], *query: Any) -> Any:
             nonlocal is_locked
             if not is_locked:
-                self.take_write_lock()
+                self._wait_for_write_lock()
                 is_locked = True
             return execute(*query)
 
-        with transaction.atomic(using=self.alias, durable=True):
+        with ExitStack() as stack:
+            with self._beginning_deferred():
+                stack.enter_context(transaction.atomic(using=self.alias, durable=True))
             session = self.connection.connection
             before = session.total_changes
-            with self.connection.execute_wrapper(lock_first):
-                yield lambda: is_locked or session.total_changes != before
+            stack.enter_context(self.connection.execute_wrapper(lock_first))
+            yield lambda: is_locked or session.total_changes != before
+
+    @contextmanager
+    def _beginning_deferred(self) -> Iterator[None]:
+        """Begin transactions without a lock, also where the project's OPTIONS say IMMEDIATE."""
+        connection: Any = self.connection
+        mode, connection.transaction_mode = connection.transaction_mode, None
+        try:
+            yield
+        finally:
+            connection.transaction_mode = mode
+
+    def _wait_for_write_lock(self) -> None:
+        # However long it takes: the watchdog interrupts a handler that has a timeout, and while
+        # another holds the lock nobody can take this worker's jobs over.
+        while True:
+            try:
+                self._write_nothing()
+            except OperationalError as error:
+                if not self.is_contention(error):
+                    raise
+                logger.warning("A job waits for another connection's write lock on the database")
+                time.sleep(BETWEEN_TRIES)
+            else:
+                return
 
     def finish(self, job: ScheduledJob) -> None:
         # Past Django's cursor, which takes several times as long as the statement.

@@ -8,9 +8,10 @@ from django.db.models import Model
 
 from django_future.arguments import decode
 from django_future.calling import call, unbound_handler
-from django_future.execution import Outcome, stored
+from django_future.execution import Outcome
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
+from django_future.outcomes import result_text
 from django_future.scheduling import unsaved_job
 from django_future.when import When
 from django_future.worker.one_pass import one_pass
@@ -34,7 +35,8 @@ def perform_job(
         when="0s", callable=handler, content_object=content_object, args=args, kwargs=kwargs
     )
     with transaction.atomic(using=job._state.db):
-        kept = stored(call(job, unbound_handler(job)))
+        result = call(job, unbound_handler(job))
+        kept = None if result is None else result_text(result)
     return None if kept is None else decode(kept)
 
 

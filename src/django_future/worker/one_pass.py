@@ -1,16 +1,27 @@
 """Run what is due, once, and stop: for cron, for tests, and for the shell."""
 
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from threading import current_thread, main_thread
+
+from django.db import DatabaseError, InterfaceError
 
 from django_future import clock, maintenance
 from django_future.databases import jobs_database
 from django_future.exceptions import RunInsideTransaction
-from django_future.execution import Outcome, abandon, execute
-from django_future.models import Worker
+from django_future.execution import (
+    Interrupted,
+    NotRecorded,
+    NotStarted,
+    Outcome,
+    abandon,
+    execute,
+)
+from django_future.models import ScheduledJob, Worker
 from django_future.store import Selection, Session, Store, store_for
 from django_future.store.pauses import paused_queues
 from django_future.watchdog import Watchdog
@@ -74,13 +85,46 @@ def run_due(
     # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
     selection = Selection(up_to_id=store.newest_id(), excluded_queues=paused_queues(store))
     unknown = UnknownHandlers(store)
+    session = Session(store)
     while jobs := store.claim(worker, selection, at=at, limit=1):
-        outcome = execute(jobs[0], Session(store), watchdog, keep=keep)
+        outcome = _execute(jobs[0], session, watchdog, keep=keep)
         if outcome.is_left:
             unknown.note(outcome.job)
             unknown.postpone(at)
             selection = replace(selection, unknown_handlers=unknown.names)
         yield outcome
+
+
+def _execute(job: ScheduledJob, session: Session, watchdog: Watchdog, *, keep: bool) -> Outcome:
+    try:
+        with _interrupted_by_ctrl_c():
+            return execute(job, session, watchdog, keep=keep)
+    except (NotStarted, NotRecorded) as error:
+        # The run ends. If its job cannot be released either, it is rescued.
+        if isinstance(error, NotStarted):
+            with suppress(DatabaseError, InterfaceError):
+                session.store.release(job)
+        raise error.__cause__ or error from None
+    finally:
+        session.tidy()
+
+
+@contextmanager
+def _interrupted_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the run, and a KeyboardInterrupt that a handler raises only its job."""
+    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_usual or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupt(*_: object) -> None:
+    raise Interrupted
 
 
 def _check_outside_transaction(store: Store) -> None:

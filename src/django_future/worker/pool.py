@@ -3,19 +3,25 @@
 import ctypes
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from threading import Lock, Thread, current_thread
+from functools import partial
+from threading import Event, Lock, Thread, current_thread
 
-from django.db import DatabaseError, connections
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connections, reset_queries
 
 from django_future import clock
-from django_future.execution import abandon, execute, finish_together
+from django_future.execution import Interrupted, NotRecorded, NotStarted, abandon, execute
+from django_future.maintenance import rescue_job
 from django_future.models import ScheduledJob
 from django_future.store import Session, Store
+from django_future.store.connection_state import discard, is_clean
 from django_future.watchdog import Watchdog
 from django_future.worker.ready import Ready
+from django_future.worker.recorder import Recorder
 from django_future.worker.unknown import UnknownHandlers
 
 logger = logging.getLogger("django_future")
@@ -25,10 +31,7 @@ MOST_AT_HAND = 1000  # jobs, however short they are
 PATIENCE = timedelta(milliseconds=200)  # for which a due job waits for a thread of this process
 LAST_WORDS = 2.0  # seconds for a handler to clean up once it is interrupted
 WEIGHT = 0.1  # of the latest job in what is expected of the next
-
-
-class Interrupted(BaseException):
-    """Raised in a handler that still runs when its worker must go."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between a thread's attempts to connect
 
 
 class Pool:
@@ -43,11 +46,15 @@ class Pool:
         self._store = store
         self._on_room = on_room
         self._calls_below = 0  # jobs held
-        self._gathered: list[ScheduledJob] = []
         self._ready = Ready(store.now)
+        self._recorder = Recorder(store)
         self._watchdog = Watchdog(store, self._abandon)
         self._running: dict[Thread, tuple[ScheduledJob, float]] = {}
-        self._unrecorded: list[ScheduledJob] = []
+        self._not_started: deque[ScheduledJob] = deque()
+        self._pausing = 0  # threads that cannot connect
+        self._has_lost_thread = False
+        self._closed = Event()
+        self._has_other_databases = len(connections.settings) > 1
         self._seconds_per_job = AT_HAND  # until more is known: one job for each thread
         self._threads = [
             Thread(target=self._run, name=f"runner-{number}", daemon=True)
@@ -69,7 +76,7 @@ class Pool:
     def jobs(self) -> list[ScheduledJob]:
         """The claimed jobs that this pool knows of, in no order."""
         running = [job for job, _ in list(self._running.values())]
-        return [*self._ready.jobs, *running, *self._unrecorded, *self._gathered]
+        return [*self._ready.jobs, *running, *list(self._not_started), *self._recorder.jobs]
 
     @property
     def running(self) -> int:
@@ -78,8 +85,8 @@ class Pool:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a handler does not end, though it was interrupted."""
-        return bool(self._watchdog.stuck)
+        """Whether a thread is of no more use: its handler does not end, or it has ended itself."""
+        return bool(self._watchdog.stuck) or self._has_lost_thread
 
     def room(self) -> int:
         """Return how many more jobs would start soon: many short ones, but few long ones."""
@@ -90,12 +97,10 @@ class Pool:
         self._calls_below = self.held // 2 + 1
 
     def record(self) -> None:
-        """Record the ends of the jobs that asked their database nothing."""
-        jobs = self._gathered[:]
-        if jobs:
-            finish_together(jobs, self._store)
-            # Only now: until it is recorded, the end of a job must not be forgotten.
-            del self._gathered[: len(jobs)]
+        """Record the ends of jobs that their threads have not recorded."""
+        if settings.DEBUG:
+            reset_queries()  # those of the thread that claims
+        self._recorder.record()
 
     def put(self, jobs: Sequence[ScheduledJob]) -> None:
         """Run claimed jobs, each at its time."""
@@ -103,14 +108,16 @@ class Pool:
         self._ready.put(jobs)
 
     def withdraw(self) -> list[ScheduledJob]:
-        """Return what to release: jobs that a long one holds up, or whose end was not recorded."""
-        unrecorded, self._unrecorded = self._unrecorded, []
+        """Return what to release: jobs that a long one holds up, or that could not be started."""
         withdrawn = self._ready.withdraw(PATIENCE)
+        while self._not_started:
+            withdrawn.append(self._not_started.popleft())
         self._given_back += len(withdrawn)
-        return unrecorded + withdrawn
+        return withdrawn
 
     def drain(self) -> list[ScheduledJob]:
         """Start no more jobs, and return those that were not started."""
+        self._closed.set()
         return self._ready.close()
 
     def close(self, timeout: timedelta) -> list[ScheduledJob]:
@@ -121,7 +128,7 @@ class Pool:
         self._join(LAST_WORDS)
         self._watchdog.stop()
         # What does not even hear of it, such as a call into C, loses its job all the same.
-        return [*self._unrecorded, *(job for job, _ in self._running.values())]
+        return [*self._not_started, *(job for job, _ in self._running.values())]
 
     def _abandon(self, job: ScheduledJob, exception: Exception) -> None:
         self._on_room()
@@ -130,27 +137,44 @@ class Pool:
     def _capacity(self) -> int:
         long_ago = time.monotonic() - AT_HAND
         busy = sum(started_at < long_ago for _, started_at in list(self._running.values()))
-        free = len(self._threads) - busy
+        free = len(self._threads) - busy - self._pausing
         return busy + min(max(int(AT_HAND / self._seconds_per_job * free), free), MOST_AT_HAND)
 
     def _run(self) -> None:
         try:
-            with suppress(DatabaseError):  # the first job should not have to wait for it
+            with suppress(DatabaseError, InterfaceError):  # the first job should not wait for it
                 self._store.connection.ensure_connection()
-            session = Session(self._store)
-            while (job := self._next(session)) is not None:
-                self._run_one(job, session)
+            self._serve(Session(self._store))
         except Interrupted:
             pass
+        except BaseException:
+            logger.critical("A thread of this worker has ended; another process must take over",
+                            exc_info=True)  # fmt: skip
+            self._has_lost_thread = True
+            self._on_room()
         finally:
             connections.close_all()
+
+    def _serve(self, session: Session) -> None:
+        pause = FIRST_PAUSE
+        while (job := self._next(session)) is not None:
+            try:
+                self._run_one(job, session)
+            except NotStarted as error:
+                logger.warning("%s. Trying again in %.1f s", error, pause)
+                self._not_started.append(job)
+                self._pause(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                pause = FIRST_PAUSE
 
     def _next(self, session: Session) -> ScheduledJob | None:
         job = self._ready.take(wait=False)
         if job is None:
             session.rest()
-            self._tidy_connections()
+            self._tidy_connections(session)
             job = self._ready.take()
+            session.drop_if_hung_up()
         return job
 
     def _run_one(self, job: ScheduledJob, session: Session) -> None:
@@ -158,35 +182,65 @@ class Pool:
         started_at = time.monotonic()
         self._running[thread] = job, started_at
         try:
-            if _has_expired(job, self._store):
-                session.rest()
-                self._store.release(job)
-            else:
-                outcome = execute(job, session, self._watchdog, gather=self._gathered.append)
-                if outcome.is_left:
-                    self.unknown_handlers.note(job)
-        except Exception:
-            logger.exception("Job %s: its end could not be recorded", job.pk)
-            self._unrecorded.append(job)
-            self._store.connection.close()
+            self._execute(job, session)
         finally:
             del self._running[thread]
-        if not session.is_kept:
-            self._tidy_connections()
+        if not session.is_kept or self._has_other_databases:
+            self._tidy_connections(session)
         seconds = time.monotonic() - started_at
         with self._lock:
             self.finished += 1
             self._seconds_per_job += WEIGHT * (seconds - self._seconds_per_job)
-        if self.held < self._calls_below or (self._gathered and not self._ready):
+        if self.held < self._calls_below or (self._recorder.has_completions and not self._ready):
             self._calls_below = 0
             self._on_room()
 
-    def _tidy_connections(self) -> None:
-        # A worker keeps the connection to its jobs, of which it will soon have need again, even
-        # where CONN_MAX_AGE is 0. What handlers opened besides is treated as after a request.
+    def _execute(self, job: ScheduledJob, session: Session) -> None:
+        try:
+            if _has_expired(job, self._store):
+                session.rest()
+                self._store.release(job)
+                return
+            gather = self._recorder.add_completion
+            outcome = execute(job, session, self._watchdog, gather=gather)
+            if outcome.is_left:
+                self.unknown_handlers.note(job)
+        except NotStarted:
+            raise
+        except NotRecorded as error:
+            logger.exception("Job %s has ended; that is recorded as soon as possible", job.pk)
+            self._recorder.add(error)
+        except Exception:
+            logger.exception("Job %s: its end could not be recorded", job.pk)
+            session.discard()
+            reason = "The end of the job could not be recorded"
+            record = partial(rescue_job, job, self._store, reason)
+            self._recorder.add(NotRecorded(job, record))
+
+    def _pause(self, seconds: float) -> None:
+        with self._lock:
+            self._pausing += 1
+        self._on_room()  # the loop releases the job
+        self._closed.wait(seconds)
+        with self._lock:
+            self._pausing -= 1
+        self._on_room()
+
+    def _tidy_connections(self, session: Session) -> None:
+        """Make this thread's connections as new, so that no job inherits anything from another."""
+        session.tidy()
         for connection in connections.all(initialized_only=True):
-            if connection.alias != self._store.alias or connection.settings_dict["CONN_MAX_AGE"]:
-                connection.close_if_unusable_or_obsolete()
+            # A worker keeps the connection to its jobs, of which it will soon have need again, even
+            # where CONN_MAX_AGE is 0. What handlers opened besides is treated as after a request.
+            if connection.alias == self._store.alias:
+                if session.is_kept or not connection.settings_dict["CONN_MAX_AGE"]:
+                    continue
+            elif not is_clean(connection):
+                discard(connection)
+                continue
+            connection.close_if_unusable_or_obsolete()
+        if settings.DEBUG:
+            reset_queries()  # or Django keeps the latest 9,000 statements of each connection
 
     def _join(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -1,0 +1,45 @@
+"""Whether a connection is as a new one would be, and the end of one that is not."""
+
+from contextlib import suppress
+from select import POLLIN, poll
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def is_clean(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether Django has no transaction open on `connection`, nor changed how it commits.
+
+    What the driver itself has open, `Store.is_idle` tells.
+    """
+    return (
+        not connection.in_atomic_block
+        and not connection.savepoint_ids
+        and not connection.execute_wrappers
+        and (
+            connection.connection is None
+            or connection.autocommit == connection.settings_dict["AUTOCOMMIT"]
+        )
+    )
+
+
+def discard(connection: BaseDatabaseWrapper) -> None:
+    """Close a connection whose state is in doubt, so that this thread opens another when needed."""
+    # The driver first: a pool that is given back a closed connection replaces it.
+    if connection.connection is not None:
+        with suppress(Exception):
+            connection.connection.close()
+    with suppress(Exception):
+        connection.close()
+    # Inside an atomic block Django keeps the state of the block. A new wrapper has none.
+    connections[connection.alias] = connection.copy()
+
+
+def is_hung_up(descriptor: int) -> bool:
+    """Tell whether the server has closed an idle connection, without asking it.
+
+    A server says nothing to a client that asked nothing, but for the end of the connection.
+    """
+    poller = poll()
+    poller.register(descriptor, POLLIN)
+    return bool(poller.poll(0))

@@ -1,0 +1,214 @@
+"""Handlers that misbehave fail by themselves: no other job, thread or worker is affected."""
+
+import pytest
+from django.db import connection
+
+from django_future import ScheduledJob, run_jobs, schedule_job, schedule_jobs
+from django_future.models import JobAttempt
+from django_future.status import Status
+from django_future.text import MAX_ERROR_BYTES, MAX_RESULT_BYTES
+from django_future.worker.loop import Limits
+from django_future.worker.process import Options, run_worker
+from tests.shop import hostile, jobs
+from tests.shop.models import Order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def work():
+    """Run what is due in a worker of one thread."""
+    assert run_worker(Options(alias="default", threads=1, limits=Limits(burst=True))) == 0
+
+
+def run():
+    """Run what is due in a pass."""
+    run_jobs(ignore_errors=True)
+
+
+@pytest.fixture(params=[work, run], ids=["worker", "pass"])
+def run_between(request, traces):
+    """Return a function that runs a job between others that behave, and returns it."""
+
+    def run_one(target, *bound, **options):
+        schedule_job("0s", jobs.echo, priority=3)
+        schedule_job("0s", jobs.trace, args=["before"], priority=2)
+        schedule_job("0s", jobs.echo, priority=1)
+        job = schedule_job("0s", target, *bound, **options)
+        after = [
+            schedule_job("0s", jobs.echo, priority=-1),
+            schedule_job("0s", jobs.fail, priority=-2),
+            schedule_job("0s", jobs.trace, args=["after"], priority=-3),
+        ]
+        request.param()
+        statuses = [ScheduledJob.objects.get(pk=one.pk).status for one in after]
+        assert statuses == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
+        assert not ScheduledJob.objects.running().exists()
+        return ScheduledJob.objects.filter(pk=job.pk).first()
+
+    return run_one
+
+
+def inner(traces):
+    """Return the traces between those of the jobs that behave."""
+    texts = traces()
+    assert (texts[0], texts[-1]) == ("before", "after")
+    return texts[1:-1]
+
+
+class TestAFailureOfTheHandler:
+    @pytest.mark.parametrize(
+        ("handler", "words"),
+        [
+            (hostile.panic, "PanicException: index out of bounds"),
+            (hostile.press_ctrl_c, "KeyboardInterrupt"),
+            (hostile.close_generator, "GeneratorExit"),
+            (hostile.generate, "returned a generator"),
+            (hostile.trace_async_in_disguise, "returned a coroutine"),
+            (hostile.raise_unprintable, "Unprintable"),
+            (hostile.raise_syntax_error, "SyntaxError"),
+            (hostile.retry_out_of_time, "Retry"),
+        ],
+        ids=lambda value: getattr(value, "__name__", ""),
+    )
+    def test_is_recorded_as_the_failure_of_its_job(self, run_between, traces, handler, words):
+        job = run_between(handler)
+        assert (job.status, inner(traces)) == (Status.FAILED, [])
+        assert words in job.error
+
+    @pytest.mark.parametrize(
+        ("handler", "words"),
+        [
+            (hostile.catch_integrity_error, "can only be rolled back"),
+            (hostile.roll_back, "can only be rolled back"),
+            (hostile.close_connection, "connection was closed before it returned"),
+            (hostile.enter_atomic, "entered an atomic() block"),
+            (hostile.enter_atomic_for_good, "entered an atomic() block"),
+            (hostile.turn_autocommit_off, "left a transaction open"),
+            (hostile.turn_autocommit_off_and_fail, "its own error"),
+            (hostile.begin, "left a transaction open"),
+        ],
+        ids=lambda value: getattr(value, "__name__", ""),
+    )
+    def test_that_leaves_a_transaction_unusable_keeps_nothing_of_it(
+        self, run_between, traces, handler, words
+    ):
+        job = run_between(handler)
+        assert (job.status, inner(traces)) == (Status.FAILED, [])
+        assert words in job.error
+
+    @pytest.mark.only_on("sqlite", reason="no other database ends a transaction by itself")
+    def test_a_transaction_that_sqlite_ended_by_itself_is_not_complete(self, run_between, traces):
+        job = run_between(hostile.roll_back_in_the_database)
+        assert (job.status, inner(traces)) == (Status.FAILED, [])
+        assert "can only be rolled back" in job.error
+
+    def test_keeps_its_own_error_though_the_handler_closed_its_connection(
+        self, run_between, traces
+    ):
+        job = run_between(hostile.close_old_connections_and_fail)
+        assert (job.status, job.attempts, job.rescues) == (Status.SCHEDULED, 1, 0)
+        assert inner(traces) == ["ran"]
+        assert "its own error" in JobAttempt.objects.get(job=job).traceback
+
+    def test_is_bounded_in_size(self, run_between):
+        job = run_between(hostile.raise_huge)
+        assert job.status == Status.FAILED
+        assert len(job.error.encode()) <= MAX_ERROR_BYTES
+        assert "bytes are cut here" in job.error
+
+    def test_may_be_a_cancellation_for_a_reason_of_any_type(self, run_between):
+        job = run_between(hostile.cancel_with_number)
+        assert (job.status, job.error) == (Status.CANCELLED, "404")
+
+
+class TestAResult:
+    def test_that_cannot_be_shown_does_not_undo_the_work(self, run_between):
+        job = run_between(hostile.return_unrepresentable)
+        assert job.status == Status.COMPLETE
+        assert "whose repr() raised RuntimeError" in job.return_value
+
+    def test_that_is_too_large_is_replaced_by_words(self, run_between):
+        job = run_between(hostile.return_huge)
+        assert job.status == Status.COMPLETE
+        assert f"more than {MAX_RESULT_BYTES:,} is not kept" in job.return_value
+
+    def test_of_many_jobs_may_be_more_than_a_server_takes_at_once(self):
+        schedule_jobs([{"when": "0s", "callable": hostile.return_large}] * 200)
+        work()
+        assert ScheduledJob.objects.filter(status=Status.COMPLETE).count() == 200
+
+
+class TestTheNextJob:
+    def test_has_the_language_and_zone_of_the_project(self, settings):
+        schedule_job("0s", hostile.switch_language_and_zone, priority=1)
+        told = schedule_job("0s", hostile.tell_language_and_zone)
+        work()
+        told.refresh_from_db()
+        assert told.return_value == [settings.LANGUAGE_CODE, settings.TIME_ZONE]
+
+    def test_leaves_no_statement_behind_in_debug(self, settings):
+        settings.DEBUG = True
+        sizes = []
+
+        def note(**_):
+            sizes.append(len(connection.queries_log))
+
+        from django_future import signals
+        from tests.connected import connected
+
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 50)
+        with connected(signals.job_finished, note):
+            work()
+        assert max(sizes) < 20
+
+    @pytest.mark.only_on("postgresql", reason="only PostgreSQL plans statements for a session")
+    def test_is_not_held_up_by_statements_that_the_server_has_forgotten(self, run_between):
+        assert run_between(hostile.discard_all).status == Status.COMPLETE
+
+
+class TestItsOwnJob:
+    def test_is_cancelled_if_the_handler_cancels_it(self, run_between, traces):
+        job = run_between(hostile.cancel_itself)
+        assert (job.status, inner(traces)) == (Status.CANCELLED, [])
+        assert job.error == "The handler cancelled or deleted its own job."
+
+    def test_is_gone_with_what_the_handler_wrote_if_it_deletes_it(self, run_between, traces):
+        assert run_between(hostile.delete_itself) is None
+        assert inner(traces) == ["kept"]
+
+    def test_ends_if_the_handler_deletes_it_unseen(self, run_between, traces):
+        job = run_between(hostile.delete_itself_unseen)
+        assert (job.status, inner(traces)) == (Status.CANCELLED, [])
+
+    def test_is_complete_whatever_the_handler_makes_of_the_instance(self, run_between, traces):
+        job = run_between(hostile.scribble)
+        assert (job.status, inner(traces)) == (Status.COMPLETE, ["kept"])
+
+    def test_is_complete_if_the_handler_deletes_its_object(self, run_between, traces, order):
+        job = run_between(hostile.delete_order, content_object=order)
+        assert (job.status, inner(traces)) == (Status.COMPLETE, ["kept"])
+
+
+@pytest.mark.only_on("mysql", reason="the other drivers tell of all that passes them")
+class TestWhatDoesNotPassThroughDjango:
+    @pytest.fixture(autouse=True)
+    def procedure(self):
+        """Have a procedure that leaves a trace."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE PROCEDURE leave_trace() INSERT INTO shop_trace (text) VALUES ('called')"
+            )
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("DROP PROCEDURE leave_trace")
+
+    def test_is_committed_with_its_job(self, run_between, traces):
+        assert run_between(hostile.call_procedure).status == Status.COMPLETE
+        assert inner(traces) == ["called"]
+
+
+@pytest.mark.only_on("mysql", reason="other databases refuse what follows a lost deadlock")
+def test_what_follows_a_deadlock_that_the_handler_caught_is_not_kept(run_between, traces):
+    Order.objects.bulk_create([Order(number="A1"), Order(number="A2")])
+    job = run_between(hostile.lose_a_deadlock)
+    assert (job.status, set(inner(traces))) == (Status.FAILED, {"the rival's"})
