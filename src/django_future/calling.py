@@ -1,7 +1,9 @@
 """What a job calls, with what, and by which options."""
 
 import inspect
+import reprlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -9,25 +11,48 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.db.models import Model
 
 from django_future import content_objects, handlers
-from django_future.exceptions import FutureError, HandlerUnknown, InvalidArguments, NotAwaited
+from django_future.exceptions import (
+    FutureError,
+    HandlerUnknown,
+    InvalidArguments,
+    InvalidOption,
+    NotAwaited,
+)
 from django_future.models import ScheduledJob
-from django_future.options import JobOptions
+from django_future.options import WHEN_RUN, JobOptions
 
 Wrap = Callable[[handlers.Handler], handlers.Handler]
 
 
 def options_if_known(job: ScheduledJob) -> JobOptions:
-    """Return by which options `job` runs, or the usual ones if its handler cannot be found."""
-    try:
-        return options_for(job, unbound_handler(job))
-    except FutureError:
-        return JobOptions()
+    """Return by which options `job` runs; what cannot be found or read of them is as usual."""
+    options = JobOptions()
+    with suppress(FutureError):
+        handler = unbound_handler(job)
+        options = handlers.options_of(handler)
+        options = options_for(job, handler)
+    return options
 
 
 def options_for(job: ScheduledJob, handler: Any) -> JobOptions:
-    """Return by which options `job` runs: those of its handler, and what was said of it alone."""
-    usual = handlers.options_of(handler)
-    return replace(usual, **job.options) if job.options else usual
+    """Return by which options `job` runs: those of its handler, and what was said of it alone.
+
+    Raises `InvalidOption` or `InvalidArguments` if the row does not hold options.
+    """
+    usual, own = handlers.options_of(handler), job.options
+    if own is None:
+        return usual
+    if not isinstance(own, dict):
+        raise InvalidOption(f"The options of the job are {reprlib.repr(own)}. Reschedule it.")
+    if unknown := {str(name) for name in own.keys() - WHEN_RUN}:
+        names = ", ".join(map(repr, sorted(unknown)))
+        raise InvalidOption(
+            f"This version knows no option {names} that is read when a job runs. Reschedule it."
+        )
+    try:
+        return replace(usual, **own)
+    except TypeError as error:
+        raise InvalidOption(f"The options of the job are {reprlib.repr(own)}: {error}.") from error
 
 
 def unbound_handler(job: ScheduledJob) -> Any:
@@ -53,7 +78,7 @@ def call(
 
     Raises `NotAwaited` if the handler returns what has yet to run.
     """
-    args, kwargs = list(job.args), dict(job.kwargs)
+    args, kwargs = _arguments(job)
     content_object, handler = _content_object(job), unbound
     if "." not in job.callable_name:
         handler = _resolve(job, content_object)
@@ -85,6 +110,16 @@ def _check_has_run(job: ScheduledJob, result: Any) -> None:
             f"{job.callable_name} returned a {kind.__name__}, so its body has not run. Declare "
             "the handler with async def, or call what it wraps; do not yield in it."
         )
+
+
+def _arguments(job: ScheduledJob) -> tuple[list[Any], dict[str, Any]]:
+    args, kwargs = job.args, job.kwargs
+    if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
+        raise InvalidArguments(
+            f"The row of job {job.pk} holds no list of arguments, or no dictionary of keyword "
+            "arguments. Reschedule it with args and kwargs."
+        )
+    return list(args), dict(kwargs)
 
 
 def _resolve(job: ScheduledJob, content_object: Model | None) -> handlers.Handler:

@@ -12,22 +12,21 @@ from django.db.models.query_utils import DeferredAttribute
 
 from django_future import clock
 from django_future.arguments import Stored, decode, encode
+from django_future.when import MAX_INSTANT, MIN_INSTANT
 
-# The first and the last day of the calendar are left out: there is a time zone in which they are
-# outside of it.
-EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 READABLE = {
-    "postgresql": "{column} >= '{first} 00:00Z' AND {column} < '{last} 00:00Z'",
-    # SQLite compares a column with a text as texts, so the form must be right, too. What is left
-    # of a date that no month has is found by the text that SQLite makes of it.
+    "postgresql": "{column} >= '{first} 00:00Z' AND {column} <= '{last} 00:00Z'",
+    # SQLite compares texts, so the form must be right, too. A day that its month does not have is
+    # found by the text that SQLite makes of it; without the fraction, which it would round.
     "sqlite": (
-        "{column} IS NULL OR typeof({column}) = 'text' AND {column} LIKE '____-__-__ __:__:__%'"
-        " AND datetime({column}) = substr({column}, 1, 19)"
-        " AND {column} >= '{first}' AND {column} < '{last}'"
+        "{column} IS NULL OR typeof({column}) = 'text'"
+        " AND ({column} GLOB '{form}' OR {column} GLOB '{form}.{microseconds}')"
+        " AND datetime(substr({column}, 1, 19), '+0 days') IS substr({column}, 1, 19)"
+        " AND {column} >= '{first}' AND {column} <= '{last} 00:00:00'"
     ),
     # A month or a day of 0 may be written, depending on the mode of the server.
     "mysql": (
-        "{column} >= '{first}' AND {column} < '{last}'"
+        "{column} >= '{first}' AND {column} <= '{last} 00:00:00'"
         " AND MONTH({column}) > 0 AND DAYOFMONTH({column}) > 0"
     ),
 }
@@ -46,8 +45,10 @@ class InstantField(models.DateTimeField):  # type: ignore[type-arg]
             return None
         return READABLE[connection.vendor].format(
             column=connection.ops.quote_name(self.column),
-            first=EARLIEST.date(),
-            last=LATEST.date(),
+            first=MIN_INSTANT.date(),
+            last=MAX_INSTANT.date(),
+            form="????-??-?? ??:??:??",
+            microseconds="[0-9]" * 6,
         )
 
     def get_db_prep_value(

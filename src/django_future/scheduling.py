@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import groupby
+from types import NoneType
 from typing import Any, NamedTuple, Required, Unpack, cast, get_type_hints
 
 from asgiref.sync import sync_to_async
@@ -132,7 +133,7 @@ def reschedule_job(
         object_database=job.object_database,
         args=unread(job, "args") if args is None else encoded_args(args),
         kwargs=unread(job, "kwargs") if kwargs is None else encoded_kwargs(kwargs),
-        options=_kept({**(job.options or {}), **given}),
+        options=_kept({**_own_options(job), **given}) if given else unread(job, "options"),
         **chosen.columns,
     )
     alias = jobs_database(instance=job)
@@ -252,6 +253,13 @@ def _given(options: Options) -> AnyOptions:
         raise InvalidOption(f"For a job {no_option(unknown, Options)}.")
     given: Any = {name: value for name, value in options.items() if name != "using"}
     return cast("AnyOptions", given)
+
+
+def _own_options(job: ScheduledJob) -> AnyOptions:
+    options = job.options
+    if not isinstance(options, dict | NoneType):
+        raise InvalidOption(f"The options of job {job.pk} are {options!r}. Schedule a new job.")
+    return cast("AnyOptions", options or {})
 
 
 def _options_of_copy(job: ScheduledJob, given: AnyOptions) -> JobOptions:

@@ -18,7 +18,7 @@ from django_future.status import Status
 from django_future.store.completion import completion, finish, lease_lost
 from django_future.store.contention import patient
 from django_future.store.levels import Level, Levels
-from django_future.store.rows import read_claimed
+from django_future.store.rows import COUNTED, count_claim, read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 
 BATCH = 1000
@@ -151,15 +151,14 @@ class Store:
                 cursor.execute(
                     f"""
                     UPDATE django_future_scheduledjob
-                    SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
+                    SET status = 'running', worker = %s, {COUNTED},
                         started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
                     WHERE id IN ({ids})
                     """,  # noqa: S608 - numbers, and what is written in this package
                     [worker.name, self.parameter(started_at)],
                 )
         for job in jobs:
-            job.lease += 1
-            job.attempts += 1
+            count_claim(job)
         return jobs
 
     @contextmanager

@@ -14,6 +14,7 @@ from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.contention import patient
+from django_future.when import MAX_INSTANT
 
 BATCH = 500  # SQLite may hold a statement to 999 parameters
 
@@ -62,7 +63,6 @@ def _put_back(store: Store, ids: Sequence[int], at: datetime, lifetime: timedelt
 
 
 def _later(at: datetime, lifetime: timedelta | None) -> datetime | None:
-    try:
-        return None if lifetime is None else clock.to_row(at + lifetime)
-    except (OverflowError, ValueError):  # past the year 9999
+    if lifetime is None or lifetime > MAX_INSTANT - at:
         return None
+    return clock.to_row(at + lifetime)

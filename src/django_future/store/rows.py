@@ -21,6 +21,20 @@ CLAIMED = (
 )  # fmt: skip
 COLUMNS = ", ".join(CLAIMED)
 
+# A counter that is at its end stays there or begins anew: an error would fail all that is claimed
+# together.
+MAX_ATTEMPTS_COUNTED, MAX_LEASE = 2**31 - 1, 2**63 - 1
+COUNTED = f"""
+    lease = CASE WHEN lease < {MAX_LEASE} THEN lease + 1 ELSE 1 END,
+    attempts = CASE WHEN attempts < {MAX_ATTEMPTS_COUNTED} THEN attempts + 1 ELSE attempts END
+"""
+
+
+def count_claim(job: ScheduledJob) -> None:
+    """Count a claim of `job` as the database does by `COUNTED`."""
+    job.lease = job.lease + 1 if job.lease < MAX_LEASE else 1
+    job.attempts += int(job.attempts < MAX_ATTEMPTS_COUNTED)
+
 
 def read_claimed(
     rows: Iterable[Sequence[Any]], store: "Store", worker: Worker, started_at: datetime

@@ -16,7 +16,7 @@ from django_future.store.base import BATCH, Store
 from django_future.store.completion import completion, finish, lease_lost
 from django_future.store.contention import patient, repeat
 from django_future.store.levels import Level
-from django_future.store.rows import COLUMNS, read_claimed
+from django_future.store.rows import COLUMNS, COUNTED, read_claimed
 from django_future.store.selection import Selection
 
 logger = logging.getLogger("django_future")
@@ -50,7 +50,7 @@ class SQLiteStore(Store):
             cursor.execute(
                 f"""
                 UPDATE django_future_scheduledjob
-                SET status = 'running', worker = %s, lease = lease + 1, attempts = attempts + 1,
+                SET status = 'running', worker = %s, {COUNTED},
                     started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
                 WHERE id IN ({due}) RETURNING {COLUMNS}
                 """,  # noqa: S608 - all of it is written in this package

@@ -5,7 +5,7 @@ from functools import cache
 
 from django_future.store.completion import finish
 from django_future.store.prepared import Prepared
-from django_future.store.rows import CLAIMED
+from django_future.store.rows import CLAIMED, COUNTED
 from django_future.store.selection import HANDLER, PAUSED
 
 IS_LOST = "the lease of this job is lost"
@@ -137,7 +137,7 @@ def claim(queues: Queues) -> Prepared:
         f"""
         WITH RECURSIVE {_with(queues)}
         UPDATE django_future_scheduledjob AS job
-        SET status = 'running', worker = %(worker)s, lease = lease + 1, attempts = attempts + 1,
+        SET status = 'running', worker = %(worker)s, {COUNTED},
             started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %(now)s END
         WHERE id = ANY(ARRAY(
             SELECT due.id FROM level CROSS JOIN LATERAL ({due}) AS due LIMIT %(most)s

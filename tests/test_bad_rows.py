@@ -1,0 +1,256 @@
+"""Rows that were written by SQL, by an import, or by another version: one never holds up others."""
+
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from itertools import product
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+
+from django_future import ScheduledJob, clock, pause_queue, run_jobs, schedule_job
+from django_future.arguments import Stored
+from django_future.exceptions import InvalidOption, InvalidTime
+from django_future.status import Status
+from tests.admin_pages import LIST, act, body, page_of
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DEEP = 100_000
+TEXTS = [
+    "",
+    "nonsense",
+    "5",
+    "null",
+    "[",
+    '"words"',
+    '{"__type__": 5}',
+    '{"__type__": "model"}',
+    '{"__type__": "model", "model": "shop.order", "pk": 1, "using": "nowhere"}',
+    '{"__type__": "model", "model": "no.model", "pk": [], "using": null}',
+    '{"__type__": "pickle", "class": "x", "value": "forged"}',
+    '{"__type__": "decimal", "value": "x"}',
+    '{"colour": "red"}',
+    '{"on_delete": []}',
+    '{"timeout": "nonsense"}',
+    '{"backoff": 5}',
+    "[" * DEEP + "]" * DEEP,
+    '{"a":' * DEEP + "1" + "}" * DEEP,
+]
+
+
+def set_column(name, value, **where):
+    """Write a value past the models, as an administrator of the database does."""
+    condition, parameters = " AND ".join(f"{key} = %s" for key in where), where.values()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE django_future_scheduledjob SET {name} = {value} WHERE {condition}",
+            list(parameters),
+        )
+
+
+def with_texts(*columns):
+    """Return jobs that are due, each with one of the texts in one of the columns."""
+    found = []
+    for column, text in product(columns, TEXTS):
+        job = schedule_job("0s", jobs.echo)
+        ScheduledJob.objects.filter(pk=job.pk).update(**{column: Stored(text)})
+        found.append(ScheduledJob.objects.get(pk=job.pk))
+    return found
+
+
+def value_of(job, column):
+    """Return what a column holds."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {column} FROM django_future_scheduledjob WHERE id = %s", [job.pk])
+        return cursor.fetchone()[0]
+
+
+def status_of(job):
+    job.refresh_from_db()
+    return job.status
+
+
+class TestInstants:
+    @pytest.mark.parametrize("column", ["scheduled_at", "expires_at", "finished_at", "created_at"])
+    @pytest.mark.parametrize(
+        "value",
+        [
+            pytest.param(value, marks=pytest.mark.only_on(vendor, reason=f"only {vendor} takes it"))
+            for vendor, values in {
+                "postgresql": ["'infinity'", "'-infinity'", "'20000-01-01'", "'0044-03-15 BC'"],
+                "mysql": ["'0000-00-00 00:00:00'", "'2030-00-00 00:00:00'", "'2030-05-00'"],
+                "sqlite": [
+                    "''", "'garbage'", "12345", "1.5", "'20000-01-01 00:00:00'", "x'ff'",
+                    "'2030-13-45 00:00:00'", "'2030-02-30 00:00:00'", "'0000-00-00 00:00:00'",
+                    "CAST(x'ff' AS TEXT)", "'2030-01-01'", "'2030-01-01 00:00:00' || x'ff'",
+                ],
+            }.items()
+            for value in values
+        ],
+    )  # fmt: skip
+    def test_the_database_refuses_one_that_cannot_be_read(self, column, value):
+        job = schedule_job("1h", jobs.echo)
+        with pytest.raises(DatabaseError):
+            set_column(column, value, id=job.pk)
+        assert status_of(job) == Status.SCHEDULED
+
+    @pytest.mark.parametrize("at", ["0001-01-01T12:00Z", "9999-12-31T12:00Z"])
+    def test_one_at_the_ends_of_the_calendar_is_refused_in_words(self, at):
+        with pytest.raises(InvalidTime, match="outside"):
+            schedule_job(at, jobs.echo, expires=None)
+
+    @pytest.mark.parametrize(
+        "at", ["0001-01-02T12:00Z", "2032-12-31T23:59:59.999999Z", "9999-12-30T00:00Z"]
+    )
+    def test_all_others_are_kept_and_shown(self, at, admin_client):
+        job = schedule_job(at, jobs.echo, expires=None)
+        job.refresh_from_db()
+        assert clock.from_row(job.scheduled_at) == datetime.fromisoformat(at)
+        body(admin_client.get(LIST))
+        body(admin_client.get(page_of(job)))
+
+    def test_one_that_would_expire_after_the_calendar_never_expires_once_retried(self):
+        job = schedule_job("1d", jobs.echo, expires="9999-12-29T00:00Z")
+        job.cancel()
+        ScheduledJob.objects.update(scheduled_at=clock.to_row(clock.now() - timedelta(days=9000)))
+        job.retry()
+        assert job.expires_at is None
+
+
+class TestTheZoneOfTheConnection:
+    @pytest.fixture(autouse=True)
+    def berlin(self, monkeypatch):
+        """Give the connection a zone with summer time, as TIME_ZONE in DATABASES does."""
+
+        def forget():
+            connection.close()
+            for name in ("timezone", "timezone_name"):
+                vars(connection).pop(name, None)
+
+        with monkeypatch.context() as patch:
+            patch.setitem(connection.settings_dict, "TIME_ZONE", "Europe/Berlin")
+            forget()
+            yield
+        forget()
+
+    @pytest.mark.parametrize("minute", [15, 75])
+    def test_does_not_move_a_job_in_the_hour_that_comes_twice(self, minute):
+        at = datetime(2037, 10, 25, 0, tzinfo=UTC) + timedelta(minutes=minute)
+        job = schedule_job(at, jobs.echo, expires="10s")
+        job.refresh_from_db()
+        assert clock.from_row(job.scheduled_at) == at
+        assert clock.from_row(job.expires_at) == at + timedelta(seconds=10)
+        run_jobs(now=at - timedelta(seconds=1))
+        assert status_of(job) == Status.SCHEDULED
+        run_jobs(now=at)
+        assert status_of(job) == Status.COMPLETE
+        assert clock.now() - clock.from_row(job.finished_at) < timedelta(minutes=1)
+
+
+class TestCounters:
+    @pytest.mark.parametrize(
+        ("column", "value"),
+        [("attempts", 2**15 - 1), ("attempts", 2**31 - 1), ("lease", 2**63 - 1)],
+    )
+    def test_one_at_its_end_holds_up_no_claim(self, column, value, traces):
+        job = schedule_job("0s", jobs.trace, args=["counted"], priority=1)
+        ScheduledJob.objects.update(**{column: value})
+        schedule_job("0s", jobs.trace, args=["the next"])
+        run_jobs()
+        assert traces() == ["counted", "the next"]
+        assert status_of(job) == Status.COMPLETE
+
+    def test_a_job_may_fail_and_be_retried_after_many_attempts(self):
+        job = schedule_job("0s", jobs.fail, max_attempts=2)
+        ScheduledJob.objects.update(attempts=2**15 - 1, max_attempts=2**15 - 1)
+        run_jobs(ignore_errors=True)
+        assert job.failed_attempts.get().number == 2**15
+        job.refresh_from_db()
+        job.cancel()
+        job.retry()
+        assert job.max_attempts == 2**15 - 1
+
+
+class TestNames:
+    def test_callables_that_differ_in_case_do_not_share_a_key(self, monkeypatch):
+        def Echo():  # noqa: N802
+            return "another"
+
+        Echo.__module__, Echo.__qualname__ = jobs.__name__, "Echo"
+        monkeypatch.setattr(jobs, "Echo", Echo, raising=False)
+        one = schedule_job("1d", jobs.echo, unique="key")
+        another = schedule_job("1d", Echo, unique="key")
+        assert one != another
+
+    @pytest.mark.parametrize("name", ["Mail", "mail ", "máil"])
+    def test_queues_whose_names_differ_are_two(self, name, traces):
+        pause_queue("mail")
+        schedule_job("0s", jobs.trace, queue_name=name)
+        assert ScheduledJob.objects.filter(queue_name="mail").count() == 0
+        run_jobs()
+        assert traces() == ["ran"]
+
+
+class TestAnyText:
+    @pytest.fixture
+    def next_job(self):
+        """Return a job that is due after all others."""
+        return schedule_job("0s", jobs.echo, priority=-1)
+
+    def test_ends_its_job_and_holds_up_no_other(self, next_job):
+        bad = with_texts("args", "kwargs", "options")
+        call_command("runscheduledjobs", "-i", verbosity=0, stderr=StringIO())
+        assert status_of(next_job) == Status.COMPLETE
+        for job in bad:
+            assert status_of(job) in {Status.FAILED, Status.COMPLETE, Status.CANCELLED}
+
+    def test_can_be_copied_and_its_job_retried(self):
+        for job in with_texts("args", "kwargs", "options"):
+            copy = job.reschedule("1d")
+            job.cancel()
+            job.retry()
+            for column in ("args", "kwargs", "options"):
+                kept = {value_of(one, column) for one in (job, copy)}
+                assert len(kept) == 1
+            assert status_of(copy) == status_of(job) == Status.SCHEDULED
+
+    def test_can_be_seen_in_the_admin(self, admin_client):
+        for job in with_texts("args", "kwargs", "options", "return_value"):
+            body(admin_client.get(page_of(job)))
+        body(admin_client.get(LIST))
+        body(admin_client.get(f"{LIST}?status__exact=scheduled"))
+        body(admin_client.get(f"{LIST}?q=tests"))
+        body(admin_client.get(f"{LIST}{job.pk}/delete/"))
+        bad = list(ScheduledJob.objects.all())
+        for action in ("cancel_selected", "retry_selected", "cancel_running", "run_again"):
+            assert act(admin_client, action, *bad)
+        act(admin_client, "delete_selected", *bad)
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("5", "InvalidOption: The options of the job are 5."),
+            ('{"colour": "red"}', "InvalidOption: This version knows no option 'colour'"),
+            ('{"on_delete": []}', "InvalidOption"),
+            ('{"timeout": "nonsense"}', "InvalidOption: timeout: 'nonsense' is not a duration."),
+            ("nonsense", "InvalidArguments"),
+        ],
+    )
+    def test_that_are_none_fail_their_job_once_and_in_words(self, text, words):
+        job = schedule_job("0s", jobs.echo)
+        ScheduledJob.objects.update(options=Stored(text))
+        run_jobs(ignore_errors=True)
+        assert status_of(job) == Status.FAILED
+        assert job.attempts == 1
+        assert words in job.error
+
+    def test_that_are_none_cannot_be_changed_in_part(self):
+        job = schedule_job("0s", jobs.echo)
+        ScheduledJob.objects.update(options=Stored("5"))
+        job.refresh_from_db()
+        with pytest.raises(InvalidOption, match="The options of job"):
+            job.reschedule("1d", timeout="1s")
