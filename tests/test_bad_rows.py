@@ -12,6 +12,7 @@ from django_future import ScheduledJob, clock, pause_queue, run_jobs, schedule_j
 from django_future.arguments import Stored
 from django_future.exceptions import InvalidOption, InvalidTime
 from django_future.status import Status
+from django_future.text import MAX_ERROR_BYTES
 from tests.admin_pages import LIST, act, body, page_of
 from tests.shop import jobs
 
@@ -227,6 +228,45 @@ class TestAnyText:
         for action in ("cancel_selected", "retry_selected", "cancel_running", "run_again"):
             assert act(admin_client, action, *bad)
         act(admin_client, "delete_selected", *bad)
+
+
+@pytest.mark.only_on("sqlite", reason="only SQLite takes a text that is not UTF-8")
+class TestTextThatIsNotUTF8:
+    COLUMNS = ("callable_name", "args", "kwargs", "options", "queue_name", "object_id")
+
+    @pytest.fixture(params=COLUMNS)
+    def bad(self, request):
+        """Return a job that is due, and whose row cannot be read."""
+        job = schedule_job("0s", jobs.echo, priority=1)
+        set_column(request.param, "CAST(x'22ff22' AS TEXT)", id=job.pk)
+        return job
+
+    def test_fails_its_job_and_holds_up_no_other(self, bad):
+        others = [schedule_job("0s", jobs.echo, priority=number) for number in (0, 1, 2)]
+        pause_queue("another")
+        call_command("runscheduledjobs", "-i", verbosity=0, stderr=StringIO())
+        assert {status_of(job) for job in others} == {Status.COMPLETE}
+        assert status_of(bad) == Status.FAILED
+        assert "not UTF-8" in bad.error
+
+    def test_can_be_seen_in_the_admin(self, bad, admin_client):
+        body(admin_client.get(LIST))
+        body(admin_client.get(page_of(bad)))
+        body(admin_client.get(f"{LIST}?status__exact=scheduled"))
+        act(admin_client, "cancel_selected", bad)
+        act(admin_client, "retry_selected", bad)
+        act(admin_client, "run_again", bad)
+        body(admin_client.get(f"{LIST}{bad.pk}/delete/"))
+
+
+class TestBounds:
+    def test_a_reason_is_cut_and_says_so(self):
+        job = schedule_job("1h", jobs.echo)
+        job.cancel(reason=f"begin\0{'x' * 2_000_000}end")
+        assert len(job.error.encode()) <= MAX_ERROR_BYTES
+        assert "bytes are cut here" in job.error
+        assert job.error.startswith("begin\\0")
+        assert job.error.endswith("end")
 
 
 class TestOptions:

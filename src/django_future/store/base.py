@@ -20,6 +20,7 @@ from django_future.store.contention import patient
 from django_future.store.levels import Level, Levels
 from django_future.store.rows import COUNTED, count_claim, read_claimed
 from django_future.store.selection import EVERYTHING, Selection
+from django_future.text import shortened, storable
 
 BATCH = 1000
 JOBS = "django_future_scheduledjob"
@@ -254,7 +255,7 @@ class Store:
         return jobs.update(
             status=Status.CANCELLED,
             finished_at=clock.to_row(self.now()),
-            error=reason,
+            error=shortened(storable(reason)),
             unique_key=None,
         )
 

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, transaction
 
@@ -17,7 +18,10 @@ from django_future.store.completion import completion, finish, lease_lost
 from django_future.store.contention import patient, repeat
 from django_future.store.levels import Level
 from django_future.store.rows import COLUMNS, COUNTED, read_claimed
-from django_future.store.selection import Selection
+from django_future.store.selection import EVERYTHING, Selection
+from django_future.store.unreadable import fail_unreadable, is_unreadable
+
+T = TypeVar("T")
 
 logger = logging.getLogger("django_future")
 
@@ -39,14 +43,41 @@ class SQLiteStore(Store):
     def is_contention(self, error: OperationalError) -> bool:
         return "locked" in str(error)
 
+    def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
+        return self._without_unreadable(partial(super().next_due, selection))
+
+    def claim(
+        self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
+    ) -> list[ScheduledJob]:
+        # The name of a queue may be what cannot be read; that is before anything is claimed.
+        claim = partial(super().claim, worker, selection, at=at, limit=limit)
+        return self._without_unreadable(claim)
+
+    def _without_unreadable(self, ask: Callable[[], T]) -> T:
+        """Return what `ask` returns, and fail first what it meets that cannot be read."""
+        try:
+            return ask()
+        except OperationalError as error:
+            if not is_unreadable(error) or not fail_unreadable(self):
+                raise
+        return ask()
+
     def _claim_level(
         self, worker: Worker, selection: Selection, level: Level, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
+        return self._without_unreadable(
+            lambda: self._claim_due(worker, selection, level, at=at, limit=limit)
+        )
+
+    def _claim_due(
+        self, worker: Worker, selection: Selection, level: Level, *, at: datetime, limit: int
+    ) -> list[ScheduledJob]:
         # Holds the database's write lock for the length of this one statement; a rival waits for
-        # it, and then no longer sees these rows as scheduled.
+        # it, and then no longer sees these rows as scheduled. The transaction takes the statement
+        # back if a row that it returns cannot be read.
         started_at = self.now()
         due, parameters = self.levels.due(level, selection, at=at, limit=limit, what="id")
-        with self.connection.cursor() as cursor:
+        with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 UPDATE django_future_scheduledjob
