@@ -17,6 +17,7 @@ from django_future.execution import abandon, execute
 from django_future.models import ScheduledJob
 from django_future.store import Session, Store
 from django_future.store.single import claim_one
+from django_future.testing.exclusive import exclusive
 from django_future.testing.running import raise_error_of
 from django_future.watchdog import Watchdog
 from django_future.worker.heartbeat import heartbeat, new_worker
@@ -34,7 +35,8 @@ def override_future(*, mode: str = INLINE) -> "Inline":
 
     Each is written, claimed, executed and recorded before `schedule_job` and its kin return, on the
     same thread and within the transaction that is open. What its handler raises they raise, and
-    `AssertionError` if jobs go on scheduling others.
+    `AssertionError` if jobs go on scheduling others. It holds for all threads of the process, and
+    one thread at a time may use it.
 
     Raises `ValueError` if `mode` is another than "inline".
     """
@@ -48,6 +50,7 @@ class Inline(ContextDecorator):
 
     def __enter__(self) -> Self:
         self._patches = ExitStack()
+        self._patches.enter_context(exclusive("override_future()"))
         for kind in Store.__subclasses__():
             self._patches.enter_context(patch.object(kind, "add", _adding_and_running(kind.add)))
         return self

@@ -12,6 +12,7 @@ from django_future import clock, maintenance
 from django_future.exceptions import InvalidTime
 from django_future.models import ScheduledJob
 from django_future.store.server_clock import ServerClock
+from django_future.testing.exclusive import exclusive
 from django_future.testing.running import MOST_PASSES, raise_error_of
 from django_future.when import When, parse_when
 from django_future.worker.one_pass import registered, run_due
@@ -23,7 +24,8 @@ def travel_to(
     """Run what is due from now to `target`, each job at its time, and return them in their order.
 
     While a job runs the clock stands at its time. What it schedules runs, too, if it is due on the
-    way. At the end the clock is real again. A `TestCase` may call it.
+    way. At the end the clock is real again. A `TestCase` may call it. The clock stands for all
+    threads of the process, so one thread at a time may travel.
 
     Raises what a handler raises unless `raise_errors` is false, `InvalidTime` if `target` has
     passed, and `AssertionError` if jobs go on scheduling more for the same instant.
@@ -31,7 +33,7 @@ def travel_to(
     instant = clock.now()
     until = _ahead(target, instant)
     ran: list[ScheduledJob] = []
-    with registered(using) as (store, worker, watchdog):
+    with exclusive("travel_to()"), registered(using) as (store, worker, watchdog):
         passes = 1
         while passes <= MOST_PASSES:
             with stopped_clock(instant):

@@ -1,0 +1,35 @@
+"""Parts of a project's tests that change the whole process."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from django_future.testing import override_future, travel_to
+
+
+@pytest.fixture
+def elsewhere():
+    """Return a function that calls another on another thread."""
+    with ThreadPoolExecutor(1) as threads:
+        yield lambda function: threads.submit(function).result()
+
+
+def enter_inline():
+    with override_future():
+        pass
+
+
+def test_two_threads_do_not_run_jobs_inline_at_once(elsewhere):
+    with override_future(), pytest.raises(RuntimeError, match="another thread is inside"):
+        elsewhere(enter_inline)
+    elsewhere(enter_inline)
+
+
+def test_no_thread_travels_while_another_runs_jobs_inline(elsewhere):
+    with override_future(), pytest.raises(RuntimeError, match=r"travel_to\(\) changes"):
+        elsewhere(lambda: travel_to("1d"))
+
+
+def test_one_thread_may_nest_them():
+    with override_future():
+        enter_inline()
