@@ -17,7 +17,7 @@ from django_future.reports import LONGEST_LINE, LONGEST_LOG, Inbox, Progress, Sa
 from django_future.status import Status
 from django_future.store import reports, store_for
 from django_future.testing import perform_job, run_due_jobs
-from django_future.worker import heartbeat
+from django_future.worker import housekeeping
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import PATIENCE, eventually, has_ended
@@ -222,7 +222,7 @@ class TestWhileAJobRuns:
             held.unlink()
 
     def test_between_two_writings_it_may_be_said_any_number_of_times(self, monkeypatch):
-        monkeypatch.setattr(heartbeat, "BETWEEN_REPORTS", PATIENCE)
+        monkeypatch.setattr(housekeeping, "BETWEEN_REPORTS", PATIENCE)
         schedule_job("0s", jobs.report_often, args=[5000])
         with statements() as noted:
             run_jobs()

@@ -18,11 +18,17 @@ LONGEST_PRUNING = 1.0  # seconds of a heartbeat
 BREATH = 0.01  # seconds between two transactions that prune, for others
 
 
-def expire(store: Store, at: datetime) -> None:
-    """Mark the jobs that have waited past their expiry at the instant `at`."""
+def expire(store: Store, at: datetime, *, seconds: float = math.inf) -> None:
+    """Mark the jobs that have waited past their expiry at the instant `at`.
+
+    Stops after `seconds`.
+    """
+    stop_at = time.monotonic() + seconds
     count = 0
     while expired := store.expire(at):
         count += expired
+        if time.monotonic() >= stop_at:
+            break
     if count:
         signals.jobs_expired.send_robust(ScheduledJob, count=count)
 

@@ -11,7 +11,7 @@ import time
 from asyncio import AbstractEventLoop, Task, current_task, get_running_loop
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Thread, get_ident
+from threading import Event, get_ident
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from django_future.exceptions import JobTimeout, LeaseLost
 from django_future.handlers import Handler
 from django_future.models import ScheduledJob
 from django_future.retries import Delay
+from django_future.service_thread import OnDeath, ServiceThread, ignore_death
 from django_future.store import Session, Store
 from django_future.when import parse_duration
 
@@ -36,15 +37,14 @@ OnStuck = Callable[[ScheduledJob, Exception], None]
 class Watchdog:
     """Watches the handlers of one process from a thread of its own."""
 
-    def __init__(self, store: Store, on_stuck: OnStuck) -> None:
+    def __init__(self, store: Store, on_stuck: OnStuck, on_death: OnDeath = ignore_death) -> None:
         self.stuck: set[int] = set()  # threads
         self.watched: dict[int, Watched] = {}
         self._store = store
         self._on_stuck = on_stuck
-        self._is_stopped = False
         self._is_hurried = False
         self._woken = Event()
-        self._thread = Thread(target=self._run, name="watchdog", daemon=True)
+        self._thread = ServiceThread("watchdog", self._run, on_death)
         self._asks_at = 0.0
         # In the transaction of a test, nobody else sees its jobs.
         self._asks = not store.connection.in_atomic_block
@@ -62,9 +62,9 @@ class Watchdog:
 
     def stop(self) -> None:
         """Watch no more."""
-        self._is_stopped = True
+        self._thread.stopped.set()
         self._woken.set()
-        self._thread.join()
+        self._thread.stop()
 
     def watch(self, job: ScheduledJob, session: Session, timeout: Delay | None) -> "Watched":
         """Return a block in which a handler runs, for so long at most."""
@@ -77,8 +77,8 @@ class Watchdog:
             self._is_hurried = True
             self._woken.set()
 
-    def _run(self) -> None:
-        while not self._is_stopped:
+    def _run(self, stopped: Event) -> None:
+        while not stopped.is_set():
             self._woken.wait(TICK if self._is_hurried else LONG)
             self._woken.clear()
             # Before it looks: who begins meanwhile finds it out of a hurry, and wakes it.

@@ -46,6 +46,7 @@ class Proxy:
         self.cuts: Counter[str] = Counter()
         self._server = server
         self._planned: dict[Target, Moment] = {}
+        self._is_frozen = False
 
     def cut(self, moment: Moment, target: Target) -> None:
         """Cut the line on which `target` is sent next."""
@@ -54,6 +55,10 @@ class Proxy:
     def spare(self) -> None:
         """Cut nothing any more."""
         self._planned.clear()
+
+    def freeze(self) -> None:
+        """Pass nothing on any more, and let no side know: the network is half open."""
+        self._is_frozen = True
 
     async def serve(
         self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
@@ -86,6 +91,7 @@ class Proxy:
     ) -> None:
         with suppress(OSError):
             while data := await client.read(SIZE):
+                await self._stay_frozen()
                 moment = self._moment(line.said, data)
                 line.said = data
                 if moment is Moment.BEFORE:
@@ -99,10 +105,15 @@ class Proxy:
     ) -> None:
         with suppress(OSError):
             while data := await server.read(SIZE):
+                await self._stay_frozen()
                 if line.is_doomed:  # this was the answer, which nobody is to hear
                     return
                 client.write(data)
                 await client.drain()
+
+    async def _stay_frozen(self) -> None:
+        while self._is_frozen:
+            await asyncio.sleep(0.05)
 
     def _moment(self, before: bytes, data: bytes) -> Moment | None:
         for target in list(self._planned):

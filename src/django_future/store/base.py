@@ -102,11 +102,12 @@ class Store:
     def hint(self) -> None:
         """Wake those who `watch`, if the database does not do so by itself."""
 
-    def watch(self, wake: Callable[[], None], stopped: Event) -> None:
+    def watch(self, wake: Callable[[], None], stopped: Event) -> None:  # noqa: ARG002
         """Call `wake` whenever jobs may have been scheduled, until `stopped`.
 
         It is a hint: calls may be missing, and may be too many.
         """
+        stopped.wait()
 
     def newest_id(self) -> int:
         """Return the id of the job that was added last, 0 if there is none."""

@@ -5,7 +5,9 @@ import math
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from selectors import EVENT_READ, DefaultSelector
 from threading import Event
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,6 +19,7 @@ logger = logging.getLogger("django_future")
 CHANNEL = "django_future"
 BETWEEN_HINTS = 0.01  # seconds
 BETWEEN_ATTEMPTS = 5  # seconds
+LISTENING_SECONDS = 0.5  # before the listener looks whether it is stopped
 WORTH_A_HINT = timedelta(minutes=1)  # what is due later, every poll finds in time
 
 
@@ -63,5 +66,19 @@ def _listen(listener: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Ev
         listener.connection.execute(f"LISTEN {CHANNEL}")
         wake()
         while not stopped.is_set():
-            for _ in listener.connection.notifies(timeout=0.5, stop_after=1):
+            if _has_notification(listener.connection.pgconn):
                 wake()
+
+
+def _has_notification(connection: Any) -> bool:
+    """Wait for a notification, for a while, and take all that have arrived."""
+    # Not by the notifies() of the driver: before psycopg 3.2 that waits for ever.
+    with DefaultSelector() as selector:
+        selector.register(connection.socket, EVENT_READ)
+        if not selector.select(LISTENING_SECONDS):
+            return False
+    connection.consume_input()
+    has_any = False
+    while connection.notifies():
+        has_any = True
+    return has_any

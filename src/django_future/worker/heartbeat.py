@@ -4,10 +4,10 @@ import logging
 import os
 import secrets
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from threading import Event, Thread
+from functools import partial
+from threading import Event
 
 from django.db import DatabaseError, InterfaceError
 
@@ -15,12 +15,19 @@ from django_future import __version__, clock
 from django_future.conf import config
 from django_future.models import Worker
 from django_future.reports import Inbox
-from django_future.store import Store, reports
+from django_future.service_thread import OnDeath, ServiceThread, ignore_death
+from django_future.store import Store
 from django_future.store.registry import register, unregister
+from django_future.worker.housekeeping import (
+    Chore,
+    Housekeeping,
+    close_connection,
+    write_reports,
+)
 
 logger = logging.getLogger("django_future")
 
-BETWEEN_REPORTS = 1.0  # seconds from one writing of what handlers say to the next
+FIRST_PAUSE_SECONDS = 0.1  # before a beat that failed is tried again
 
 
 def new_worker(name: str = "", queues: str = "all") -> Worker:
@@ -40,19 +47,26 @@ def new_worker(name: str = "", queues: str = "all") -> Worker:
 
 @contextmanager
 def heartbeat(
-    store: Store, worker: Worker, on_beat: Callable[[], None] = lambda: None
+    store: Store,
+    worker: Worker,
+    on_beat: Callable[[], None] = lambda: None,
+    chores: Sequence[Chore] = (),
+    on_death: OnDeath = ignore_death,
 ) -> Iterator[Worker]:
     """Register a worker, keep it alive from a thread of its own, and take it off the list.
 
-    `on_beat` is called on that thread after each beat. What handlers say is written there, too.
+    `on_beat` is called on that thread after each beat, and must be quick. A second thread does the
+    `chores` at each heartbeat, and writes what handlers report.
     """
     register(store, worker)
     # In the transaction of a TestCase nobody else sees the row, and a beat would wait for its end.
     is_seen = not store.connection.in_atomic_block
     woken = Event()
     with Inbox(worker.name, on_first=woken.set) as inbox:
+        housekeeping = Housekeeping(store, inbox, woken, chores)
+        beat = partial(_beat, store, worker, on_beat)
         try:
-            with _living(store, worker, on_beat, inbox, woken) if is_seen else nullcontext():
+            with _threads(beat, housekeeping, woken, on_death) if is_seen else nullcontext():
                 yield worker
         finally:
             try:
@@ -61,74 +75,49 @@ def heartbeat(
                 logger.exception("Worker %s could not say that it has stopped", worker.name)
 
 
+@contextmanager
+def _threads(
+    beat: Callable[[Event], None], housekeeping: Housekeeping, woken: Event, on_death: OnDeath
+) -> Iterator[None]:
+    housekeeper = ServiceThread("housekeeping", housekeeping.work, on_death)
+    # The heartbeat ends last: housekeeping that takes long to stop is no reason to seem lost.
+    with ServiceThread("heartbeat", beat, on_death), housekeeper:
+        try:
+            yield
+        finally:
+            housekeeper.stopped.set()  # before it is woken, to see this
+            woken.set()
+
+
+def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Event) -> None:
+    # Twice per interval, so that one beat may be late or lost without anybody noticing.
+    interval = config().HEARTBEAT.total_seconds() / 2
+    pause = interval
+    while not stopped.wait(pause):
+        try:
+            store.synchronise()
+            register(store, worker)
+            pause = interval
+        except Exception:
+            logger.exception("Worker %s could not show that it lives", worker.name)
+            close_connection(store)
+            pause = FIRST_PAUSE_SECONDS if pause == interval else min(2 * pause, interval)
+            continue
+        try:
+            on_beat()
+        except Exception:
+            logger.exception("Worker %s lives, but could not say so everywhere", worker.name)
+    store.connection.close()
+
+
 def _leave(store: Store, worker: Worker, inbox: Inbox) -> None:
     try:
-        _write_reports(store, inbox)
+        write_reports(store, inbox)
         unregister(store, worker)
     except (DatabaseError, InterfaceError):
         if store.connection.in_atomic_block:
             raise
         # It may have broken long ago, while this thread had no use for it.
         store.connection.close()
-        _write_reports(store, inbox)
+        write_reports(store, inbox)
         unregister(store, worker)
-
-
-@contextmanager
-def _living(
-    store: Store, worker: Worker, on_beat: Callable[[], None], inbox: Inbox, woken: Event
-) -> Iterator[None]:
-    stopped = Event()
-    arguments = (store, worker, on_beat, inbox, woken, stopped)
-    thread = Thread(target=_live, args=arguments, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        woken.set()
-        thread.join()
-
-
-def _live(
-    store: Store,
-    worker: Worker,
-    on_beat: Callable[[], None],
-    inbox: Inbox,
-    woken: Event,
-    stopped: Event,
-) -> None:
-    write_at, beat_at = time.monotonic(), _next_beat()
-    while True:
-        if woken.wait(beat_at - time.monotonic()):
-            stopped.wait(min(write_at, beat_at) - time.monotonic())
-        if stopped.is_set():
-            break
-        try:
-            if time.monotonic() >= beat_at:
-                beat_at = _next_beat()
-                store.synchronise()
-                register(store, worker)
-                on_beat()
-            if woken.is_set() and time.monotonic() >= write_at:
-                write_at = time.monotonic() + BETWEEN_REPORTS
-                woken.clear()
-                _write_reports(store, inbox)
-        except (DatabaseError, InterfaceError):
-            logger.exception("Worker %s could not show that it lives", worker.name)
-            store.connection.close()
-            write_at = beat_at
-    store.connection.close()
-
-
-def _next_beat() -> float:
-    # Twice per interval, so that one beat may be late or lost without anybody noticing.
-    return time.monotonic() + config().HEARTBEAT.total_seconds() / 2
-
-
-def _write_reports(store: Store, inbox: Inbox) -> None:
-    said = inbox.take()
-    try:
-        said = reports.write(store, said)
-    finally:
-        inbox.put_back(said)

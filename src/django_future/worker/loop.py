@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db import DatabaseError, InterfaceError
 
 from django_future.models import ScheduledJob, Worker
+from django_future.service_thread import OnDeath, ignore_death
 from django_future.store import EVERYTHING, Selection, Store
 from django_future.worker.choice import Choice
 from django_future.worker.pool import PATIENCE, Pool
@@ -51,9 +52,10 @@ class Loop:
         selection: Selection = EVERYTHING,
         poll_interval: timedelta | None = None,
         limits: Limits = UNLIMITED,
+        on_death: OnDeath = ignore_death,
     ) -> None:
         self.wakeup = Wakeup()
-        self.pool = Pool(store, threads, on_room=self.wakeup)
+        self.pool = Pool(store, threads, on_room=self.wakeup, on_death=on_death)
         self._store = store
         self._worker = worker
         self._choice = Choice(store, selection)

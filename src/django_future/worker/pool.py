@@ -17,6 +17,7 @@ from django_future import clock
 from django_future.execution import Interrupted, NotRecorded, NotStarted, abandon, execute
 from django_future.maintenance import rescue_job
 from django_future.models import ScheduledJob
+from django_future.service_thread import OnDeath, ignore_death
 from django_future.store import Session, Store
 from django_future.store.connection_state import discard, is_clean
 from django_future.watchdog import Watchdog
@@ -37,7 +38,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between a thread's attempts to 
 class Pool:
     """Runs claimed jobs on threads, each with database connections of its own."""
 
-    def __init__(self, store: Store, threads: int, on_room: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        threads: int,
+        on_room: Callable[[], None],
+        on_death: OnDeath = ignore_death,
+    ) -> None:
         self.finished = 0
         self.unknown_handlers = UnknownHandlers(store)
         self._taken_in = 0
@@ -48,7 +55,7 @@ class Pool:
         self._calls_below = 0  # jobs held
         self._ready = Ready(store.now)
         self._recorder = Recorder(store)
-        self._watchdog = Watchdog(store, self._abandon)
+        self._watchdog = Watchdog(store, self._abandon, on_death)
         self._running: dict[Thread, tuple[ScheduledJob, float]] = {}
         self._not_started: deque[ScheduledJob] = deque()
         self._pausing = 0  # threads that cannot connect

@@ -1,18 +1,14 @@
 """One worker process, from its first sign of life to its last job."""
 
-import math
-import os
+import logging
 import resource
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from threading import Event, Lock, Thread, current_thread, main_thread
-from types import FrameType
+from threading import Event, Lock
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -20,15 +16,21 @@ from django.db.backends.signals import connection_created
 
 from django_future import maintenance
 from django_future.models import Worker
+from django_future.service_thread import ServiceThread
 from django_future.store import EVERYTHING, Selection, Store, store_for
 from django_future.store.registry import register
 from django_future.worker.heartbeat import heartbeat, new_worker
+from django_future.worker.housekeeping import Chore, do_chores
 from django_future.worker.loop import UNLIMITED, Limits, Loop
 from django_future.worker.reload import CHANGED, stopped_by_changes
+from django_future.worker.shutdown import DONE, RECYCLE, bound_of, stopped_in_time
+from django_future.worker.stop_signals import StopSignals
 
-ONE_SIGNAL = 1.0  # seconds in which a terminal and a supervisor may both send what is meant once
+logger = logging.getLogger("django_future")
+
 MOST_SESSIONS = 100
-DONE, RECYCLE = 0, 75  # exit codes: all is done; start another in this one's place
+MAX_EXPIRY_SECONDS = 5.0  # of one round of housekeeping
+BETWEEN_ATTEMPTS_SECONDS = 5.0  # to hear of new jobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,54 +49,91 @@ class Options:
     max_rss: int | None = None  # MiB
 
 
-def run_worker(options: Options) -> int:
-    """Run jobs until told to stop, or one of the limits is reached, and return an exit code."""
-    store = store_for(options.alias)
-    worker = new_worker(options.name, options.selection.describe())
-    loop = _loop(store, worker, options)
-    is_worn_out = Event()
+def run_worker(options: Options, signals: StopSignals | None = None) -> int:
+    """Run jobs until told to stop, or one of the limits is reached, and return an exit code.
 
-    def on_beat() -> None:
-        maintenance.rescue(store)
-        maintenance.expire(store, store.now())
-        loop.release_forgotten()
-        loop.doubt_pauses()
-        worker.running = loop.pool.running
-        if options.heartbeat_file is not None:
-            options.heartbeat_file.touch()
-        if _has_done_enough(loop.pool.finished, options):
-            is_worn_out.set()
-            loop.stop()
-
-    def on_later_beat() -> None:
-        on_beat()
-        # Last, and not when a worker starts: nothing waits for it.
-        maintenance.prune(store)
-
-    with (
-        _stopped_by_signals(loop.stop),
-        heartbeat(store, worker, on_later_beat),
-        _sessions_known(store, worker),
-        _woken_by_hints(store, loop.wakeup),
-        stopped_by_changes(loop.stop) as has_changed,
-    ):
-        on_beat()
-        loop.run()
-        loop.close(options.shutdown_timeout)
-    if has_changed.is_set():
-        return CHANGED
-    return RECYCLE if is_worn_out.is_set() or loop.pool.is_stuck else DONE
+    With `signals`, which this process receives, it ends soon after, whatever else still runs in it.
+    """
+    return _WorkerProcess(options).run(signals)
 
 
-def _loop(store: Store, worker: Worker, options: Options) -> Loop:
-    return Loop(
-        store,
-        worker,
-        threads=options.threads,
-        selection=options.selection,
-        poll_interval=options.poll_interval,
-        limits=options.limits,
-    )
+class _WorkerProcess:
+    """A worker and the threads that it cannot do without."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._store = store_for(options.alias)
+        self._worker = new_worker(options.name, options.selection.describe())
+        self._loop = Loop(
+            self._store,
+            self._worker,
+            threads=options.threads,
+            selection=options.selection,
+            poll_interval=options.poll_interval,
+            limits=options.limits,
+            on_death=self._on_death,
+        )
+        self._is_worn_out = self._has_died = False
+
+    def run(self, signals: StopSignals | None) -> int:
+        loop, store, worker = self._loop, self._store, self._worker
+        bound = bound_of(self._options.shutdown_timeout)
+        with stopped_in_time(loop.stop, bound, signals) as self._shutdown:
+            with (
+                heartbeat(store, worker, self._on_beat, self._chores(), self._on_death),
+                _sessions_known(store, worker),
+                ServiceThread("watch", self._watch, self._on_death),
+                stopped_by_changes(loop.stop, self._on_death) as has_changed,
+            ):
+                # Not what is to be deleted: nothing waits for that.
+                do_chores(store, self._chores()[:-1], Event())
+                self._on_beat()
+                loop.run()
+                self._shutdown.begin()
+                loop.close(self._options.shutdown_timeout)
+            exit_code = CHANGED if has_changed.is_set() else self._exit_code()
+            self._shutdown.complete(exit_code)
+        return exit_code
+
+    def _exit_code(self) -> int:
+        is_broken = self._has_died or self._loop.pool.is_stuck
+        return RECYCLE if self._is_worn_out or is_broken else DONE
+
+    def _chores(self) -> list[Chore]:
+        store, loop = self._store, self._loop
+
+        def rescue() -> None:
+            maintenance.rescue(store)
+
+        def expire() -> None:
+            maintenance.expire(store, store.now(), seconds=MAX_EXPIRY_SECONDS)
+
+        def prune() -> None:
+            maintenance.prune(store)
+
+        return [rescue, expire, loop.release_forgotten, prune]
+
+    def _on_beat(self) -> None:
+        self._loop.doubt_pauses()
+        self._worker.running = self._loop.pool.running
+        if _has_done_enough(self._loop.pool.finished, self._options):
+            self._is_worn_out = True
+            self._loop.stop()
+        if self._options.heartbeat_file is not None:
+            self._options.heartbeat_file.touch()
+
+    def _on_death(self, _: str) -> None:
+        self._has_died = True
+        self._shutdown.begin()
+        self._loop.stop()
+
+    def _watch(self, stopped: Event) -> None:
+        while not stopped.is_set():
+            try:
+                self._store.watch(self._loop.wakeup, stopped)
+            except Exception:
+                logger.exception("Hints of new jobs are interrupted; polling meanwhile")
+                stopped.wait(BETWEEN_ATTEMPTS_SECONDS)
 
 
 def _has_done_enough(finished: int, options: Options) -> bool:
@@ -106,41 +145,6 @@ def _has_done_enough(finished: int, options: Options) -> bool:
 def _peak_rss() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // 2**20 if sys.platform == "darwin" else peak // 2**10
-
-
-@contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Stop on the first signal; on the second exit now, and leave the jobs to be rescued."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    stopped_at = math.inf
-
-    def handle(number: int, _: FrameType | None) -> None:
-        nonlocal stopped_at
-        if time.monotonic() - stopped_at > ONE_SIGNAL:
-            os._exit(128 + number)
-        stopped_at = min(stopped_at, time.monotonic())
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _woken_by_hints(store: Store, wakeup: Callable[[], None]) -> Iterator[None]:
-    stopped = Event()
-    thread = Thread(target=store.watch, args=(wakeup, stopped), name="watch", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Several worker processes, each replaced when it ends before its time."""
 
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -9,16 +10,17 @@ import time
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
-from types import FrameType
 
 from django.db import connections
 
-from django_future.worker.process import DONE, RECYCLE, Options, run_worker
+from django_future.worker.process import Options, run_worker
+from django_future.worker.shutdown import DONE, RECYCLE, bound_of
+from django_future.worker.stop_signals import STOP_SIGNALS, StopSignals
 
 logger = logging.getLogger("django_future")
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 TOO_SOON = 5.0  # seconds; a process that lives no longer died of something that is still there
+KILL_SECONDS = 4.0  # for a process that has not ended within its own bound
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before the next one is started in its place
 
 
@@ -32,67 +34,87 @@ class _Place:
     start_at: float = 0.0
     pause: float = FIRST_PAUSE
     is_done: bool = False
+    signals_sent: int = 0
 
 
 class Supervisor:
     """Keeps `count` processes running until they are done, or told to stop."""
 
-    def __init__(self, options: Options, count: int) -> None:
+    def __init__(self, options: Options, count: int, signals: StopSignals) -> None:
         limits = replace(options.limits, parent=os.getpid())
         self._places = [_Place(replace(options, limits=limits)) for _ in range(count)]
-        self._is_stopping = False
+        self._signals = signals
+        self._signals_received: list[int] = []
+        self._bound_seconds = bound_of(options.shutdown_timeout).total_seconds() + KILL_SECONDS
+        self._kill_at = math.inf
+        self._has_killed = False
 
     def run(self) -> int:
         """Run the processes, and return an exit code."""
         connections.close_all()  # a process must not inherit one
-        for number in SIGNALS:
-            signal.signal(number, self._stop)
         while not all(place.is_done for place in self._places):
             for place in self._places:
                 self._tend(place)
-            wait([place.process.sentinel for place in self._places if place.process], timeout=0.2)
-        return DONE
+            processes = [place.process.sentinel for place in self._places if place.process]
+            wait([*processes, self._signals.fileno()], timeout=0.2)
+            for number in self._signals.read(0):
+                self._signals_received.append(number)
+                self._kill_at = min(self._kill_at, time.monotonic() + self._bound_seconds)
+        return RECYCLE if self._has_killed else DONE
+
+    @property
+    def _is_stopping(self) -> bool:
+        return bool(self._signals_received)
 
     def _tend(self, place: _Place) -> None:
         if place.process is not None and place.process.exitcode is not None:
             self._bury(place, place.process.exitcode)
+        if place.process is not None:
+            self._pass_signals_on(place.process, place)
         if place.process is None and self._is_stopping:
             place.is_done = True
         if place.process is None and not place.is_done and time.monotonic() >= place.start_at:
             place.process = _start(place.options)
+            place.signals_sent = 0
             place.started_at = time.monotonic()
 
     def _bury(self, place: _Place, exit_code: int) -> None:
         place.process = None
         place.is_done = exit_code == DONE
-        if exit_code in {DONE, RECYCLE} or self._is_stopping:
+        is_too_soon = time.monotonic() - place.started_at < TOO_SOON
+        if exit_code == DONE or self._is_stopping or (exit_code == RECYCLE and not is_too_soon):
             return
-        age = time.monotonic() - place.started_at
-        place.pause = min(2 * place.pause, LONGEST_PAUSE) if age < TOO_SOON else FIRST_PAUSE
+        place.pause = min(2 * place.pause, LONGEST_PAUSE) if is_too_soon else FIRST_PAUSE
         place.start_at = time.monotonic() + place.pause
         logger.error("A worker process ended with %s; starting another", exit_code)
 
-    def _stop(self, number: int, _: FrameType | None) -> None:
-        # The processes know what a first and a second signal mean.
-        self._is_stopping = True
-        for place in self._places:
-            if place.process is not None and place.process.pid is not None:
-                os.kill(place.process.pid, number)
+    def _pass_signals_on(self, process: ForkProcess, place: _Place) -> None:
+        # The processes know what a first and a second signal mean. One that was being started as a
+        # signal arrived gets it now.
+        for number in self._signals_received[place.signals_sent :]:
+            if process.pid is not None:
+                os.kill(process.pid, number)
+        place.signals_sent = len(self._signals_received)
+        if time.monotonic() >= self._kill_at:
+            logger.critical("Worker process %s does not end and is killed", process.pid)
+            process.kill()
+            self._has_killed = True
 
 
 def _start(options: Options) -> ForkProcess:
-    # Until the child has handlers of its own, a signal to it would run the supervisor's.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    # Until the child receives signals of its own, they wait for that.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
-        process = multiprocessing.get_context("fork").Process(target=_run, args=(options, before))
+        process = multiprocessing.get_context("fork").Process(target=_run, args=(options,))
         process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return process
 
 
-def _run(options: Options, mask: set[signal.Signals]) -> None:
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    sys.exit(run_worker(options))
+def _run(options: Options) -> None:
+    signals = StopSignals()
+    signals.receive()
+    exit_code = run_worker(options, signals)
+    signals.ignore()
+    sys.exit(exit_code)

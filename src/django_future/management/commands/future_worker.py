@@ -5,6 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from django_future.when import parse_duration
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.reload import become_reloader
+from django_future.worker.stop_signals import StopSignals
 from django_future.worker.supervisor import Supervisor
 
 
@@ -26,6 +28,7 @@ class Command(BaseCommand):
     """Run jobs when they are due, until told to stop."""
 
     help = "Runs jobs when they are due, until told to stop."
+    _is_process = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
@@ -53,15 +56,31 @@ class Command(BaseCommand):
             help="Start afresh when code has changed; the default in DEBUG.")  # fmt: skip
         add("--no-reload", action="store_false", dest="reload")
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run as a process of its own."""
+        self._is_process = True
+        super().run_from_argv(argv)
+
     def handle(self, **given: Any) -> None:
         """Run the worker, and exit with its code."""
         to_stream(self.stdout, given["log_format"], given["verbosity"])
+        if current_thread() is not main_thread():  # to which alone signals come
+            sys.exit(run_worker(_options(given)))
+        signals = StopSignals()
+        signals.receive()
+        try:
+            sys.exit(self._run(given, signals))
+        finally:
+            signals.ignore() if self._is_process else signals.restore()
+
+    def _run(self, given: dict[str, Any], signals: StopSignals) -> int:
         options = _options(given)
-        if given["reload"] and not given["burst"] and given["processes"] == 1:
-            options = replace(options, limits=replace(options.limits, parent=become_reloader()))
         if given["processes"] > 1:
-            sys.exit(Supervisor(options, given["processes"]).run())
-        sys.exit(run_worker(options))
+            return Supervisor(options, given["processes"], signals).run()
+        if given["reload"] and not given["burst"]:
+            parent = become_reloader(signals)
+            options = replace(options, limits=replace(options.limits, parent=parent))
+        return run_worker(options, signals if self._is_process else None)
 
 
 def _options(given: dict[str, Any]) -> Options:

@@ -1,0 +1,90 @@
+"""What a worker does for all workers now and then, apart from its sign of life."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from threading import Event
+
+from django_future.conf import config
+from django_future.reports import Inbox
+from django_future.store import Store, reports
+
+logger = logging.getLogger("django_future")
+
+BETWEEN_REPORTS = 1.0  # seconds from one writing of what handlers say to the next
+
+Chore = Callable[[], None]
+
+
+class Housekeeping:
+    """Does the chores at each heartbeat, and writes what handlers report, on a thread of its own.
+
+    A chore that fails or takes long delays neither the sign of life nor, if it fails, the others.
+    """
+
+    def __init__(self, store: Store, inbox: Inbox, woken: Event, chores: Sequence[Chore]) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._woken = woken
+        self._chores = chores
+
+    def work(self, stopped: Event) -> None:
+        """Do the chores and write the reports until stopped; then `woken` must be set, too."""
+        write_at, chores_at = time.monotonic(), _next_round_at()
+        while True:
+            if self._woken.wait(max(chores_at - time.monotonic(), 0)):
+                stopped.wait(max(min(write_at, chores_at) - time.monotonic(), 0))
+            if stopped.is_set():
+                break
+            if self._woken.is_set() and time.monotonic() >= write_at:
+                self._woken.clear()
+                is_written = self._write()
+                write_at = time.monotonic() + BETWEEN_REPORTS if is_written else chores_at
+            if time.monotonic() >= chores_at:
+                do_chores(self._store, self._chores, stopped)
+                chores_at = _next_round_at()
+        self._store.connection.close()
+
+    def _write(self) -> bool:
+        try:
+            write_reports(self._store, self._inbox)
+        except Exception:
+            logger.exception("What handlers reported is written later")
+            close_connection(self._store)
+            return False
+        return True
+
+
+def do_chores(store: Store, chores: Sequence[Chore], stopped: Event) -> None:
+    """Do the chores, each whether or not those before it failed."""
+    for chore in chores:
+        if stopped.is_set():
+            return
+        try:
+            chore()
+        except Exception:
+            logger.exception("%s() failed; it is tried again at the next heartbeat",
+                             chore.__name__)  # fmt: skip
+            close_connection(store)
+
+
+def write_reports(store: Store, inbox: Inbox) -> None:
+    """Write what handlers have reported; what cannot be written now stays in the inbox."""
+    said = inbox.take()
+    try:
+        said = reports.write(store, said)
+    finally:
+        inbox.put_back(said)
+
+
+def close_connection(store: Store) -> None:
+    """Close this thread's connection, which may be broken in any way."""
+    try:
+        store.connection.close()
+    except Exception:
+        logger.exception("The connection to the database could not be closed")
+        store.connection.connection = None
+
+
+def _next_round_at() -> float:
+    return time.monotonic() + config().HEARTBEAT.total_seconds() / 2

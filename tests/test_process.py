@@ -1,0 +1,169 @@
+"""A worker process: it ends when it is told to, and when a thread of it has ended."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from django_future import ScheduledJob, schedule_job
+from django_future.models import Worker
+from django_future.status import Status
+from tests.awaiting import eventually
+from tests.chaos.address import server_of, through
+from tests.chaos.proxy import proxy_to
+from tests.runner import start_worker
+from tests.shop import jobs
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def patched(tmp_path):
+    """Return a function that makes the environment of a worker which runs some code first."""
+
+    def environment(code):
+        (tmp_path / "patch_of_test.py").write_text(code)
+        path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+        return {"PYTHONPATH": path, "TEST_IMPORT": "patch_of_test"}
+
+    return environment
+
+
+class TestStopSignals:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+    def test_each_of_them_stops_a_worker(self, start, number):
+        process = start()
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 0
+        assert not Worker.objects.exists()
+
+    def test_a_second_one_within_a_second_counts_as_the_first_until_the_process_has_ended(
+        self, start
+    ):
+        process = start()
+        until = time.monotonic() + 0.9
+        while process.poll() is None and time.monotonic() < until:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+        assert not Worker.objects.exists()
+
+    def test_one_that_arrives_while_a_process_is_forked_stops_that_process_too(
+        self, start, patched
+    ):
+        process = start(
+            "--processes",
+            "2",
+            **patched(
+                "import os, signal\n"
+                "from multiprocessing.context import ForkProcess\n"
+                "start = ForkProcess.start\n"
+                "def start_and_receive(process):\n"
+                "    start(process)\n"
+                "    os.kill(os.getpid(), signal.SIGTERM)\n"
+                "ForkProcess.start = start_and_receive\n"
+            ),
+        )
+        assert process.wait(timeout=20) == 0
+
+    def test_one_that_arrives_as_code_changes_stops_the_reloader(self, start, patched):
+        process = start(
+            "--reload",
+            **patched(
+                "import os, signal, sys\n"
+                "from django_future.worker import loop\n"
+                "def change(self):\n"
+                "    os.kill(os.getppid(), signal.SIGTERM)\n"
+                "    os._exit(3)\n"
+                "loop.Loop.run = change\n"
+            ),
+        )
+        assert process.wait(timeout=20) == 0
+
+    def test_a_process_that_hangs_is_ended_within_its_bound(self, start, patched, capfd):
+        process = start(
+            "--shutdown-timeout",
+            "0s",
+            **patched(
+                "from threading import Event\n"
+                "from django_future.worker import loop\n"
+                "loop.Loop.run = lambda self: Event().wait()\n"
+            ),
+        )
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 75
+        assert "The process does not end, so it is ended" in capfd.readouterr().out
+
+    def test_a_process_of_several_that_hears_no_signal_is_killed(self, start):
+        supervisor = start("--processes", "2", "--shutdown-timeout", "0s")
+        eventually(lambda: Worker.objects.count() == 2)
+        os.kill(Worker.objects.earliest("pk").pid, signal.SIGSTOP)
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(timeout=30) == 75
+
+
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no network")
+def test_a_worker_whose_network_is_half_open_ends_within_its_bound(start, held):
+    url = os.environ["DATABASE_URL"]
+    with proxy_to(server_of(url)) as proxy:
+        process = start("--shutdown-timeout", "0s", **through(proxy.port, url))
+        schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        proxy.freeze()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 75
+
+
+class TestServiceThreads:
+    @pytest.mark.parametrize(
+        "patch",
+        [
+            "heartbeat._beat = fail",
+            "Housekeeping.work = fail",
+            "Watchdog._look = fail",
+            "_WorkerProcess._watch = fail",
+            "_WorkerProcess._watch = end",
+        ],
+    )
+    def test_a_process_ends_with_75_when_one_of_its_threads_has_ended(self, patched, patch, capfd):
+        code = (
+            "from django_future.watchdog import Watchdog\n"
+            "from django_future.worker import heartbeat\n"
+            "from django_future.worker.housekeeping import Housekeeping\n"
+            "from django_future.worker.process import _WorkerProcess\n"
+            "def fail(*args): exit(3)\n"
+            "def end(*args): pass\n"
+        )
+        process = start_worker(**patched(code + patch), HEARTBEAT="1s")
+        assert process.wait(timeout=30) == 75
+        assert "has ended, so this process ends" in capfd.readouterr().out
+
+
+def test_a_heartbeat_file_that_cannot_be_touched_does_not_end_the_heartbeat(start, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    start("--heartbeat-file", str(folder / "alive"), HEARTBEAT="0.4s")
+    eventually((folder / "alive").exists)
+    (folder / "alive").unlink()
+    folder.rename(tmp_path / "gone")
+    before = Worker.objects.get().seen_at
+    eventually(lambda: (Worker.objects.get().seen_at - before).total_seconds() > 1)
+    (tmp_path / "gone").rename(folder)
+    eventually((folder / "alive").exists)
+
+
+def test_housekeeping_that_fails_or_lasts_does_not_delay_the_heartbeat(start, patched):
+    start(
+        **patched(
+            "from threading import Event\n"
+            "from django_future import maintenance\n"
+            "def fail(store): raise ValueError('no')\n"
+            "maintenance.rescue = fail\n"
+            "maintenance.prune = lambda store: Event().wait()\n"
+        ),
+        HEARTBEAT="0.4s",
+    )
+    schedule_job("0s", jobs.trace, expires="1h")
+    before = Worker.objects.get().seen_at
+    eventually(lambda: (Worker.objects.get().seen_at - before).total_seconds() > 2)
+    assert ScheduledJob.objects.get().status == Status.COMPLETE
