@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from django_future.conf import config
@@ -83,3 +83,19 @@ def test_sqlite_without_wal_is_told(tmp_path, monkeypatch):
 @pytest.mark.django_db
 def test_no_migration_is_missing():
     call_command("makemigrations", "django_future", check=True, dry_run=True, stdout=io.StringIO())
+
+
+@pytest.mark.only_on("postgresql", reason="psycopg2 is a driver of PostgreSQL")
+class TestPsycopg2:
+    @pytest.fixture(autouse=True)
+    def _only_psycopg2(self, monkeypatch):
+        from django.db.backends.postgresql import psycopg_any
+
+        monkeypatch.setattr(psycopg_any, "is_psycopg3", False)
+
+    def test_is_an_error(self):
+        assert "Install psycopg 3" in messages()["django_future.E004"].hint
+
+    def test_keeps_a_worker_from_starting(self):
+        with pytest.raises(CommandError, match="Install psycopg 3"):
+            call_command("future_worker", "--burst")

@@ -94,6 +94,15 @@ class TestStopSignals:
         assert process.wait(timeout=20) == 75
         assert "The process does not end, so it is ended" in capfd.readouterr().out
 
+    def test_a_coroutine_that_takes_too_long_is_interrupted(self, start, held):
+        process = start("--shutdown-timeout", "0s")
+        job = schedule_job("0s", jobs.hold_async, args=[str(held)])
+        eventually(held.exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        job.refresh_from_db()
+        assert (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "")
+
     def test_a_process_of_several_that_hears_no_signal_is_killed(self, start):
         supervisor = start("--processes", "2", "--shutdown-timeout", "0s")
         eventually(lambda: Worker.objects.count() == 2)
@@ -167,3 +176,33 @@ def test_housekeeping_that_fails_or_lasts_does_not_delay_the_heartbeat(start, pa
     before = Worker.objects.get().seen_at
     eventually(lambda: (Worker.objects.get().seen_at - before).total_seconds() > 2)
     assert ScheduledJob.objects.get().status == Status.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        ("Pool._run = hang", "none of its threads gets a connection to the database"),
+        ("Loop._work = hang", "its database has not answered a claim for"),
+    ],
+)
+def test_a_worker_that_can_run_nothing_says_so_and_touches_no_file(
+    start, patched, patch, words, tmp_path, capfd
+):
+    code = (
+        "from threading import Event\n"
+        "from django_future.worker.loop import Loop\n"
+        "from django_future.worker.pool import Pool\n"
+        "def hang(self): Event().wait()\n"
+    )
+    path, shown = tmp_path / "alive", []
+    start("--heartbeat-file", str(path), **patched(code + patch), HEARTBEAT="0.4s")
+
+    def is_said():
+        shown.append(capfd.readouterr().out)
+        return f"This worker can run no job: {words}" in "".join(shown)
+
+    eventually(is_said)
+    path.unlink(missing_ok=True)
+    before = Worker.objects.get().seen_at
+    eventually(lambda: (Worker.objects.get().seen_at - before).total_seconds() > 1)
+    assert not path.exists()

@@ -7,6 +7,7 @@ from threading import Thread
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models import ProtectedError
 from django.db.models.signals import pre_delete
 from django.test.utils import CaptureQueriesContext
 
@@ -82,6 +83,21 @@ class TestPruning:
         prune(store, Status.FAILED)
         assert [report.job_id for report in JobReport.objects.all()] == [new]
         assert [attempt.job_id for attempt in JobAttempt.objects.all()] == [new]
+
+    def test_jobs_that_the_project_protects_do_not_keep_others(self, store):
+        protected = ended(days=9)
+        ended(days=8, count=2)
+
+        def protect(instance, **_):
+            if instance.pk in protected:
+                raise ProtectedError("an invoice refers to it", {instance})
+
+        pre_delete.connect(protect, sender=ScheduledJob)
+        try:
+            prune(store)
+        finally:
+            pre_delete.disconnect(protect, sender=ScheduledJob)
+        assert left() == set(protected)
 
     def test_a_project_that_wants_to_know_of_each_is_told(self, store):
         told = []

@@ -23,6 +23,30 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     return [message for path in paths for message in _check_callable(path)]
 
 
+@register("django_future")
+def check_drivers(**_: Any) -> list[CheckMessage]:
+    """Check that workers can use the drivers of the databases that hold jobs."""
+    aliases = [alias for alias in connections if router.allow_migrate_model(alias, ScheduledJob)]
+    return [
+        Error(
+            f"The database {alias!r} is used with psycopg2, with which no worker can run jobs.",
+            hint="Install psycopg 3, as django-future[postgresql] does. Django prefers it.",
+            id="django_future.E004",
+        )
+        for alias in aliases
+        if uses_psycopg2(alias)
+    ]
+
+
+def uses_psycopg2(alias: str) -> bool:
+    """Tell whether Django speaks to a PostgreSQL by the driver that came before psycopg 3."""
+    if connections[alias].vendor != "postgresql":
+        return False
+    from django.db.backends.postgresql.psycopg_any import is_psycopg3  # noqa: PLC0415
+
+    return not is_psycopg3
+
+
 @register(Tags.database)
 def check_databases(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Check that the databases that hold jobs can be claimed from."""

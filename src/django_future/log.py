@@ -18,13 +18,27 @@ logger.addHandler(logging.NullHandler())  # a library is silent until the projec
 
 
 def to_stream(stream: Any, log_format: str, verbosity: int) -> None:
-    """Show the log on `stream`, unless the project's LOGGING already says where it goes."""
-    if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+    """Show the log on `stream`, unless the project's LOGGING already says where it goes.
+
+    A level that the project has set for the logger is kept.
+    """
+    if _is_handled():
         return
     handler = logging.StreamHandler(cast("IO[str]", stream))
     handler.setFormatter(_JSONFormatter() if log_format == "json" else _TEXT)
     logger.addHandler(handler)
-    logger.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG))
+    if logger.level == logging.NOTSET:
+        logger.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG))
+
+
+def _is_handled() -> bool:
+    """Tell whether a handler of the logger, or of one that it passes its lines to, shows them."""
+    current: logging.Logger | None = logger
+    while current is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in current.handlers):
+            return True
+        current = current.parent if current.propagate else None
+    return False
 
 
 @receiver(signals.job_finished)

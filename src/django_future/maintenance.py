@@ -1,5 +1,6 @@
 """What happens to jobs that nobody runs: they expire, lose a lost worker, or are kept no longer."""
 
+import logging
 import math
 import time
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ from django_future.status import Status
 from django_future.store import Store, retention
 from django_future.store.ends import Failure, fail
 from django_future.store.registry import lost_jobs, lost_workers, unregister
+
+logger = logging.getLogger("django_future")
 
 MOST_RESCUES = 3
 LONGEST_PRUNING = 1.0  # seconds of a heartbeat
@@ -72,7 +75,10 @@ def prune(store: Store) -> None:
     seconds = min(LONGEST_PRUNING, config().HEARTBEAT.total_seconds() / 8)
     keep = config().KEEP
     for status, length in keep.items():
-        prune_status(store, status, length, seconds=seconds / len(keep))
+        try:
+            prune_status(store, status, length, seconds=seconds / len(keep))
+        except Exception:
+            logger.exception("The %s jobs could not be pruned; those of other statuses are", status)
 
 
 def prune_status(

@@ -1,5 +1,6 @@
 """What handlers say of their own progress, in memory until their worker writes it."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -132,6 +133,10 @@ class Inbox:
             is_any = bool(self._said)
         if is_any:
             self._on_first()
+
+
+# A process that a handler forks reports nothing: no thread of it writes the inboxes.
+os.register_at_fork(after_in_child=_inboxes.clear)
 
 
 def _note(job: "ScheduledJob", lines: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ off at the server, and its thread is of no more use.
 
 import ctypes
 import logging
+import sys
 import time
 from asyncio import AbstractEventLoop, Task, current_task, get_running_loop
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any, Self
 
 from django.db import DatabaseError, InterfaceError
 
+from django_future import forked_child
 from django_future.exceptions import JobTimeout, LeaseLost
 from django_future.handlers import Handler
 from django_future.models import ScheduledJob
@@ -59,17 +61,24 @@ class Watchdog:
     def start(self) -> None:
         """Begin to watch."""
         self._thread.start()
+        forked_child.expect(self)
 
     def stop(self) -> None:
         """Watch no more."""
         self._thread.stopped.set()
         self._woken.set()
         self._thread.stop()
+        forked_child.expect_no_more(self)
 
     def watch(self, job: ScheduledJob, session: Session, timeout: Delay | None) -> "Watched":
         """Return a block in which a handler runs, for so long at most."""
         seconds = None if timeout is None else parse_duration(timeout).total_seconds()
         return Watched(self, job, session, seconds)
+
+    def cancel_tasks(self) -> None:
+        """Cancel the tasks of the coroutines that run, whose threads only wait for them."""
+        for watched in list(self.watched.values()):
+            watched.cancel_task()
 
     def hurry(self) -> None:
         """Look more often, as long as a call that has a timeout lasts."""
@@ -167,6 +176,8 @@ class Watched:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if forked_child.is_this_process():
+            forked_child.end(error)
         self._is_over = True
         while self._is_raising:
             time.sleep(0.001)
@@ -220,6 +231,13 @@ class Watched:
         finally:
             self._is_raising = False
 
+    def cancel_task(self) -> None:
+        """Cancel the task in which a coroutine runs, if this is one."""
+        if self._task is not None:
+            loop, task = self._task
+            with suppress(RuntimeError):  # the loop has just closed
+                loop.call_soon_threadsafe(task.cancel)
+
     def awaited(self, handler: Handler) -> Handler:
         """Return a coroutine function whose task can be cancelled from another thread."""
 
@@ -228,17 +246,19 @@ class Watched:
             if task is not None:
                 self._target = get_ident()
                 self._task = get_running_loop(), task
-            return await handler(*args, **kwargs)
+            try:
+                return await handler(*args, **kwargs)
+            finally:
+                if forked_child.is_this_process():
+                    forked_child.end(sys.exc_info()[1])
 
         return await_handler
 
     def _raise(self) -> None:
         if self._task is None:
             _raise_in(self._target, self._reason)
-            return
-        loop, task = self._task
-        with suppress(RuntimeError):  # the loop has just closed
-            loop.call_soon_threadsafe(task.cancel)
+        else:
+            self.cancel_task()
 
 
 def _raise_in(thread: int, exception: type[BaseException] | None) -> None:

@@ -1,9 +1,11 @@
 """Handlers for the tests."""
 
+import asyncio
 import functools
 import os
 import sys
 import time
+from multiprocessing import get_context
 from os import system  # noqa: F401 - what a stored job must not reach through this module
 from pathlib import Path
 
@@ -204,3 +206,20 @@ def report_often(job, times):
     """Say how far it is, so many times."""
     for done in range(1, times + 1):
         job.progress(done)
+
+
+def terminate_a_child():
+    """Fork a process that would last, end it as multiprocessing does, and return its exit code."""
+    child = get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    child.terminate()
+    child.join()
+    return child.exitcode
+
+
+async def hold_async(path):
+    """Say that it runs by making a file, and last while that is there."""
+    path = Path(path)
+    path.touch()
+    while path.exists():
+        await asyncio.sleep(0.05)

@@ -1,14 +1,17 @@
 """Jobs that have ended, and are kept no longer."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
+from django.db import transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Count, Min
+from django.db.models import Count, Min, ProtectedError, RestrictedError
 from django.db.models.signals import post_delete, pre_delete
 
 from django_future import clock
 from django_future.models import JobAttempt, JobReport, ScheduledJob
+from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.base import BATCH, Store
 from django_future.store.contention import patient, reading_before_writing
@@ -71,12 +74,23 @@ def _prune_batch(
 
 def _delete(store: Store, ids: list[int], cursor: CursorWrapper) -> None:
     if _is_deleting_watched():
-        store.jobs.filter(pk__in=ids).only("pk").delete()
+        jobs = store.jobs.filter(pk__in=ids).only("pk")
+        try:
+            with transaction.atomic(using=store.alias):
+                jobs.delete()
+        except (ProtectedError, RestrictedError):
+            _delete_what_is_not_protected(store, jobs)
         return
     # Several times as fast.
     these = ", ".join(map(str, ids))
     for table, key in (("jobattempt", "job_id"), ("jobreport", "job_id"), ("scheduledjob", "id")):
         cursor.execute(f"DELETE FROM django_future_{table} WHERE {key} IN ({these})")  # noqa: S608
+
+
+def _delete_what_is_not_protected(store: Store, jobs: ScheduledJobQuerySet) -> None:
+    for job in jobs:
+        with suppress(ProtectedError, RestrictedError), transaction.atomic(using=store.alias):
+            job.delete()
 
 
 def _is_deleting_watched() -> bool:

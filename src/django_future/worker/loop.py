@@ -68,12 +68,24 @@ class Loop:
         self._looks_for_forgotten = 0
         self._suspects: set[tuple[int, int]] = set()
         self._is_stopped = False
+        self._working_since: float | None = None  # without having got an answer
         self._started_at = time.monotonic()
 
     def stop(self) -> None:
         """Claim no more, and return from `run`. May be called from anywhere."""
         self._is_stopped = True
         self.wakeup()
+
+    def trouble(self, patience: timedelta) -> str:
+        """Return what keeps this worker from running any job, for longer than `patience`."""
+        working_since = self._working_since
+        if working_since is not None:
+            seconds = time.monotonic() - working_since
+            if seconds > patience.total_seconds():
+                return f"its database has not answered a claim for {seconds:.0f} s"
+        if not self.pool.can_run and time.monotonic() - self._started_at > patience.total_seconds():
+            return "none of its threads gets a connection to the database"
+        return ""
 
     def doubt_pauses(self) -> None:
         """Read anew which queues are paused, at the next look; for each heartbeat."""
@@ -85,6 +97,8 @@ class Loop:
         pause = FIRST_PAUSE
         while not self._is_over():
             try:
+                if self._working_since is None:
+                    self._working_since = time.monotonic()
                 sleep = self._work()
             except (DatabaseError, InterfaceError):
                 logger.exception("The database is away; trying again in %.1f s", pause)
@@ -94,6 +108,7 @@ class Loop:
                 self.wakeup.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
+                self._working_since = None
                 pause = FIRST_PAUSE
                 if self.wakeup.wait(sleep.total_seconds()):
                     self._is_looking = False

@@ -59,6 +59,7 @@ class Pool:
         self._running: dict[Thread, tuple[ScheduledJob, float]] = {}
         self._not_started: deque[ScheduledJob] = deque()
         self._pausing = 0  # threads that cannot connect
+        self._connected = 0  # threads that have begun to take jobs
         self._has_lost_thread = False
         self._closed = Event()
         self._has_other_databases = len(connections.settings) > 1
@@ -94,6 +95,11 @@ class Pool:
     def is_stuck(self) -> bool:
         """Whether a thread is of no more use: its handler does not end, or it has ended itself."""
         return bool(self._watchdog.stuck) or self._has_lost_thread
+
+    @property
+    def can_run(self) -> bool:
+        """Whether any thread can run a job, now or once its present one has ended."""
+        return self._connected > self._pausing
 
     def room(self) -> int:
         """Return how many more jobs would start soon: many short ones, but few long ones."""
@@ -132,6 +138,7 @@ class Pool:
         self._join(timeout.total_seconds())
         for thread in list(self._running):
             _raise_in(thread, Interrupted)
+        self._watchdog.cancel_tasks()
         self._join(LAST_WORDS)
         self._watchdog.stop()
         # What does not even hear of it, such as a call into C, loses its job all the same.
@@ -151,6 +158,8 @@ class Pool:
         try:
             with suppress(DatabaseError, InterfaceError):  # the first job should not wait for it
                 self._store.connection.ensure_connection()
+            with self._lock:
+                self._connected += 1
             self._serve(Session(self._store))
         except Interrupted:
             pass

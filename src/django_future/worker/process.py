@@ -15,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from django_future import maintenance
+from django_future.conf import config
 from django_future.models import Worker
 from django_future.service_thread import ServiceThread
 from django_future.store import EVERYTHING, Selection, Store, store_for
@@ -74,6 +75,7 @@ class _WorkerProcess:
             on_death=self._on_death,
         )
         self._is_worn_out = self._has_died = False
+        self._beats_in_trouble = 0
 
     def run(self, signals: StopSignals | None) -> int:
         loop, store, worker = self._loop, self._store, self._worker
@@ -119,7 +121,11 @@ class _WorkerProcess:
         if _has_done_enough(self._loop.pool.finished, self._options):
             self._is_worn_out = True
             self._loop.stop()
-        if self._options.heartbeat_file is not None:
+        trouble = self._loop.trouble(config().HEARTBEAT)
+        self._beats_in_trouble = self._beats_in_trouble + 1 if trouble else 0
+        if trouble and self._beats_in_trouble.bit_count() == 1:  # ever less often
+            logger.error("This worker can run no job: %s", trouble)
+        if not trouble and self._options.heartbeat_file is not None:
             self._options.heartbeat_file.touch()
 
     def _on_death(self, _: str) -> None:

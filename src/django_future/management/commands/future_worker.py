@@ -9,9 +9,10 @@ from threading import current_thread, main_thread
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from django_future.checks import uses_psycopg2
 from django_future.databases import jobs_database
 from django_future.exceptions import InvalidTime
 from django_future.log import to_stream
@@ -63,6 +64,9 @@ class Command(BaseCommand):
 
     def handle(self, **given: Any) -> None:
         """Run the worker, and exit with its code."""
+        alias = given["database"] or jobs_database()
+        if uses_psycopg2(alias):
+            raise CommandError(f"Install psycopg 3: no worker can use {alias!r} with psycopg2.")
         to_stream(self.stdout, given["log_format"], given["verbosity"])
         if current_thread() is not main_thread():  # to which alone signals come
             sys.exit(run_worker(_options(given)))

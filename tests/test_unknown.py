@@ -1,0 +1,39 @@
+"""Handlers that a process does not know, which it tries again after a pause."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from django_future import ScheduledJob
+from django_future.worker import unknown
+from django_future.worker.unknown import FIRST_PAUSE_SECONDS, UnknownHandlers
+
+
+@pytest.fixture
+def elapsed(monkeypatch):
+    """Return a list whose only element is how many seconds have passed."""
+    seconds = [0.0]
+    monkeypatch.setattr(unknown, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    return seconds
+
+
+def test_a_handler_is_tried_again_after_a_pause_that_doubles(elapsed):
+    handlers, job = UnknownHandlers(store=None), ScheduledJob(callable_name="a.b")
+    handlers.note(job)
+    assert len(handlers.names) == 1
+    elapsed[0] = FIRST_PAUSE_SECONDS
+    assert not handlers.names
+    handlers.note(job)
+    elapsed[0] = 2.5 * FIRST_PAUSE_SECONDS
+    assert len(handlers.names) == 1
+    elapsed[0] = 3 * FIRST_PAUSE_SECONDS
+    assert not handlers.names
+
+
+def test_a_handler_that_was_found_meanwhile_begins_with_a_short_pause(elapsed):
+    handlers, job = UnknownHandlers(store=None), ScheduledJob(callable_name="a.b")
+    handlers.note(job)
+    elapsed[0] = 3 * FIRST_PAUSE_SECONDS
+    handlers.note(job)
+    elapsed[0] = 4 * FIRST_PAUSE_SECONDS
+    assert not handlers.names
