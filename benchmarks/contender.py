@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.databases import fresh_database
+from benchmarks.distance import distant_url
 from benchmarks.processes import python, run
 from benchmarks.servers import TITLES
 
@@ -31,3 +32,11 @@ def django_future(database: str) -> Iterator[Contender]:
             client=python("-m", "benchmarks.project.client"),
             env=env,
         )
+
+
+@contextmanager
+def far_away(contender: Contender, seconds: float) -> Iterator[Contender]:
+    """Put a contender so many seconds away from its database, each way."""
+    with distant_url(contender.env["DATABASE_URL"], seconds) as url:
+        name = f"{contender.name}, {1000 * seconds:.0f} ms away"
+        yield replace(contender, name=name, env={**contender.env, "DATABASE_URL": url})

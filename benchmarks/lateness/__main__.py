@@ -9,17 +9,18 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.contender import Contender, django_future
+from benchmarks.contender import Contender, django_future, far_away
 from benchmarks.databases import describe_database
 from benchmarks.lateness.idle import Idleness, measure_idle
-from benchmarks.lateness.report import AHEAD, MILLION, NOW, idle_table, lateness_table
+from benchmarks.lateness.report import AHEAD, FAR, MILLION, NOW, idle_table, lateness_table
 from benchmarks.lateness.sample import Sample, measure
 from benchmarks.machine import describe_machine, versions
 from benchmarks.peers import missing
 from benchmarks.processes import ended_by_signals, python, run
 from benchmarks.servers import TITLES, servers
 
-PARTS = ("late", "now", "idle", "million")
+PARTS = ("late", "far", "now", "idle", "million")
+AWAY = 0.05  # seconds, each way
 
 
 def main() -> None:
@@ -110,6 +111,8 @@ def _measure(
     if {"late", "million"} & set(options.only):  # a million waiting is compared with none
         beside = peers if "late" in options.only else []
         samples += _in_turn(options, AHEAD, [*ours.values(), *beside], "ahead", 25, seconds)
+    if "far" in options.only:
+        samples += _measure_far(options, [one for name, one in ours.items() if name != "sqlite"])
     if "now" in options.only:
         samples += _in_turn(options, NOW, [*on_postgresql, *peers], "now", 20, now_seconds)
     if "idle" in options.only:
@@ -119,6 +122,12 @@ def _measure(
             run(python("-m", "benchmarks.project.fill", str(options.waiting)), one.env)
         samples += _in_turn(options, MILLION, list(ours.values()), "ahead", 25, seconds)
     return samples, idlenesses
+
+
+def _measure_far(options: Namespace, ours: list[Contender]) -> list[Sample]:
+    with ExitStack() as stack:
+        far = [stack.enter_context(far_away(one, AWAY)) for one in ours]
+        return _in_turn(options, FAR, far, "ahead", 25, options.seconds)
 
 
 def _in_turn(

@@ -7,6 +7,7 @@ from benchmarks.lateness.sample import Sample
 from benchmarks.table import render, spread
 
 AHEAD, MILLION, NOW = "random instants", "the same, others waiting", "'0s' from elsewhere"
+FAR = "the same, server far away"
 WORSE_BY = 1.3  # with a million jobs waiting
 IDLE_CPU, IDLE_STATEMENTS = 0.2, 60  # a minute
 

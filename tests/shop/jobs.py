@@ -50,6 +50,11 @@ def echo(value=None):
     return value
 
 
+def tell_time():
+    """Return when it was called."""
+    return time.time()
+
+
 def unstorable():
     """Return what cannot be stored."""
     return [lambda: None]

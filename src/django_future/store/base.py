@@ -36,6 +36,9 @@ class Store:
     # Whether `watch` tells of every commit, so that one look after it is enough.
     tells_of_every_commit = False
 
+    # How many statements a claim sends one after the other, at the least.
+    claim_round_trips = 6
+
     # How to say through which index a table is read.
     index_hint = ""
 
@@ -62,6 +65,11 @@ class Store:
     def now(self) -> datetime:
         """Return the present instant by the database's clock, on which all hosts agree."""
         return clock.now()
+
+    @property
+    def round_trip(self) -> timedelta:
+        """How long the database takes to answer a statement that costs it nothing."""
+        return timedelta()
 
     def is_idle(self, session: Any) -> bool:  # noqa: ARG002
         """Tell whether no transaction is open in a driver's connection, as far as it tells."""

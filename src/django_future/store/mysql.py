@@ -43,6 +43,10 @@ class MySQLStore(Store):
     def synchronise(self) -> None:
         self._clock.synchronise()
 
+    @property
+    def round_trip(self) -> timedelta:
+        return self._clock.round_trip
+
     def is_contention(self, error: OperationalError) -> bool:
         return error.args[:1] in {(LOCK_WAIT_TIMEOUT,), (DEADLOCK,)}
 

@@ -38,6 +38,7 @@ EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 class PostgreSQLStore(Store):
     """Claims with SKIP LOCKED and RETURNING."""
 
+    claim_round_trips = 1
     plan_settings = SETTINGS
 
     def __init__(self, alias: str) -> None:
@@ -51,6 +52,10 @@ class PostgreSQLStore(Store):
 
     def synchronise(self) -> None:
         self._clock.synchronise()
+
+    @property
+    def round_trip(self) -> timedelta:
+        return self._clock.round_trip
 
     def is_contention(self, error: OperationalError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in {"40001", "40P01", "55P03"}

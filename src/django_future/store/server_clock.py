@@ -18,9 +18,14 @@ class ServerClock:
     def __init__(self, ask: Callable[[], datetime]) -> None:
         self._ask = ask
         self._reading: tuple[datetime, float] | None = None  # replaced as one: threads share it
+        self.round_trip = timedelta()
 
     def now(self) -> datetime:
-        """Return the present instant: the server's, or less by as long as the reading took."""
+        """Return the present instant: the server's, or less by as long as an answer is on its way.
+
+        Nothing that was measured here can tell how long that is. Half of a round trip would be a
+        guess, and too much where the way there is the slower one.
+        """
         reading = self._reading or self.synchronise()
         since = time.monotonic() - reading[1]
         if since > READING_LASTS:
@@ -31,16 +36,21 @@ class ServerClock:
         return reading[0] + timedelta(seconds=since)
 
     def synchronise(self) -> tuple[datetime, float]:
-        """Read the server's clock now, and once more if the answer was slow."""
-        readings = []
+        """Read the server's clock now, and some more times if the answer was slow."""
+        best: tuple[datetime, float] | None = None
+        round_trip = timedelta.max
         for _ in range(READINGS):
             asked_at = time.monotonic()
             server_time, read_at = self._ask(), time.monotonic()
-            readings.append((read_at - asked_at, server_time, read_at))
-            if read_at - asked_at < QUICK:
+            took = timedelta(seconds=read_at - asked_at)
+            round_trip = min(round_trip, took)
+            # The server's clock showed this before the answer arrived. So each reading is a time
+            # that has come, and the latest of them, reckoned on to the same moment, is the nearest.
+            if best is None or server_time - best[0] > timedelta(seconds=read_at - best[1]):
+                best = server_time, read_at
+            if took.total_seconds() < QUICK:
                 break
-        # The answer is a little old when it arrives. To take it for new errs on the safe side: no
-        # job starts before its time.
-        _, server_time, read_at = min(readings)
-        self._reading = reading = (server_time, read_at)
-        return reading
+        assert best is not None  # noqa: S101 - there is at least one reading
+        self.round_trip = round_trip
+        self._reading = best
+        return best

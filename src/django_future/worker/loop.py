@@ -12,12 +12,12 @@ from django_future.models import ScheduledJob, Worker
 from django_future.service_thread import OnDeath, ignore_death
 from django_future.store import EVERYTHING, Selection, Store
 from django_future.worker.choice import Choice
+from django_future.worker.lookahead import Lookahead
 from django_future.worker.pool import PATIENCE, Pool
 from django_future.worker.wakeup import Wakeup
 
 logger = logging.getLogger("django_future")
 
-LOOKAHEAD = timedelta(milliseconds=40)  # by which a job is claimed before its time
 LOOKS_FOR_FORGOTTEN = 3  # heartbeats after the database was away
 SHORTEST_SLEEP = timedelta(milliseconds=5)
 GROWTH = 4  # of the sleep, each time there was nothing to do
@@ -59,7 +59,8 @@ class Loop:
         self._store = store
         self._worker = worker
         self._choice = Choice(store, selection)
-        self._longest_sleep = poll_interval or store.poll_interval
+        self._lookahead = Lookahead()
+        self._longest_sleep = max(poll_interval or store.poll_interval, SHORTEST_SLEEP)
         self._idle_sleep = SHORTEST_SLEEP
         self._is_looking = False  # whether there is a job to claim, before a claim is tried
         self._limits = limits
@@ -156,6 +157,7 @@ class Loop:
 
     def _work(self) -> timedelta:
         """Claim what is due, and return for how long there will be nothing more to do."""
+        began_at = time.monotonic()
         self.pool.record()
         self._to_release += self.pool.withdraw()
         self._release()
@@ -166,8 +168,7 @@ class Loop:
             return PATIENCE
         was_idle = not self.pool.held  # and so nothing of ours can schedule more
         selection = self._choice.selection(self.pool.unknown_handlers.names)
-        now = self._store.now()
-        claimed = 0 if self._is_looking else self._claim(selection, now + LOOKAHEAD, room)
+        claimed = 0 if self._is_looking else self._claim(selection, room, began_at)
         if claimed == room:
             return timedelta()
         # Soon again while there is something to do, then ever less often. It is how a hint that was
@@ -179,7 +180,8 @@ class Loop:
         if not self._is_looking:
             self._choice.doubt()  # what seemed due may be paused
         next_due = self._store.next_due(selection)
-        if self._is_looking and next_due is not None and next_due - LOOKAHEAD <= now:
+        now = self._store.now()  # which is later now, on a server that is far away
+        if self._is_looking and next_due is not None and next_due <= now + self._lookahead.length:
             self._is_looking = False
             return timedelta()
         self._idle_sleep = min(GROWTH * self._idle_sleep, self._longest_sleep)
@@ -187,8 +189,15 @@ class Loop:
             self._is_stopped = True
         return self._sleep_until(next_due, now)
 
-    def _claim(self, selection: Selection, at: datetime, room: int) -> int:
-        jobs = self._store.claim(self._worker, selection, at=at, limit=room)
+    def _claim(self, selection: Selection, room: int, began_at: float) -> int:
+        store, lookahead = self._store, self._lookahead
+        lookahead.note_distance(store.round_trip, store.claim_round_trips)
+        at = store.now() + lookahead.length
+        jobs = store.claim(self._worker, selection, at=at, limit=room)
+        if jobs:
+            # With what comes before a claim: ends to record, jobs to release, a look at the pauses.
+            lookahead.note_claim(time.monotonic() - began_at)
+        self.pool.supply_takes = lookahead.supply
         self.pool.put(jobs)
         self._claimed += len(jobs)
         return len(jobs)
@@ -200,8 +209,9 @@ class Loop:
     def _sleep_until(self, next_due: datetime | None, now: datetime) -> timedelta:
         sleep = min(self._idle_sleep, self._choice.longest_sleep)
         sleep = min(sleep, PATIENCE) if self.pool.held else sleep
-        if next_due is not None and next_due - LOOKAHEAD > now:
-            until_due = next_due - LOOKAHEAD - now
+        claim_at = now + self._lookahead.length
+        if next_due is not None and next_due > claim_at:
+            until_due = next_due - claim_at
             self._is_looking = until_due > sleep
             return min(sleep, until_due)
         self._is_looking = next_due is None

@@ -47,6 +47,8 @@ class Pool:
     ) -> None:
         self.finished = 0
         self.unknown_handlers = UnknownHandlers(store)
+        # How long it takes to get more jobs; for so long the threads need work, too.
+        self.supply_takes = timedelta()
         self._taken_in = 0
         self._given_back = 0
         self._lock = Lock()
@@ -122,7 +124,7 @@ class Pool:
 
     def withdraw(self) -> list[ScheduledJob]:
         """Return what to release: jobs that a long one holds up, or that could not be started."""
-        withdrawn = self._ready.withdraw(PATIENCE)
+        withdrawn = self._ready.withdraw(PATIENCE + self.supply_takes)
         while self._not_started:
             withdrawn.append(self._not_started.popleft())
         self._given_back += len(withdrawn)
@@ -149,10 +151,11 @@ class Pool:
         abandon(job, exception, self._store)
 
     def _capacity(self) -> int:
-        long_ago = time.monotonic() - AT_HAND
+        at_hand = AT_HAND + self.supply_takes.total_seconds()
+        long_ago = time.monotonic() - at_hand
         busy = sum(started_at < long_ago for _, started_at in list(self._running.values()))
         free = len(self._threads) - busy - self._pausing
-        return busy + min(max(int(AT_HAND / self._seconds_per_job * free), free), MOST_AT_HAND)
+        return busy + min(max(int(at_hand / self._seconds_per_job * free), free), MOST_AT_HAND)
 
     def _run(self) -> None:
         try:

@@ -1,0 +1,55 @@
+"""A server that is far away: jobs are claimed earlier, and none starts before its time."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from benchmarks.distance import distant
+from django_future import ScheduledJob, clock, schedule_jobs
+from django_future.status import Status
+from tests.awaiting import eventually
+from tests.chaos.address import server_of, through
+from tests.shop import jobs
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server"),
+]
+
+AWAY = 0.05  # seconds, each way
+JOBS = 20
+
+
+@pytest.mark.slow
+class TestAWorkerFarFromItsServer:
+    @pytest.fixture
+    def far_away(self, start):
+        url = os.environ["DATABASE_URL"]
+        with distant(server_of(url), AWAY) as port:
+            process = start(**through(port, url))
+            yield process
+            process.kill()
+            process.wait()
+
+    @pytest.mark.usefixtures("far_away")
+    def test_claims_a_known_job_before_its_instant_and_starts_it_not_before(self):
+        first = clock.now() + timedelta(seconds=4)
+        instants = [first + timedelta(milliseconds=137 * number) for number in range(JOBS)]
+        schedule_jobs([{"when": at, "callable": jobs.tell_time} for at in instants])
+        late = set()
+        eventually(lambda: late.update(_unclaimed_though_due()) or _all_complete())
+        # One or the other may be late on a machine that is busy; without looking further ahead all
+        # are.
+        assert len(late) < JOBS / 2
+        for job in ScheduledJob.objects.all():
+            assert datetime.fromtimestamp(job.return_value, UTC) >= clock.from_row(job.scheduled_at)
+
+
+def _unclaimed_though_due():
+    waiting = ScheduledJob.objects.scheduled().filter(scheduled_at__lte=clock.to_row(clock.now()))
+    return list(waiting.values_list("pk", flat=True))
+
+
+def _all_complete():
+    return ScheduledJob.objects.filter(status=Status.COMPLETE).count() == JOBS

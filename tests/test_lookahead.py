@@ -1,0 +1,118 @@
+"""How far ahead a worker claims, and which time it believes that it is at its server."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from django_future.store import server_clock
+from django_future.store.server_clock import READINGS, ServerClock
+from django_future.worker.lookahead import MARGIN, MAX_LOOKAHEAD, Lookahead
+
+MILLISECOND = timedelta(milliseconds=1)
+AHEAD = timedelta(days=3)  # of the server's clock before this host's
+
+
+class Server:
+    """A clock that is far away: an answer takes so long there, and so long back, in seconds.
+
+    It stands in for the module `time`, too, so that nothing here depends on the machine.
+    """
+
+    def __init__(self, *legs):
+        self.legs = list(legs)
+        self.asked = 0
+        self.seconds = 1000.0
+
+    def monotonic(self):
+        return self.seconds
+
+    def now(self):
+        return datetime.fromtimestamp(self.seconds, UTC) + AHEAD
+
+    def ask(self):
+        there, back = self.legs[self.asked % len(self.legs)]
+        self.asked += 1
+        self.seconds += there
+        told = self.now()
+        self.seconds += back
+        return told
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Return a function that makes a server with the given legs, and a clock that asks it."""
+
+    def make(*legs):
+        server = Server(*legs)
+        monkeypatch.setattr(server_clock, "time", server)
+        return server, ServerClock(server.ask)
+
+    return make
+
+
+class TestServerClock:
+    @pytest.mark.parametrize("legs", [(0.03, 0.03), (0.05, 0.01), (0.01, 0.05), (0.06, 0)])
+    def test_is_behind_the_server_by_the_way_back_and_never_ahead(self, serve, legs):
+        server, clock = serve(legs)
+        clock.synchronise()
+        assert server.now() - clock.now() == timedelta(seconds=legs[1])
+
+    def test_goes_by_the_soonest_way_back_and_not_by_the_shortest_round_trip(self, serve):
+        server, clock = serve((0.01, 0.04), (0.1, 0.001), (0.01, 0.05))
+        clock.synchronise()
+        server.seconds += 5
+        assert server.now() - clock.now() == MILLISECOND
+
+    def test_follows_a_server_whose_clock_is_put_back(self, serve):
+        server, clock = serve((0.05, 0.05))
+        clock.synchronise()
+        server.now = lambda: datetime.fromtimestamp(server.seconds, UTC)
+        clock.synchronise()
+        assert clock.now() <= server.now()
+
+    @pytest.mark.parametrize(("legs", "asked"), [((0, 0.0005), 1), ((0.05, 0.05), READINGS)])
+    def test_asks_once_where_the_answer_is_quick(self, serve, legs, asked):
+        server, clock = serve(legs)
+        clock.synchronise()
+        assert server.asked == asked
+
+    def test_knows_the_shortest_round_trip(self, serve):
+        _, clock = serve((0.02, 0.02), (0.01, 0.01), (0.05, 0.05))
+        clock.synchronise()
+        assert clock.round_trip == 20 * MILLISECOND
+
+
+class TestLookahead:
+    def test_is_its_margin_and_little_more_where_claims_are_quick(self):
+        lookahead = Lookahead()
+        assert lookahead.length == MARGIN
+        for _ in range(20):
+            lookahead.note_claim(0.001)
+        assert MARGIN < lookahead.length < MARGIN + 5 * MILLISECOND
+
+    def test_leaves_time_for_a_claim_a_look_and_another_claim(self):
+        lookahead = Lookahead()
+        lookahead.note_distance(timedelta(seconds=0.1), claim_round_trips=1)
+        for _ in range(20):
+            lookahead.note_claim(0.11)
+        assert lookahead.length > timedelta(seconds=0.11 + 0.1 + 0.11)
+
+    def test_knows_what_a_claim_takes_before_the_first(self):
+        lookahead = Lookahead()
+        lookahead.note_distance(timedelta(seconds=0.1), claim_round_trips=6)
+        assert lookahead.length > timedelta(seconds=0.6)
+
+    def test_covers_all_but_the_rare_claim_under_load(self):
+        lookahead = Lookahead()
+        for _ in range(10):
+            for seconds in (0.02, 0.03, 0.02, 0.09):
+                lookahead.note_claim(seconds)
+        assert lookahead.supply > timedelta(seconds=0.09)
+
+    def test_forgets_what_was_slow_once(self):
+        lookahead = Lookahead()
+        lookahead.note_claim(30)
+        assert lookahead.length == MAX_LOOKAHEAD
+        for _ in range(100):
+            lookahead.note_claim(0.001)
+        assert lookahead.length < MARGIN + 10 * MILLISECOND
