@@ -5,7 +5,7 @@ import time
 
 from django.db import connection
 
-from django_future import Cancel, Retry, job, job_as_parameter
+from django_future import Cancel, Retry, ScheduledJob, job, job_as_parameter, retry_jobs
 from tests.shop.models import Trace
 
 LASTING = 300.0  # seconds, longer than any test waits
@@ -32,6 +32,25 @@ def charge(amount, *, fail=True):
     Trace.objects.create(text=f"charged {amount}")
     if fail:
         raise Declined(f"{amount} declined")
+
+
+@job
+def come_again():
+    """Ask for another attempt at once, each time."""
+    raise Retry(after="0s")
+
+
+@job
+def cancel(pk):
+    """Cancel another job."""
+    ScheduledJob.objects.get(pk=pk).cancel()
+
+
+@job(atomic=False)
+def retry_others():
+    """Put back what has failed, and fail."""
+    retry_jobs(ScheduledJob.objects.filter(status="failed"))
+    raise ValueError("failed")
 
 
 @job(max_attempts=3, backoff=minutes)

@@ -1,6 +1,7 @@
 """Run what is due, once, and stop: for cron, for tests, and for the shell."""
 
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -28,6 +29,8 @@ from django_future.watchdog import Watchdog
 from django_future.when import When, parse_when
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.unknown import UnknownHandlers
+
+MAX_RUNS = 5  # of one job in one pass, if it is interrupted each time: one more than it is rescued
 
 
 def run_jobs(
@@ -80,19 +83,38 @@ def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
 def run_due(
     store: Store, worker: Worker, watchdog: Watchdog, at: datetime, *, keep: bool = True
 ) -> Iterator[Outcome]:
-    """Expire what is overdue at the instant `at`, and run what is due then, one by one."""
+    """Expire what is overdue at the instant `at`, and run what is due then, one by one.
+
+    Each job runs once, or a few times if it is interrupted; what is put back is for the next pass.
+    """
     maintenance.expire(store, at)
     # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
     selection = Selection(up_to_id=store.newest_id(), excluded_queues=paused_queues(store))
     unknown = UnknownHandlers(store)
-    session = Session(store)
-    while jobs := store.claim(worker, selection, at=at, limit=1):
-        outcome = _execute(jobs[0], session, watchdog, keep=keep)
-        if outcome.is_left:
-            unknown.note(outcome.job)
-            unknown.postpone(at)
-            selection = replace(selection, unknown_handlers=unknown.names)
-        yield outcome
+    session, runs = Session(store), Counter[int]()
+    with _held_back(store) as held_back:
+        while jobs := store.claim(worker, selection, at=at, limit=1):
+            if runs[jobs[0].pk] >= MAX_RUNS:
+                held_back.append(jobs[0])
+                continue
+            outcome = _execute(jobs[0], session, watchdog, keep=keep)
+            runs[jobs[0].pk] += 1 if outcome.is_lost else MAX_RUNS
+            if outcome.is_left:
+                unknown.note(outcome.job)
+                unknown.postpone(at)
+                selection = replace(selection, unknown_handlers=unknown.names)
+            yield outcome
+
+
+@contextmanager
+def _held_back(store: Store) -> Iterator[list[ScheduledJob]]:
+    """Release at the end the jobs of a list, which no claim finds meanwhile."""
+    held_back: list[ScheduledJob] = []
+    try:
+        yield held_back
+    finally:
+        for job in held_back:
+            store.release(job)
 
 
 def _execute(job: ScheduledJob, session: Session, watchdog: Watchdog, *, keep: bool) -> Outcome:

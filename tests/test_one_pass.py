@@ -1,0 +1,40 @@
+"""One pass over what is due, which ends whatever the jobs do."""
+
+from itertools import islice
+
+import pytest
+
+from django_future import ScheduledJob, schedule_job
+from django_future.status import Status
+from django_future.worker.one_pass import one_pass
+from tests.shop import flaky, jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MANY = 20  # outcomes, after which a pass would go on for ever
+
+
+def outcomes_of_a_pass():
+    """Return what became of what is due within the hour, which is later than any new time."""
+    return list(islice(one_pass(now="1h"), MANY))
+
+
+def test_a_job_that_asks_for_another_attempt_at_once_gets_it_in_the_next_pass():
+    job = flaky.come_again.schedule("0s")
+    schedule_job("1m", jobs.echo)
+    assert len(outcomes_of_a_pass()) == 2
+    job.refresh_from_db()
+    assert (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 1, "")
+
+
+def test_jobs_that_put_each_other_back_run_once():
+    for _ in range(3):
+        flaky.retry_others.schedule("0s")
+    assert len(outcomes_of_a_pass()) == 3
+    assert ScheduledJob.objects.scheduled().exists()
+
+
+def test_a_job_that_is_cancelled_by_the_one_before_does_not_run():
+    cancelled = schedule_job("2m", jobs.echo)
+    first = flaky.cancel.schedule("1m", cancelled.pk)
+    assert [outcome.job for outcome in outcomes_of_a_pass()] == [first]
