@@ -101,3 +101,7 @@ class LeaseLost(FutureError):
 
 class WorkerLost(FutureError):
     """The worker that ran the job stopped showing signs of life."""
+
+
+class DatabaseReplaced(FutureError):
+    """A worker has a SQLite file open that is no longer the one at its path."""

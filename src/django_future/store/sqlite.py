@@ -1,6 +1,7 @@
 """SQLite: one writer at a time, so what matters is to ask for the write lock first."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, transaction
 
+from django_future.exceptions import DatabaseReplaced
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store.base import BATCH, Store
@@ -90,16 +92,35 @@ class SQLiteStore(Store):
             return read_claimed(cursor.fetchall(), self, worker, started_at)
 
     def watch(self, wake: Callable[[], None], stopped: Event) -> None:
-        seen = None
+        """Call `wake` whenever another connection has committed.
+
+        Raises `DatabaseReplaced` if the file that is open is no longer the one at its path.
+        """
+        seen = opened = None
         while not stopped.wait(GLANCE):
             # Changes when another connection has committed, and costs no lock and no disk access.
             with suppress(DatabaseError), self.connection.wrap_database_errors:
-                self.connection.ensure_connection()
+                if self.connection.connection is None:
+                    self.connection.ensure_connection()
+                    opened = self._file()
                 version = self.connection.connection.execute("PRAGMA data_version").fetchone()
                 if version != seen:
                     seen = version
                     wake()
+            if opened is not None and self._file() != opened:
+                raise DatabaseReplaced(
+                    f"The file of the database {self.alias!r} was deleted or replaced while this "
+                    "process had it open. What it still writes is lost. Start it again."
+                )
         self.connection.close()
+
+    def _file(self) -> tuple[int, int] | None:
+        """Return which file is at the path of the database; None if there is none."""
+        try:
+            found = os.stat(self.connection.settings_dict["NAME"])  # noqa: PTH116 - each 100 ms
+        except (OSError, ValueError):
+            return None  # or the database is in memory, and has no file
+        return found.st_dev, found.st_ino
 
     def is_idle(self, session: Any) -> bool:
         return not session.in_transaction

@@ -1,0 +1,74 @@
+"""A SQLite file that is deleted, or replaced by another, under a worker."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from django.db import connection
+
+from django_future.exceptions import DatabaseReplaced
+from django_future.store import store_for
+from tests.awaiting import eventually
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_on("sqlite", reason="elsewhere the file is the server's"),
+]
+
+
+@pytest.fixture
+def watched():
+    """Return the calls and the errors of a thread that watches the database, and has begun to."""
+    stopped, calls, errors = Event(), [], []
+
+    def watch():
+        try:
+            store_for("default").watch(lambda: calls.append(1), stopped)
+        except DatabaseReplaced as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    thread = Thread(target=watch)
+    thread.start()
+    eventually(lambda: calls)
+    yield calls, errors
+    stopped.set()
+    thread.join()
+
+
+@contextmanager
+def moved_away():
+    """Have no file at the path of the database meanwhile."""
+    path = Path(connection.settings_dict["NAME"])
+    away = path.with_suffix(".away")
+    path.rename(away)
+    try:
+        yield path
+    finally:
+        away.replace(path)
+
+
+def test_a_file_that_is_replaced_under_a_worker_is_noticed(watched):
+    _, errors = watched
+    with moved_away() as path:
+        path.touch()
+        eventually(lambda: errors)
+    assert "'default' was deleted or replaced" in str(errors[0])
+
+
+def test_a_file_that_is_deleted_under_a_worker_is_noticed(watched):
+    _, errors = watched
+    with moved_away():
+        eventually(lambda: errors)
+
+
+def test_a_file_that_is_written_anew_in_place_is_not_taken_for_another(watched):
+    calls, errors = watched
+    for _ in range(2):
+        calls.clear()
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM")
+        eventually(lambda: calls)
+    assert not errors
