@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from django_future.store import server_clock
+from django_future.store.mysql import MySQLStore
 from django_future.store.server_clock import READINGS, ServerClock
 from django_future.worker.lookahead import MARGIN, MAX_LOOKAHEAD, Lookahead
 
@@ -108,6 +109,9 @@ class TestLookahead:
             for seconds in (0.02, 0.03, 0.02, 0.09):
                 lookahead.note_claim(seconds)
         assert lookahead.supply > timedelta(seconds=0.09)
+
+    def test_reaches_each_job_scheduled_a_second_ahead_where_a_worker_only_polls(self):
+        assert MySQLStore.poll_interval + Lookahead().length < timedelta(seconds=1)
 
     def test_forgets_what_was_slow_once(self):
         lookahead = Lookahead()
