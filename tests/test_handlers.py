@@ -10,7 +10,7 @@ import pytest
 from django_future import job
 from django_future.exceptions import CallableNotAllowed, InvalidCallable
 from django_future.handlers import identify, resolve
-from tests.shop import jobs
+from tests.shop import hostile, jobs
 from tests.shop.models import ExpressOrder, Order
 
 
@@ -161,3 +161,11 @@ def test_a_decorated_function_is_still_a_function():
 def test_the_public_names_load_before_the_apps_do():
     code = "import django_future as f; f.job; f.job_as_parameter; dir(f)"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "handler", [hostile.generate, hostile.generate_declared, hostile.generate_async]
+)
+def test_a_generator_function_is_refused_when_it_is_scheduled(handler):
+    with pytest.raises(InvalidCallable, match="Do not yield in a handler"):
+        identify(handler, None)

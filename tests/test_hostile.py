@@ -62,7 +62,7 @@ class TestAFailureOfTheHandler:
             (hostile.panic, "PanicException: index out of bounds"),
             (hostile.press_ctrl_c, "KeyboardInterrupt"),
             (hostile.close_generator, "GeneratorExit"),
-            (hostile.generate, "returned a generator"),
+            (hostile.return_generator, "returned a generator"),
             (hostile.trace_async_in_disguise, "returned a coroutine"),
             (hostile.raise_unprintable, "Unprintable"),
             (hostile.raise_syntax_error, "SyntaxError"),

@@ -1,5 +1,6 @@
 """From a dotted path to a callable and back, and what a stored job may call at all."""
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -26,6 +27,7 @@ Handler = Callable[..., Any]
 Target = str | Handler
 
 LONGEST_NAME = 255
+GENERATOR_FLAGS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _USUAL = JobOptions()
 
 
@@ -40,6 +42,11 @@ def identify(target: Target, content_object: Model | None) -> tuple[str, Handler
     found = resolve(name, content_object)
     if not isinstance(target, str) and found is not target:
         raise InvalidCallable(f"{target!r} is not what {name!r} names; that is {found!r}.")
+    if _is_generator_function(found):
+        raise InvalidCallable(
+            f"{name!r} is a generator function: a job would call it, and nothing would run its "
+            "body. Do not yield in a handler."
+        )
     return name, found
 
 
@@ -73,6 +80,13 @@ def options_of(handler: Handler) -> JobOptions:
     """Return what `@job` says of `handler`, or what goes for all others."""
     options = getattr(handler, "job_options", None)
     return options if isinstance(options, JobOptions) else _USUAL
+
+
+def _is_generator_function(handler: Handler) -> bool:
+    is_decorated = hasattr(handler, "job_options")
+    function = getattr(handler, "__wrapped__", handler) if is_decorated else handler
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & GENERATOR_FLAGS)
 
 
 def _path_of(target: Handler) -> str:

@@ -195,6 +195,22 @@ def generate():
     yield 1
 
 
+@job
+def generate_declared():
+    """Be a generator function, declared as a handler."""
+    yield 1
+
+
+async def generate_async():
+    """Be an asynchronous generator function."""
+    yield 1
+
+
+def return_generator():
+    """Return what has yet to run."""
+    return generate()
+
+
 def _plainly(function):
     @functools.wraps(function)
     def call(*args):

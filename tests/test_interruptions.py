@@ -1,0 +1,271 @@
+"""What the database does to a worker: connections that are cut or refused, rows that are locked."""
+
+import threading
+from datetime import timedelta
+from threading import Event, Thread
+
+import pytest
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
+
+from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
+from django_future.execution import NotRecorded, NotStarted, execute, finish_together
+from django_future.models import Worker
+from django_future.status import Status
+from django_future.store import Session, store_for
+from django_future.watchdog import Watchdog
+from django_future.worker.loop import Limits
+from django_future.worker.pool import Pool
+from django_future.worker.process import Options, run_worker
+from django_future.worker.recorder import Recorder
+from tests.awaiting import eventually
+from tests.shop import jobs
+from tests.shop.models import Trace
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOBODY = Worker(name="nobody")
+
+
+@pytest.fixture
+def store():
+    """Return the store of the jobs."""
+    return store_for("default")
+
+
+@pytest.fixture
+def pool(store):
+    """Return a pool of one thread that runs."""
+    pool = Pool(store, 1, on_room=lambda: None)
+    pool.start()
+    yield pool
+    pool.drain()
+    pool.close(timedelta(seconds=20))
+
+
+@pytest.fixture
+def watchdog(store):
+    """Return a watchdog that watches nothing."""
+    return Watchdog(store, on_stuck=None)
+
+
+def claim(store, limit=10):
+    return store.claim(NOBODY, at=clock.now(), limit=limit)
+
+
+def status(job):
+    return ScheduledJob.objects.get(pk=job.pk).status
+
+
+class Refusing:
+    """Has the server refuse connections to the threads of a pool, so many times."""
+
+    def __init__(self, monkeypatch, times):
+        self.refusals = 0
+        kind = type(connections["default"])
+        real = kind.get_new_connection
+
+        def get_new_connection(wrapper, parameters):
+            if threading.current_thread().name.startswith("runner") and self.refusals < times:
+                self.refusals += 1
+                raise OperationalError("FATAL: sorry, too many clients already")
+            return real(wrapper, parameters)
+
+        monkeypatch.setattr(kind, "get_new_connection", get_new_connection)
+
+
+class TestBeforeTheHandlerIsCalled:
+    def test_a_refused_connection_releases_the_job_and_is_tried_again(self, monkeypatch, traces):
+        refusing = Refusing(monkeypatch, times=3)
+        job = schedule_job("0s", jobs.trace)
+        assert run_worker(Options(alias="default", threads=1, limits=Limits(burst=True))) == 0
+        job.refresh_from_db()
+        assert (job.status, job.attempts, job.rescues) == (Status.COMPLETE, 1, 0)
+        assert (refusing.refusals, traces()) == (3, ["ran"])
+
+    def test_what_breaks_before_it_says_that_the_job_did_not_start(
+        self, store, watchdog, monkeypatch
+    ):
+        schedule_job("0s", jobs.trace)
+        [job] = claim(store)
+
+        def refuse(self):
+            raise OperationalError("server closed the connection unexpectedly")
+
+        session = Session(store)
+        monkeypatch.setattr(Session, "_connect", refuse)
+        with pytest.raises(NotStarted):
+            execute(job, session, watchdog)
+        assert status(job) == Status.RUNNING  # for its worker to release
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server to hang up")
+    def test_a_connection_that_the_server_closed_meanwhile_is_replaced(
+        self, store, pool, monkeypatch, traces
+    ):
+        numbers = {}  # of connections at rest, by how many jobs have ended
+
+        def note(self):
+            numbers[pool.finished] = self.store.session_id()
+            real(self)
+
+        real = Session.rest
+        first, second = (schedule_job("0s", jobs.trace, args=[text]) for text in "ab")
+        held = {job.pk: job for job in claim(store)}
+        monkeypatch.setattr(Session, "rest", note)
+        pool.put([held[first.pk]])
+        eventually(lambda: 1 in numbers)
+        jobs.end_session(numbers[1])
+        pool.put([held[second.pk]])
+        eventually(lambda: pool.finished == 2)
+        second.refresh_from_db()
+        assert (second.status, second.rescues, traces()) == (Status.COMPLETE, 0, ["a", "b"])
+
+    def test_a_job_that_is_cancelled_after_its_claim_does_not_start(self, store, pool, traces):
+        job = schedule_job(clock.now() + timedelta(milliseconds=400), jobs.trace)
+        other = schedule_job(clock.now() + timedelta(milliseconds=401), jobs.trace)
+        pool.put(store.claim(NOBODY, at=clock.now() + timedelta(seconds=1), limit=10))
+        job.cancel(running=True)
+        eventually(lambda: pool.finished == 2)
+        assert (status(job), status(other)) == (Status.CANCELLED, Status.COMPLETE)
+        assert traces() == ["ran"]
+
+
+class TestTheRecordOfAnEnd:
+    def test_that_cannot_be_written_now_is_written_later_without_another_run(
+        self, store, watchdog, monkeypatch
+    ):
+        schedule_job("0s", jobs.fail)
+        [job] = claim(store)
+
+        def refuse(*_):
+            raise OperationalError("the server is away")
+
+        recorder = Recorder(store)
+        with monkeypatch.context() as patch:
+            patch.setattr("django_future.outcomes.fail", refuse)
+            with pytest.raises(NotRecorded) as caught:
+                execute(job, Session(store), watchdog)
+            recorder.add(caught.value)
+            with pytest.raises(DatabaseError):
+                recorder.record()
+        assert [job.pk for job in recorder.jobs] == [job.pk]
+        recorder.record()
+        assert status(job) == Status.FAILED
+        assert "ValueError: fail" in ScheduledJob.objects.get(pk=job.pk).error
+        assert recorder.jobs == []
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
+    def test_of_one_job_whose_row_is_locked_does_not_hold_up_the_others(self, store, watchdog):
+        schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 3)
+        gathered = []
+        session = Session(store)
+        for job in claim(store):
+            execute(job, session, watchdog, gather=gathered.append)
+        session.rest()
+        is_locked, may_end = Event(), Event()
+
+        def lock():
+            with transaction.atomic():
+                list(ScheduledJob.objects.select_for_update().filter(pk=gathered[1].pk))
+                is_locked.set()
+                may_end.wait(20)
+            connection.close()
+
+        rival = Thread(target=lock)
+        rival.start()
+        is_locked.wait(20)
+        locked = finish_together(gathered, store)
+        may_end.set()
+        rival.join()
+        assert [job.pk for job in locked] == [gathered[1].pk]
+        statuses = [status(job) for job in gathered]
+        assert statuses == [Status.COMPLETE, Status.RUNNING, Status.COMPLETE]
+        assert finish_together(locked, store) == []
+        assert status(gathered[1]) == Status.COMPLETE
+
+    def test_that_the_database_refuses_for_one_job_fails_that_job_alone(
+        self, store, watchdog, monkeypatch
+    ):
+        schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 3)
+        gathered = []
+        session = Session(store)
+        for job in claim(store):
+            execute(job, session, watchdog, gather=gathered.append)
+        session.rest()
+        real = type(store).finish_all
+
+        def finish_all(self, jobs):
+            if gathered[1] in jobs:
+                raise DatabaseError("a value that no database takes")
+            return real(self, jobs)
+
+        monkeypatch.setattr(type(store), "finish_all", finish_all)
+        assert finish_together(gathered, store) == []
+        statuses = [status(job) for job in gathered]
+        assert statuses == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
+
+
+class TestAThreadOfAWorker:
+    def test_that_ends_has_its_process_replaced(self, monkeypatch):
+        def end(self, job, session):
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr(Pool, "_run_one", end)
+        schedule_job("0s", jobs.trace)
+        assert run_worker(Options(alias="default", threads=2)) == 75
+
+
+@pytest.mark.only_on("sqlite", reason="other databases have more than one writer")
+class TestTheWriteLockOfSQLite:
+    @pytest.fixture
+    def immediate(self, monkeypatch):
+        """Begin transactions as OPTIONS={"transaction_mode": "IMMEDIATE"} does."""
+        monkeypatch.setattr(connections["default"], "transaction_mode", "IMMEDIATE")
+
+    def test_is_not_taken_by_a_handler_that_asks_nothing(self, immediate, monkeypatch):
+        seen = []
+
+        def write_elsewhere(value=None):
+            other = connection.copy()
+            with other.cursor() as cursor:
+                cursor.execute("PRAGMA busy_timeout = 0")
+                cursor.execute("INSERT INTO shop_trace (text) VALUES ('elsewhere')")
+            other.close()
+            seen.append("written")
+
+        monkeypatch.setattr(jobs, "echo", write_elsewhere)
+        write_elsewhere.__module__ = jobs.__name__
+        schedule_job("0s", "tests.shop.jobs.echo")
+        run_jobs()
+        assert (seen, Trace.objects.count()) == (["written"], 1)
+
+    def test_is_waited_for_longer_than_the_connection_waits(self, monkeypatch, traces):
+        is_locked, may_end = Event(), Event()
+        waits = []
+
+        def lock():
+            with transaction.atomic():
+                Trace.objects.create(text="the rival's")
+                is_locked.set()
+                may_end.wait(20)
+            connection.close()
+
+        rival = Thread(target=lock)
+        store = store_for("default")
+        schedule_job("0s", jobs.trace)
+        [job] = claim(store)
+        rival.start()
+        is_locked.wait(20)
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 1")
+
+        def wait(seconds):
+            waits.append(seconds)
+            if len(waits) == 20:  # more often than a short write is repeated
+                may_end.set()
+
+        monkeypatch.setattr("django_future.store.sqlite.time.sleep", wait)
+        execute(job, Session(store), Watchdog(store, on_stuck=None))
+        rival.join()
+        connection.close()
+        assert len(waits) >= 20
+        assert (status(job), traces()) == (Status.COMPLETE, ["the rival's", "ran"])
