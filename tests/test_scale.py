@@ -131,14 +131,14 @@ def test_a_look_ahead_passes_the_backlog_of_other_queues(store, shape):
 
 
 def test_a_claim_reads_little_of_a_backlog_that_its_worker_believes_paused(store, shape):
-    if shape.queues > 1:
+    if shape.queues > 1 or shape.priorities > 1:
         pytest.skip("the only queue is to be the one that is paused")
     pause_queue("default")
     try:
         waiting = {"when": timedelta(hours=-1), "callable": jobs.echo, "queue_name": "reports"}
         schedule([waiting] * 2 * TAKEN)
         selection = Choice(store, EVERYTHING).selection(set())
-        assert entries_read(lambda: claim(store, selection)) <= 2 * TAKEN + MOST_OF_A_GLANCE
+        assert entries_read(lambda: claim(store, selection)) <= DUE / 10
     finally:
         resume_queue("default")
 

@@ -25,7 +25,12 @@ from django_future.store.prepared import SETTINGS, forget
 from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
-from django_future.store.statements import GLANCE_PER_QUEUE, MAX_GLANCE, Queues
+from django_future.store.statements import (
+    GLANCE_AT_OTHERS,
+    GLANCE_PER_QUEUE,
+    MAX_GLANCE,
+    Queues,
+)
 
 NEWEST = 2**63 - 1  # no id is greater
 IDLE, IN_TRANSACTION = 0, 2  # of the driver's TransactionStatus
@@ -163,8 +168,8 @@ class PostgreSQLStore(Store):
             "unknown_handlers": [*selection.unknown_handlers],
         }
         if queues is not Queues.ALL:
-            count = len(names) if queues is Queues.NAMED else MAX_GLANCE
-            glance = min(GLANCE_PER_QUEUE * count, MAX_GLANCE)
+            glance = min(GLANCE_PER_QUEUE * len(names), MAX_GLANCE)
+            glance = glance if queues is Queues.NAMED else GLANCE_AT_OTHERS
             values |= {"queue_names": names, "glance": glance}
         return queues, values
 

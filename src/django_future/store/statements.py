@@ -79,8 +79,9 @@ class Queues(Enum):
 
 
 # Entries of a priority that are read to find jobs of some queues among all. If that is not enough,
-# because the jobs of other queues stand before them, each queue is looked into by itself.
-GLANCE_PER_QUEUE, MAX_GLANCE = 4, 1000
+# because the jobs of other queues stand before them, each queue is looked into by itself. How many
+# queues there are besides those that are left out is not known beforehand.
+GLANCE_PER_QUEUE, MAX_GLANCE, GLANCE_AT_OTHERS = 4, 1000, 100
 
 # The server reads each list once in a statement, into a hash table.
 _WANTED = f"""
