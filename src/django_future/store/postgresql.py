@@ -1,7 +1,9 @@
 """PostgreSQL: a claim is one statement and one round trip."""
 
+import math
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -33,6 +35,9 @@ from django_future.store.statements import (
 )
 
 NEWEST = 2**63 - 1  # no id is greater
+FIRST = ("-infinity", 0)  # no job is before it
+LARGE = 100  # jobs of a claim that need not begin with the first
+BETWEEN_LOOKS_BACK = 1.0  # seconds
 IDLE, IN_TRANSACTION = 0, 2  # of the driver's TransactionStatus
 
 LOCK_TIMEOUT = timedelta(milliseconds=50)  # for the rows of many completions
@@ -51,6 +56,8 @@ class PostgreSQLStore(Store):
         self._clock = ServerClock(self._server_time)
         self._hints = Hints()
         self._expected = HIGHEST_PRIORITY  # of the next claim, as the latest one was
+        self._last: tuple[datetime | str, int] = FIRST  # of the jobs that it claimed
+        self._looks_back_at = -math.inf
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -146,12 +153,26 @@ class PostgreSQLStore(Store):
         started_at = self.now()
         queues, values = self._asked(selection, at)
         values |= {"most": limit, "worker": worker.name, "now": started_at}
+        if queues is Queues.ALL:
+            values["last_scheduled_at"], values["last_id"] = self._last_claimed(limit)
         # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
         # worker's transaction then fails to match. So a claim need not wait for the disk.
         rows = statements.claim(queues).rows(self.connection, values, is_durable=False)
         jobs = read_claimed(rows, self, worker, started_at)
         self._expected = jobs[-1].priority if jobs else HIGHEST_PRIORITY
+        self._last = (clock.from_row(jobs[-1].scheduled_at), jobs[-1].pk) if jobs else FIRST
         return jobs
+
+    def _last_claimed(self, limit: int) -> tuple[datetime | str, int]:
+        """Return after which job of the expected priority a claim begins.
+
+        Only a large claim passes those before it, and for a second: one may have been added there.
+        """
+        now = time.monotonic()
+        if limit < LARGE or now >= self._looks_back_at:
+            self._looks_back_at = now + BETWEEN_LOOKS_BACK
+            return FIRST
+        return self._last
 
     @patient
     def expire(self, at: datetime) -> int:

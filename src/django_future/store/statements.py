@@ -107,6 +107,7 @@ _TYPES = {
     "expected": "smallint", "at": "timestamptz", "up_to_id": "bigint", "unknown_handlers": "text[]",
 }  # fmt: skip
 _TYPES_OF_QUEUES = {"queue_names": "text[]", "glance": "bigint"}
+_TYPES_OF_LAST = {"last_scheduled_at": "timestamptz", "last_id": "bigint"}
 
 # The priorities that wait, the highest first. It begins with `expected` if nothing above that
 # waits, without a look whether that waits: to look for the first that does is to pass all that were
@@ -146,6 +147,7 @@ def claim(queues: Queues) -> Prepared:
         RETURNING {", ".join(map(_as_claimed, CLAIMED))}
         """,  # noqa: S608 - all of it is written in this package
         **_types(queues),
+        **(_TYPES_OF_LAST if queues is Queues.ALL else {}),
         most="bigint",
         worker="text",
         now="timestamptz",
@@ -153,7 +155,28 @@ def claim(queues: Queues) -> Prepared:
 
 
 def _due_of_all() -> str:
-    return f"SELECT id {_OF_LEVEL} {_DUE} {_WANTED} ORDER BY {_BY_PRIORITY} {_LOCKED}"
+    """Return the jobs of one priority that are due: those after the last one claimed come first.
+
+    What stands before it are, with few exceptions, rows that were claimed and are not vacuumed yet.
+    """
+    last = f"({_of_expected('scheduled_at', 'timestamptz')}, {_of_expected('id', 'bigint')})"
+    due = f"SELECT id {_OF_LEVEL} {_DUE} {_WANTED}"
+    return f"""
+        SELECT due.id FROM (
+            {due} AND (scheduled_at, id) > {last} ORDER BY {_BY_PRIORITY} {_LOCKED}
+        ) AS due
+        UNION ALL
+        SELECT due.id FROM (
+            {due} AND (scheduled_at, id) <= {last} ORDER BY {_BY_PRIORITY} {_LOCKED}
+        ) AS due
+    """  # noqa: S608 - all of it is written in this package
+
+
+def _of_expected(column: str, kind: str) -> str:
+    first = {"timestamptz": "'-infinity'", "bigint": "0"}[kind]
+    return (
+        f"CASE WHEN level.priority = %(expected)s THEN %(last_{column})s ELSE {first}::{kind} END"
+    )
 
 
 def _due_of_some(queues: Queues) -> str:
