@@ -161,6 +161,8 @@ def test_pruning_reads_what_it_deletes(store):
 
 
 def test_claims_after_many_read_no_more(store, shape):
+    if shape.priorities > 1:
+        pytest.skip("how soon the server forgets a whole priority depends on its other sessions")
     worker = Worker(name="one")
     for _ in range(5):
         store.finish_all(_ended(store.claim(worker, at=store.now(), limit=1000)))
