@@ -35,7 +35,9 @@ from django_future.watchdog import Watchdog
 logger = logging.getLogger("django_future")
 
 # A job that was claimed longer ago is confirmed to be still this worker's before it starts.
-MAX_UNCONFIRMED = timedelta(milliseconds=10)
+# Less than a due job may wait for a thread would confirm each of many small jobs by a query, which
+# takes fifty times as long as such a job.
+MAX_UNCONFIRMED = timedelta(milliseconds=200)
 
 MAX_CAUSES = 10  # exceptions of a chain that are looked at
 
