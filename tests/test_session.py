@@ -54,6 +54,19 @@ def test_the_ends_of_jobs_that_ask_nothing_are_recorded_together(session, run):
     assert [job.return_value for job in ScheduledJob.objects.order_by("pk")] == [0, 1, 2]
 
 
+def test_a_connection_whose_statements_a_project_watches_serves_job_after_job(session, run):
+    connection = session.store.connection
+    connection.ensure_connection()
+    before = connection.connection
+    with connection.execute_wrapper(lambda execute, *query: execute(*query)):
+        for call in (jobs.trace, jobs.echo, jobs.trace):
+            schedule_job("0s", call)
+            run()
+            session.rest()
+            session.tidy()
+    assert session.store.connection.connection is before
+
+
 def test_a_job_that_writes_is_complete_with_what_it_wrote(run):
     schedule_jobs([{"when": "0s", "callable": call} for call in (jobs.echo, jobs.trace)])
     [gathered] = run()

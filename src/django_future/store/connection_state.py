@@ -1,5 +1,6 @@
 """Whether a connection is as a new one would be, and the end of one that is not."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from select import POLLIN, poll
 
@@ -7,15 +8,18 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-def is_clean(connection: BaseDatabaseWrapper) -> bool:
+def is_clean(connection: BaseDatabaseWrapper, wrappers: Sequence[object] | None = None) -> bool:
     """Tell whether Django has no transaction open on `connection`, nor changed how it commits.
+
+    With `wrappers`, also whether these are the wrappers of its statements: a project may install
+    its own when a connection is made.
 
     What the driver itself has open, `Store.is_idle` tells.
     """
     return (
         not connection.in_atomic_block
         and not connection.savepoint_ids
-        and not connection.execute_wrappers
+        and (wrappers is None or connection.execute_wrappers == wrappers)
         and (
             connection.connection is None
             or connection.autocommit == connection.settings_dict["AUTOCOMMIT"]

@@ -36,6 +36,7 @@ class Session:
         self._block: AbstractContextManager[Callable[[], bool]] | None = None
         self._atomic: object = None
         self._is_finished = False
+        self._wrappers: list[Any] | None = None  # of the connection's statements, before a job
 
     def __enter__(self) -> None:
         if self._block is None:
@@ -118,7 +119,7 @@ class Session:
         self._block = None
         if not self._outer_blocks:
             discard(self._connection)
-            self._connection = self.store.connection
+            self._connection, self._wrappers = self.store.connection, None
 
     def _begin(self) -> None:
         self._connect()
@@ -133,6 +134,7 @@ class Session:
         self._connection = self.store.connection
         self._connection.ensure_connection()
         self.driver_session = self._connection.connection
+        self._wrappers = [*self._connection.execute_wrappers]
 
     def _end(
         self,
@@ -196,7 +198,9 @@ class Session:
         with suppress(
             Exception
         ):  # the driver's, of a connection that was closed behind Django's back
-            return is_clean(self._connection) and (session is None or self.store.is_idle(session))
+            if not is_clean(self._connection, self._wrappers):
+                return False
+            return session is None or self.store.is_idle(session)
         return False
 
     def _note_commit(self) -> None:
