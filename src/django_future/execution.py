@@ -1,6 +1,7 @@
 """One claimed job, from its claim to the record of its end."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
@@ -90,24 +91,28 @@ def execute(
     *,
     keep: bool = True,
     gather: Batch | None = None,
+    is_held: bool = False,
 ) -> Outcome:
     """Run a claimed job and record what became of it; `keep=False` deletes it once complete.
 
     With `gather`, a job is handed to it that is complete and did not use its database. Its end is
-    recorded by `finish_together`.
+    recorded by `finish_together`. With `is_held`, the handler is not called before the time of the
+    job; all that needs the database before the call is done meanwhile.
 
     Raises `NotStarted` if the database was out of reach before the handler was called, and
     `NotRecorded` if it was when the end was to be recorded.
     """
     # A context of its own: a language, a time zone or a variable that a handler sets ends with it.
-    return copy_context().run(Execution(job, session, watchdog, keep=keep, gather=gather).run)
+    return copy_context().run(
+        Execution(job, session, watchdog, keep=keep, gather=gather, is_held=is_held).run
+    )
 
 
 class Execution:
     """One execution of one job, and all of its state: the next job of the thread gets another."""
 
-    __slots__ = ("gather", "handler", "is_called", "is_finishing", "job", "keep", "options",
-                 "row", "session", "store", "watchdog")  # fmt: skip
+    __slots__ = ("gather", "handler", "is_called", "is_finishing", "is_held", "job", "keep",
+                 "options", "row", "session", "store", "watchdog")  # fmt: skip
 
     def __init__(
         self,
@@ -117,6 +122,7 @@ class Execution:
         *,
         keep: bool,
         gather: Batch | None,
+        is_held: bool,
     ) -> None:
         self.job = job
         self.row = job.pk, job.lease, job.worker  # as claimed, whatever the handler makes of `job`
@@ -125,6 +131,7 @@ class Execution:
         self.watchdog = watchdog
         self.keep = keep
         self.gather = gather
+        self.is_held = is_held
         self.handler: Any = None
         self.options: JobOptions | None = None
         self.is_called = False  # whether the handler was
@@ -137,6 +144,8 @@ class Execution:
             self._start()
             options = self._resolve()
             with self.session if options.atomic else self.session.autocommit():
+                if self.is_held:
+                    self._await_instant()
                 self._call(options)
                 is_recorded = self._finish(options)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its own failure
@@ -149,6 +158,7 @@ class Execution:
     def _start(self) -> None:
         job, session = self.job, self.session
         now = clock.to_row(self.store.now())
+        self.is_held = self.is_held and now < job.scheduled_at
         if job.rescues or not job.is_rescuable:
             session.rest()
             job.started_at = now
@@ -158,8 +168,17 @@ class Execution:
             self.store.confirm(job)
         job.started_at = now
         if signals.job_started.receivers:
+            if self.is_held:
+                self._await_instant()
             session.rest()
             signals.job_started.send_robust(ScheduledJob, job=job)
+
+    def _await_instant(self) -> None:
+        # The clock may be read anew meanwhile, and found to be a little behind.
+        while (now := clock.to_row(self.store.now())) < self.job.scheduled_at:
+            time.sleep((self.job.scheduled_at - now).total_seconds())
+        self.job.started_at = now
+        self.is_held = False
 
     def _resolve(self) -> JobOptions:
         self.handler = unbound_handler(self.job)

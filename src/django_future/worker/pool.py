@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock, Thread, current_thread
 
@@ -30,6 +30,7 @@ logger = logging.getLogger("django_future")
 AT_HAND = 0.05  # seconds of work that each thread should have before it
 MOST_AT_HAND = 1000  # jobs, however short they are
 PATIENCE = timedelta(milliseconds=200)  # for which a due job waits for a thread of this process
+HEAD_START = timedelta(milliseconds=3)  # before its time, in which a thread prepares a job
 LAST_WORDS = 2.0  # seconds for a handler to clean up once it is interrupted
 WEIGHT = 0.1  # of the latest job in what is expected of the next
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between a thread's attempts to connect
@@ -55,7 +56,7 @@ class Pool:
         self._store = store
         self._on_room = on_room
         self._calls_below = 0  # jobs held
-        self._ready = Ready(store.now)
+        self._ready = Ready(self._now_ahead)
         self._recorder = Recorder(store)
         self._watchdog = Watchdog(store, self._abandon, on_death)
         self._running: dict[Thread, tuple[ScheduledJob, float]] = {}
@@ -146,6 +147,15 @@ class Pool:
         # What does not even hear of it, such as a call into C, loses its job all the same.
         return [*self._not_started, *(job for job, _ in self._running.values())]
 
+    def _now_ahead(self) -> datetime:
+        """Return the time up to which jobs are given to threads, which hold them to their instant.
+
+        Before a handler is called its job is confirmed and its transaction begins. On some
+        databases each takes a round trip.
+        """
+        store = self._store
+        return store.now() + HEAD_START + 2 * store.round_trip
+
     def _abandon(self, job: ScheduledJob, exception: Exception) -> None:
         self._on_room()
         abandon(job, exception, self._store)
@@ -221,7 +231,7 @@ class Pool:
                 self._store.release(job)
                 return
             gather = self._recorder.add_completion
-            outcome = execute(job, session, self._watchdog, gather=gather)
+            outcome = execute(job, session, self._watchdog, gather=gather, is_held=True)
             if outcome.is_left:
                 self.unknown_handlers.note(job)
         except NotStarted:

@@ -1,0 +1,76 @@
+"""What a worker does before the instant of a job, so that nothing is left to do when it comes."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from django_future import clock, execution, schedule_job
+from django_future.execution import execute
+from django_future.status import Status
+from django_future.store import Session, store_for
+from django_future.watchdog import Watchdog
+from django_future.worker.heartbeat import new_worker
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+AHEAD = timedelta(seconds=0.5)
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Return the names of the steps that a store takes, each with the instant of it."""
+    store, taken = store_for("default"), []
+
+    def note(name):
+        step = getattr(store, name)
+
+        def noted(*args):
+            taken.append((name, datetime.now(UTC)))
+            return step(*args)
+
+        monkeypatch.setattr(store, name, noted)
+
+    monkeypatch.setattr(execution, "MAX_UNCONFIRMED", timedelta())
+    note("confirm")
+    note("transaction")
+    return taken
+
+
+def claimed(callable_, *, ahead):
+    """Schedule a job, and claim it before its time."""
+    store = store_for("default")
+    schedule_job(store.now() + ahead, callable_)
+    [job] = store.claim(new_worker(), at=store.now() + 2 * AHEAD, limit=1)
+    return job
+
+
+def run(job, **options):
+    store = store_for("default")
+    time.sleep(0.001)  # so that the claim was before
+    execute(job, Session(store), Watchdog(store, lambda *_: None), **options)
+    job.refresh_from_db()
+
+
+def test_a_job_is_confirmed_and_its_transaction_begun_before_its_instant(steps):
+    job = claimed(jobs.tell_time, ahead=AHEAD)
+    scheduled_at = clock.from_row(job.scheduled_at)
+    run(job, is_held=True)
+    assert [name for name, at in steps if at < scheduled_at] == ["confirm", "transaction"]
+    assert datetime.fromtimestamp(job.return_value, UTC) >= scheduled_at
+    assert (job.status, job.started_at >= job.scheduled_at) == (Status.COMPLETE, True)
+
+
+def test_a_job_that_is_cancelled_while_it_is_held_does_not_start(steps):
+    job = claimed(jobs.tell_time, ahead=AHEAD)
+    job.cancel(running=True)
+    run(job, is_held=True)
+    assert (job.status, job.return_value) == (Status.CANCELLED, None)
+    assert [name for name, _ in steps] == ["confirm"]
+
+
+def test_a_run_with_a_time_of_its_own_waits_for_no_instant():
+    job = claimed(jobs.tell_time, ahead=AHEAD)
+    run(job)
+    assert datetime.fromtimestamp(job.return_value, UTC) < clock.from_row(job.scheduled_at)
