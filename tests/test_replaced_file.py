@@ -1,6 +1,8 @@
 """A SQLite file that is deleted, or replaced by another, under a worker."""
 
-from contextlib import contextmanager
+import os
+import sqlite3
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -10,6 +12,8 @@ from django.db import connection
 from django_future.exceptions import DatabaseReplaced
 from django_future.store import store_for
 from tests.awaiting import eventually
+from tests.runner import start_worker
+from tests.settings import SCRATCH
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -72,3 +76,34 @@ def test_a_file_that_is_written_anew_in_place_is_not_taken_for_another(watched):
             cursor.execute("VACUUM")
         eventually(lambda: calls)
     assert not errors
+
+
+@pytest.fixture
+def other_file():
+    """Return the path of a copy of the database, and the run of the tests whose it is."""
+    run = f"{os.environ['TEST_RUN']}_copy"
+    path = SCRATCH / f"test_future_{run}.sqlite3"
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM INTO %s", [str(path)])
+    yield path, run
+    for left in SCRATCH.glob(f"{path.name}*"):
+        left.unlink()
+
+
+@pytest.mark.slow
+def test_a_worker_whose_file_is_deleted_makes_way_for_another_process(other_file):
+    path, run = other_file
+    process = start_worker(TEST_RUN=run, HEARTBEAT="0.4s")
+    try:
+        eventually(lambda: _seen_at(path))
+        first = _seen_at(path)
+        eventually(lambda: _seen_at(path) != first)  # by now it watches the file
+        path.unlink()
+        assert process.wait(timeout=20) == 75
+    finally:
+        process.kill()
+
+
+def _seen_at(path):
+    with closing(sqlite3.connect(path)) as copy:
+        return copy.execute("SELECT seen_at FROM django_future_worker").fetchall()

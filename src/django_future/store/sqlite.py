@@ -97,7 +97,7 @@ class SQLiteStore(Store):
         Raises `DatabaseReplaced` if the file that is open is no longer the one at its path.
         """
         seen = opened = None
-        while not stopped.wait(GLANCE):
+        while not stopped.is_set():
             # Changes when another connection has committed, and costs no lock and no disk access.
             with suppress(DatabaseError), self.connection.wrap_database_errors:
                 if self.connection.connection is None:
@@ -112,6 +112,7 @@ class SQLiteStore(Store):
                     f"The file of the database {self.alias!r} was deleted or replaced while this "
                     "process had it open. What it still writes is lost. Start it again."
                 )
+            stopped.wait(GLANCE)
         self.connection.close()
 
     def _file(self) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ from django.db.backends.signals import connection_created
 
 from django_future import maintenance
 from django_future.conf import config
+from django_future.exceptions import DatabaseReplaced
 from django_future.models import Worker
 from django_future.service_thread import ServiceThread
 from django_future.store import EVERYTHING, Selection, Store, store_for
@@ -137,6 +138,8 @@ class _WorkerProcess:
         while not stopped.is_set():
             try:
                 self._store.watch(self._loop.wakeup, stopped)
+            except DatabaseReplaced:
+                raise  # so that this process ends: none of its connections is of use any more
             except Exception:
                 logger.exception("Hints of new jobs are interrupted; polling meanwhile")
                 stopped.wait(BETWEEN_ATTEMPTS_SECONDS)
