@@ -1,4 +1,4 @@
-"""A line to the database server that is cut where it hurts most: at the commit."""
+"""A line to the database server that is cut at a commit, or at the command of a given number."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Moment(Enum):
-    """When to cut: before the server is told to commit, or after it has, before it can say so."""
+    """When to cut: before a command is delivered, or after it is, before it can be answered."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -47,14 +47,23 @@ class Proxy:
         self._server = server
         self._planned: dict[Target, Moment] = {}
         self._is_frozen = False
+        self._commands_left = 0  # until the one to cut, 0 if there is none
+        self._command_moment = Moment.BEFORE
 
     def cut(self, moment: Moment, target: Target) -> None:
         """Cut the line on which `target` is sent next."""
         self._planned[target] = moment
 
-    def spare(self) -> None:
-        """Cut nothing any more."""
+    def cut_command(self, moment: Moment, number: int) -> None:
+        """Cut the line on which the command of this number is sent, counted from now on all."""
+        self._command_moment, self._commands_left = moment, number
+
+    def spare(self) -> bool:
+        """Cut nothing any more, and tell whether a command was to be cut that was never sent."""
+        was_planned = self._commands_left > 0
         self._planned.clear()
+        self._commands_left = 0
+        return was_planned
 
     def freeze(self) -> None:
         """Pass nothing on any more, and let no side know: the network is half open."""
@@ -116,6 +125,10 @@ class Proxy:
             await asyncio.sleep(0.05)
 
     def _moment(self, before: bytes, data: bytes) -> Moment | None:
+        if self._commands_left and _is_command(data):
+            self._commands_left -= 1
+            if not self._commands_left:
+                return self._command_moment
         for target in list(self._planned):
             moment = self._planned.get(target)
             if moment is not None and _is_sent(target, before, data):
@@ -123,6 +136,13 @@ class Proxy:
                 self.cuts[f"line cut {moment.value} a {target.value}"] += 1
                 return moment
         return None
+
+
+def _is_command(data: bytes) -> bool:
+    """Tell what follows a login from its messages."""
+    is_of_postgresql = data[:1] in {b"Q", b"P", b"B"}
+    is_of_mysql = data[3:5] == b"\x00\x03"  # the first of its packets, a query
+    return is_of_postgresql or is_of_mysql
 
 
 def _is_sent(target: Target, before: bytes, data: bytes) -> bool:

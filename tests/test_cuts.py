@@ -1,0 +1,78 @@
+"""A line to the database that is cut at each command in turn: nothing is lost, nothing doubled."""
+
+import os
+from contextlib import suppress
+from itertools import count
+
+import pytest
+from django.db import DatabaseError, InterfaceError, connection
+
+from django_future import ScheduledJob, run_jobs
+from django_future.models import Worker
+from django_future.worker.loop import Limits
+from django_future.worker.process import Options, run_worker
+from tests.awaiting import eventually
+from tests.chaos import jobs, ledger
+from tests.chaos.address import server_of
+from tests.chaos.proxy import Moment, proxy_to
+from tests.shop.models import Trace
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no line to cut"),
+]
+
+HANDLERS = [jobs.leave, jobs.ask_nothing, jobs.leave_and_fail]
+
+
+@pytest.fixture
+def line(transactional_db):
+    """Return a proxy, through which this process reaches its database."""
+    with (
+        proxy_to(server_of(os.environ["DATABASE_URL"])) as proxy,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        connection.close()
+        patch.setenv("PGSSLMODE", "disable")
+        patch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+        patch.setitem(connection.settings_dict, "PORT", proxy.port)
+        yield proxy
+        connection.close()
+
+
+def run_once():
+    """Run what is due as a cron job does."""
+    run_jobs(ignore_errors=True)
+
+
+def work():
+    """Run what is due as a worker does."""
+    run_worker(Options(alias="default", threads=1, limits=Limits(burst=True)))
+
+
+@pytest.mark.parametrize("run", [run_once, work])
+@pytest.mark.parametrize("moment", list(Moment), ids=lambda moment: moment.value)
+def test_a_line_may_be_cut_at_any_command(run, moment, line, settings):
+    settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
+    for number in count(1):
+        for model in (ScheduledJob, Worker, Trace):
+            model.objects.all().delete()
+        ledger.schedule_each(HANDLERS)
+        connection.close()
+        line.cut_command(moment, number)
+        with suppress(DatabaseError, InterfaceError):
+            run()
+        is_swept = line.spare()
+        connection.close()
+        eventually(are_all_done)
+        text = f"command {number} was cut {moment.value} it was delivered"
+        assert ledger.judge(len(HANDLERS)).faults == [], text
+        if is_swept:
+            break
+
+
+def are_all_done():
+    """Run what was put back, and tell whether nothing is left to do."""
+    run_jobs(ignore_errors=True)
+    return not ledger.unfinished() and not Worker.objects.exists()
