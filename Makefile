@@ -10,7 +10,7 @@ PEERS_PYTHON ?= $(shell for python in python3.12 python3.13 \
 	$$HOME/.pyenv/versions/3.1[23].*/bin/python $(PYTHON); do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help test chaos bench bench-lateness demo demo-admin lint format types docs clean
+.PHONY: help test chaos soak bench bench-lateness demo demo-admin lint format types docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -26,6 +26,9 @@ demo-admin: $(VENV)/.demo  ## Serve the demo's admin, with a login that it print
 
 chaos: $(VENV)/.test  ## Torment workers on every database within reach, and tell what was lost
 	$(RUN) -m tests.chaos $(ARGS)
+
+soak: $(VENV)/.test  ## Let workers run all kinds of jobs for long, and tell whether all is exact and flat
+	$(RUN) -m tests.soak $(ARGS)
 
 bench:  ## Measure throughput beside the peers, and hold it against the bounds
 	$(MAKE) --no-print-directory .venv-bench/.peers VENV=.venv-bench PYTHON=$(PEERS_PYTHON)

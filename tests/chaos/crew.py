@@ -12,18 +12,21 @@ from typing import IO, Self
 from tests.runner import HERE
 
 HEARTBEAT = 1.0  # seconds
-COMMAND = ["-m", "tests.chaos.worker", "--no-reload", "-v0", "--threads", "2"]
+COMMAND = ["-m", "tests.chaos.worker", "--no-reload", "-v0"]
 FAREWELL = 120.0  # seconds for all to end once they are told to
 
 
 class Crew:
     """Keeps `size` worker processes running, whatever is done to them."""
 
-    def __init__(self, size: int, log: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, size: int, log: Path, environment: dict[str, str], *, threads: int = 2
+    ) -> None:
         self.started = 0
         self.frozen: dict[subprocess.Popen[bytes], float] = {}
         self._leaving: list[subprocess.Popen[bytes]] = []
         self._size = size
+        self._command = [sys.executable, *COMMAND, "--threads", str(threads)]
         self._environment = os.environ | {"HEARTBEAT": f"{HEARTBEAT}s"} | environment
         self._log_path = log
         self._log: IO[bytes]
@@ -101,7 +104,7 @@ class Crew:
     def _start(self) -> subprocess.Popen[bytes]:
         self.started += 1
         return subprocess.Popen(
-            [sys.executable, *COMMAND],
+            self._command,
             cwd=HERE, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT,
         )  # fmt: skip
 

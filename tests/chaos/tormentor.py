@@ -33,24 +33,24 @@ class Tormentor:
         *,
         proxy: Proxy | None,
         cluster: Cluster | None,
-        restart_at: float,
+        restarts: list[float],
     ) -> None:
         self.deeds: Counter[str] = Counter()
         self._crew = crew
         self._chance = chance
         self._proxy = proxy
         self._cluster = cluster
-        self._restart_at = restart_at
+        self._restarts = restarts
         self._acts = {self._kill: 2, self._terminate: 2, self._freeze: 3}
         if proxy is not None:
             self._acts |= {self._end_session: 3, self._cut: 4}
 
     def act(self) -> None:
         """Do one thing."""
-        if self._cluster is not None and time.monotonic() >= self._restart_at:
+        if self._cluster and self._restarts and time.monotonic() >= self._restarts[0]:
+            del self._restarts[0]
             connections.close_all()
             self.deeds[f"restart ({self._cluster.restart(self._chance)})"] += 1
-            self._cluster = None
             return
         [deed] = self._chance.choices(list(self._acts), weights=list(self._acts.values()))
         deed()

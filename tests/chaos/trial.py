@@ -62,12 +62,12 @@ def run(plan: Plan, log: Path) -> Trial:
             chance,
             proxy=proxy,
             cluster=cluster_at(url),
-            restart_at=time.monotonic() + plan.seconds / 4,
+            restarts=[time.monotonic() + plan.seconds / 4],
         )
         _torment(tormentor, crew, chance, plan.seconds)
         if proxy is not None:
             proxy.spare()
-        _calm_down(crew)
+        calm_down(crew)
         left = crew.dismiss()
         verdict = ledger.judge(plan.jobs)
     if left:
@@ -86,7 +86,7 @@ def _torment(tormentor: Tormentor, crew: Crew, chance: Random, seconds: float) -
         time.sleep(chance.uniform(SHORTEST_PAUSE, LONGEST_PAUSE))
 
 
-def _calm_down(crew: Crew) -> None:
+def calm_down(crew: Crew) -> None:
     """Leave the workers in peace, until all jobs have ended and the dead are forgotten."""
     crew.thaw()
     deadline = time.monotonic() + CALM

@@ -1,0 +1,116 @@
+"""One soak: jobs of every kind, workers, their torment, and what was found in the end."""
+
+import os
+import time
+from collections import Counter, defaultdict
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from django_future import ScheduledJob
+from tests.chaos import ledger
+from tests.chaos.address import server_of, through
+from tests.chaos.cluster import cluster_at
+from tests.chaos.crew import Crew
+from tests.chaos.proxy import proxy_to
+from tests.chaos.tormentor import Tormentor
+from tests.chaos.trial import calm_down
+from tests.settings import RUN, SCRATCH
+from tests.soak.samples import Samples, brief
+
+PROCESSES, THREADS = 4, 4
+RESTARTS = 5
+PAUSE = 8.0  # seconds between two deeds: most of the time, workers are left to work
+TICK = 1.0  # seconds
+TICKS_PER_SAMPLE = 2
+MAX_LATE_SECONDS = 600  # in which what is due in the end must be done
+SHOWN = 20  # faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a soak is made of: the same seed makes the same jobs."""
+
+    jobs: int
+    seconds: float
+    seed: int
+
+
+def run(plan: Plan) -> int:
+    """Run a soak on a database of its own, tell what was found, and return an exit code."""
+    name, log = connection.settings_dict["NAME"], SCRATCH / f"soak_{RUN}.log"
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    try:
+        faults = _run(plan, log)
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0)
+    for fault in faults[:SHOWN]:
+        print(f"FAULT: {fault}")
+    print(f"{len(faults)} faults; the workers' log is {log}" if faults else "no fault", flush=True)
+    if not faults:
+        log.unlink()
+    return int(bool(faults))
+
+
+def _run(plan: Plan, log):
+    url, samples = os.environ["DATABASE_URL"], Samples()
+    ledger.schedule(plan.jobs, timedelta(seconds=plan.seconds), Random(f"jobs {plan.seed}"))
+    with ExitStack() as stack:
+        proxy = stack.enter_context(proxy_to(server_of(url)))
+        environment = through(proxy.port, url)
+        crew = stack.enter_context(Crew(PROCESSES, log, environment, threads=THREADS))
+        now = time.monotonic()
+        tormentor = Tormentor(
+            crew,
+            Random(f"deeds {plan.seed}"),
+            proxy=proxy,
+            cluster=cluster_at(url),
+            restarts=[now + plan.seconds * (n + 0.5) / RESTARTS for n in range(RESTARTS)],
+        )
+        _soak(plan, crew, tormentor, samples)
+        proxy.spare()
+        calm_down(crew)
+        left = crew.dismiss()
+        verdict = ledger.judge(plan.jobs)
+    _tell(tormentor.deeds + proxy.cuts, crew.started, samples)
+    faults = [*verdict.faults, *samples.faults()]
+    return [*faults, *[f"{left} workers did not stop when they were told to"] * bool(left)]
+
+
+def _soak(plan: Plan, crew: Crew, tormentor: Tormentor, samples: Samples) -> None:
+    started_at = time.monotonic()
+    act_at, ticks = started_at + PAUSE, 0
+    while (now := time.monotonic()) < started_at + plan.seconds + MAX_LATE_SECONDS:
+        is_over = now >= started_at + plan.seconds
+        # The server may be on its way up, and its first connections are cut.
+        with suppress(DatabaseError, InterfaceError):
+            if is_over and not ledger.unfinished():
+                return
+            crew.tend()
+            if not is_over and now >= act_at:
+                act_at = now + PAUSE
+                tormentor.act()
+            if ticks % TICKS_PER_SAMPLE == 0:
+                samples.take(crew.pids)
+        ticks += 1
+        time.sleep(TICK)
+
+
+def _tell(deeds: Counter[str], processes: int, samples: Samples) -> None:
+    ends: dict[str, Counter[str]] = defaultdict(Counter)
+    rows = ScheduledJob.objects.values_list("callable_name", "status")
+    for callable_name, status in rows.iterator():
+        ends[callable_name.rpartition(".")[2]][status] += 1
+    for name, counts in sorted(ends.items()):
+        print(f"{name:28}{_counts(counts)}")
+    print(f"done: {_counts(deeds)}; {processes} worker processes in all")
+    for pid, sizes in samples.memory.items():
+        print(f"memory of worker {pid}, MiB: {brief(sizes)}")
+    print(f"sessions: {brief(samples.sessions)}")
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counter.items()))
