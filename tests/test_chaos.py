@@ -9,7 +9,7 @@ from django_future import ScheduledJob, schedule_job
 from django_future.models import Worker
 from django_future.status import Status
 from tests.awaiting import eventually, exit_code
-from tests.chaos import jobs, ledger
+from tests.chaos import hostile, jobs, ledger
 from tests.chaos.crew import Crew
 from tests.chaos.trial import Plan, run
 from tests.chaos.worker import BREAK_FENCE
@@ -68,3 +68,17 @@ def is_complete():
 def has_answered(*, is_broken):
     """Tell whether the late worker has finished the job, which it must not unless it is broken."""
     return not is_broken or Trace.objects.count() == 2
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_hostile_handlers_end_as_they_should_in_any_order(threads, start):
+    seed = random.randrange(10**6)
+    handlers = [
+        *hostile.ENDS,
+        *[jobs.leave, jobs.ask_nothing] * len(hostile.ENDS),
+    ]
+    random.Random(seed).shuffle(handlers)
+    ledger.schedule_each(handlers)
+    code = exit_code(start("--burst", "--threads", threads))
+    assert (ledger.judge(len(handlers)).faults, code) == ([], 0), f"seed {seed}"
+    assert set(ScheduledJob.objects.values_list("attempts", "rescues")) == {(1, 0)}, f"seed {seed}"

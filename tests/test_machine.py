@@ -27,10 +27,14 @@ from django_future import (
     schedule_jobs,
 )
 from django_future.exceptions import LeaseLost
+from django_future.execution import execute
 from django_future.models import JobAttempt, PausedQueue, Worker
-from django_future.store import EVERYTHING, Selection, Store, ends, store_for
+from django_future.status import Status
+from django_future.store import EVERYTHING, Selection, Session, Store, ends, store_for
 from django_future.store.registry import register
 from django_future.testing.travel import stopped_clock
+from django_future.watchdog import Watchdog
+from tests.chaos import hostile
 from tests.model import Model
 from tests.shop import jobs
 from tests.shop.models import Trace
@@ -49,6 +53,13 @@ SETTINGS = settings(
 NOW, SECOND, MINUTE, HOUR = (timedelta(seconds=length) for length in (0, 1, 60, 3600))
 WAYS_TO_END = ["finish", "fail", "try_again", "give_up", "release"]
 FAILURE = ends.Failure("ValueError", "ValueError: no")
+
+# Those that end in one way on every database, in one process.
+HOSTILE = [
+    handler
+    for handler, ends in hostile.ENDS.items()
+    if len(ends) == 1 and not handler.__name__.startswith("fork")
+]
 
 workers = st.sampled_from(["w1", "w2"])
 queue_names = st.sampled_from(["a", "b"])
@@ -156,6 +167,17 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.jobs[job.pk].started_at = self.model.now
             getattr(self, way)(job)
         return multiple(*claimed)
+
+    @rule(worker=workers, handler=st.sampled_from(HOSTILE))
+    def run_hostile(self, worker, handler):
+        [status] = hostile.ENDS[handler]
+        for job in self.take(worker, EVERYTHING, 1):
+            job.callable_name, job.args = f"{handler.__module__}.{handler.__name__}", [job.pk]
+            execute(job, Session(self.store), Watchdog(self.store, on_stuck=None))
+            known = self.model.jobs[job.pk]
+            self.model.end(known, status, started_at=self.model.now)
+            known.failures += status == Status.FAILED
+            known.effects += status == Status.COMPLETE
 
     def hang(self, job):
         """Leave a job running."""

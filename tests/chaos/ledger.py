@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django_future import ScheduledJob, schedule_jobs
 from django_future.models import JobAttempt, Worker
 from django_future.status import Status
-from tests.chaos import jobs
+from tests.chaos import hostile, jobs
 from tests.shop.models import Trace
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 GIVEN_UP = "django_future.exceptions.WorkerLost"
 LONGEST = 0.3  # seconds that a job sleeps
+EVERY_NTH_IS_UNIQUE = 7
+
+# Of every 130 jobs or so, how many call what.
 SHARES: dict[Callable[..., object], int] = {
     jobs.leave: 40,
     jobs.ask_nothing: 20,
@@ -25,11 +28,17 @@ SHARES: dict[Callable[..., object], int] = {
     jobs.leave_and_fail: 12,
     jobs.leave_in_the_end: 10,
     jobs.leave_and_schedule: 12,
+    **dict.fromkeys(hostile.ENDS, 1),
+}
+
+# How a job may end, if not complete.
+ENDS = {handler.__name__: ends for handler, ends in hostile.ENDS.items()} | {
+    jobs.leave_and_fail.__name__: {Status.FAILED}
 }
 
 
 def schedule(count: int, over: timedelta, chance: Random) -> None:
-    """Schedule numbered jobs, most of which insert a row, sleep, raise or schedule another."""
+    """Schedule numbered jobs that insert a row, sleep, raise, schedule another or are hostile."""
     handlers = chance.choices(list(SHARES), weights=list(SHARES.values()), k=count)
     specs: list[JobSpec] = []
     for number, handler in enumerate(handlers):
@@ -38,8 +47,19 @@ def schedule(count: int, over: timedelta, chance: Random) -> None:
             args.append(chance.uniform(0, LONGEST))
         if handler is jobs.leave_and_schedule:
             args.append(count + number)
-        specs.append({"when": over * chance.random(), "callable": handler, "args": args})
+        spec: JobSpec = {"when": over * chance.random(), "callable": handler, "args": args}
+        if number % EVERY_NTH_IS_UNIQUE == 0:
+            spec["unique"] = f"job {number}"
+        specs.append(spec)
     schedule_jobs(specs)
+
+
+def schedule_each(handlers: list[Callable[..., object]]) -> None:
+    """Schedule one job for each of `handlers`, numbered in their order, for now."""
+    schedule_jobs(
+        {"when": "0s", "callable": handler, "args": [number], "unique": f"job {number}"}
+        for number, handler in enumerate(handlers)
+    )
 
 
 def unfinished() -> int:
@@ -67,6 +87,7 @@ def judge(count: int) -> Verdict:
     )
     verdict.faults += _missing_or_doubled_jobs(found, count)
     verdict.faults += _wrong_ends(found)
+    verdict.faults += _wrong_counts(found)
     verdict.faults += _missing_or_doubled_effects(found)
     verdict.faults += _missing_or_doubled_failures(found)
     verdict.faults += [f"worker {worker} is still listed" for worker in Worker.objects.all()]
@@ -87,13 +108,18 @@ def _missing_or_doubled_jobs(found: list[ScheduledJob], count: int) -> Iterator[
 
 def _wrong_ends(found: list[ScheduledJob]) -> Iterator[str]:
     for job in found:
-        number, fails = job.args[0], _calls(job, jobs.leave_and_fail)
-        if job.status not in {Status.COMPLETE, Status.FAILED}:
-            yield f"job {number} is {job.status}"
-        elif job.status == Status.COMPLETE and fails:
-            yield f"job {number} is complete although it raised"
-        elif job.status == Status.FAILED and not fails and not _is_given_up(job):
-            yield f"job {number} failed: {job.error.strip().splitlines()[-1]}"
+        name = _name_of(job)
+        if job.status not in ENDS.get(name, {Status.COMPLETE}) and not _is_given_up(job):
+            words = (job.error.strip().splitlines() or ["without an error"])[-1]
+            yield f"job {job.args[0]}, {name}, is {job.status}: {words[:200]}"
+
+
+def _wrong_counts(found: list[ScheduledJob]) -> Iterator[str]:
+    for job in found:
+        if job.unique_key is not None:
+            yield f"job {job.args[0]}, {_name_of(job)}, keeps its unique key"
+        if job.attempts < 1:
+            yield f"job {job.args[0]}, {_name_of(job)}, ended with {job.attempts} attempts"
 
 
 def _missing_or_doubled_effects(found: list[ScheduledJob]) -> Iterator[str]:
@@ -121,4 +147,8 @@ def _is_given_up(job: ScheduledJob) -> bool:
 
 
 def _calls(job: ScheduledJob, handler: object) -> bool:
-    return bool(job.callable_name.rpartition(".")[2] == getattr(handler, "__name__", None))
+    return _name_of(job) == str(getattr(handler, "__name__", ""))
+
+
+def _name_of(job: ScheduledJob) -> str:
+    return str(job.callable_name).rpartition(".")[2]
