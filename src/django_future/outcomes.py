@@ -5,7 +5,7 @@ import traceback
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError
+from django.db import InterfaceError, OperationalError
 
 from django_future import clock
 from django_future.arguments import Stored, encode
@@ -20,6 +20,7 @@ from django_future.text import MAX_RESULT_BYTES, shortened, storable
 logger = logging.getLogger("django_future")
 
 MAX_FRAMES = 50  # of a traceback that Python cannot format
+MAX_TRIES = 3  # to record a failure, where the connection breaks meanwhile
 
 
 def record_failure(
@@ -33,24 +34,44 @@ def record_failure(
     Raises `LeaseLost` if the job is no longer this worker's, and a database error only if the
     database is out of reach.
     """
-    try:
-        _settle(job, exception, options, store)
-    except LeaseLost:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the job must not run again for it
-        logger.error(  # noqa: TRY400 - the exception of the handler may not be one to format
-            "What becomes of job %s could not be recorded, so it fails: %s",
-            job.pk,
-            type(error).__name__,
-        )
-        if (
-            isinstance(error, DatabaseError | InterfaceError)
-            and not store.connection.in_atomic_block
-        ):
-            store.connection.close()  # the server may have dropped it
-        name = type(exception).__name__
-        text = f"{name}, and that could not be recorded: {type(error).__name__}"
-        fail(store, job, Failure(storable(name), storable(text)))
+    for tries_left in reversed(range(MAX_TRIES)):
+        try:
+            _settle(job, exception, options, store)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must not run again for it
+            is_cut = isinstance(error, OperationalError | InterfaceError) and _renew(store)
+            if is_cut and tries_left:
+                continue  # the connection broke, which says nothing of what is to be recorded
+            _fail_without_words(job, exception, error, store)
+        return
+
+
+def _renew(store: Store) -> bool:
+    """Open another connection, and tell whether there is one; a transaction keeps its own.
+
+    Raises a database error if the database is out of reach.
+    """
+    connection = store.connection
+    if connection.in_atomic_block:
+        return False
+    connection.close()
+    connection.ensure_connection()
+    return True
+
+
+def _fail_without_words(
+    job: ScheduledJob, exception: Exception, error: Exception, store: Store
+) -> None:
+    """Record that a job failed with what could not be recorded because of `error`."""
+    logger.error(
+        "What becomes of job %s could not be recorded, so it fails: %s",
+        job.pk,
+        type(error).__name__,
+    )
+    name = type(exception).__name__
+    text = f"{name}, and that could not be recorded: {type(error).__name__}"
+    fail(store, job, Failure(storable(name), storable(text)))
 
 
 def result_text(result: Any) -> Stored:
