@@ -201,6 +201,15 @@ def fork(number):
     os.waitpid(child, 0)
 
 
+def fork_and_exit(number):
+    """Leave a child process that ends as a program does."""
+    leave(number)
+    child = os.fork()
+    if not child:
+        sys.exit(0)
+    os.waitpid(child, 0)
+
+
 def leave_thread(number):
     """Leave a thread that goes on."""
     leave(number)
@@ -233,5 +242,6 @@ ENDS: dict[Callable[..., object], set[Status]] = {
     return_unshowable: COMPLETE,
     generate: FAILED,
     fork: COMPLETE,
+    fork_and_exit: COMPLETE,
     leave_thread: COMPLETE,
 }
