@@ -186,10 +186,10 @@ def return_unshowable(number):
     return Unshowable()
 
 
-def generate(number):
-    """Be a generator function, of which a call runs nothing."""
+def return_generator(number):
+    """Return a generator, which nothing runs."""
     leave(number)
-    yield number
+    return (digit for digit in str(number))
 
 
 def fork(number):
@@ -240,7 +240,7 @@ ENDS: dict[Callable[..., object], set[Status]] = {
     cancel_itself: CANCELLED,
     delete_itself: CANCELLED,
     return_unshowable: COMPLETE,
-    generate: FAILED,
+    return_generator: FAILED,
     fork: COMPLETE,
     fork_and_exit: COMPLETE,
     leave_thread: COMPLETE,
