@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
 
 import pytest
 from django.db import connection
@@ -9,6 +10,11 @@ from tests.awaiting import eventually
 from tests.runner import second_signal, start_worker
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_configure(config):
+    """Hear of SIGINT, which a shell has its background jobs ignore, and what they start as well."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config):
