@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from selectors import EVENT_READ, DefaultSelector
 from threading import Event
@@ -13,6 +14,7 @@ from django.db import DatabaseError, InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
+from django_future.store.pooling import unpooled_copy
 
 logger = logging.getLogger("django_future")
 
@@ -43,6 +45,18 @@ class Hints:
         self._sent_at = now
         return True
 
+    @contextmanager
+    def sending(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """Send a hint within this block; it does not count if it reaches nobody now."""
+        is_sent = False
+        try:
+            yield
+            # In a transaction it is sent at the commit, which may be much later, or never.
+            is_sent = not connection.in_atomic_block and connection.get_autocommit()
+        finally:
+            if not is_sent:
+                self._sent_at = -math.inf
+
 
 def watch(connection: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Event) -> None:
     """Call `wake` at each hint, until stopped, on a copy of `connection` that does nothing else.
@@ -50,7 +64,7 @@ def watch(connection: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Ev
     Behind PgBouncer it may hear nothing, and where it breaks the worker polls meanwhile.
     """
     while not stopped.is_set():
-        listener = connection.copy()
+        listener = unpooled_copy(connection)
         try:
             _listen(listener, wake, stopped)
         except (DatabaseError, InterfaceError) as error:

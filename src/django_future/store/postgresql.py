@@ -98,19 +98,19 @@ class PostgreSQLStore(Store):
         elif _is_saving_watched():
             super().add(jobs)
         else:
-            # One round trip, the hint included.
-            is_hinting = is_soon and not is_later and self._hints.may_send()
-            insert(jobs[0], self.connection, notify=CHANNEL if is_hinting else None)
+            self._insert(jobs[0], is_hinting=is_soon and not is_later)
             is_soon = is_soon and is_later
-        if is_soon:
+        if is_soon and (is_later or self.connection.get_autocommit()):
             transaction.on_commit(self.hint, using=self.alias, robust=True)
+        elif is_soon:
+            self.hint()
 
     def watch(self, wake: Callable[[], None], stopped: Event) -> None:
         watch(self.connection, wake, stopped)
 
     def hint(self) -> None:
         if self._hints.may_send():
-            with self.connection.cursor() as cursor:
+            with self._hints.sending(self.connection), self.connection.cursor() as cursor:
                 cursor.execute(f"NOTIFY {CHANNEL}")
 
     def session_id(self) -> int:
@@ -243,6 +243,14 @@ class PostgreSQLStore(Store):
             self.connection, values, lock_timeout=LOCK_TIMEOUT
         )
         return [] if written == len(jobs) else self.not_complete(jobs)
+
+    def _insert(self, job: ScheduledJob, *, is_hinting: bool) -> None:
+        if is_hinting and self._hints.may_send():
+            # One round trip, the hint included.
+            with self._hints.sending(self.connection):
+                insert(job, self.connection, notify=CHANNEL)
+        else:
+            insert(job, self.connection, notify=None)
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:

@@ -1,0 +1,66 @@
+"""PostgreSQL's hints: each that counts as sent has reached those who wait."""
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from django_future import schedule_job, schedule_jobs
+from django_future.store import store_for
+from django_future.store.hints import Hints
+from tests.shop import jobs
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_on("postgresql", reason="only PostgreSQL sends hints"),
+]
+
+
+@pytest.fixture(autouse=True)
+def hints(monkeypatch):
+    """Let each test begin as if no hint had been sent, and debounce for longer than it lasts."""
+    monkeypatch.setattr("django_future.store.hints.BETWEEN_HINTS", 60.0)
+    monkeypatch.setattr(store_for("default"), "_hints", Hints())
+
+
+def hints_of(act):
+    """Return how many hints `act` sends."""
+    with CaptureQueriesContext(connection) as queries:
+        act()
+    return sum("NOTIFY" in query["sql"] for query in queries)
+
+
+def schedule():
+    schedule_job("0s", jobs.trace)
+
+
+def refuse(*_):
+    raise DatabaseError("refused")
+
+
+def test_of_two_jobs_at_once_one_hint_is_sent():
+    assert hints_of(lambda: (schedule(), schedule())) == 1
+
+
+def test_a_hint_whose_insert_failed_does_not_count():
+    with connection.execute_wrapper(refuse), pytest.raises(DatabaseError):
+        schedule()
+    assert hints_of(schedule) == 1
+
+
+def test_a_hint_of_a_transaction_that_was_rolled_back_does_not_count():
+    store = store_for("default")
+    with transaction.atomic():
+        store.hint()
+        transaction.set_rollback(True)
+    assert hints_of(schedule) == 1
+
+
+def test_a_hint_that_waits_for_a_commit_by_hand_does_not_count():
+    connection.set_autocommit(False)
+    try:
+        assert hints_of(schedule) == 1
+        assert hints_of(lambda: schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 2)) == 1
+        connection.rollback()
+    finally:
+        connection.set_autocommit(True)
+    assert hints_of(schedule) == 1
