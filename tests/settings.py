@@ -36,6 +36,10 @@ def database(name: str) -> dict[str, object]:
         path = str(SCRATCH / f"{name}.sqlite3")
         pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
         settings |= {"NAME": path, "TEST": {"NAME": path}, "OPTIONS": {"init_command": pragmas}}
+    if "TEST_POOL_SIZE" in os.environ:
+        settings["OPTIONS"] = {
+            "pool": {"min_size": 1, "max_size": int(os.environ["TEST_POOL_SIZE"])}
+        }
     return settings
 
 

@@ -25,6 +25,7 @@ from django_future.models import ScheduledJob
 from django_future.retries import Delay
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
 from django_future.store import Session, Store
+from django_future.store.pooling import dedicated_connection
 from django_future.when import parse_duration
 
 logger = logging.getLogger("django_future")
@@ -87,6 +88,10 @@ class Watchdog:
             self._woken.set()
 
     def _run(self, stopped: Event) -> None:
+        with dedicated_connection(self._store.alias):
+            self._watch(stopped)
+
+    def _watch(self, stopped: Event) -> None:
         while not stopped.is_set():
             self._woken.wait(TICK if self._is_hurried else LONG)
             self._woken.clear()

@@ -17,6 +17,7 @@ from django_future.models import Worker
 from django_future.reports import Inbox
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
 from django_future.store import Store
+from django_future.store.pooling import dedicated_connection
 from django_future.store.registry import register, unregister
 from django_future.worker.housekeeping import (
     Chore,
@@ -64,7 +65,7 @@ def heartbeat(
     woken = Event()
     with Inbox(worker.name, on_first=woken.set) as inbox:
         housekeeping = Housekeeping(store, inbox, woken, chores)
-        beat = partial(_beat, store, worker, on_beat)
+        beat = partial(_live, store, worker, on_beat)
         try:
             with _threads(beat, housekeeping, woken, on_death) if is_seen else nullcontext():
                 yield worker
@@ -87,6 +88,11 @@ def _threads(
         finally:
             housekeeper.stopped.set()  # before it is woken, to see this
             woken.set()
+
+
+def _live(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Event) -> None:
+    with dedicated_connection(store.alias):
+        _beat(store, worker, on_beat, stopped)
 
 
 def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Event) -> None:

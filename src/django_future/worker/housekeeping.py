@@ -8,6 +8,7 @@ from threading import Event
 from django_future.conf import config
 from django_future.reports import Inbox
 from django_future.store import Store, reports
+from django_future.store.pooling import dedicated_connection
 
 logger = logging.getLogger("django_future")
 
@@ -30,6 +31,10 @@ class Housekeeping:
 
     def work(self, stopped: Event) -> None:
         """Do the chores and write the reports until stopped; then `woken` must be set, too."""
+        with dedicated_connection(self._store.alias):
+            self._work(stopped)
+
+    def _work(self, stopped: Event) -> None:
         write_at, chores_at = time.monotonic(), _next_round_at()
         while True:
             if self._woken.wait(max(chores_at - time.monotonic(), 0)):

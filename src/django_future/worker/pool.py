@@ -20,6 +20,7 @@ from django_future.models import ScheduledJob
 from django_future.service_thread import OnDeath, ignore_death
 from django_future.store import Session, Store
 from django_future.store.connection_state import discard, is_clean
+from django_future.store.pooling import dedicated_connection
 from django_future.watchdog import Watchdog
 from django_future.worker.ready import Ready
 from django_future.worker.recorder import Recorder
@@ -168,6 +169,10 @@ class Pool:
         return busy + min(max(int(at_hand / self._seconds_per_job * free), free), MOST_AT_HAND)
 
     def _run(self) -> None:
+        with dedicated_connection(self._store.alias):
+            self._run_all()
+
+    def _run_all(self) -> None:
         try:
             with suppress(DatabaseError, InterfaceError):  # the first job should not wait for it
                 self._store.connection.ensure_connection()

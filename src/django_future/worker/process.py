@@ -20,6 +20,7 @@ from django_future.exceptions import DatabaseReplaced
 from django_future.models import Worker
 from django_future.service_thread import ServiceThread
 from django_future.store import EVERYTHING, Selection, Store, store_for
+from django_future.store.pooling import dedicated_connection
 from django_future.store.registry import register
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.housekeeping import Chore, do_chores
@@ -83,6 +84,7 @@ class _WorkerProcess:
         bound = bound_of(self._options.shutdown_timeout)
         with stopped_in_time(loop.stop, bound, signals) as self._shutdown:
             with (
+                dedicated_connection(self._options.alias),
                 heartbeat(store, worker, self._on_beat, self._chores(), self._on_death),
                 _sessions_known(store, worker),
                 ServiceThread("watch", self._watch, self._on_death),

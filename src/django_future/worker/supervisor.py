@@ -13,6 +13,7 @@ from multiprocessing.context import ForkProcess
 
 from django.db import connections
 
+from django_future.store.pooling import close_pools
 from django_future.worker.process import Options, run_worker
 from django_future.worker.shutdown import DONE, RECYCLE, bound_of
 from django_future.worker.stop_signals import STOP_SIGNALS, StopSignals
@@ -51,7 +52,9 @@ class Supervisor:
 
     def run(self) -> int:
         """Run the processes, and return an exit code."""
-        connections.close_all()  # a process must not inherit one
+        # A process must not inherit one.
+        connections.close_all()
+        close_pools()
         while not all(place.is_done for place in self._places):
             for place in self._places:
                 self._tend(place)

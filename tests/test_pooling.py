@@ -1,0 +1,95 @@
+"""Connections that come from a pool of Django's, and those that must not."""
+
+from threading import Thread
+
+import pytest
+from django.db import connection, connections
+
+from django_future import schedule_jobs
+from django_future.models import ScheduledJob, Worker
+from django_future.store.connection_state import discard
+from django_future.store.pooling import close_pools, dedicated_connection
+from tests.awaiting import eventually
+from tests.shop import jobs
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_on("postgresql", reason="Django has pools for PostgreSQL only"),
+]
+
+
+@pytest.fixture
+def pool():
+    """Take the connections of this process from a pool, and return it."""
+    pytest.importorskip("psycopg_pool")
+    connection.close()
+    options = connection.settings_dict["OPTIONS"]
+    options["pool"] = {"min_size": 1, "max_size": 2}
+    yield connection.pool
+    close_pools()
+    del options["pool"]
+
+
+def backend_pid():
+    connection.ensure_connection()
+    return connection.connection.info.backend_pid
+
+
+def test_a_dedicated_connection_is_not_taken_from_the_pool(pool):
+    with dedicated_connection("default"):
+        backend_pid()
+        assert pool.get_stats().get("requests_num", 0) == 0
+    backend_pid()
+    assert pool.get_stats()["requests_num"] == 1
+
+
+def test_a_dedicated_connection_gives_back_what_its_thread_had_borrowed(pool):
+    backend_pid()
+    with dedicated_connection("default"), pool.connection(timeout=5), pool.connection(timeout=5):
+        pass
+
+
+def test_a_connection_that_may_be_interrupted_is_not_lent_again(pool):
+    interrupted = backend_pid()
+    discard(connection)
+    with pool.connection(timeout=5) as one, pool.connection(timeout=5) as two:
+        assert interrupted not in {one.info.backend_pid, two.info.backend_pid}
+
+
+def test_a_process_that_is_forked_finds_no_pool(pool):
+    backend_pid()
+    connections.close_all()
+    close_pools()
+    assert pool.closed
+    assert connection.pool is not pool
+
+
+def test_a_thread_has_a_dedicated_connection_of_its_own(pool):
+    pids = []
+
+    def note():
+        with dedicated_connection("default"):
+            pids.append(backend_pid())
+
+    with dedicated_connection("default"):
+        thread = Thread(target=note)
+        thread.start()
+        thread.join()
+        pids.append(backend_pid())
+    assert len(set(pids)) == 2
+
+
+@pytest.mark.slow
+def test_a_worker_with_more_threads_than_its_pool_has_connections_shows_that_it_lives(
+    start, tmp_path
+):
+    pytest.importorskip("psycopg_pool")
+    held = [tmp_path / f"held-{number}" for number in range(4)]
+    schedule_jobs({"when": "0s", "callable": jobs.hold, "args": [str(path)]} for path in held)
+    start("--threads", "4", HEARTBEAT="1s", TEST_POOL_SIZE="2")
+    eventually(lambda: all(path.exists() for path in held))
+    seen_at = Worker.objects.get().seen_at
+    eventually(lambda: Worker.objects.get().seen_at > seen_at)
+    for path in held:
+        path.unlink()
+    eventually(lambda: ScheduledJob.objects.filter(status="complete").count() == 4)
