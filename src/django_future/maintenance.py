@@ -5,6 +5,8 @@ import math
 import time
 from datetime import datetime, timedelta
 
+from django.db import DatabaseError, InterfaceError, OperationalError
+
 from django_future import signals
 from django_future.conf import config
 from django_future.exceptions import LeaseLost, WorkerLost
@@ -12,7 +14,10 @@ from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store import Store, retention
 from django_future.store.ends import Failure, fail
-from django_future.store.registry import lost_jobs, lost_workers, unregister
+from django_future.store.lost_jobs import lost_jobs
+from django_future.store.registry import MAX_SILENCE, LostWorker, forget, lost_workers
+
+logger = logging.getLogger("django_future")
 
 logger = logging.getLogger("django_future")
 
@@ -36,16 +41,32 @@ def expire(store: Store, at: datetime, *, seconds: float = math.inf) -> None:
         signals.jobs_expired.send_robust(ScheduledJob, count=count)
 
 
-def rescue(store: Store) -> None:
-    """Take the jobs of lost workers from them, for others to run."""
-    seen_since = store.now() - 1.25 * config().HEARTBEAT
-    workers = lost_workers(store, seen_since)
+def rescue(store: Store, *, seconds: float = math.inf) -> None:
+    """Take the jobs of lost workers from them, for others to run.
+
+    Stops after `seconds`; the next call goes on.
+    """
+    stop_at = time.monotonic() + seconds
+    at = store.now()
+    workers = list(lost_workers(store, at))
     for worker in workers:
-        store.end_sessions(worker)
-    for job in lost_jobs(store, seen_since):
-        rescue_job(job, store, f"The worker {job.worker} stopped without a word")
+        _end_sessions(store, worker)
+    for job in lost_jobs(store, at):
+        _rescue_lost(store, job)
+        if time.monotonic() >= stop_at:
+            return
     for worker in workers:
-        unregister(store, worker)
+        forget(store, worker, at)
+
+
+def rescue_unwatched(store: Store) -> None:
+    """Rescue for a process that has not watched other workers before, and will not stay.
+
+    When a server has just started, workers that live may not have reached it yet.
+    """
+    age = store.server_age()
+    if age is None or age > MAX_SILENCE * config().HEARTBEAT:
+        rescue(store)
 
 
 def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
@@ -98,6 +119,25 @@ def prune_status(
     if total:
         signals.jobs_pruned.send_robust(ScheduledJob, status=status, count=total)
     return total
+
+
+def _end_sessions(store: Store, worker: LostWorker) -> None:
+    if worker.sessions:
+        try:
+            store.end_sessions(worker.sessions)
+        except DatabaseError:
+            # Another user's, for instance. Its jobs are rescued all the same.
+            logger.exception("The sessions of the lost worker %s cannot be ended", worker.id)
+
+
+def _rescue_lost(store: Store, job: ScheduledJob) -> None:
+    try:
+        rescue_job(job, store, f"The worker {job.worker} stopped without a word")
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        # The fault is in its row. Others are rescued all the same.
+        logger.exception("Job %s of a lost worker cannot be rescued", job.pk)
 
 
 def _why_not_again(job: ScheduledJob) -> str:

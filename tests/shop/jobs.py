@@ -136,7 +136,7 @@ def lose_connection():
     Path(os.environ["TEST_MARK"]).touch()
     Trace.objects.create(text="written")
     if first:
-        end_session(store_for("default").session_id())
+        end_session(store_for("default").session_id().number)
         Trace.objects.count()
 
 

@@ -20,6 +20,7 @@ from django_future.store.contention import patient
 from django_future.store.levels import Level, Levels
 from django_future.store.rows import COUNTED, count_claim, read_claimed
 from django_future.store.selection import EVERYTHING, Selection
+from django_future.store.server_sessions import SessionId
 from django_future.text import shortened, storable
 
 BATCH = 1000
@@ -296,8 +297,8 @@ class Store:
         """Put a lost worker's job back for others to claim, unless it ended meanwhile."""
         return self._put_back(job, rescues=F("rescues") + int(is_counted))
 
-    def session_id(self) -> int | None:
-        """Return by what number the server knows this thread's connection, if it does."""
+    def session_id(self) -> SessionId | None:
+        """Return by what the server knows this thread's connection, if it does."""
         return None
 
     def interrupt(self, session: Any) -> None:
@@ -306,8 +307,12 @@ class Store:
     def cut(self, session: Any) -> None:
         """End a driver's connection of another thread, and with it its transaction."""
 
-    def end_sessions(self, worker: Worker) -> None:
-        """End the connections of a lost worker, whose locks would hold up whoever runs its jobs."""
+    def end_sessions(self, sessions: Sequence[SessionId]) -> None:
+        """End those of `sessions` that are still open, whose locks would hold up others."""
+
+    def server_age(self) -> timedelta | None:
+        """Return how long ago the server started; None if there is none."""
+        return None
 
     def parameter(self, instant: datetime) -> Any:
         """Return what a column of instants is compared with in a statement of our own."""

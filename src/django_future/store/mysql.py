@@ -4,16 +4,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.db import OperationalError, transaction
 from django.db.backends.utils import CursorWrapper
 
-from django_future.models import ScheduledJob, Worker
+from django_future.models import ScheduledJob
 from django_future.store.base import Store
 from django_future.store.completion import NAMES, completion
 from django_future.store.contention import patient
 from django_future.store.levels import Levels
 from django_future.store.server_clock import ServerClock
+from django_future.store.server_sessions import SessionId
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 STATUS_IN_TRANSACTION = 1  # a bit of the status that the server sends with each answer
@@ -37,6 +39,7 @@ class MySQLStore(Store):
         super().__init__(alias)
         self.levels = Levels(alias, self.index_hint, HANDLER)
         self._clock = ServerClock(self._server_time)
+        self._origins: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # by driver's session
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -92,9 +95,17 @@ class MySQLStore(Store):
             # The driver tells of procedures, and of statements that do not pass through Django.
             yield lambda: is_used or _is_in_transaction(session) or _queries_of(session) != count
 
-    def session_id(self) -> int:
+    def session_id(self) -> SessionId | None:
         self.connection.ensure_connection()
-        return int(self.connection.connection.thread_id())
+        session = self.connection.connection
+        number = int(session.thread_id())
+        with self.connection.cursor() as cursor:
+            # A proxy tells a number of its own. The server's session is not this connection's.
+            cursor.execute("SELECT CONNECTION_ID() + 0")
+            if cursor.fetchone() != (number,):
+                return None
+            self._origins[session] = self._origin(cursor)
+        return SessionId(number, self._origins[session])
 
     def interrupt(self, session: Any) -> None:
         self._tell_server("KILL QUERY %s", session)
@@ -102,18 +113,26 @@ class MySQLStore(Store):
     def cut(self, session: Any) -> None:
         self._tell_server("KILL %s", session)
 
-    def end_sessions(self, worker: Worker) -> None:
+    def end_sessions(self, sessions: Sequence[SessionId]) -> None:
         with self.connection.cursor() as cursor:
+            origin = self._origin(cursor)
             cursor.execute(
                 """
                 SELECT id FROM information_schema.processlist
-                WHERE id IN %s AND user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)
+                WHERE id IN %s AND id <> CONNECTION_ID()
+                AND user = SUBSTRING_INDEX(USER(), '@', 1)
                 """,
-                [worker.sessions or [0]],
+                [[each.number for each in sessions if each.origin == origin] or [0]],
             )
-            for (session_id,) in cursor.fetchall():
+            for (number,) in cursor.fetchall():
                 with suppress(OperationalError):  # it has just ended by itself
-                    cursor.execute("KILL %s", [session_id])
+                    cursor.execute("KILL %s", [number])
+
+    def server_age(self) -> timedelta:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Uptime'")
+            ((_, seconds),) = cursor.fetchall()
+        return timedelta(seconds=int(seconds))
 
     @patient
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
@@ -147,8 +166,29 @@ class MySQLStore(Store):
     def _tell_server(self, sql: str, session: Any) -> None:
         with self.connection.wrap_database_errors:
             number = session.thread_id()
+        origin = self._origins.get(session)
         with self.connection.cursor() as cursor:
-            cursor.execute(sql, [number])
+            # A server that was started again has given the number to another session.
+            if origin is None or origin == self._origin(cursor):
+                cursor.execute(sql, [number])
+
+    def _origin(self, cursor: CursorWrapper) -> str:
+        """Return which life of which server numbers its sessions now: its start, and its host."""
+        # Both instants are that of the statement's start, in whole seconds, so the difference is
+        # the same for as long as the server lives.
+        schema = "information_schema" if self._is_mariadb else "performance_schema"
+        cursor.execute(
+            f"""
+            SELECT CONCAT(UNIX_TIMESTAMP() - CAST(VARIABLE_VALUE AS SIGNED), ' ', @@hostname)
+            FROM {schema}.global_status WHERE VARIABLE_NAME = 'Uptime'
+            """  # noqa: S608 - all of it is written in this package
+        )
+        (origin,) = cursor.fetchone()
+        return str(origin)
+
+    @property
+    def _is_mariadb(self) -> bool:
+        return bool(getattr(self.connection, "mysql_is_mariadb", False))
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:

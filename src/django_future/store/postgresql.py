@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 from django.db import DataError, OperationalError, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models.signals import post_save, pre_save
 
 from django_future import clock
@@ -27,12 +28,16 @@ from django_future.store.prepared import SETTINGS, forget
 from django_future.store.rows import read_claimed
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
+from django_future.store.server_sessions import SessionId
 from django_future.store.statements import (
     GLANCE_AT_OTHERS,
     GLANCE_PER_QUEUE,
     MAX_GLANCE,
     Queues,
 )
+
+# Of a session: when it began, in microseconds. No other has both this and its process id.
+ORIGIN = "((EXTRACT(EPOCH FROM backend_start) * 1000000)::bigint)::text"
 
 NEWEST = 2**63 - 1  # no id is greater
 FIRST = ("-infinity", 0)  # no job is before it
@@ -113,9 +118,17 @@ class PostgreSQLStore(Store):
             with self._hints.sending(self.connection), self.connection.cursor() as cursor:
                 cursor.execute(f"NOTIFY {CHANNEL}")
 
-    def session_id(self) -> int:
+    def session_id(self) -> SessionId | None:
         self.connection.ensure_connection()
-        return int(self.connection.connection.info.backend_pid)
+        number = int(self.connection.connection.info.backend_pid)
+        with self._as_session_user() as cursor:
+            # A pooler tells a number of its own. The server's session is not this connection's.
+            cursor.execute(
+                f"SELECT {ORIGIN} FROM PG_STAT_GET_ACTIVITY(PG_BACKEND_PID()) WHERE pid = %s",  # noqa: S608 - all of it is written in this package
+                [number],
+            )
+            row = cursor.fetchone()
+        return SessionId(number, row[0]) if row and row[0] else None
 
     def interrupt(self, session: Any) -> None:
         with self.connection.wrap_database_errors:
@@ -127,19 +140,26 @@ class PostgreSQLStore(Store):
         with self.connection.wrap_database_errors:
             number = os.dup(session.fileno())
         with suppress(OSError), socket.socket(fileno=number) as connection:
-            connection.shutdown(socket.SHUT_RDWR)
+            # Had its thread closed it meanwhile, the number could be that of another connection.
+            if not session.closed:
+                connection.shutdown(socket.SHUT_RDWR)
 
-    def end_sessions(self, worker: Worker) -> None:
-        with self.connection.cursor() as cursor:
-            # Those that began after the worker was last seen are somebody else's, with a number
-            # that was used before.
+    def end_sessions(self, sessions: Sequence[SessionId]) -> None:
+        with self._as_session_user() as cursor:
             cursor.execute(
-                """
+                f"""
                 SELECT PG_TERMINATE_BACKEND(pid) FROM pg_stat_activity
-                WHERE pid = ANY(%s) AND usename = CURRENT_USER AND backend_start <= %s
-                """,
-                [worker.sessions, clock.from_row(worker.seen_at)],
+                WHERE usename = SESSION_USER AND pid <> PG_BACKEND_PID()
+                AND (pid, {ORIGIN}) IN (SELECT * FROM UNNEST(%s::bigint[], %s::text[]))
+                """,  # noqa: S608 - all of it is written in this package
+                [[each.number for each in sessions], [each.origin for each in sessions]],
             )
+
+    def server_age(self) -> timedelta:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT CLOCK_TIMESTAMP() - PG_POSTMASTER_START_TIME()")
+            (age,) = cursor.fetchone()
+        return cast("timedelta", age)
 
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
         queues, values = self._asked(selection, self.now())
@@ -243,6 +263,21 @@ class PostgreSQLStore(Store):
             self.connection, values, lock_timeout=LOCK_TIMEOUT
         )
         return [] if written == len(jobs) else self.not_complete(jobs)
+
+    @contextmanager
+    def _as_session_user(self) -> Iterator[CursorWrapper]:
+        """Yield a cursor with the rights of the user who logged in, whatever role is assumed."""
+        # Only they include to see, and to end, the sessions of that user.
+        with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+            cursor.execute("SELECT CURRENT_SETTING('role')")
+            (role,) = cursor.fetchone()
+            if role == "none":
+                yield cursor
+                return
+            cursor.execute("SET LOCAL ROLE NONE")
+            yield cursor
+            # The transaction may be a part of another, which goes on.
+            cursor.execute("SELECT SET_CONFIG('role', %s, true)", [role])
 
     def _insert(self, job: ScheduledJob, *, is_hinting: bool) -> None:
         if is_hinting and self._hints.may_send():

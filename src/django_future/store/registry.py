@@ -1,11 +1,29 @@
 """The rows of workers: who lives, and who has not been seen for too long."""
 
+import logging
+from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import Q
 
 from django_future import clock
-from django_future.models import ScheduledJob, Worker
+from django_future.conf import config
+from django_future.models import Worker
 from django_future.store.base import Store
 from django_future.store.contention import patient
+from django_future.store.server_sessions import SessionId, read_sessions
+
+logger = logging.getLogger("django_future")
+
+MAX_SILENCE = 1.25  # heartbeats without a sign of life, after which a worker is lost
+
+
+class LostWorker(NamedTuple):
+    """A worker that was not seen for too long, by the id of its row, and what it left open."""
+
+    id: int
+    sessions: list[SessionId]
 
 
 @patient
@@ -26,21 +44,43 @@ def unregister(store: Store, worker: Worker) -> None:
     Worker.objects.using(store.alias).filter(name=worker.name).delete()
 
 
-def lost_workers(store: Store, seen_since: datetime) -> list[Worker]:
-    """Return the workers that have not been seen since the given instant."""
-    return list(Worker.objects.using(store.alias).filter(seen_at__lt=clock.to_row(seen_since)))
+def living_from(at: datetime) -> datetime:
+    """Return since when a worker must have been seen that lives at the instant `at`."""
+    return at - MAX_SILENCE * config().HEARTBEAT
 
 
-def lost_jobs(store: Store, seen_since: datetime) -> list[ScheduledJob]:
-    """Return the running jobs whose worker has not been seen since the given instant."""
-    # The jobs first: a worker is registered before it claims, so one that is not among the
-    # workers read afterwards is gone, not new.
-    running = list(store.jobs.running())
-    if not running:
+def living_until(at: datetime) -> datetime:
+    """Return until when a worker that lives may have been seen.
+
+    One that seems to have been seen later was seen before the database's clock was set back.
+    """
+    return at + MAX_SILENCE * config().HEARTBEAT
+
+
+def lost_workers(store: Store, at: datetime) -> Iterator[LostWorker]:
+    """Yield the workers that do not live at the instant `at`."""
+    lost = Worker.objects.using(store.alias).filter(_is_lost(at))
+    # First what every row has, then each by itself: there may be rows that cannot be read.
+    for pk in list(lost.values_list("pk", flat=True)):
+        yield LostWorker(pk, _sessions(store, pk))
+
+
+@patient
+def forget(store: Store, lost: LostWorker, at: datetime) -> None:
+    """Delete the row of a lost worker, unless it was seen again meanwhile."""
+    # A worker that wakes up may have claimed jobs since. Without its row they would seem lost.
+    Worker.objects.using(store.alias).filter(_is_lost(at), pk=lost.id).delete()
+
+
+def _is_lost(at: datetime) -> Q:
+    since, until = clock.to_row(living_from(at)), clock.to_row(living_until(at))
+    return Q(seen_at__lt=since) | Q(seen_at__gt=until)
+
+
+def _sessions(store: Store, pk: int) -> list[SessionId]:
+    try:
+        [worker] = Worker.objects.using(store.alias).filter(pk=pk).only("sessions")
+        return read_sessions(worker)
+    except Exception:
+        logger.exception("The sessions of the lost worker %s cannot be read", pk)
         return []
-    alive = set(
-        Worker.objects.using(store.alias)
-        .filter(seen_at__gte=clock.to_row(seen_since))
-        .values_list("name", flat=True)
-    )
-    return [job for job in running if job.worker not in alive]

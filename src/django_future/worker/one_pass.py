@@ -28,6 +28,7 @@ from django_future.store.pauses import paused_queues
 from django_future.watchdog import Watchdog
 from django_future.when import When, parse_when
 from django_future.worker.heartbeat import heartbeat, new_worker
+from django_future.worker.sessions import sessions_known
 from django_future.worker.unknown import UnknownHandlers
 
 MAX_RUNS = 5  # of one job in one pass, if it is interrupted each time: one more than it is rescued
@@ -75,8 +76,12 @@ def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
     _check_outside_transaction(store)
     store.synchronise()
     watchdog = Watchdog(store, partial(abandon, store=store))
-    with heartbeat(store, new_worker()) as worker, watchdog:
-        maintenance.rescue(store)
+    with (
+        heartbeat(store, new_worker()) as worker,
+        sessions_known(store, worker, only=current_thread()),
+        watchdog,
+    ):
+        maintenance.rescue_unwatched(store)
         yield store, worker, watchdog
 
 

@@ -3,36 +3,29 @@
 import logging
 import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from threading import Event, Lock
-from typing import Any
+from threading import Event
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
-
-from django_future import maintenance
+from django_future import clock, maintenance
 from django_future.conf import config
 from django_future.exceptions import DatabaseReplaced
-from django_future.models import Worker
 from django_future.service_thread import ServiceThread
-from django_future.store import EVERYTHING, Selection, Store, store_for
+from django_future.store import EVERYTHING, Selection, store_for
 from django_future.store.pooling import dedicated_connection
-from django_future.store.registry import register
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.housekeeping import Chore, do_chores
 from django_future.worker.loop import UNLIMITED, Limits, Loop
+from django_future.worker.punctuality import Punctuality
 from django_future.worker.reload import CHANGED, stopped_by_changes
+from django_future.worker.sessions import MAX_SESSIONS, sessions_known
 from django_future.worker.shutdown import DONE, RECYCLE, bound_of, stopped_in_time
 from django_future.worker.stop_signals import StopSignals
 
 logger = logging.getLogger("django_future")
 
-MOST_SESSIONS = 100
-MAX_EXPIRY_SECONDS = 5.0  # of one round of housekeeping
+MAX_EXPIRY_SECONDS = MAX_RESCUE_SECONDS = 5.0  # of one round of housekeeping
 BETWEEN_ATTEMPTS_SECONDS = 5.0  # to hear of new jobs
 
 
@@ -76,6 +69,7 @@ class _WorkerProcess:
             limits=options.limits,
             on_death=self._on_death,
         )
+        self._punctuality = Punctuality()
         self._is_worn_out = self._has_died = False
         self._beats_in_trouble = 0
 
@@ -86,7 +80,7 @@ class _WorkerProcess:
             with (
                 dedicated_connection(self._options.alias),
                 heartbeat(store, worker, self._on_beat, self._chores(), self._on_death),
-                _sessions_known(store, worker),
+                sessions_known(store, worker, limit=self._options.threads + MAX_SESSIONS),
                 ServiceThread("watch", self._watch, self._on_death),
                 stopped_by_changes(loop.stop, self._on_death) as has_changed,
             ):
@@ -108,7 +102,10 @@ class _WorkerProcess:
         store, loop = self._store, self._loop
 
         def rescue() -> None:
-            maintenance.rescue(store)
+            if self._options.limits.burst:
+                maintenance.rescue_unwatched(store)
+            elif self._punctuality.may_judge():
+                maintenance.rescue(store, seconds=MAX_RESCUE_SECONDS)
 
         def expire() -> None:
             maintenance.expire(store, store.now(), seconds=MAX_EXPIRY_SECONDS)
@@ -119,6 +116,7 @@ class _WorkerProcess:
         return [rescue, expire, loop.release_forgotten, prune]
 
     def _on_beat(self) -> None:
+        self._punctuality.note(clock.from_row(self._worker.seen_at))
         self._loop.doubt_pauses()
         self._worker.running = self._loop.pool.running
         if _has_done_enough(self._loop.pool.finished, self._options):
@@ -156,24 +154,3 @@ def _has_done_enough(finished: int, options: Options) -> bool:
 def _peak_rss() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // 2**20 if sys.platform == "darwin" else peak // 2**10
-
-
-@contextmanager
-def _sessions_known(store: Store, worker: Worker) -> Iterator[None]:
-    """Keep on the worker's row which sessions to end should it be lost."""
-
-    lock = Lock()
-
-    def note(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
-        number = store.session_id() if connection is store.connection else None
-        if number is not None:
-            with lock:
-                worker.sessions = [*worker.sessions, number][-MOST_SESSIONS:]
-            register(store, worker)
-
-    note(connection=store.connection)
-    connection_created.connect(note)
-    try:
-        yield
-    finally:
-        connection_created.disconnect(note)

@@ -1,0 +1,390 @@
+"""Others are judged, and ended, only rightly."""
+
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+from django.db.models.signals import post_init
+
+from django_future import ScheduledJob, clock, maintenance, run_jobs, schedule_job, schedule_jobs
+from django_future.conf import config
+from django_future.models import Worker
+from django_future.status import Status
+from django_future.store import store_for
+from django_future.store.registry import forget, lost_workers, register
+from django_future.store.server_sessions import SessionId, as_stored, read_sessions
+from django_future.worker.heartbeat import heartbeat, new_worker
+from django_future.worker.punctuality import Punctuality
+from django_future.worker.sessions import sessions_known
+from tests.connected import connected
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LONG_AGO = timedelta(days=1)
+on_servers = pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server")
+
+
+@pytest.fixture
+def store():
+    return store_for("default")
+
+
+@pytest.fixture
+def innocent():
+    """Return another connection, which is used by nobody of this project."""
+    with closing(connection.copy()) as other:
+        other.ensure_connection()
+        yield other
+
+
+def lose(sessions=(), seen_at=None, name="lost"):
+    """Register a worker that was last seen a day ago, and return it."""
+    now = clock.now()
+    return Worker.objects.create(
+        name=name,
+        pid=1,
+        sessions=sessions,
+        started_at=clock.to_row(now),
+        seen_at=clock.to_row(seen_at or now - LONG_AGO),
+    )
+
+
+def claim(store, worker, count=1):
+    schedule_jobs([{"when": "0s", "callable": jobs.echo}] * count)
+    claimed = store.claim(worker, at=clock.now(), limit=count)
+    assert len(claimed) == count
+    return claimed
+
+
+def identify(other, store):
+    """Return by what the server knows another connection than that of this thread."""
+    own, connections["default"] = connection._connections["default"], other
+    try:
+        return store.session_id()
+    finally:
+        connections["default"] = own
+
+
+@contextmanager
+def in_thread(act):
+    """Let a thread `act` and stay until the block ends, so that its connection stays open."""
+    has_acted, is_over = Event(), Event()
+
+    def run():
+        act()
+        has_acted.set()
+        is_over.wait(20)
+        connection.close()
+
+    thread = Thread(target=run)
+    thread.start()
+    assert has_acted.wait(20)
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def open_connection():
+    connection.ensure_connection()
+
+
+def is_open(other):
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except OperationalError:
+        return False
+    return True
+
+
+@on_servers
+class TestEndingSessions:
+    def test_a_session_of_a_lost_worker_is_ended(self, store, innocent):
+        lose(as_stored([identify(innocent, store)]))
+        maintenance.rescue(store)
+        assert not is_open(innocent)
+
+    def test_a_session_with_a_number_that_was_used_before_is_left_alone(self, store, innocent):
+        number = identify(innocent, store).number
+        lose(as_stored([SessionId(number, "of another origin")]))
+        maintenance.rescue(store)
+        assert is_open(innocent)
+
+    def test_what_an_earlier_version_stored_ends_nothing(self, store, innocent):
+        lose([identify(innocent, store).number])
+        maintenance.rescue(store)
+        assert is_open(innocent)
+        assert not Worker.objects.exists()
+
+    @pytest.mark.only_on("postgresql", reason="roles are assumed on PostgreSQL only")
+    def test_a_session_is_ended_whatever_role_its_user_has_assumed(
+        self, store, innocent, assumed_role
+    ):
+        for each in (connection, innocent):
+            each.close()
+            each.settings_dict["OPTIONS"] = {"assume_role": assumed_role}
+        lose(as_stored([identify(innocent, store)]))
+        maintenance.rescue(store)
+        assert not is_open(innocent)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT CURRENT_USER")
+            assert cursor.fetchone() == (assumed_role,)
+
+    @pytest.mark.only_on("postgresql", reason="its driver tells which connection is closed")
+    def test_a_connection_that_is_closed_cannot_be_cut(self, store, innocent):
+        session = innocent.connection
+        innocent.close()
+        with pytest.raises(OperationalError):
+            store.cut(session)
+
+    @pytest.mark.only_on("mysql", reason="PostgreSQL interrupts by a key that is not used again")
+    def test_no_query_is_interrupted_whose_number_is_used_again(self, store, innocent):
+        number = identify(innocent, store).number
+
+        class Before:
+            """What the driver has left of a connection to the server before it was restarted."""
+
+            def thread_id(self):
+                return number
+
+        before = Before()
+        store._origins[before] = "an earlier start"
+        store.cut(before)
+        assert is_open(innocent)
+
+
+@pytest.fixture
+def assumed_role():
+    """Return a role that may not log in, but may use the tables."""
+    role = f"{connection.settings_dict['NAME']}_role"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {role} NOLOGIN")
+        cursor.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        cursor.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    yield role
+    connection.close()
+    connection.settings_dict["OPTIONS"] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP OWNED BY {role}")
+        cursor.execute(f"DROP ROLE {role}")
+
+
+@on_servers
+class TestKnownSessions:
+    def test_threads_of_handlers_do_not_push_out_those_of_the_worker(self, store):
+        with (
+            heartbeat(store, new_worker()) as worker,
+            sessions_known(store, worker, limit=2),
+            in_thread(open_connection),
+        ):
+            own = read_sessions(Worker.objects.get())
+            assert len(own) == 2
+            with in_thread(open_connection), in_thread(open_connection):
+                assert read_sessions(Worker.objects.get()) == own
+
+    def test_a_connection_that_was_opened_again_takes_the_place_of_the_one_before(self, store):
+        with heartbeat(store, new_worker()) as worker, sessions_known(store, worker):
+            before = read_sessions(Worker.objects.get())
+            connection.close()
+            connection.ensure_connection()
+            after = read_sessions(Worker.objects.get())
+        assert len(before) == len(after) == 1
+        assert before != after
+
+    def test_a_connection_that_was_closed_is_forgotten_with_the_next(self, store):
+        with heartbeat(store, new_worker()) as worker, sessions_known(store, worker):
+            with in_thread(open_connection):
+                assert len(read_sessions(Worker.objects.get())) == 2
+            with in_thread(open_connection):
+                assert len(read_sessions(Worker.objects.get())) == 2
+
+    def test_a_connection_without_autocommit_keeps_no_lock_on_the_row_of_its_worker(self, store):
+        def open_by_hand():
+            connection.set_autocommit(False)
+            connection.close()
+            connection.settings_dict = connection.settings_dict | {"AUTOCOMMIT": False}
+            connection.ensure_connection()
+
+        with (
+            heartbeat(store, new_worker()) as worker,
+            sessions_known(store, worker),
+            in_thread(open_by_hand),
+        ):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            rows = Worker.objects.select_for_update(nowait=True)
+            with transaction.atomic():
+                assert rows.get().name == worker.name
+
+    def test_a_run_is_ended_by_its_own_session_and_not_by_those_of_its_process(self, store):
+        schedule_job("0s", note_sessions)
+        with in_thread(lambda: None):
+            run_jobs()
+        assert noted.pop() == [store.session_id()]
+
+
+noted: list[list[SessionId]] = []
+
+
+def note_sessions():
+    """Note which sessions the worker that runs this has, having opened one in a thread."""
+    with in_thread(open_connection):
+        noted.append(read_sessions(Worker.objects.get()))
+
+
+class TestJudging:
+    def test_a_worker_that_wakes_up_meanwhile_stays_on_the_list(self, store):
+        worker = lose()
+        [lost] = lost_workers(store, clock.now())
+        register(store, worker)
+        forget(store, lost, clock.now())
+        assert Worker.objects.exists()
+
+    def test_a_worker_seen_before_the_clock_was_set_back_is_lost(self, store):
+        claim(store, lose(seen_at=clock.now() + LONG_AGO))
+        maintenance.rescue(store)
+        assert (ScheduledJob.objects.get().status, Worker.objects.count()) == ("scheduled", 0)
+
+    def test_only_jobs_of_lost_workers_are_loaded(self, store):
+        lives = lose(name="lives")
+        claim(store, lives, 50)
+        [lost] = claim(store, lose(name="lost"))
+        register(store, lives)
+        loaded = []
+        with connected(post_init, lambda instance, **_: loaded.append(instance)):
+            maintenance.rescue(store)
+        assert {job.pk for job in loaded if isinstance(job, ScheduledJob)} == {lost.pk}
+        assert ScheduledJob.objects.running().count() == 50
+
+    def test_more_lost_jobs_than_one_query_returns_are_rescued(self, store):
+        claim(store, lose(), 250)
+        maintenance.rescue(store)
+        assert ScheduledJob.objects.scheduled().count() == 250
+
+    def test_a_rescue_that_takes_too_long_is_continued(self, store):
+        claim(store, lose(), 2)
+        maintenance.rescue(store, seconds=0)
+        assert (ScheduledJob.objects.running().count(), Worker.objects.count()) == (1, 1)
+        maintenance.rescue(store)
+        assert (ScheduledJob.objects.running().count(), Worker.objects.count()) == (0, 0)
+
+    @on_servers
+    def test_a_job_whose_row_is_locked_holds_up_nobody(self, store, innocent):
+        locked, free = claim(store, lose(), 2)
+        with innocent.cursor() as cursor:
+            innocent.set_autocommit(False)
+            cursor.execute(
+                "SELECT id FROM django_future_scheduledjob WHERE id = %s FOR UPDATE", [locked.pk]
+            )
+            maintenance.rescue(store)
+            innocent.rollback()
+        assert set(ScheduledJob.objects.running()) == {locked}
+        maintenance.rescue(store)
+        assert set(ScheduledJob.objects.scheduled()) == {locked, free}
+
+    @on_servers
+    def test_who_has_not_watched_judges_nobody_while_the_server_has_just_started(
+        self, store, settings
+    ):
+        settings.DJANGO_FUTURE = {"HEARTBEAT": timedelta(days=3650)}
+        claim(store, lose(seen_at=datetime(1999, 1, 1, tzinfo=UTC)))
+        maintenance.rescue_unwatched(store)
+        assert ScheduledJob.objects.get().status == Status.RUNNING
+        maintenance.rescue(store)
+        assert ScheduledJob.objects.get().status == Status.SCHEDULED
+
+
+BAD_SESSIONS = ["", "garbage", "5", '"text"', '[["x", 1], [1], {"a": 2}, [true, ""]]', "{not json"]
+
+
+class TestBadRows:
+    @pytest.mark.parametrize("sessions", BAD_SESSIONS)
+    def test_a_worker_with_sessions_that_cannot_be_read_is_lost_like_others(self, store, sessions):
+        claim(store, lose())
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE django_future_worker SET sessions = %s", [sessions])
+        maintenance.rescue(store)
+        assert ScheduledJob.objects.get().status == Status.SCHEDULED
+        assert not Worker.objects.exists()
+
+    def test_a_worker_seen_at_no_instant_is_lost_like_others(self, store, vendor):
+        claim(store, lose())
+        for value in BAD_INSTANTS[vendor]:
+            lose(name=f"seen {value}")
+            with writing_anything() as cursor:
+                cursor.execute(
+                    f"UPDATE django_future_worker SET seen_at = {value} WHERE name <> 'lost'"
+                )
+            maintenance.rescue(store)
+            assert not Worker.objects.filter(name__startswith="seen").exists(), value
+
+    def test_a_job_that_cannot_be_read_keeps_no_other_from_being_rescued(self, store, vendor):
+        unreadable, other = claim(store, lose(), 2)
+        with writing_anything() as cursor:
+            cursor.execute(
+                f"UPDATE django_future_scheduledjob SET {UNREADABLE[vendor]} WHERE id = %s",
+                [unreadable.pk],
+            )
+        maintenance.rescue(store)
+        states = dict(ScheduledJob.objects.values_list("pk", "status"))
+        assert states == {unreadable.pk: Status.FAILED, other.pk: Status.SCHEDULED}
+        error = ScheduledJob.objects.values_list("error", flat=True).get(pk=unreadable.pk)
+        assert "cannot be read" in error
+
+
+@contextmanager
+def writing_anything():
+    """Yield a cursor that may write what MariaDB in its strict mode refuses."""
+    with connection.cursor() as cursor:
+        if connection.vendor != "mysql":
+            yield cursor
+            return
+        cursor.execute("SET @before = @@sql_mode, sql_mode = ''")
+        yield cursor
+        cursor.execute("SET sql_mode = @before")
+
+
+UNREADABLE = {
+    "postgresql": "created_at = '20000-01-01'",
+    "sqlite": "callable_name = CAST(x'ff' AS TEXT)",
+    "mysql": "created_at = '0000-00-00'",
+}
+BAD_INSTANTS = {
+    "postgresql": ["'20000-01-01'", "'infinity'", "'-infinity'", "'0044-03-15 BC'"],
+    "sqlite": ["'garbage'", "''", "12345", "'20000-01-01 00:00:00'"],
+    "mysql": ["'0000-00-00'"],
+}
+
+
+class TestPunctuality:
+    @pytest.fixture
+    def watched(self):
+        """Return a punctuality, and a function that lets time pass and then notes a beat."""
+        now = [0.0, datetime(2026, 1, 1, tzinfo=UTC)]
+        punctuality = Punctuality(lambda: now[0])
+
+        def beat(heartbeats, by_database=None):
+            passed = heartbeats * config().HEARTBEAT
+            now[0] += passed.total_seconds()
+            now[1] += passed if by_database is None else by_database * config().HEARTBEAT
+            punctuality.note(now[1])
+            return punctuality.may_judge()
+
+        return beat
+
+    def test_a_worker_judges_once_it_was_on_time_for_a_heartbeat(self, watched):
+        assert [watched(0), watched(0.5), watched(0.5)] == [False, False, True]
+
+    def test_a_worker_that_was_late_judges_nobody_for_a_heartbeat(self, watched):
+        watched(0), watched(0.5), watched(0.5)
+        assert [watched(1), watched(0.5), watched(0.5)] == [False, False, True]
+
+    @pytest.mark.parametrize("jump", [60, -60])
+    def test_nor_does_one_that_was_late_by_the_clock_of_the_database(self, watched, jump):
+        watched(0), watched(0.5), watched(0.5)
+        assert [watched(0.5, jump), watched(0.5), watched(0.5)] == [False, False, True]
