@@ -27,7 +27,8 @@ class Punctuality:
         """Note a beat that was just recorded, as of `seen_at` by the clock of the database."""
         now = self._monotonic()
         if not self._is_on_time(now, seen_at):
-            self._judges_at = now + config().HEARTBEAT.total_seconds()
+            # The second beat from now comes later than that, and all others come before.
+            self._judges_at = now + MAX_INTERVAL * config().HEARTBEAT.total_seconds()
         self._latest = now, seen_at
 
     def may_judge(self) -> bool:
