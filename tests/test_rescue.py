@@ -302,6 +302,7 @@ class TestJudging:
 BAD_SESSIONS = ["", "garbage", "5", '"text"', '[["x", 1], [1], {"a": 2}, [true, ""]]', "{not json"]
 
 
+@pytest.mark.usefixtures("unconstrained")
 class TestBadRows:
     @pytest.mark.parametrize("sessions", BAD_SESSIONS)
     def test_a_worker_with_sessions_that_cannot_be_read_is_lost_like_others(self, store, sessions):
@@ -316,7 +317,7 @@ class TestBadRows:
         claim(store, lose())
         for value in BAD_INSTANTS[vendor]:
             lose(name=f"seen {value}")
-            with writing_anything() as cursor:
+            with connection.cursor() as cursor:
                 cursor.execute(
                     f"UPDATE django_future_worker SET seen_at = {value} WHERE name <> 'lost'"
                 )
@@ -325,7 +326,7 @@ class TestBadRows:
 
     def test_a_job_that_cannot_be_read_keeps_no_other_from_being_rescued(self, store, vendor):
         unreadable, other = claim(store, lose(), 2)
-        with writing_anything() as cursor:
+        with connection.cursor() as cursor:
             cursor.execute(
                 f"UPDATE django_future_scheduledjob SET {UNREADABLE[vendor]} WHERE id = %s",
                 [unreadable.pk],
@@ -337,18 +338,41 @@ class TestBadRows:
         assert "cannot be read" in error
 
 
-@contextmanager
-def writing_anything():
-    """Yield a cursor that may write what MariaDB in its strict mode refuses."""
+@pytest.fixture
+def unconstrained(vendor):
+    """Let rows be as bad as in tables that have lost their constraints."""
     with connection.cursor() as cursor:
-        if connection.vendor != "mysql":
-            yield cursor
-            return
-        cursor.execute("SET @before = @@sql_mode, sql_mode = ''")
-        yield cursor
-        cursor.execute("SET sql_mode = @before")
+        if vendor == "postgresql":
+            cursor.execute(
+                """
+                SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
+                WHERE contype = 'c' AND conrelid::regclass::text LIKE 'django_future%'
+                """
+            )
+            constraints = cursor.fetchall()
+            for table, name, _ in constraints:
+                cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+        for statement in UNCONSTRAINED[vendor]:
+            cursor.execute(statement)
+        yield
+        for statement in CONSTRAINED[vendor]:
+            cursor.execute(statement)
+        if vendor == "postgresql":
+            cursor.execute("TRUNCATE django_future_scheduledjob, django_future_worker CASCADE")
+            for table, name, definition in constraints:
+                cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
 
 
+UNCONSTRAINED = {
+    "postgresql": [],
+    "sqlite": ["PRAGMA ignore_check_constraints = ON"],
+    "mysql": ["SET @before = @@sql_mode, sql_mode = '', check_constraint_checks = 0"],
+}
+CONSTRAINED = {
+    "postgresql": [],
+    "sqlite": ["PRAGMA ignore_check_constraints = OFF"],
+    "mysql": ["SET sql_mode = @before, check_constraint_checks = 1"],
+}
 UNREADABLE = {
     "postgresql": "created_at = '20000-01-01'",
     "sqlite": "callable_name = CAST(x'ff' AS TEXT)",
