@@ -1,0 +1,112 @@
+"""Workers and a database that stalls, or is started again."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event, Thread
+
+import pytest
+from django.db import connection
+
+from django_future import ScheduledJob, clock, schedule_job
+from django_future.models import Worker
+from django_future.store import store_for
+from django_future.store.registry import register
+from django_future.worker.heartbeat import new_worker
+from tests import own_mariadb, reused_numbers
+from tests.awaiting import eventually
+from tests.shop import jobs
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+HEARTBEAT = timedelta(seconds=2)
+
+STALL = {
+    "postgresql": "LOCK TABLE django_future_worker IN ACCESS EXCLUSIVE MODE",
+    "mysql": "LOCK TABLES django_future_worker WRITE",
+    "sqlite": "BEGIN IMMEDIATE",
+}
+
+
+@contextmanager
+def stalled():
+    """Let nobody show that it lives."""
+    other = connection.copy()
+    other.ensure_connection()
+    if other.vendor == "postgresql":
+        other.set_autocommit(False)
+    with other.cursor() as cursor:
+        cursor.execute(STALL[other.vendor])
+    try:
+        yield
+    finally:
+        other.connection.rollback()
+        other.close()
+
+
+@contextmanager
+def beating(worker):
+    """Show that a worker lives, again and again."""
+    stopped = Event()
+
+    def beat():
+        while not stopped.wait(0.1):
+            register(store_for("default"), worker)
+        connection.close()
+
+    thread = Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def seen_at(name):
+    return Worker.objects.values_list("seen_at", flat=True).get(name=name)
+
+
+def test_who_is_the_first_to_beat_after_a_stall_takes_no_job_of_others(start):
+    store, worker = store_for("default"), new_worker()
+    register(store, worker)
+    job = schedule_job("0s", jobs.echo)
+    [claimed] = store.claim(worker, at=clock.now() + HEARTBEAT, limit=1)
+    with beating(worker):
+        start(HEARTBEAT=f"{HEARTBEAT.total_seconds()}s")
+        other = Worker.objects.exclude(name=worker.name)
+        eventually(other.exists)
+        first, name = other.get().seen_at, other.get().name
+        eventually(lambda: seen_at(name) >= first + 1.5 * HEARTBEAT)
+    with stalled():
+        stalled_at = store.now()
+        eventually(lambda: store.now() > stalled_at + 1.5 * HEARTBEAT)
+    eventually(lambda: seen_at(name) > stalled_at)
+    with beating(worker):
+        resumed_at = seen_at(name)
+        eventually(lambda: seen_at(name) >= resumed_at + HEARTBEAT)
+    job.refresh_from_db()
+    assert (job.status, job.worker, job.lease) == ("running", worker.name, claimed.lease)
+    ScheduledJob.objects.all().delete()
+
+
+@pytest.mark.only_on("mysql", reason="PostgreSQL numbers sessions by processes")
+@pytest.mark.skipif(not own_mariadb.is_installed(), reason="no MariaDB server to start")
+def test_sessions_with_the_numbers_of_those_before_a_restart_are_left_alone():
+    with own_mariadb.mariadb_of_its_own() as server:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.reused_numbers"],
+            env=os.environ | {"DATABASE_URL": server.url},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout.readline() == "noted\n"
+        server.kill()
+        server.start()
+        output, _ = process.communicate("\n", timeout=60)
+    reused, still_open = (int(line.split()[0]) for line in output.splitlines())
+    assert reused > 0
+    assert still_open == 2 * reused_numbers.CONNECTIONS
