@@ -1,7 +1,5 @@
 """Connections that come from a pool of Django's, and those that must not."""
 
-from threading import Thread
-
 import pytest
 from django.db import connection, connections
 
@@ -22,12 +20,14 @@ pytestmark = [
 def pool():
     """Take the connections of this process from a pool, and return it."""
     pytest.importorskip("psycopg_pool")
-    connection.close()
-    options = connection.settings_dict["OPTIONS"]
-    options["pool"] = {"min_size": 1, "max_size": 2}
-    yield connection.pool
+    ordinary = connections["default"]
+    pooled = ordinary.copy()
+    pooled.settings_dict["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 2}
+    connections["default"] = pooled
+    yield pooled.pool
+    connections["default"].close()
     close_pools()
-    del options["pool"]
+    connections["default"] = ordinary
 
 
 def backend_pid():
@@ -62,21 +62,6 @@ def test_a_process_that_is_forked_finds_no_pool(pool):
     close_pools()
     assert pool.closed
     assert connection.pool is not pool
-
-
-def test_a_thread_has_a_dedicated_connection_of_its_own(pool):
-    pids = []
-
-    def note():
-        with dedicated_connection("default"):
-            pids.append(backend_pid())
-
-    with dedicated_connection("default"):
-        thread = Thread(target=note)
-        thread.start()
-        thread.join()
-        pids.append(backend_pid())
-    assert len(set(pids)) == 2
 
 
 @pytest.mark.slow
