@@ -209,7 +209,7 @@ class TestDying:
 def test_a_worker_whose_connection_broke_unnoticed_is_not_left_on_the_list():
     store, worker = store_for("default"), new_worker()
     with heartbeat(store, worker):
-        jobs.end_session(store.session_id().number)
+        jobs.end_session(store.session_id())
     assert not Worker.objects.exists()
 
 

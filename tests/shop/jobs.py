@@ -136,16 +136,16 @@ def lose_connection():
     Path(os.environ["TEST_MARK"]).touch()
     Trace.objects.create(text="written")
     if first:
-        end_session(store_for("default").session_id().number)
+        end_session(store_for("default").session_id())
         Trace.objects.count()
 
 
-def end_session(number):
+def end_session(session):
     """Have the server end a connection, by way of another."""
     other = connection.copy()
     with other.cursor() as cursor:
         kill = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
-        cursor.execute(kill[connection.vendor], [number])
+        cursor.execute(kill[connection.vendor], [session.number])
     other.close()
 
 
