@@ -104,8 +104,8 @@ class TestBeforeTheHandlerIsCalled:
         numbers = {}  # of connections at rest, by how many jobs have ended
 
         def note(self):
-            numbers[pool.finished] = self.store.session_id()
             real(self)
+            numbers[pool.finished] = self.store.session_id()
 
         real = Session.rest
         first, second = (schedule_job("0s", jobs.trace, args=[text]) for text in "ab")
