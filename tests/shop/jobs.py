@@ -141,12 +141,25 @@ def lose_connection():
 
 
 def end_session(session):
-    """Have the server end a connection, by way of another."""
+    """Have the server end a connection, by way of another, and wait until it has."""
+    statement, listing = END_SESSION[connection.vendor]
     other = connection.copy()
     with other.cursor() as cursor:
-        kill = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
-        cursor.execute(kill[connection.vendor], [session.number])
+        cursor.execute(statement, [session.number])
+        cursor.execute(listing, [session.number])
+        while cursor.fetchone():
+            time.sleep(0.005)
+            cursor.execute(listing, [session.number])
     other.close()
+
+
+END_SESSION = {
+    "postgresql": (
+        "SELECT pg_terminate_backend(%s)",
+        "SELECT pid FROM pg_stat_activity WHERE pid = %s",
+    ),
+    "mysql": ("KILL %s", "SELECT id FROM information_schema.processlist WHERE id = %s"),
+}
 
 
 def schedule_itself():
