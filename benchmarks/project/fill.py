@@ -18,7 +18,8 @@ DAYS = {"waiting": 2 * 365, "finished": -3 * 365}  # to the first of them; the l
 
 TIMES = {
     "postgresql": "NOW() + INTERVAL '{days} days' + n * INTERVAL '{step} seconds'",
-    "sqlite": "STRFTIME('%Y-%m-%d %H:%M:%f', 'now', '{days} days', (n * {step}) || ' seconds')",
+    # With microseconds, as Django writes it, though SQLite knows thousandths only.
+    "sqlite": "STRFTIME('%Y-%m-%d %H:%M:%f000', 'now', '{days} days', (n * {step}) || ' seconds')",
     "mysql": "UTC_TIMESTAMP(6) + INTERVAL {days} DAY + INTERVAL n * {step} SECOND",
 }
 PREPARE = {"mysql": ["SET max_recursive_iterations = 4294967295"]}
