@@ -53,6 +53,7 @@ def _on_sqlite(act):
         instructions += 100
         return 0
 
+    connection.ensure_connection()
     connection.connection.set_progress_handler(count, 100)
     try:
         act()

@@ -40,6 +40,9 @@ class Store:
     # How many statements a claim sends one after the other, at the least.
     claim_round_trips = 6
 
+    # Whether rows that are named by their ids are deleted one by one.
+    deletes_singly = False
+
     # How to say through which index a table is read.
     index_hint = ""
 

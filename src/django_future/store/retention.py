@@ -84,7 +84,11 @@ def _delete(store: Store, ids: list[int], cursor: CursorWrapper) -> None:
     # Several times as fast.
     these = ", ".join(map(str, ids))
     for table, key in (("jobattempt", "job_id"), ("jobreport", "job_id"), ("scheduledjob", "id")):
-        cursor.execute(f"DELETE FROM django_future_{table} WHERE {key} IN ({these})")  # noqa: S608
+        delete = f"DELETE FROM django_future_{table} WHERE {key}"  # noqa: S608
+        if store.deletes_singly:
+            cursor.executemany(f"{delete} = %s", [(pk,) for pk in ids])
+        else:
+            cursor.execute(f"{delete} IN ({these})")
 
 
 def _delete_what_is_not_protected(store: Store, jobs: ScheduledJobQuerySet) -> None:

@@ -37,6 +37,9 @@ class SQLiteStore(Store):
 
     tells_of_every_commit = True
 
+    # With statistics of a smaller table SQLite reads all of it to find a thousand ids.
+    deletes_singly = True
+
     # SQLite would rather collect and sort all that is scheduled.
     index_hint = "INDEXED BY {}"
 
