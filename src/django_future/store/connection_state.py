@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from select import POLLIN, poll
+from typing import Any
 
-from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
@@ -27,16 +27,24 @@ def is_clean(connection: BaseDatabaseWrapper, wrappers: Sequence[object] | None 
     )
 
 
-def discard(connection: BaseDatabaseWrapper) -> None:
-    """Close a connection whose state is in doubt, so that this thread opens another when needed."""
+def discard(connection: BaseDatabaseWrapper, wrappers: Sequence[Any] | None = None) -> None:
+    """Close a connection whose state is in doubt, so that this thread opens another when needed.
+
+    With `wrappers`, these are the wrappers of its statements from now on.
+    """
     # The driver first: a pool that is given back a closed connection replaces it.
     if connection.connection is not None:
         with suppress(Exception):
             connection.connection.close()
     with suppress(Exception):
         connection.close()
-    # Inside an atomic block Django keeps the state of the block. A new wrapper has none.
-    connections[connection.alias] = connection.copy()
+    # Inside an atomic block Django keeps the state of the block, which has no more use.
+    connection.connection = None
+    connection.in_atomic_block = connection.closed_in_transaction = False
+    connection.needs_rollback = False
+    connection.savepoint_ids, connection.atomic_blocks, connection.run_on_commit = [], [], []
+    if wrappers is not None:
+        connection.execute_wrappers = [*wrappers]
 
 
 def is_hung_up(descriptor: int) -> bool:

@@ -116,9 +116,12 @@ class Session:
 
     def discard(self) -> None:
         """Drop the connection, whose state is in doubt; the next job opens another."""
-        self._block = None
+        block, self._block = self._block, None
+        if block is not None:
+            with suppress(Exception):  # such as that the connection is closed
+                block.__exit__(TransactionBroken, TransactionBroken(), None)
         if not self._outer_blocks:
-            discard(self._connection)
+            discard(self._connection, self._wrappers)
             self._connection, self._wrappers = self.store.connection, None
 
     def _begin(self) -> None:
