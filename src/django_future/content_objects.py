@@ -35,6 +35,21 @@ def content_type(job: "ScheduledJob") -> ContentType | None:
     return content_types.get_for_id(job.content_type_id)
 
 
+def known_label(job: "ScheduledJob") -> str:
+    """Return what names the object of a job, such as 'shop.order 17'; '' if it is bound to none.
+
+    It never queries: a content type that this process has not loaded is named by its id.
+    """
+    values = job.__dict__  # what is not loaded stays so
+    object_id, kind_id = values.get("object_id"), values.get("content_type_id")
+    if object_id is None:
+        return ""
+    cache: dict[Any, ContentType] = ContentType.objects._cache.get(job._state.db, {})  # type: ignore[attr-defined]
+    if kind_id not in cache:
+        return f"object {object_id} of content type {kind_id}"
+    return f"{'.'.join(cache[kind_id].natural_key())} {object_id}"
+
+
 def bind(job: "ScheduledJob", content_object: Model | None) -> None:
     """Bind `job` to an object that is saved, or to none."""
     if content_object is None:

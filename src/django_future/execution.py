@@ -22,6 +22,7 @@ from django_future.exceptions import (
     LeaseLost,
     TransactionBroken,
 )
+from django_future.log import about, named
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.outcomes import record_failure, result_text
@@ -223,7 +224,10 @@ class Execution:
         job.pk, job.lease, job.worker = self.row
         if session.is_committed:
             logger.error(
-                "Job %s is complete, but a hook of its on_commit raised", job.pk, exc_info=error
+                "Job %s is complete, but a hook of its on_commit raised",
+                named(job),
+                exc_info=error,
+                extra=about(job),
             )
             return self._announce(None)
         session.rest()

@@ -3,18 +3,26 @@
 import json
 import logging
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import IO, Any, cast
 
 from django.dispatch import receiver
+from django.utils import timezone
 
 from django_future import clock, signals
+from django_future.content_objects import known_label
 from django_future.models import ScheduledJob
 from django_future.retries import Retry
+from django_future.store import Expired
 
 logger = logging.getLogger("django_future")
 logger.addHandler(logging.NullHandler())  # a library is silent until the project configures it
+
+_TIMES = "%(outcome)s: queue %(queue)s, late %(late).3f s, took %(took).3f s"
+_FINISHED = f"Job %(job)s %(handler)s {_TIMES}"
+_FINISHED_OF_OBJECT = f"Job %(job)s %(handler)s (%(object)s) {_TIMES}"
 
 
 def to_stream(stream: Any, log_format: str, verbosity: int) -> None:
@@ -49,9 +57,9 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
         return
     late = _between(job, "scheduled_at", "started_at")
     took = _between(job, "started_at", "finished_at")
-    facts = {
-        "job": job.pk,
-        "handler": job.callable_name,
+    facts = facts_about(job)
+    text = _FINISHED_OF_OBJECT if "object" in facts else _FINISHED
+    facts |= {
         "outcome": str(job.status),
         "queue": job.queue_name,
         "late": late.total_seconds(),
@@ -59,8 +67,7 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
     }
     logger.log(
         level,
-        "Job %(job)s %(handler)s %(outcome)s: "
-        "queue %(queue)s, late %(late).3f s, took %(took).3f s",
+        text,
         facts,
         exc_info=exception if exception and _can_be_formatted(exception) else None,
         extra={"facts": facts},
@@ -70,15 +77,27 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
 @receiver(signals.job_retried)
 def log_retried(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
     """Log that another attempt follows: WARNING if one failed, INFO if it was asked for."""
-    asked = isinstance(exception, Retry)
-    logger.log(
-        logging.INFO if asked else logging.WARNING,
-        "Job %s %s will be tried again at %s, after attempt %s: %s",
-        job.pk,
-        job.callable_name,
-        job.scheduled_at,
-        job.attempts,
-        exception if _can_be_formatted(exception) else type(exception).__name__,
+    next_at = clock.from_row(job.scheduled_at)
+    facts = {
+        "outcome": "retried",
+        "attempt": job.attempts,
+        "max_attempts": job.max_attempts,
+        "next_at": next_at.isoformat(),
+    }
+    again = f"will be tried again at {_in_project_zone(next_at)}"
+    if isinstance(exception, Retry):
+        logger.info("Job %s asked for it and %s", named(job), again, extra=about(job, **facts))
+        return
+    facts["exception"] = _class_name(exception)
+    is_shown = _can_be_formatted(exception)
+    logger.warning(
+        "Job %s failed in %s and %s: %s",
+        named(job),
+        _attempt(job),
+        again,
+        f"{facts['exception']}: {exception}" if is_shown else facts["exception"],
+        exc_info=exception if is_shown else None,
+        extra=about(job, **facts),
     )
 
 
@@ -86,16 +105,16 @@ def log_retried(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
 def log_lost(*, job: ScheduledJob, **_: Any) -> None:
     """Log that a job was taken from whoever ran it."""
     logger.warning(
-        "Job %s %s was cancelled or claimed by another worker; nothing it wrote was kept",
-        job.pk,
-        job.callable_name,
+        "Job %s was cancelled or claimed by another worker; nothing it wrote was kept",
+        named(job),
+        extra=about(job),
     )
 
 
 @receiver(signals.job_rescued)
 def log_rescued(*, job: ScheduledJob, **_: Any) -> None:
     """Log a job that was taken from a lost worker."""
-    logger.warning("Job %s %s lost its worker and will run again", job.pk, job.callable_name)
+    logger.warning("Job %s lost its worker and will run again", named(job), extra=about(job))
 
 
 @receiver(signals.job_left)
@@ -106,7 +125,7 @@ def log_left(*, job: ScheduledJob, **_: Any) -> None:
         is_new = job.error not in _said
         _said.add(job.error)
     if is_new:
-        logger.warning(job.error)
+        logger.warning(job.error, extra=about(job))
 
 
 _said: set[str] = set()
@@ -114,15 +133,58 @@ _saying = Lock()
 
 
 @receiver(signals.jobs_expired)
-def log_expired(*, count: int, **_: Any) -> None:
-    """Log how many jobs expired."""
-    logger.warning("%s jobs expired before they could run", count)
+def log_expired(*, count: int, jobs: Sequence[Expired], **_: Any) -> None:
+    """Log how many jobs expired, and the first of them."""
+    logger.warning(
+        "%s expired before %s could run: %s%s",
+        "1 job" if count == 1 else f"{count} jobs",
+        "it" if count == 1 else "they",
+        ", ".join(f"{job.id} {job.callable_name}" for job in jobs),
+        f", and {count - len(jobs)} more" if count > len(jobs) else "",
+        extra={"facts": {"count": count, "jobs": [job._asdict() for job in jobs]}},
+    )
 
 
 @receiver(signals.jobs_pruned)
 def log_pruned(*, status: str, count: int, **_: Any) -> None:
     """Log how many jobs were deleted that had been kept long enough."""
     logger.info("%s %s jobs were deleted that had been kept long enough", count, status)
+
+
+def named(job: ScheduledJob) -> str:
+    """Return how a line names a job: by its id, its callable and its object, without a query."""
+    label = known_label(job)
+    return f"{job.pk} {job.callable_name} ({label})" if label else f"{job.pk} {job.callable_name}"
+
+
+def about(job: ScheduledJob, **more: Any) -> dict[str, Any]:
+    """Return the `extra` of a line about a job, so that its JSON names `job` and `handler`."""
+    return {"facts": facts_about(job) | more}
+
+
+def facts_about(job: ScheduledJob) -> dict[str, Any]:
+    """Return what a line in JSON says of a job: `job`, `handler`, and `object` if it has one."""
+    facts = {"job": job.pk, "handler": job.callable_name}
+    if job.__dict__.get("object_id") is not None:
+        facts["object"] = known_label(job)
+    return facts
+
+
+def _attempt(job: ScheduledJob) -> str:
+    # Attempts that asked for another, or that lost their worker, count, too, but not as failures.
+    most = f" of {job.max_attempts}" if job.attempts < job.max_attempts else ""
+    return f"attempt {job.attempts}{most}"
+
+
+def _class_name(exception: Exception) -> str:
+    kind = type(exception)
+    is_builtin = kind.__module__ == "builtins"
+    return kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _in_project_zone(instant: datetime) -> str:
+    # As the other times of the log are, and not in a zone that the handler has activated.
+    return f"{instant.astimezone(timezone.get_default_timezone()):%Y-%m-%d %H:%M:%S}"
 
 
 def _can_be_formatted(exception: Exception) -> bool:

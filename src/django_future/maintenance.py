@@ -10,18 +10,18 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django_future import signals
 from django_future.conf import config
 from django_future.exceptions import LeaseLost, WorkerLost
+from django_future.log import about, named
 from django_future.models import ScheduledJob
 from django_future.status import Status
-from django_future.store import Store, retention
+from django_future.store import Expired, Store, retention
 from django_future.store.ends import Failure, fail
 from django_future.store.lost_jobs import lost_jobs
 from django_future.store.registry import MAX_SILENCE, LostWorker, forget, lost_workers
 
 logger = logging.getLogger("django_future")
 
-logger = logging.getLogger("django_future")
-
 MOST_RESCUES = 3
+MAX_NAMED = 10  # of the jobs that expire together
 LONGEST_PRUNING = 1.0  # seconds of a heartbeat
 BREATH = 0.01  # seconds between two transactions that prune, for others
 
@@ -32,13 +32,14 @@ def expire(store: Store, at: datetime, *, seconds: float = math.inf) -> None:
     Stops after `seconds`.
     """
     stop_at = time.monotonic() + seconds
-    count = 0
+    count, named = 0, list[Expired]()
     while expired := store.expire(at):
-        count += expired
+        count += len(expired)
+        named += expired[: MAX_NAMED - len(named)]
         if time.monotonic() >= stop_at:
             break
     if count:
-        signals.jobs_expired.send_robust(ScheduledJob, count=count)
+        signals.jobs_expired.send_robust(ScheduledJob, count=count, jobs=named)
 
 
 def rescue(store: Store, *, seconds: float = math.inf) -> None:
@@ -137,7 +138,7 @@ def _rescue_lost(store: Store, job: ScheduledJob) -> None:
         raise
     except Exception:
         # The fault is in its row. Others are rescued all the same.
-        logger.exception("Job %s of a lost worker cannot be rescued", job.pk)
+        logger.exception("Job %s of a lost worker cannot be rescued", named(job), extra=about(job))
 
 
 def _why_not_again(job: ScheduledJob) -> str:

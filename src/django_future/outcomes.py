@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django_future import clock
 from django_future.arguments import Stored, encode
 from django_future.exceptions import LeaseLost, ObjectGone
+from django_future.log import about, named
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.retries import Cancel, Exponential, Retry, delay_after
@@ -66,8 +67,9 @@ def _fail_without_words(
     """Record that a job failed with what could not be recorded because of `error`."""
     logger.error(
         "What becomes of job %s could not be recorded, so it fails: %s",
-        job.pk,
+        named(job),
         type(error).__name__,
+        extra=about(job),
     )
     name = type(exception).__name__
     text = f"{name}, and that could not be recorded: {type(error).__name__}"
@@ -132,7 +134,9 @@ def _delay(
     try:
         return delay_after(number, exception, options.backoff)
     except Exception as error:
-        logger.exception("The backoff of %s is unusable; waiting as usual", job.callable_name)
+        logger.exception(
+            "The backoff of job %s is unusable; waiting as usual", named(job), extra=about(job)
+        )
         exception.add_note(f"Its backoff is unusable, so the job waits as usual: {error!r}")
         return Exponential()(number, exception)
 

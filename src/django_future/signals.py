@@ -20,7 +20,8 @@ job_rescued = Signal(use_caching=True)
 # Sent with `job` and `exception`, the `HandlerUnknown` for which it is left to another worker.
 job_left = Signal(use_caching=True)
 
-# Sent with `count`, how many jobs expired before anything could run them.
+# Sent with `count`, how many jobs expired before a worker ran them, and `jobs`: `id` and
+# `callable_name` of the first ten.
 jobs_expired = Signal(use_caching=True)
 
 # Sent with `status` and `count`, how many jobs were deleted that had been kept long enough.

@@ -21,6 +21,7 @@ from django.db import DatabaseError, InterfaceError
 from django_future import forked_child
 from django_future.exceptions import JobTimeout, LeaseLost
 from django_future.handlers import Handler
+from django_future.log import about, named
 from django_future.models import ScheduledJob
 from django_future.retries import Delay
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
@@ -121,12 +122,13 @@ class Watchdog:
         if watched.thread in self.stuck:
             return
         self.stuck.add(watched.thread)
-        logger.error("Job %s does not end, and holds up its process", watched.job.pk)
+        job = watched.job
+        logger.error("Job %s does not end, and holds up its process", named(job), extra=about(job))
         try:
             self._store.cut(watched.driver_session)
             self._on_stuck(watched.job, watched.interruption())
         except (DatabaseError, InterfaceError):
-            logger.exception("Job %s will be rescued", watched.job.pk)
+            logger.exception("Job %s will be rescued", named(job), extra=about(job))
 
     def _ask_after(self, watched: list["Watched"]) -> None:
         if not watched:

@@ -5,14 +5,14 @@ from functools import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from django_future.store.base import Store
+from django_future.store.base import Expired, Store
 from django_future.store.mysql import MySQLStore
 from django_future.store.postgresql import PostgreSQLStore
 from django_future.store.selection import EVERYTHING, Selection, handler_of
 from django_future.store.session import Session
 from django_future.store.sqlite import SQLiteStore
 
-__all__ = ["EVERYTHING", "Selection", "Session", "Store", "handler_of", "store_for"]
+__all__ = ["EVERYTHING", "Expired", "Selection", "Session", "Store", "handler_of", "store_for"]
 
 _STORES: dict[str, type[Store]] = {
     "mysql": MySQLStore,

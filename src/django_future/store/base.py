@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -26,6 +26,13 @@ from django_future.text import shortened, storable
 BATCH = 1000
 JOBS = "django_future_scheduledjob"
 FINISH = finish(lambda _: "%s")
+
+
+class Expired(NamedTuple):
+    """A job that has expired, by its id and the name of its callable."""
+
+    id: int
+    callable_name: str
 
 
 class Store:
@@ -273,23 +280,24 @@ class Store:
         )
 
     @patient
-    def expire(self, at: datetime) -> int:
-        """Mark up to a thousand jobs that expired at or before `at`, and return how many."""
+    def expire(self, at: datetime) -> list[Expired]:
+        """Mark up to a thousand jobs that expired at or before `at`, and return which."""
         with self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
-                SELECT id FROM {JOBS} {self.index_hint.format("future_job_expires")}
+                SELECT id, callable_name FROM {JOBS} {self.index_hint.format("future_job_expires")}
                 WHERE status = 'scheduled' AND expires_at <= %s ORDER BY expires_at LIMIT %s
                 """,  # noqa: S608 - all of it is written in this package
                 [self.parameter(at), BATCH],
             )
-            ids = [pk for (pk,) in cursor.fetchall()]
+            found = [Expired(*row) for row in cursor.fetchall()]
         # By primary key, for the reason given at `claim`; and only if no rival was faster.
-        return (
-            self.jobs.scheduled()
-            .filter(pk__in=ids)
-            .update(status=Status.EXPIRED, finished_at=clock.to_row(self.now()), unique_key=None)
-        )
+        jobs = self.jobs.filter(pk__in=[job.id for job in found])
+        changes = {"status": Status.EXPIRED, "finished_at": clock.to_row(self.now())}
+        if jobs.scheduled().update(**changes, unique_key=None) == len(found):
+            return found
+        own = set(jobs.filter(**changes).values_list("pk", flat=True))
+        return [job for job in found if job.id in own]
 
     def held_by(self, worker: Worker) -> list[ScheduledJob]:
         """Return the running jobs that `worker` has claimed."""

@@ -19,7 +19,7 @@ from django_future.models import ScheduledJob, Worker
 from django_future.options import HIGHEST_PRIORITY
 from django_future.status import Status
 from django_future.store import statements
-from django_future.store.base import BATCH, Store
+from django_future.store.base import BATCH, Expired, Store
 from django_future.store.completion import NAMES, completion, lease_lost
 from django_future.store.contention import patient
 from django_future.store.hints import CHANNEL, Hints, watch
@@ -195,10 +195,9 @@ class PostgreSQLStore(Store):
         return self._last
 
     @patient
-    def expire(self, at: datetime) -> int:
+    def expire(self, at: datetime) -> list[Expired]:
         values = {"at": at, "now": self.now(), "most": BATCH}
-        [(count,)] = statements.EXPIRE.rows(self.connection, values)
-        return int(count)
+        return [Expired(*row) for row in statements.EXPIRE.rows(self.connection, values)]
 
     def _asked(self, selection: Selection, at: datetime) -> tuple[Queues, dict[str, Any]]:
         queues, names = _queues(selection)

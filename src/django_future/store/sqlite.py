@@ -15,13 +15,13 @@ from django.db import DatabaseError, OperationalError, transaction
 from django_future.exceptions import DatabaseReplaced
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
-from django_future.store.base import BATCH, Store
+from django_future.store.base import BATCH, Expired, Store
 from django_future.store.completion import completion, finish, lease_lost
 from django_future.store.contention import patient, repeat
 from django_future.store.levels import Level
 from django_future.store.rows import COLUMNS, COUNTED, read_claimed
 from django_future.store.selection import EVERYTHING, Selection
-from django_future.store.unreadable import fail_unreadable, is_unreadable
+from django_future.store.unreadable import escaped, fail_unreadable, is_unreadable
 
 T = TypeVar("T")
 
@@ -143,7 +143,7 @@ class SQLiteStore(Store):
             session.close()
 
     @patient
-    def expire(self, at: datetime) -> int:
+    def expire(self, at: datetime) -> list[Expired]:
         # The index is named for the same reason.
         with self.connection.cursor() as cursor:
             cursor.execute(
@@ -155,10 +155,12 @@ class SQLiteStore(Store):
                     WHERE status = 'scheduled' AND expires_at <= %s
                     LIMIT %s
                 )
+                RETURNING id, CAST(callable_name AS BLOB)
                 """,
                 [self.parameter(self.now()), self.parameter(at), BATCH],
             )
-            return int(cursor.rowcount)
+            # As bytes, for a name may not be UTF-8.
+            return [Expired(pk, escaped(name)) for pk, name in cursor.fetchall()]
 
     @contextmanager
     def transaction(self) -> Iterator[Callable[[], bool]]:

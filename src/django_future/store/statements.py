@@ -60,9 +60,9 @@ EXPIRE = Prepared(
             WHERE status = 'scheduled' AND expires_at <= %(at)s
             ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
         ))
-        RETURNING 1
+        RETURNING id, callable_name
     )
-    SELECT COUNT(*) FROM expired
+    SELECT id, callable_name FROM expired
     """,
     at="timestamptz",
     now="timestamptz",

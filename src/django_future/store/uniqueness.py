@@ -9,7 +9,7 @@ from django_future import clock, signals
 from django_future.exceptions import KeyTaken
 from django_future.models import ScheduledJob
 from django_future.status import Status
-from django_future.store.base import Store
+from django_future.store.base import Expired, Store
 from django_future.store.contention import patient
 from django_future.store.hints import WORTH_A_HINT
 
@@ -92,7 +92,8 @@ def _expire(store: Store, holder: ScheduledJob) -> None:
             store.jobs.filter(pk=holder.pk).update(
                 status=Status.EXPIRED, finished_at=clock.to_row(store.now()), unique_key=None
             )
-            tell = partial(signals.jobs_expired.send_robust, ScheduledJob, count=1)
+            expired = Expired(holder.pk, holder.callable_name)
+            tell = partial(signals.jobs_expired.send_robust, ScheduledJob, count=1, jobs=[expired])
             transaction.on_commit(tell, using=store.alias, robust=True)
 
 

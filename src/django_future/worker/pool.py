@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, connections, reset_queries
 
 from django_future import clock
 from django_future.execution import Interrupted, NotRecorded, NotStarted, abandon, execute
+from django_future.log import about, named
 from django_future.maintenance import rescue_job
 from django_future.models import ScheduledJob
 from django_future.service_thread import OnDeath, ignore_death
@@ -242,10 +243,16 @@ class Pool:
         except NotStarted:
             raise
         except NotRecorded as error:
-            logger.exception("Job %s has ended; that is recorded as soon as possible", job.pk)
+            logger.exception(
+                "Job %s has ended; that is recorded as soon as possible",
+                named(job),
+                extra=about(job),
+            )
             self._recorder.add(error)
         except Exception:
-            logger.exception("Job %s: its end could not be recorded", job.pk)
+            logger.exception(
+                "The end of job %s could not be recorded", named(job), extra=about(job)
+            )
             session.discard()
             reason = "The end of the job could not be recorded"
             record = partial(rescue_job, job, self._store, reason)
