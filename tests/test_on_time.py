@@ -32,7 +32,7 @@ def steps(monkeypatch):
 
         monkeypatch.setattr(store, name, noted)
 
-    monkeypatch.setattr(execution, "MAX_UNCONFIRMED", timedelta())
+    monkeypatch.setattr(execution, "MAX_UNCONFIRMED_AHEAD", timedelta())
     note("confirm")
     note("transaction")
     return taken

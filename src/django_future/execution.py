@@ -36,14 +36,15 @@ from django_future.watchdog import Watchdog
 
 logger = logging.getLogger("django_future")
 
-# A job that was claimed longer ago is confirmed to be still this worker's before it starts.
-# Less than a due job may wait for a thread would confirm each of many small jobs by a query, which
-# takes fifty times as long as such a job.
-MAX_UNCONFIRMED = timedelta(milliseconds=200)
+# A job that was claimed longer ago is confirmed to be still this worker's before it starts. A job
+# that was claimed before it was due has time for the query.
+MAX_UNCONFIRMED = timedelta(milliseconds=50)
+MAX_UNCONFIRMED_AHEAD = timedelta(milliseconds=10)
 
 MAX_CAUSES = 10  # exceptions of a chain that are looked at
 
 Batch = Callable[[ScheduledJob], None]
+Confirm = Callable[[ScheduledJob], None]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -92,12 +93,14 @@ def execute(
     *,
     keep: bool = True,
     gather: Batch | None = None,
+    confirm: Confirm | None = None,
     is_held: bool = False,
 ) -> Outcome:
     """Run a claimed job and record what became of it; `keep=False` deletes it once complete.
 
     With `gather`, a job is handed to it that is complete and did not use its database. Its end is
-    recorded by `finish_together`. With `is_held`, the handler is not called before the time of the
+    recorded by `finish_together`. With `confirm`, that is called in place of the store's for a job
+    that was claimed some time ago. With `is_held`, the handler is not called before the time of the
     job; all that needs the database before the call is done meanwhile.
 
     Raises `NotStarted` if the database was out of reach before the handler was called, and
@@ -105,15 +108,17 @@ def execute(
     """
     # A context of its own: a language, a time zone or a variable that a handler sets ends with it.
     return copy_context().run(
-        Execution(job, session, watchdog, keep=keep, gather=gather, is_held=is_held).run
+        Execution(
+            job, session, watchdog, keep=keep, gather=gather, confirm=confirm, is_held=is_held
+        ).run
     )
 
 
 class Execution:
     """One execution of one job, and all of its state: the next job of the thread gets another."""
 
-    __slots__ = ("gather", "handler", "is_called", "is_finishing", "is_held", "job", "keep",
-                 "options", "row", "session", "store", "watchdog")  # fmt: skip
+    __slots__ = ("confirm", "gather", "handler", "is_called", "is_finishing", "is_held", "job",
+                 "keep", "options", "row", "session", "store", "watchdog")  # fmt: skip
 
     def __init__(
         self,
@@ -123,15 +128,17 @@ class Execution:
         *,
         keep: bool,
         gather: Batch | None,
+        confirm: Confirm | None,
         is_held: bool,
     ) -> None:
         self.job = job
-        self.row = job.pk, job.lease, job.worker  # as claimed, whatever the handler makes of `job`
+        self.row = job.id, job.lease, job.worker  # as claimed, whatever the handler makes of `job`
         self.session = session
         self.store = session.store
         self.watchdog = watchdog
         self.keep = keep
         self.gather = gather
+        self.confirm = confirm or self.store.confirm
         self.is_held = is_held
         self.handler: Any = None
         self.options: JobOptions | None = None
@@ -152,6 +159,7 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its own failure
             return self._conclude(error)
         if self.gather is not None and not is_recorded:
+            self.job.id, self.job.lease, self.job.worker = self.row
             self.gather(self.job)
             return Outcome(self.job)
         return self._announce(None)
@@ -164,15 +172,19 @@ class Execution:
             session.rest()
             job.started_at = now
             self.store.note_start(job)
-        elif job.started_at is not None and now - job.started_at > MAX_UNCONFIRMED:
+        elif job.started_at is not None and now - job.started_at > self._max_unconfirmed:
             session.rest()
-            self.store.confirm(job)
+            self.confirm(job)
         job.started_at = now
         if signals.job_started.receivers:
             if self.is_held:
                 self._await_instant()
             session.rest()
             signals.job_started.send_robust(ScheduledJob, job=job)
+
+    @property
+    def _max_unconfirmed(self) -> timedelta:
+        return MAX_UNCONFIRMED_AHEAD if self.is_held else MAX_UNCONFIRMED
 
     def _await_instant(self) -> None:
         # The clock may be read anew meanwhile, and found to be a little behind.
@@ -309,9 +321,12 @@ def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> list[Schedule
     completions = complete_batch(store, jobs)
     for job in completions.lost:
         signals.job_lost.send_robust(ScheduledJob, job=job)
+    # One receiver is the log's own, and most logs are silent about what went well.
+    is_heard = len(signals.job_finished.receivers) > 1 or logger.isEnabledFor(logging.INFO)
     for job in completions.complete:
         job.status = Status.COMPLETE
-        _announce(job, None)
+        if is_heard:
+            _announce(job, None)
     for job, error in completions.refused:
         with suppress(LeaseLost):
             record_failure(job, error, options_if_known(job), store)

@@ -133,9 +133,7 @@ class Watchdog:
     def _ask_after(self, watched: list["Watched"]) -> None:
         if not watched:
             return
-        ids = [each.job.pk for each in watched]
-        running = self._store.jobs.running().filter(pk__in=ids)
-        leases = set(running.values_list("pk", "lease", "worker"))
+        leases = self._store.leases([each.job for each in watched])
         for each in watched:
             if (each.job.pk, each.job.lease, each.job.worker) not in leases:
                 each.interrupt(LeaseLost, self._store)

@@ -249,6 +249,14 @@ class Store:
         if not self.held(job).exists():
             raise lease_lost(job)
 
+    def leases(self, jobs: Sequence[ScheduledJob]) -> set[tuple[int, int, str]]:
+        """Return the id, the lease and the worker of those of `jobs` that are running."""
+        # Only by primary key: with the state as a condition, a planner that has no statistics may
+        # read all that runs.
+        rows = self.jobs.filter(pk__in=[job.pk for job in jobs])
+        found = rows.values_list("pk", "lease", "worker", "status")
+        return {row[:3] for row in found if row[3] == Status.RUNNING}
+
     @patient
     def note_start(self, job: ScheduledJob) -> None:
         """Record that a job starts, which a claim does not do for one that was rescued before.

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
 from django_future.models import ScheduledJob
-from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.contention import patient
 
@@ -108,8 +107,7 @@ def _sort(
     if not not_complete:
         completions.complete.extend(jobs)
         return
-    rows = store.jobs.filter(status=Status.RUNNING, pk__in=[job.pk for job in not_complete])
-    held = set(rows.values_list("pk", "lease", "worker"))
+    held = store.leases(not_complete)
     missing = {job.pk for job in not_complete}
     completions.complete.extend(job for job in jobs if job.pk not in missing)
     for job in not_complete:

@@ -5,13 +5,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock, Thread, current_thread
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connections, reset_queries
+from django.db import connections, reset_queries
 
 from django_future import clock
 from django_future.execution import Interrupted, NotRecorded, NotStarted, abandon, execute
@@ -23,6 +22,7 @@ from django_future.store import Session, Store
 from django_future.store.connection_state import discard, is_clean
 from django_future.store.pooling import dedicated_connection
 from django_future.watchdog import Watchdog
+from django_future.worker.confirmation import Confirmation
 from django_future.worker.ready import Ready
 from django_future.worker.recorder import Recorder
 from django_future.worker.unknown import UnknownHandlers
@@ -59,6 +59,7 @@ class Pool:
         self._on_room = on_room
         self._calls_below = 0  # jobs held
         self._ready = Ready(self._now_ahead)
+        self._confirmation = Confirmation(store, self._ready)
         self._recorder = Recorder(store)
         self._watchdog = Watchdog(store, self._abandon, on_death)
         self._running: dict[Thread, tuple[ScheduledJob, float]] = {}
@@ -175,11 +176,11 @@ class Pool:
 
     def _run_all(self) -> None:
         try:
-            with suppress(DatabaseError, InterfaceError):  # the first job should not wait for it
-                self._store.connection.ensure_connection()
+            session = Session(self._store)
+            session.warm_up()  # the first job should not wait for it
             with self._lock:
                 self._connected += 1
-            self._serve(Session(self._store))
+            self._serve(session)
         except Interrupted:
             pass
         except BaseException:
@@ -191,10 +192,10 @@ class Pool:
             connections.close_all()
 
     def _serve(self, session: Session) -> None:
-        pause = FIRST_PAUSE
+        pause, thread = FIRST_PAUSE, current_thread()
         while (job := self._next(session)) is not None:
             try:
-                self._run_one(job, session)
+                self._run_one(job, session, thread)
             except NotStarted as error:
                 logger.warning("%s. Trying again in %.1f s", error, pause)
                 self._not_started.append(job)
@@ -212,8 +213,7 @@ class Pool:
             session.drop_if_hung_up()
         return job
 
-    def _run_one(self, job: ScheduledJob, session: Session) -> None:
-        thread = current_thread()
+    def _run_one(self, job: ScheduledJob, session: Session, thread: Thread) -> None:
         started_at = time.monotonic()
         self._running[thread] = job, started_at
         try:
@@ -236,8 +236,14 @@ class Pool:
                 session.rest()
                 self._store.release(job)
                 return
-            gather = self._recorder.add_completion
-            outcome = execute(job, session, self._watchdog, gather=gather, is_held=True)
+            outcome = execute(
+                job,
+                session,
+                self._watchdog,
+                gather=self._recorder.add_completion,
+                confirm=self._confirmation.confirm,
+                is_held=True,
+            )
             if outcome.is_left:
                 self.unknown_handlers.note(job)
         except NotStarted:

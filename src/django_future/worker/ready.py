@@ -32,12 +32,15 @@ class Ready:
         """Hold jobs until they are due and somebody takes them."""
         with self._changed:
             now = self._now()
+            due, ahead = self._due, self._ahead
             for job in jobs:
                 scheduled_at = clock.from_row(job.scheduled_at)
                 if scheduled_at <= now:
-                    heappush(self._due, (-job.priority, scheduled_at, job.pk, now, job))
+                    due.append((-job.priority, scheduled_at, job.pk, now, job))
                 else:
-                    heappush(self._ahead, (scheduled_at, job.pk, job))
+                    ahead.append((scheduled_at, job.pk, job))
+            heapify(due)
+            heapify(ahead)
             self._changed.notify(len(jobs))
 
     def take(self, *, wait: bool = True) -> ScheduledJob | None:
@@ -52,14 +55,20 @@ class Ready:
                 self._changed.wait(sleep)
         return None
 
+    def first_due(self, most: int) -> list[ScheduledJob]:
+        """Return up to `most` of the jobs that are due, and go on holding them."""
+        with self._changed:
+            return [entry[-1] for entry in self._due[:most]]
+
     def withdraw(self, patience: timedelta) -> list[ScheduledJob]:
         """Return, and no longer hold, due jobs that nobody took for longer than `patience`."""
         with self._changed:
             now = self._now()
             self._sort_out_due(now)
             late = [entry for entry in self._due if now - entry[3] > patience]
-            self._due = [entry for entry in self._due if now - entry[3] <= patience]
-            heapify(self._due)
+            if late:
+                self._due = [entry for entry in self._due if now - entry[3] <= patience]
+                heapify(self._due)
         return [entry[-1] for entry in late]
 
     def close(self) -> list[ScheduledJob]:
