@@ -79,6 +79,14 @@ def claim(store, selection):
     assert len(store.claim(Worker(name="one"), selection, at=store.now(), limit=TAKEN)) == TAKEN
 
 
+def left_by_claims():
+    """Return how many entries earlier claims may have left to be passed, twice at most.
+
+    When the server forgets them depends on what else goes on in it.
+    """
+    return 2 * ScheduledJob.objects.filter(worker="one").count()
+
+
 def some_queues(shape):
     names = [str(shape.options(number).get("queue_name")) for number in (3, 7)]
     return Selection(queues=tuple(dict.fromkeys(names)))
@@ -116,8 +124,8 @@ def test_claims_of_most_of_a_thousand_queues_visit_priorities_and_not_queues(sto
         pytest.skip("there is one queue")
     selection = most_queues(shape)
     most = TAKEN + MOST_OF_A_GLANCE + OF_EACH_LEVEL * shape.priorities
-    assert entries_read(lambda: claim(store, selection)) <= 2 * most
-    assert entries_read(lambda: store.next_due(selection)) <= most
+    assert entries_read(lambda: claim(store, selection)) <= 2 * most + left_by_claims()
+    assert entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
 
 
 @pytest.mark.only_on("postgresql", reason="elsewhere each queue takes statements of its own")
@@ -126,8 +134,8 @@ def test_a_look_ahead_passes_the_backlog_of_other_queues(store, shape):
         pytest.skip("there is one queue")
     selection = Selection(excluded_queues=("queue-1",))
     most = TAKEN + MOST_OF_A_GLANCE + OF_EACH_LEVEL * shape.priorities
-    assert entries_read(lambda: claim(store, selection)) <= 2 * most
-    assert entries_read(lambda: store.next_due(selection)) <= most
+    assert entries_read(lambda: claim(store, selection)) <= 2 * most + left_by_claims()
+    assert entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
 
 
 def test_a_claim_reads_little_of_a_backlog_that_its_worker_believes_paused(store, shape):
