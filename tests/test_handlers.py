@@ -169,3 +169,18 @@ def test_the_public_names_load_before_the_apps_do():
 def test_a_generator_function_is_refused_when_it_is_scheduled(handler):
     with pytest.raises(InvalidCallable, match="Do not yield in a handler"):
         identify(handler, None)
+
+
+def test_a_handler_that_was_replaced_in_its_module_is_found_as_it_is_now(monkeypatch):
+    name = "tests.shop.jobs.echo"
+    assert resolve(name, None) is jobs.echo
+    monkeypatch.setattr(jobs, "echo", jobs.tell_time)
+    assert resolve(name, None) is jobs.tell_time
+
+
+def test_a_handler_that_the_settings_no_longer_list_is_not_called(settings):
+    settings.DJANGO_FUTURE = {"CALLABLES": ["textwrap.dedent"]}
+    resolve("textwrap.dedent", None)
+    settings.DJANGO_FUTURE = {}
+    with pytest.raises(CallableNotAllowed):
+        resolve("textwrap.dedent", None)

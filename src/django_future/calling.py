@@ -5,6 +5,7 @@ import reprlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from types import FunctionType
 from typing import Any
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
@@ -86,7 +87,7 @@ def call(
         args.insert(0, content_object)
     if handlers.takes_job(handler):
         args.insert(0, job)
-    is_async = iscoroutinefunction(handler)
+    is_async = _is_coroutine_function(handler)
     call = async_to_sync(wrap_coroutine(handler)) if is_async else handler
     on_call()
     try:
@@ -97,6 +98,12 @@ def call(
     if result is not None:
         _check_has_run(job, result)
     return result
+
+
+def _is_coroutine_function(handler: handlers.Handler) -> bool:
+    if type(handler) is FunctionType and not handler.__dict__:  # nothing has marked it as one
+        return bool(handler.__code__.co_flags & inspect.CO_COROUTINE)
+    return iscoroutinefunction(handler)
 
 
 def _check_has_run(job: ScheduledJob, result: Any) -> None:

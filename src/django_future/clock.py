@@ -1,8 +1,12 @@
 """The host's clock, and the form in which instants are kept in rows."""
 
 from datetime import UTC, datetime, tzinfo
+from functools import cache
+from typing import Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils import timezone
 
 
@@ -13,18 +17,32 @@ def now() -> datetime:
 
 def current_zone() -> tzinfo:
     """Return the zone in which a naive datetime is meant."""
-    return timezone.get_current_timezone() if settings.USE_TZ else timezone.get_default_timezone()
+    return timezone.get_current_timezone() if _uses_zones() else timezone.get_default_timezone()
 
 
 def to_row(instant: datetime) -> datetime:
     """Return an aware `instant` as a model field holds it: naive local time without USE_TZ."""
-    if settings.USE_TZ:
+    if _uses_zones():
         return instant
     return timezone.make_naive(instant, timezone.get_default_timezone())
 
 
 def from_row(value: datetime) -> datetime:
     """Return what a model field holds as an aware instant in UTC."""
+    if value.tzinfo is UTC:
+        return value
     if timezone.is_naive(value):
         value = value.replace(tzinfo=timezone.get_default_timezone())
     return value.astimezone(UTC)
+
+
+@cache
+def _uses_zones() -> bool:
+    # To read a setting takes longer than all else that is done to an instant here.
+    return bool(settings.USE_TZ)
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "USE_TZ":
+        _uses_zones.cache_clear()

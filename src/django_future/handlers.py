@@ -59,6 +59,11 @@ def resolve(name: str, content_object: Model | None) -> Handler:
     module_name, _, attribute = name.rpartition(".")
     if not module_name:
         return _method(name, content_object)
+    if name in _allowed:
+        # The module may have been replaced since, or the attribute.
+        present = getattr(sys.modules.get(module_name), attribute, None)
+        if _allowed[name] is present:
+            return _allowed[name]
     module = _module(module_name, name)
     try:
         found: Handler = getattr(module, attribute)
@@ -68,6 +73,7 @@ def resolve(name: str, content_object: Model | None) -> Handler:
         raise InvalidCallable(f"{name!r} is {found!r}, which is not callable.")
     if not _is_allowed(name, found):
         raise _not_allowed(name, f"is defined in {getattr(found, '__module__', None)}")
+    _allowed[name] = found
     return found
 
 
@@ -161,9 +167,15 @@ def _trusted_packages() -> Iterator[str]:
             yield path.partition(".")[0]
 
 
+# What each name stood for when it was last found to be allowed. To find out takes longer than a
+# small job.
+_allowed: dict[str, Handler] = {}
+
+
 @receiver(setting_changed)
 def _forget(**_: Any) -> None:
     _is_trusted.cache_clear()
+    _allowed.clear()
 
 
 def _not_allowed(

@@ -4,7 +4,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -248,12 +248,14 @@ class PostgreSQLStore(Store):
         job.status = Status.COMPLETE
 
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
+        results = [job.__dict__["return_value"] for job in jobs]
         values = {
-            "ids": _array(job.pk for job in jobs),
-            "leases": _array(job.lease for job in jobs),
-            "started_at": _array(_microseconds(job.started_at) for job in jobs),
-            "finished_at": _array(_microseconds(job.finished_at) for job in jobs),
-            "return_values": [job.__dict__["return_value"] for job in jobs],
+            "ids": _array([job.id for job in jobs]),
+            "leases": _array([job.lease for job in jobs]),
+            "started_at": _array([_microseconds(job.started_at) for job in jobs]),
+            "finished_at": _array([_microseconds(job.finished_at) for job in jobs]),
+            # A shorter array is continued by NULL.
+            "return_values": None if results.count(None) == len(jobs) else results,
             "worker": jobs[0].worker,
         }
         # Locks the rows for the length of this statement. One that a rival has locked for longer
@@ -305,7 +307,7 @@ def _is_saving_watched() -> bool:
     return pre_save.has_listeners(ScheduledJob) or post_save.has_listeners(ScheduledJob)
 
 
-def _array(numbers: Iterable[int]) -> str:
+def _array(numbers: Sequence[int]) -> str:
     return f"{{{','.join(map(str, numbers))}}}"
 
 

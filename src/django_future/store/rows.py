@@ -41,22 +41,30 @@ def read_claimed(
 ) -> list[ScheduledJob]:
     """Return the jobs of rows that `worker` has just claimed, in the order in which they start."""
     instant = store.instant_reader()
-    known = {
-        "status": Status.RUNNING, "worker": worker.name, "started_at": clock.to_row(started_at),
-        "finished_at": None, "return_value": None, "error": "",
-    }  # fmt: skip
+    alias, claimed_at, name = store.alias, clock.to_row(started_at), worker.name
     jobs = []
-    for row in rows:
-        values = known | dict(zip(CLAIMED, row, strict=True))
-        values["args"] = Stored(values["args"])
-        values["kwargs"] = Stored(values["kwargs"])
-        values["is_rescuable"] = bool(values["is_rescuable"])
-        values["scheduled_at"] = clock.to_row(instant(values["scheduled_at"]))
-        if values["expires_at"] is not None:
-            values["expires_at"] = clock.to_row(instant(values["expires_at"]))
-        if values["options"] is not None:
-            values["options"] = Stored(values["options"])
-        if values["rescues"] or not values["is_rescuable"]:
-            values["started_at"] = None
-        jobs.append(ScheduledJob.bare(values, store.alias))
-    return sorted(jobs, key=lambda job: (-job.priority, job.scheduled_at, job.pk))
+    # The columns as `CLAIMED` has them, by hand: a dictionary made of names and values, and a
+    # method call for each, would take as long as a worker takes to run a small job.
+    for (pk, callable_name, args, kwargs, content_type_id, object_id, object_database, scheduled_at,
+         expires_at, queue_name, priority, attempts, max_attempts, rescues, is_rescuable, options,
+         lease) in rows:  # fmt: skip
+        jobs.append(ScheduledJob.bare({
+            "id": pk, "callable_name": callable_name, "args": Stored(args),
+            "kwargs": Stored(kwargs), "content_type_id": content_type_id, "object_id": object_id,
+            "object_database": object_database,
+            "scheduled_at": clock.to_row(instant(scheduled_at)),
+            "expires_at": None if expires_at is None else clock.to_row(instant(expires_at)),
+            "queue_name": queue_name, "priority": priority, "attempts": attempts,
+            "max_attempts": max_attempts, "rescues": rescues, "is_rescuable": bool(is_rescuable),
+            "options": None if options is None else Stored(options), "lease": lease,
+            "status": Status.RUNNING, "worker": name,
+            "started_at": claimed_at if is_rescuable and not rescues else None,
+            "finished_at": None, "return_value": None, "error": "",
+        }, alias))  # fmt: skip
+    if len(jobs) > 1:
+        jobs.sort(key=_place)
+    return jobs
+
+
+def _place(job: ScheduledJob) -> tuple[int, datetime, int]:
+    return -job.priority, job.scheduled_at, job.pk

@@ -4,6 +4,8 @@ import logging
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from django.db import DatabaseError, InterfaceError
+
 from django_future.exceptions import TransactionBroken
 from django_future.store.connection_state import discard, is_clean, is_hung_up
 
@@ -63,6 +65,15 @@ class Session:
         except BaseException:
             self.was_cut = self._is_ours() and not self.store.is_usable(self.driver_session)
             raise
+
+    def warm_up(self) -> None:
+        """Connect, and have what the first transaction needs, unless the database is away."""
+        try:
+            with self:
+                pass
+        except (DatabaseError, InterfaceError):
+            self.discard()
+        self.rest()
 
     def start(self) -> None:
         """Forget how the transaction of the job before ended."""

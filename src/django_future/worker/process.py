@@ -1,8 +1,11 @@
 """One worker process, from its first sign of life to its last job."""
 
+import gc
 import logging
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -87,7 +90,8 @@ class _WorkerProcess:
                 # Not what is to be deleted: nothing waits for that.
                 do_chores(store, self._chores()[:-1], Event())
                 self._on_beat()
-                loop.run()
+                with _loaded_code_left_alone():
+                    loop.run()
                 self._shutdown.begin()
                 loop.close(self._options.shutdown_timeout)
             exit_code = CHANGED if has_changed.is_set() else self._exit_code()
@@ -143,6 +147,16 @@ class _WorkerProcess:
             except Exception:
                 logger.exception("Hints of new jobs are interrupted; polling meanwhile")
                 stopped.wait(BETWEEN_ATTEMPTS_SECONDS)
+
+
+@contextmanager
+def _loaded_code_left_alone() -> Iterator[None]:
+    """Keep the garbage collector from going through what was loaded before, again and again."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _has_done_enough(finished: int, options: Options) -> bool:
