@@ -8,6 +8,7 @@ from django_future import ScheduledJob, run_jobs, schedule_job
 from django_future.arguments import Stored
 from django_future.status import Status
 from tests.admin_pages import LIST, UNPICKLED, Suitcase, act, body, job_in
+from tests.rewriting import rewrite
 from tests.shop import jobs
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +74,7 @@ def test_running_again_copies_what_has_ended(login, order):
 def test_a_damaged_job_can_run_again_without_being_read(admin_client):
     job = job_in(Status.FAILED, args=[Suitcase()])
     UNPICKLED.clear()
-    ScheduledJob.objects.update(kwargs=Stored("not json"))
+    rewrite(kwargs=Stored("not json"))
     assert act(admin_client, "run_again", job) == ["1 job will run again."]
     assert UNPICKLED == []
 

@@ -14,6 +14,7 @@ from django_future.exceptions import InvalidOption, InvalidTime
 from django_future.status import Status
 from django_future.text import MAX_ERROR_BYTES
 from tests.admin_pages import LIST, act, body, page_of
+from tests.rewriting import rewrite
 from tests.shop import jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,7 +57,7 @@ def with_texts(*columns):
     found = []
     for column, text in product(columns, TEXTS):
         job = schedule_job("0s", jobs.echo)
-        ScheduledJob.objects.filter(pk=job.pk).update(**{column: Stored(text)})
+        rewrite(job, **{column: Stored(text)})
         found.append(ScheduledJob.objects.get(pk=job.pk))
     return found
 
@@ -282,7 +283,7 @@ class TestOptions:
     )
     def test_that_are_none_fail_their_job_once_and_in_words(self, text, words):
         job = schedule_job("0s", jobs.echo)
-        ScheduledJob.objects.update(options=Stored(text))
+        rewrite(options=Stored(text))
         run_jobs(ignore_errors=True)
         assert status_of(job) == Status.FAILED
         assert job.attempts == 1
@@ -290,7 +291,7 @@ class TestOptions:
 
     def test_that_are_none_cannot_be_changed_in_part(self):
         job = schedule_job("0s", jobs.echo)
-        ScheduledJob.objects.update(options=Stored("5"))
+        rewrite(options=Stored("5"))
         job.refresh_from_db()
         with pytest.raises(InvalidOption, match="The options of job"):
             job.reschedule("1d", timeout="1s")

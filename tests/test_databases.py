@@ -18,6 +18,7 @@ from django_future import (
 )
 from django_future.models import JobAttempt, JobReport, PausedQueue, Worker
 from django_future.status import Status
+from tests.rewriting import rewrite
 from tests.shop import jobs
 from tests.shop.models import Order, Subscription
 
@@ -279,7 +280,7 @@ class TestWithSeveralDatabasesOfJobs:
     def test_a_database_that_is_gone_does_not_make_its_objects_gone(self):
         order = Order.objects.create(number="mine")
         job = schedule_job("0s", "ring", order)
-        ScheduledJob.objects.update(object_database="archive")
+        rewrite(object_database="archive")
         run_jobs(ignore_errors=True)
         job.refresh_from_db()
         assert job.status == Status.FAILED

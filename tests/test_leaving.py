@@ -27,6 +27,7 @@ from django_future.worker import unknown
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import eventually
+from tests.rewriting import rewrite
 from tests.shop import jobs
 from tests.shop.models import Order, Parcel
 
@@ -42,7 +43,7 @@ def burst():
 def schedule(callable_name, *given, **options):
     """Schedule a job as code did that this process does not have."""
     job = schedule_job("0s", "remind" if given else jobs.trace, *given, **options)
-    ScheduledJob.objects.filter(pk=job.pk).update(callable_name=callable_name)
+    rewrite(job, callable_name=callable_name)
     job.refresh_from_db()
     return job
 
@@ -80,9 +81,7 @@ class TestUnknown:
     def test_a_method_of_another_model_runs_meanwhile(self, order, traces):
         parcel = Parcel.objects.create()
         unknown = schedule("note", order)
-        ScheduledJob.objects.update(
-            content_type=ContentType.objects.get_for_model(Parcel), object_id=str(parcel.pk)
-        )
+        rewrite(content_type=ContentType.objects.get_for_model(Parcel), object_id=str(parcel.pk))
         known = schedule_job("0s", "note", order, args=["noted"])
         burst()
         assert is_left(unknown)
@@ -91,7 +90,7 @@ class TestUnknown:
     def test_a_model_that_is_not_installed_is_unknown_too(self, order):
         job = schedule("remind", order)
         content_type = ContentType.objects.create(app_label="removed_app", model="order")
-        ScheduledJob.objects.update(content_type=content_type)
+        rewrite(content_type=content_type)
         run_jobs()
         assert "The model removed_app.order of the content object is not" in is_left(job)
 
@@ -214,7 +213,7 @@ class TestOnce:
 
     def test_the_log_says_it_once(self, caplog):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 20)
-        ScheduledJob.objects.update(callable_name=GONE)
+        rewrite(callable_name=GONE)
         burst()
         assert caplog.text.count(f"does not know '{GONE}'") == 1
 

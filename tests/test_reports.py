@@ -21,6 +21,7 @@ from django_future.worker import housekeeping
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import PATIENCE, eventually, has_ended
+from tests.rewriting import rewrite
 from tests.shop import jobs
 
 
@@ -162,7 +163,7 @@ class TestTheLog:
     def test_goes_on_with_the_next_attempt_which_begins_afresh(self):
         job = schedule_job("0s", jobs.report, args=[[9, 10, "old"]], kwargs={"lines": ["first"]})
         run_jobs()
-        ScheduledJob.objects.update(status=Status.SCHEDULED, args=[], kwargs={"lines": ["second"]})
+        rewrite(status=Status.SCHEDULED, args=[], kwargs={"lines": ["second"]})
         run_jobs()
         assert known() == [(None, None, "")]
         first, second = JobReport.objects.get(job=job).log.split("\n")

@@ -12,6 +12,7 @@ from django_future.status import Status
 from django_future.store import store_for
 from django_future.testing.travel import stopped_clock
 from tests.connected import connected
+from tests.rewriting import rewrite
 from tests.shop import flaky
 from tests.shop.models import Trace
 
@@ -120,7 +121,7 @@ class TestAnAttemptThatFails:
     def test_is_forgotten_when_one_succeeds(self):
         scheduled = flaky.charge.schedule("0s", 5)
         at = run(scheduled)
-        ScheduledJob.objects.update(kwargs={"fail": False})
+        rewrite(kwargs={"fail": False})
         run(scheduled, now=at)
         assert (scheduled.status, scheduled.error) == (Status.COMPLETE, "")
         assert Trace.objects.count() == 1

@@ -13,6 +13,7 @@ from django_future.status import Status
 from django_future.store import store_for
 from django_future.store.ends import Failure, fail, give_up, retry
 from tests.connected import connected
+from tests.rewriting import rewrite
 from tests.shop import jobs
 from tests.shop.models import Order, Trace
 
@@ -194,7 +195,7 @@ class TestBadRows:
     def test_the_job_fails_in_words_and_the_run_goes_on(self, changes, words, traces):
         job = schedule_job("0s", jobs.trace)
         schedule_job("0s", jobs.trace, args=["the next"])
-        ScheduledJob.objects.filter(pk=job.pk).update(**changes)
+        rewrite(job, **changes)
         run_jobs(ignore_errors=True)
         job.refresh_from_db()
         assert job.status == Status.FAILED
@@ -211,11 +212,11 @@ class TestBadRows:
             "null",
         ],
     )
-    def test_tampered_arguments_fail_their_job(self, column, text):
+    def test_arguments_that_cannot_be_read_fail_their_job(self, column, text):
         from django_future.arguments import Stored
 
         job = schedule_job("0s", jobs.echo)
-        ScheduledJob.objects.update(**{column: Stored(text)})
+        rewrite(**{column: Stored(text)})
         run_jobs(ignore_errors=True)
         job.refresh_from_db()
         assert job.status == Status.FAILED
@@ -227,7 +228,7 @@ class TestBadRows:
     )
     def test_an_object_that_is_gone_is_named(self, object_id, on_delete, status, order):
         job = schedule_job("0s", jobs.trace_object, order, on_delete=on_delete)
-        ScheduledJob.objects.update(object_id=object_id)
+        rewrite(object_id=object_id)
         run_jobs(ignore_errors=True)
         job.refresh_from_db()
         assert job.status == status

@@ -28,6 +28,8 @@ Wrap = Callable[[handlers.Handler], handlers.Handler]
 def options_if_known(job: ScheduledJob) -> JobOptions:
     """Return by which options `job` runs; what cannot be found or read of them is as usual."""
     options = JobOptions()
+    if not job.is_signed:
+        return options
     with suppress(FutureError):
         handler = unbound_handler(job)
         options = handlers.options_of(handler)

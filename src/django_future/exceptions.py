@@ -47,6 +47,10 @@ class TamperedArguments(InvalidArguments):
     """A stored pickle does not carry a signature of this project."""
 
 
+class NotSigned(SchedulingError):
+    """The signature of a job's row does not hold, so the job is neither run nor copied."""
+
+
 class InvalidObject(SchedulingError):
     """A content object cannot be bound to a job."""
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from django_future import clock, maintenance, signals
+from django_future import clock, maintenance, signals, signatures
 from django_future.calling import call, options_for, options_if_known, unbound_handler
 from django_future.exceptions import (
     FutureError,
@@ -20,6 +20,7 @@ from django_future.exceptions import (
     HandlerUnknown,
     JobTimeout,
     LeaseLost,
+    NotSigned,
     TransactionBroken,
 )
 from django_future.log import about, named
@@ -31,6 +32,7 @@ from django_future.store import Session, Store
 from django_future.store.batch import complete_batch
 from django_future.store.ends import give_up, has_deleted_itself
 from django_future.store.leaving import leave
+from django_future.store.parking import park
 from django_future.text import shortened, storable
 from django_future.watchdog import Watchdog
 
@@ -84,6 +86,11 @@ class Outcome(NamedTuple):
         """What the job failed with, if it did; not what is followed by another attempt."""
         has_failed = self.job.status == Status.FAILED and not self.is_lost
         return self.exception if has_failed else None
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether the signature of the job does not hold, so that it did not begin."""
+        return self.job.status == Status.PARKED
 
 
 def execute(
@@ -149,6 +156,7 @@ class Execution:
         """Take the job through its steps, and return what became of it."""
         self.session.start()
         try:
+            signatures.check(self.job.__dict__)
             self._start()
             options = self._resolve()
             with self.session if options.atomic else self.session.autocommit():
@@ -265,6 +273,8 @@ class Execution:
             return self._end_lost
         if isinstance(error, HandlerUnknown) and error.job is self.job:
             return self._leave
+        if isinstance(error, NotSigned) and not self.is_called:
+            return self._park
         if self.is_finishing and isinstance(error, OperationalError | InterfaceError):
             return self._rescue
         if self.session.was_cut and _is_about_connection(error):
@@ -286,6 +296,11 @@ class Execution:
         leave(self.store, job, shortened(storable(f"{text} It is left for a worker that does.")))
         signals.job_left.send_robust(ScheduledJob, job=job, exception=error)
         return Outcome(job, error, is_left=True)
+
+    def _park(self, error: Exception) -> Outcome:
+        park(self.store, self.job, str(error))
+        signals.job_parked.send_robust(ScheduledJob, job=self.job, exception=error)
+        return Outcome(self.job, error)
 
     def _rescue(self, error: Exception) -> Outcome:
         # Whether a commit was reached is not known. If so, there is nothing to rescue.

@@ -1,6 +1,6 @@
 """Model fields: an instant, an exact key, any Python value as text that is read only when asked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.query_utils import DeferredAttribute
 
-from django_future import clock
+from django_future import clock, signatures
 from django_future.arguments import Stored, decode, encode
 from django_future.when import MAX_INSTANT, MIN_INSTANT
 
@@ -155,9 +155,38 @@ class StoredField(models.TextField):  # type: ignore[type-arg]
         return unread(obj, self.attname)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: ARG002, FBT001
-        """Store unread text as it is."""
-        return self.value_from_object(model_instance)
+        """Return the text to store, which the instance then holds as well; unread text as it is."""
+        value = self.value_from_object(model_instance)
+        if value is not None and type(value) is not Stored:
+            # Encoded once: the signature is of this text, and another might differ from it.
+            value = model_instance.__dict__[self.attname] = encode(value)
+        return value
 
     def value_to_string(self, obj: models.Model) -> str:
         """Return the text for a fixture."""
         return self.get_prep_value(self.value_from_object(obj)) or ""
+
+
+class SignatureField(KeyField):
+    """The signature for the other columns of the row, made anew when they are saved.
+
+    That of a row which was loaded with another than its own stays as it is: what SQL wrote does not
+    become code by an unrelated `save()`.
+    """
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:  # noqa: ARG002, FBT001
+        """Return the signature for what is about to be saved."""
+        if model_instance.is_signed:
+            setattr(model_instance, self.attname, signatures.sign(signed_columns(model_instance)))
+        return getattr(model_instance, self.attname)
+
+
+def signed_columns(instance: models.Model) -> dict[str, Any]:
+    """Return the columns that the signature is for, as the row of `instance` would hold them."""
+    fields: Iterable[Any] = map(instance._meta.get_field, signatures.SIGNED)
+    return {field.attname: _column(field, instance) for field in fields}
+
+
+def _column(field: Any, instance: models.Model) -> Any:
+    value = field.pre_save(instance, add=False)
+    return value if type(value) is Stored else field.get_prep_value(value)

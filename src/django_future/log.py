@@ -132,6 +132,15 @@ _said: set[str] = set()
 _saying = Lock()
 
 
+@receiver(signals.job_parked)
+def log_parked(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
+    """Log a job that does not run, because its signature does not hold."""
+    # Its name is quoted: SQL wrote it, and it may hold the ends of lines.
+    logger.warning(
+        "Job %s %r is parked: %s", job.pk, job.callable_name, exception, extra=about(job)
+    )
+
+
 @receiver(signals.jobs_expired)
 def log_expired(*, count: int, jobs: Sequence[Expired], **_: Any) -> None:
     """Log how many jobs expired, and the first of them."""

@@ -59,6 +59,15 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
         """Jobs that wait, or that a worker has claimed."""
         return self.filter(status__in=[Status.SCHEDULED, Status.RUNNING])
 
+    def parked(self) -> Self:
+        """Jobs that do not run, because their signature does not hold."""
+        return self.filter(status=Status.PARKED)
+
+    def cancellable(self, *, running: bool) -> Self:
+        """Jobs that wait or are parked, and with `running` also those that run."""
+        states = [Status.SCHEDULED, Status.PARKED, *([Status.RUNNING] if running else [])]
+        return self.filter(status__in=states)
+
     def finished(self) -> Self:
         """Jobs that nothing more will happen to."""
         return self.filter(status__in=Status.final())

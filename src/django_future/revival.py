@@ -4,6 +4,7 @@ from django_future.databases import database_of_jobs, jobs_database
 from django_future.exceptions import NotRetryable
 from django_future.models import ScheduledJob
 from django_future.querysets import ScheduledJobQuerySet
+from django_future.status import Status
 from django_future.store import store_for
 from django_future.store.revival import retry
 
@@ -16,6 +17,11 @@ def retry_job(job: ScheduledJob) -> None:
     alias = jobs_database(instance=job)
     retried = retry_jobs(ScheduledJob.objects.using(alias).filter(pk=job.pk))
     job.refresh_from_db(using=alias)
+    if not retried and job.status == Status.PARKED:
+        raise NotRetryable(
+            f"Job {job.pk} is parked: its signature does not hold, so it would not run. If you "
+            "vouch for what it calls, sign it with future_sign."
+        )
     if not retried:
         raise NotRetryable(
             f"Job {job.pk} is {job.status}. Only a job that failed, expired or was cancelled can "

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Required, Unpack, cast, get_type_hints
 from asgiref.sync import sync_to_async
 from django.db import models
 
-from django_future import handlers
+from django_future import handlers, signatures
 from django_future.arguments import Stored, encode
 from django_future.content_objects import bind
 from django_future.databases import database_of_jobs, jobs_database
@@ -22,7 +22,7 @@ from django_future.drafting import (
     set_times,
 )
 from django_future.exceptions import InvalidOption, NotCancellable, SchedulingError
-from django_future.fields import unread
+from django_future.fields import signed_columns, unread
 from django_future.handlers import Target
 from django_future.keys import unique_key
 from django_future.models import ScheduledJob
@@ -124,6 +124,7 @@ def reschedule_job(
     It is unique only if `unique` is given: the old one may be running, and has its key until it has
     ended.
     """
+    _check_signature(job)
     given = _given(options)
     chosen = _options_of_copy(job, given)
     new = ScheduledJob(
@@ -253,6 +254,12 @@ def _given(options: Options) -> AnyOptions:
         raise InvalidOption(f"For a job {no_option(unknown, Options)}.")
     given: Any = {name: value for name, value in options.items() if name != "using"}
     return cast("AnyOptions", given)
+
+
+def _check_signature(job: ScheduledJob) -> None:
+    # A copy is signed, so it must not be one of what SQL wrote.
+    if not job.is_signed:
+        signatures.check({**signed_columns(job), "signature": job.signature})
 
 
 def _own_options(job: ScheduledJob) -> AnyOptions:

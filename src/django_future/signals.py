@@ -20,6 +20,9 @@ job_rescued = Signal(use_caching=True)
 # Sent with `job` and `exception`, the `HandlerUnknown` for which it is left to another worker.
 job_left = Signal(use_caching=True)
 
+# Sent with `job` and `exception`, the `NotSigned` for which it does not run until it is signed.
+job_parked = Signal(use_caching=True)
+
 # Sent with `count`, how many jobs expired before a worker ran them, and `jobs`: `id` and
 # `callable_name` of the first ten.
 jobs_expired = Signal(use_caching=True)

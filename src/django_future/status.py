@@ -7,7 +7,8 @@ from django.utils.translation import gettext_lazy as _
 class Status(models.TextChoices):
     """scheduled -> running -> complete or failed; scheduled -> expired or cancelled.
 
-    What failed, expired or was cancelled is scheduled again if somebody retries it.
+    What failed, expired or was cancelled is scheduled again if somebody retries it. A job whose
+    signature does not hold is parked, and scheduled again if an operator signs it.
     """
 
     SCHEDULED = "scheduled", _("scheduled")
@@ -16,6 +17,7 @@ class Status(models.TextChoices):
     FAILED = "failed", _("failed")
     EXPIRED = "expired", _("expired")
     CANCELLED = "cancelled", _("cancelled")
+    PARKED = "parked", _("parked")
 
     @classmethod
     def final(cls) -> list["Status"]:

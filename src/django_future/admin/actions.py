@@ -156,8 +156,7 @@ def _cancel_all(
 
 
 def _cancel(jobs: ScheduledJobQuerySet, request: HttpRequest, *, running: bool) -> int:
-    unfinished = jobs.unfinished() if running else jobs.scheduled()
-    wanted = list(unfinished.values_list("pk", flat=True))
+    wanted = list(jobs.cancellable(running=running).values_list("pk", flat=True))
     user_id: Any = request.user.pk
     with transaction.atomic(using=jobs.db):
         count = cancel_jobs(jobs.filter(pk__in=wanted), running=running)

@@ -22,6 +22,7 @@ _SYMBOLS: dict[str, str] = {
     Status.FAILED: "✗",
     Status.EXPIRED: "◌",
     Status.CANCELLED: "⊘",
+    Status.PARKED: "⚠",
 }
 
 

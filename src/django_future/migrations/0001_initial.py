@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('kwargs', django_future.fields.StoredField(default=dict, verbose_name='keyword arguments')),
                 ('object_id', django_future.fields.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
                 ('object_database', django_future.fields.KeyField(blank=True, max_length=100, null=True, verbose_name='object database')),
-                ('status', models.CharField(choices=[('scheduled', 'scheduled'), ('running', 'running'), ('complete', 'complete'), ('failed', 'failed'), ('expired', 'expired'), ('cancelled', 'cancelled')], default='scheduled', max_length=10, verbose_name='status')),
+                ('status', models.CharField(choices=[('scheduled', 'scheduled'), ('running', 'running'), ('complete', 'complete'), ('failed', 'failed'), ('expired', 'expired'), ('cancelled', 'cancelled'), ('parked', 'parked')], default='scheduled', max_length=10, verbose_name='status')),
                 ('scheduled_at', django_future.fields.InstantField(verbose_name='scheduled at')),
                 ('first_due_at', django_future.fields.InstantField(blank=True, help_text='When it was scheduled for at first, if it was moved for another attempt.', null=True, verbose_name='first due at')),
                 ('expires_at', django_future.fields.InstantField(blank=True, help_text='Past it the job never runs.', null=True, verbose_name='expires at')),
@@ -35,6 +35,7 @@ class Migration(migrations.Migration):
                 ('is_rescuable', models.BooleanField(default=True, help_text='Whether it runs again after its worker was lost while it ran.', verbose_name='may be rescued')),
                 ('unique_key', django_future.fields.KeyField(blank=True, help_text='No other job of its callable has it, until the job has ended.', max_length=200, null=True, verbose_name='unique key')),
                 ('options', django_future.fields.StoredField(blank=True, help_text='What was said of this job alone.', null=True, verbose_name='options')),
+                ('signature', django_future.fields.SignatureField(blank=True, default='', help_text='Shows that code wrote what the job will do. Without it the job does not run.', max_length=22, verbose_name='signature')),
                 ('worker', django_future.fields.KeyField(blank=True, default='', max_length=100, verbose_name='worker')),
                 ('lease', models.PositiveBigIntegerField(default=0, help_text='Grows with every claim; only its holder may finish.', verbose_name='lease')),
                 ('created_at', django_future.fields.InstantField(auto_now_add=True, verbose_name='created at')),
@@ -148,7 +149,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='scheduledjob',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['scheduled', 'running', 'complete', 'failed', 'expired', 'cancelled'])), name='future_job_status_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['scheduled', 'running', 'complete', 'failed', 'expired', 'cancelled', 'parked'])), name='future_job_status_known'),
         ),
         migrations.AddConstraint(
             model_name='scheduledjob',

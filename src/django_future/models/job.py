@@ -1,7 +1,7 @@
 """The row of a job."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.contenttypes.models import ContentType
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -10,10 +10,16 @@ from django.db.models import Q
 from django.db.models.base import ModelState
 from django.utils.translation import gettext_lazy as _
 
-from django_future import clock, reports
+from django_future import clock, reports, signatures
 from django_future.content_objects import ContentObjectField
 from django_future.databases import jobs_database
-from django_future.fields import InstantField, KeyField, StoredField, left_unread
+from django_future.fields import (
+    InstantField,
+    KeyField,
+    SignatureField,
+    StoredField,
+    left_unread,
+)
 from django_future.handlers import LONGEST_NAME
 from django_future.indexes import PartialIndex
 from django_future.options import (
@@ -38,6 +44,8 @@ if TYPE_CHECKING:
 SCHEDULED = Q(status=Status.SCHEDULED.value)
 LONGEST_OBJECT_ID = 255
 LONGEST_ALIAS = 100
+SIGNED_COLUMNS = frozenset({*signatures.SIGNED, "signature"})
+SIGNED_FIELDS = SIGNED_COLUMNS | {"content_type"}
 
 
 class ScheduledJob(models.Model):
@@ -101,6 +109,14 @@ class ScheduledJob(models.Model):
     options = StoredField(
         _("options"), null=True, blank=True, help_text=_("What was said of this job alone.")
     )
+    # After what it is made of, whose columns are made ready for saving first.
+    signature = SignatureField(
+        _("signature"),
+        max_length=signatures.LENGTH,
+        default="",
+        blank=True,
+        help_text=_("Shows that code wrote what the job will do. Without it the job does not run."),
+    )
     worker = KeyField(_("worker"), max_length=100, default="", blank=True)
     lease = models.PositiveBigIntegerField(
         _("lease"), default=0, help_text=_("Grows with every claim; only its holder may finish.")
@@ -113,6 +129,10 @@ class ScheduledJob(models.Model):
     error = models.TextField(_("error"), default="", blank=True)
 
     objects = ScheduledJobQuerySet.as_manager()
+
+    # Whether code wrote what this job will do. It is False of one that was loaded with a signature
+    # that does not hold, or loaded in part.
+    is_signed = True
 
     class Meta:
         base_manager_name = "objects"
@@ -172,6 +192,20 @@ class ScheduledJob(models.Model):
     def __repr__(self) -> str:
         return f"<ScheduledJob ({self.status}) callable={self.callable_name!r}>"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the job, and sign what it will do if that is saved."""
+        names = kwargs.get("update_fields")
+        if names and not {*names}.isdisjoint(SIGNED_FIELDS):
+            kwargs["update_fields"] = {*names, *SIGNED_FIELDS}
+        super().save(*args, **kwargs)
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
+        """Return the job of a row, and take note whether its signature holds."""
+        job = super().from_db(*args, **kwargs)
+        job._note_signature()
+        return job
+
     @classmethod
     def bare(cls, values: dict[str, Any], alias: str, *, is_new: bool = False) -> "ScheduledJob":
         """Return a job that holds just `values`; what is missing is loaded if somebody asks for it.
@@ -197,8 +231,13 @@ class ScheduledJob(models.Model):
         """Reload the row from where the job lives, even if a stored value cannot be read."""
         if not args and not kwargs.get("using"):
             kwargs["using"] = jobs_database(instance=self)
+        names = args[1] if len(args) > 1 else kwargs.get("fields")
         with left_unread():
             super().refresh_from_db(*args, **kwargs)
+            if names is None:
+                self._note_signature()
+            elif not {*names}.isdisjoint(SIGNED_FIELDS):
+                self.is_signed = False
 
     def reschedule(
         self,
@@ -222,6 +261,11 @@ class ScheduledJob(models.Model):
         from django_future.scheduling import cancel_job  # noqa: PLC0415
 
         cancel_job(self, running=running, reason=reason)
+
+    def _note_signature(self) -> None:
+        columns = self.__dict__
+        is_whole = all(name in columns for name in SIGNED_COLUMNS)
+        self.is_signed = is_whole and signatures.holds(columns)
 
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Say, from the handler, how far this job is; others see it before the job has ended.

@@ -273,14 +273,13 @@ class Store:
 
     @patient
     def cancel(self, jobs: ScheduledJobQuerySet, *, running: bool = False, reason: str = "") -> int:
-        """Cancel those of `jobs` that are scheduled, or `running`, too, and return how many.
+        """Cancel those of `jobs` that wait or are parked, or `running`, too; return how many.
 
         What runs then has lost its lease, and with it whatever its handler writes.
         """
         if jobs.query.is_sliced:
             jobs = self.jobs.filter(pk__in=list(jobs.values_list("pk", flat=True)))
-        jobs = jobs.unfinished() if running else jobs.scheduled()
-        return jobs.update(
+        return jobs.cancellable(running=running).update(
             status=Status.CANCELLED,
             finished_at=clock.to_row(self.now()),
             error=shortened(storable(reason)),

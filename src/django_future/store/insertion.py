@@ -1,6 +1,7 @@
 """New rows on PostgreSQL: one by INSERT, many by COPY."""
 
 from collections.abc import Iterator, Sequence
+from types import NoneType
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -8,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_future import clock
 from django_future.arguments import Stored, encode
 from django_future.models import ScheduledJob
+from django_future.signatures import sign
 from django_future.status import Status
 
 # What is the same for each new job.
@@ -25,6 +27,7 @@ TABLE, COLUMNS = "django_future_scheduledjob", ", ".join([*GIVEN, *BLANK])
 PLACES = ", ".join(
     ["%s"] * len(GIVEN) + ["NULL" if value is None else repr(value) for value in BLANK.values()]
 )
+STORED = ("args", "kwargs", "options")
 AT_ONCE = 500  # rows that are put into words before any of them is sent
 
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -34,6 +37,7 @@ def insert(job: ScheduledJob, connection: BaseDatabaseWrapper, *, notify: str | 
     """Insert a new job, and notify the channel `notify` in the same statement."""
     hint = f", PG_NOTIFY('{notify}', '')" if notify else ""
     job.created_at = clock.to_row(clock.now())
+    _sign(job)
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({PLACES}) RETURNING id{hint}",  # noqa: S608 - all of it is written in this package
@@ -53,12 +57,22 @@ def copy(jobs: Sequence[ScheduledJob], connection: BaseDatabaseWrapper) -> None:
         )
         for job, (pk,) in zip(jobs, cursor.fetchall(), strict=True):
             job.pk, job.created_at = pk, created_at
+            _sign(job)
         statement = f"COPY {TABLE} (id, {COLUMNS}) FROM STDIN"
         with connection.wrap_database_errors, cursor.copy(statement) as lines:
             for start in range(0, len(jobs), AT_ONCE):
                 lines.write(_lines(jobs[start : start + AT_ONCE]))
     for job in jobs:
         job._state.adding = False
+
+
+def _sign(job: ScheduledJob) -> None:
+    columns = job.__dict__
+    for name in STORED:
+        if type(columns[name]) not in {Stored, NoneType}:
+            columns[name] = encode(columns[name])
+    if job.is_signed:
+        columns["signature"] = sign(columns)
 
 
 def _lines(jobs: Sequence[ScheduledJob]) -> str:
@@ -81,7 +95,4 @@ def _values(name: str, jobs: Sequence[ScheduledJob]) -> list[Any]:
     values = [job.__dict__[name] for job in jobs]
     if name in {"scheduled_at", "expires_at", "created_at"}:
         return [value and clock.from_row(value) for value in values]
-    if name in {"args", "kwargs", "options"}:
-        is_text = {Stored, type(None)}
-        return [value if type(value) in is_text else encode(value) for value in values]
     return values

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CLAIMED = (
     "id", "callable_name", "args", "kwargs", "content_type_id", "object_id", "object_database",
     "scheduled_at", "expires_at", "queue_name", "priority", "attempts", "max_attempts", "rescues",
-    "is_rescuable", "options", "lease",
+    "is_rescuable", "options", "signature", "lease",
 )  # fmt: skip
 COLUMNS = ", ".join(CLAIMED)
 
@@ -47,7 +47,7 @@ def read_claimed(
     # method call for each, would take as long as a worker takes to run a small job.
     for (pk, callable_name, args, kwargs, content_type_id, object_id, object_database, scheduled_at,
          expires_at, queue_name, priority, attempts, max_attempts, rescues, is_rescuable, options,
-         lease) in rows:  # fmt: skip
+         signature, lease) in rows:  # fmt: skip
         jobs.append(ScheduledJob.bare({
             "id": pk, "callable_name": callable_name, "args": Stored(args),
             "kwargs": Stored(kwargs), "content_type_id": content_type_id, "object_id": object_id,
@@ -56,7 +56,8 @@ def read_claimed(
             "expires_at": None if expires_at is None else clock.to_row(instant(expires_at)),
             "queue_name": queue_name, "priority": priority, "attempts": attempts,
             "max_attempts": max_attempts, "rescues": rescues, "is_rescuable": bool(is_rescuable),
-            "options": None if options is None else Stored(options), "lease": lease,
+            "options": None if options is None else Stored(options), "signature": signature,
+            "lease": lease,
             "status": Status.RUNNING, "worker": name,
             "started_at": claimed_at if is_rescuable and not rescues else None,
             "finished_at": None, "return_value": None, "error": "",

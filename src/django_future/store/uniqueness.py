@@ -5,13 +5,14 @@ from functools import partial
 
 from django.db import IntegrityError, transaction
 
-from django_future import clock, signals
+from django_future import clock, signals, signatures
 from django_future.exceptions import KeyTaken
 from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store.base import Expired, Store
 from django_future.store.contention import patient
 from django_future.store.hints import WORTH_A_HINT
+from django_future.store.parking import park_locked
 
 TRIES = 10
 
@@ -63,6 +64,9 @@ def _stays(store: Store, holder: ScheduledJob, new: ScheduledJob, *, is_replacin
     """Tell whether `holder` stands for the new job, once moved to its time if that is asked for."""
     if holder.status == Status.RUNNING:
         return True
+    if not holder.is_signed:
+        _park(store, holder)
+        return False
     if is_replacing:
         return _move(store, holder, new)
     if holder.expires_at is None or clock.from_row(holder.expires_at) > store.now():
@@ -94,6 +98,18 @@ def _expire(store: Store, holder: ScheduledJob) -> None:
             )
             expired = Expired(holder.pk, holder.callable_name)
             tell = partial(signals.jobs_expired.send_robust, ScheduledJob, count=1, jobs=[expired])
+            transaction.on_commit(tell, using=store.alias, robust=True)
+
+
+def _park(store: Store, holder: ScheduledJob) -> None:
+    # It would never run, and must not stand for a job that code schedules.
+    error = signatures.not_signed(holder.__dict__)
+    with transaction.atomic(using=store.alias):
+        if _lock(store, holder):
+            park_locked(store, holder, str(error))
+            tell = partial(
+                signals.job_parked.send_robust, ScheduledJob, job=holder, exception=error
+            )
             transaction.on_commit(tell, using=store.alias, robust=True)
 
 

@@ -72,6 +72,7 @@ def run_due_jobs(
 
 def raise_error_of(outcome: Outcome) -> None:
     """Raise what the job failed with, or why it could not begin, which in a test is a mistake."""
-    error = outcome.exception if outcome.is_left else outcome.failure
+    could_not_begin = outcome.is_left or outcome.is_parked
+    error = outcome.exception if could_not_begin else outcome.failure
     if error:
         raise error

@@ -38,7 +38,7 @@ def travel_to(
         while passes <= MOST_PASSES:
             with stopped_clock(instant):
                 for outcome in run_due(store, worker, watchdog, instant):
-                    if raise_errors or outcome.is_left:
+                    if raise_errors or outcome.is_left or outcome.is_parked:
                         raise_error_of(outcome)
                     ran.append(outcome.job)
                 next_due = store.next_due()

@@ -58,7 +58,7 @@ class Command(BaseCommand):
         job = outcome.job
         style = self.style.ERROR if outcome.failure else self.style.SUCCESS
         self.stdout.write(f"{job.pk} {job.callable_name} {style(label)}")
-        if outcome.failure or outcome.is_left:
+        if outcome.failure or outcome.is_left or outcome.is_parked:
             self.stderr.write(job.error)
 
 

@@ -1,0 +1,32 @@
+"""Jobs whose signature does not hold: they are parked, until an operator signs them."""
+
+from typing import Any
+
+from django.db.models import F
+
+from django_future.models import ScheduledJob
+from django_future.status import Status
+from django_future.store.base import Store
+from django_future.store.completion import lease_lost
+from django_future.store.contention import patient
+
+# The key is given up, so that code can schedule the unique job that the row stands in for.
+_PARKED: dict[str, Any] = {
+    "status": Status.PARKED, "worker": "", "started_at": None, "unique_key": None,
+}  # fmt: skip
+
+
+@patient
+def park(store: Store, job: ScheduledJob, reason: str) -> None:
+    """Park a claimed job as if it had never been claimed, and record why.
+
+    Raises `LeaseLost` if the job is no longer this worker's.
+    """
+    if not store.held(job).update(**_PARKED, attempts=F("attempts") - 1, error=reason):
+        raise lease_lost(job)
+    job.status, job.error = Status.PARKED, reason
+
+
+def park_locked(store: Store, job: ScheduledJob, reason: str) -> None:
+    """Park a job that waits, whose row the open transaction has locked."""
+    store.jobs.filter(pk=job.pk).update(**_PARKED, error=reason)

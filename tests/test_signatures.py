@@ -1,0 +1,344 @@
+"""A row is data: what SQL wrote does not run, and nothing but an operator signs it."""
+
+import json
+
+import pytest
+from django.db import connection
+
+from django_future import ScheduledJob, run_jobs, schedule_job, schedule_jobs, signals
+from django_future.arguments import Stored
+from django_future.exceptions import NotRetryable, NotSigned
+from django_future.maintenance import prune
+from django_future.status import Status
+from django_future.store import store_for
+from django_future.testing import run_due_jobs
+from django_future.worker.loop import Limits
+from django_future.worker.process import Options, run_worker
+from tests.connected import connected
+from tests.shop import jobs
+from tests.shop.models import Order, Parcel
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SIGNED = {
+    "callable_name": "tests.shop.jobs.echo",
+    "args": '["forged"]',
+    "kwargs": '{"text": "forged"}',
+    "options": '{"atomic": false}',
+    "object_id": "2",
+    "object_database": "other",
+}
+
+
+def tamper(job=None, **columns):
+    """Overwrite columns of a job, or of all, as somebody with access to the database would."""
+    assignments = ", ".join(f"{column} = %s" for column in columns)
+    where, key = (" WHERE id = %s", [job.pk]) if job else ("", [])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE django_future_scheduledjob SET {assignments}{where}", [*columns.values(), *key]
+        )
+
+
+def burst():
+    run_worker(Options(alias="default", limits=Limits(burst=True)))
+
+
+def reload(job):
+    return ScheduledJob.objects.get(pk=job.pk)
+
+
+class TestWhatCodeSchedules:
+    def test_runs_in_whatever_way_it_is_written(self, order, traces):
+        schedule_job("0s", jobs.trace, args=["one"])
+        schedule_jobs({"when": "0s", "callable": jobs.trace, "args": [n]} for n in ("a", "b"))
+        schedule_job("0s", jobs.trace, args=["key"], unique="key")
+        schedule_job("1d", jobs.trace, args=["copy"]).reschedule("0s", timeout="1m")
+        schedule_job("0s", "note", order, args=["method"])
+        run_jobs()
+        assert [*traces()[:5], traces()[5][-6:]] == ["one", "a", "b", "key", "copy", "method"]
+
+    def test_runs_when_the_orm_saves_it(self, traces):
+        at = schedule_job("1d", jobs.trace).created_at
+        values = {"callable_name": "tests.shop.jobs.trace", "scheduled_at": at}
+        ScheduledJob(**values, args=["saved"]).save()
+        ScheduledJob.objects.bulk_create(
+            [ScheduledJob(**values, args=[text], kwargs={}) for text in ("in", "bulk")]
+        )
+        job = ScheduledJob(**values, object_id=None)
+        job.save()
+        job.args = ["changed"]
+        job.save()
+        run_jobs()
+        assert traces() == ["saved", "in", "bulk", "changed"]
+
+    def test_runs_with_an_object_id_that_is_no_text(self, order):
+        job = schedule_job("1d", "ring", order)
+        copy = ScheduledJob(
+            callable_name="ring",
+            scheduled_at=job.created_at,
+            object_id=order.pk,
+            content_type=job.content_type,
+        )
+        copy.save()
+        run_jobs()
+        assert reload(copy).return_value == "A1: ring"
+
+    def test_runs_when_code_changes_it_and_saves(self, order, traces):
+        job = reload(schedule_job("0s", jobs.echo, args=["old"]))
+        job.callable_name, job.args = "tests.shop.jobs.trace", ["new"]
+        job.save()
+        run_jobs()
+        assert traces() == ["new"]
+
+    def test_runs_when_code_saves_the_one_column_it_has_changed(self, traces):
+        job = reload(schedule_job("0s", jobs.trace, args=["old"]))
+        job.args = ["new"]
+        job.save(update_fields=["args"])
+        run_jobs()
+        assert traces() == ["new"]
+
+    @pytest.mark.parametrize("text", ["ü 🫠 \u2028 \x85", "' \" \\ \\n \n", "x" * 100_000])
+    def test_runs_with_any_text(self, text, traces):
+        schedule_job("0s", jobs.trace, args=[text])
+        parcel = Order.objects.create(number="A2")
+        schedule_job("0s", jobs.trace_object, parcel, kwargs={"text": text})
+        run_jobs()
+        assert traces()[0] == text
+        assert len(traces()) == 2
+
+    def test_runs_again_after_each_kind_of_end(self, traces):
+        job = schedule_job("0s", jobs.fail, args=[], max_attempts=2, backoff=["0s"])
+        run_jobs(ignore_errors=True)
+        run_jobs(ignore_errors=True)
+        job = reload(job)
+        assert job.status == Status.FAILED
+        job.retry()
+        run_jobs(ignore_errors=True)
+        assert reload(job).attempts == 3
+
+    def test_is_not_ruled_out_by_what_may_change_while_it_waits(self):
+        schedule_job("1d", jobs.echo)
+        ScheduledJob.objects.update(priority=5, queue_name="other", max_attempts=9, expires_at=None)
+        run_jobs(now="2d")
+        assert ScheduledJob.objects.get().status == Status.COMPLETE
+
+
+class TestTheKey:
+    def test_of_another_environment_parks_what_waits(self, settings, traces):
+        job = schedule_job("0s", jobs.trace)
+        settings.SECRET_KEY = "of another environment"
+        run_jobs()
+        assert reload(job).status == Status.PARKED
+        assert traces() == []
+
+    def test_that_was_replaced_holds_among_the_fallbacks(self, settings, traces):
+        schedule_job("0s", jobs.trace, args=["old key"])
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "the new one"
+        run_jobs()
+        assert traces() == ["old key"]
+
+    def test_is_the_present_one_in_what_is_saved_again(self, settings, traces):
+        job = schedule_job("0s", jobs.trace, args=["signed anew"])
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "the new one"
+        reload(job).save()
+        settings.SECRET_KEY_FALLBACKS = []
+        run_jobs()
+        assert traces() == ["signed anew"]
+
+
+class TestARowThatSqlWrote:
+    @pytest.mark.parametrize("run", [burst, run_jobs])
+    @pytest.mark.parametrize("column", SIGNED)
+    def test_is_parked_and_holds_up_no_other(self, run, column, order, traces):
+        Order.objects.create(number="B2")
+        job = schedule_job("0s", jobs.trace_object, order, args=["x"], priority=1, unique="key")
+        schedule_job("0s", jobs.trace, args=["the next"])
+        tamper(job, **{column: SIGNED[column]})
+        run()
+        run()
+        job.refresh_from_db()
+        assert traces() == ["the next"]
+        assert (job.status, job.attempts, job.lease, job.worker) == (Status.PARKED, 0, 1, "")
+        assert (job.started_at, job.finished_at, job.unique_key) == (None, None, None)
+        assert job.error.startswith("The signature does not hold: SQL changed the row")
+
+    def test_is_parked_if_it_has_another_content_type(self, order):
+        Parcel.objects.create()
+        job = schedule_job("0s", "ring", order)
+        other = schedule_job("1d", jobs.trace_object, Parcel.objects.create())
+        tamper(job, content_type_id=other.content_type_id)
+        run_jobs()
+        assert reload(job).status == Status.PARKED
+
+    @pytest.mark.parametrize("signature", ["", "x" * 22, "é" * 22, "'; --"])
+    def test_is_parked_whatever_signature_it_has(self, signature, traces):
+        job = schedule_job("0s", jobs.trace)
+        tamper(signature=signature)
+        run_jobs()
+        assert reload(job).status == Status.PARKED
+        assert traces() == []
+
+    def test_says_that_it_has_none(self):
+        job = schedule_job("0s", jobs.trace)
+        tamper(signature="")
+        run_jobs()
+        assert reload(job).error.startswith("The row has no signature: code of this project did")
+
+    def test_has_no_signature_of_another_row(self):
+        job, other = schedule_job("0s", jobs.echo), schedule_job("1d", jobs.trace)
+        tamper(job, signature=other.signature)
+        run_jobs()
+        assert reload(job).status == Status.PARKED
+
+    def test_cannot_move_text_from_one_column_to_another(self, order):
+        job = schedule_job("0s", "ring", order)
+        number = str(order.pk)
+        tamper(job, callable_name=f"ring{number}", object_id="")
+        run_jobs()
+        assert reload(job).status == Status.PARKED
+
+    def test_sends_a_signal_of_its_own_and_no_other(self):
+        job = schedule_job("0s", jobs.echo)
+        tamper(signature="")
+        heard, started = [], []
+        with (
+            connected(signals.job_parked, lambda **given: heard.append(given)),
+            connected(signals.job_started, lambda **given: started.append(given)),
+            connected(signals.job_finished, lambda **given: started.append(given)),
+        ):
+            run_jobs()
+        assert [(one["job"].pk, type(one["exception"])) for one in heard] == [(job.pk, NotSigned)]
+        assert started == []
+
+    def test_is_logged_in_one_line(self, caplog):
+        schedule_job("0s", jobs.echo)
+        tamper(callable_name="x\nERROR all is lost")
+        run_jobs()
+        [line] = caplog.messages
+        assert "'x\\nERROR all is lost' is parked: The signature does not hold" in line
+
+    def test_is_an_error_in_a_test(self):
+        schedule_job("0s", jobs.echo)
+        ScheduledJob.objects.update(args=[1])
+        with pytest.raises(NotSigned, match="future_sign"):
+            run_due_jobs()
+
+    def test_is_no_job_that_a_unique_one_can_be_left_to(self, traces):
+        forged = schedule_job("0s", jobs.trace, unique="key")
+        tamper(forged, args='["forged"]')
+        real = schedule_job("0s", jobs.trace, args=["real"], unique="key")
+        run_jobs()
+        assert real != forged
+        assert traces() == ["real"]
+        assert reload(forged).status == Status.PARKED
+
+
+class TestNothingSignsIt:
+    @pytest.fixture
+    def forged(self):
+        """Return a job that is due, as loaded from a row that SQL has changed."""
+        job = schedule_job("0s", jobs.echo)
+        tamper(callable_name="tests.shop.jobs.trace", args='["forged"]')
+        return reload(job)
+
+    @pytest.fixture(autouse=True)
+    def no_trace(self, traces):
+        """Make sure that the job is parked in the end, and has left nothing."""
+        yield
+        run_jobs()
+        assert traces() == []
+        assert ScheduledJob.objects.parked().exists()
+
+    def test_by_an_unrelated_save(self, forged):
+        forged.priority = 5
+        forged.save()
+        assert reload(forged).priority == 5
+
+    def test_by_the_save_of_a_change(self, forged):
+        forged.kwargs = {}
+        forged.save()
+
+    def test_by_the_save_of_a_copy(self, forged):
+        forged.pk, forged._state.adding = None, True
+        forged.save()
+
+    def test_by_bulk_create(self, forged):
+        forged.pk = None
+        ScheduledJob.objects.bulk_create([forged])
+
+    def test_by_the_store(self, forged):
+        forged.pk, forged._state.adding = None, True
+        store_for("default").add([forged])
+
+    def test_by_a_save_of_what_was_refreshed(self, forged):
+        for fields in (None, ["args"], ["callable_name"]):
+            job = ScheduledJob(pk=forged.pk, callable_name=forged.callable_name)
+            job.scheduled_at = job.created_at = forged.created_at
+            job._state.adding, job._state.db = False, "default"
+            job.refresh_from_db(fields=fields)
+            job.save()
+
+    def test_by_a_save_of_what_was_loaded_in_part(self, forged):
+        job = ScheduledJob.objects.only("priority").get()
+        assert job.args == ["forged"]
+        job.priority = 5
+        job.save()
+        job.save(update_fields=["args"])
+
+    def test_by_a_copy(self, forged):
+        with pytest.raises(NotSigned, match="does not hold"):
+            forged.reschedule("0s")
+        with pytest.raises(NotSigned):
+            ScheduledJob.objects.only("pk").get().reschedule("0s")
+
+    def test_by_a_retry(self, forged):
+        forged.cancel()
+        forged.retry()
+
+
+class TestACopy:
+    def test_of_a_job_that_was_loaded_in_part_is_made_if_its_row_is_signed(self, traces):
+        schedule_job("1d", jobs.trace, args=["copied"])
+        job = ScheduledJob.objects.only("pk").get()
+        assert job.args == ["copied"]
+        job.reschedule("0s")
+        run_jobs()
+        assert traces() == ["copied"]
+
+
+class TestAParkedJob:
+    @pytest.fixture
+    def parked(self):
+        """Return a job that is parked."""
+        job = schedule_job("0s", jobs.echo)
+        tamper(signature="")
+        run_jobs()
+        return reload(job)
+
+    def test_can_be_cancelled(self, parked):
+        parked.cancel(reason="of no use")
+        assert reload(parked).status == Status.CANCELLED
+
+    def test_cannot_be_retried(self, parked):
+        with pytest.raises(NotRetryable, match="future_sign"):
+            parked.retry()
+
+    def test_does_not_expire(self, parked):
+        run_jobs(now="30d")
+        assert reload(parked).status == Status.PARKED
+
+    def test_is_not_pruned(self, parked, settings):
+        settings.DJANGO_FUTURE = {"KEEP": dict.fromkeys(Status.final(), "0s")}
+        prune(store_for("default"))
+        assert reload(parked).status == Status.PARKED
+
+
+def test_a_value_that_has_not_been_read_is_signed_as_it_is_stored():
+    job = schedule_job("0s", jobs.echo)
+    job.args = Stored('[ "spaces" ]')
+    job.save()
+    run_jobs()
+    assert json.loads(reload(job).__dict__["return_value"]) == "spaces"
