@@ -53,7 +53,8 @@ class Model:
 
     def times(self, after, lifetime):
         scheduled_at = self.now + after
-        return scheduled_at, None if lifetime is None else scheduled_at + lifetime
+        due_at = max(scheduled_at, self.now)
+        return scheduled_at, None if lifetime is None else due_at + lifetime
 
     def due(self, selection):
         """Return the ids of the jobs that are due, in the order in which they start."""

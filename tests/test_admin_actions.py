@@ -81,7 +81,8 @@ def test_a_damaged_job_can_run_again_without_being_read(admin_client):
 
 def test_a_job_that_cannot_be_scheduled_again_does_not_stop_the_others(admin_client):
     far = job_in(Status.FAILED, expires="9000-01-01T00:00Z")
-    ScheduledJob.objects.update(scheduled_at="0002-01-01T00:00Z")
+    long_ago = "0002-01-01T00:00Z"
+    ScheduledJob.objects.update(scheduled_at=long_ago, created_at=long_ago)
     good = job_in(Status.FAILED)
     good_news, bad_news = act(admin_client, "run_again", far, good)
     assert good_news == "1 job will run again."

@@ -7,7 +7,7 @@ import enum
 import json
 import math
 import pickle
-import sys
+import threading
 import uuid
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -159,9 +159,7 @@ def test_a_list_that_contains_itself_comes_back():
     assert back[1] is back
 
 
-@pytest.mark.parametrize(
-    "value", [lambda: None, Unpicklable(), OneWay(1, 2), (n for n in ""), sys.stdout],
-)  # fmt: skip
+@pytest.mark.parametrize("value", [lambda: None, Unpicklable(), OneWay(1, 2), threading.Lock()])
 def test_what_cannot_be_pickled_is_refused(value):
     with pytest.raises(InvalidArguments, match="cannot be pickled"):
         encode([value])

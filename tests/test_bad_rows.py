@@ -116,7 +116,8 @@ class TestInstants:
     def test_one_that_would_expire_after_the_calendar_never_expires_once_retried(self):
         job = schedule_job("1d", jobs.echo, expires="9999-12-29T00:00Z")
         job.cancel()
-        ScheduledJob.objects.update(scheduled_at=clock.to_row(clock.now() - timedelta(days=9000)))
+        long_ago = clock.to_row(clock.now() - timedelta(days=9000))
+        ScheduledJob.objects.update(scheduled_at=long_ago, created_at=long_ago)
         job.retry()
         assert job.expires_at is None
 

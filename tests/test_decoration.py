@@ -14,6 +14,7 @@ from asgiref.sync import async_to_sync
 from django_future import ScheduledJob, job, run_jobs, schedule_job, schedule_jobs
 from django_future.exceptions import InvalidArguments, InvalidCallable, InvalidOption
 from django_future.testing import run_due_jobs
+from tests.rewriting import rewrite
 from tests.shop.decorated import greet, remind, report, wave
 
 ROOT = Path(__file__).parent.parent
@@ -108,8 +109,9 @@ class TestScheduling:
         scheduled = report.schedule("0s", "ran")
         assert run_one(scheduled) == f"{scheduled.pk}: ran"
 
-    def test_wrong_arguments_fail_the_job(self):
-        scheduled = greet.schedule("0s")
+    def test_arguments_that_the_handler_no_longer_takes_fail_the_job(self):
+        scheduled = greet.schedule("0s", "you")
+        rewrite(args=[])
         with pytest.raises(InvalidArguments, match="'name'"):
             run_jobs()
         scheduled.refresh_from_db()

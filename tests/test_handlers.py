@@ -34,6 +34,16 @@ class Handlers:
         pass
 
 
+def in_a_script():
+    pass
+
+
+def in_a_shell():
+    pass
+
+
+in_a_script.__module__ = "__main__"
+in_a_shell.__module__ = None  # type: ignore[assignment]
 partial = functools.partial(jobs.echo, 1)
 
 
@@ -84,12 +94,21 @@ def test_a_proxy_has_methods_of_its_own():
         ("", "is not a dotted path"),
         (".echo", "is not a dotted path"),
         ("tests.shop.jobs." + "x" * 255, "more than 255 characters"),
-        (lambda: None, "top level of a module"),
-        (nested(), "top level of a module"),
-        (Handlers.method, "top level of a module"),
-        (Handlers(), "top level of a module"),
-        (partial, "top level of a module"),
-        (Handlers().method, "is bound to an object"),
+        (lambda: None, "is a lambda. Write it with def"),
+        (nested(), "is defined inside a function. Move it to the top level of a module"),
+        (Handlers.method, "is a method of Handlers. .* write a function"),
+        (Handlers(), "Write a function at the top level of a module"),
+        (partial, "is a partial. Pass its function, and its arguments in args and kwargs"),
+        (Handlers().method, "is bound to a tests.test_handlers.Handlers. Write a function"),
+        (Order.remind, "pass the name of the method, 'remind', and a saved instance"),
+        (Order().remind, "Pass the name of the method, 'remind', and the object"),
+        (Order.from_db, "Write a function"),
+        (in_a_script, "is defined in a script or a shell. Move it to a module"),
+        (in_a_shell, "is defined in a script or a shell. Move it to a module"),
+        ("__main__.handler", "is in a script or a shell"),
+        ("shopp.jobs.echo", "there is no module 'shopp'. Check its spelling"),
+        ("test.shop.jobs.echo2", "nothing allows jobs to call it"),
+        ("tets.shop.jobs.echo", "Did you mean 'tests"),
         (5, "neither callable nor a dotted path"),
         (None, "neither callable nor a dotted path"),
     ],

@@ -60,7 +60,7 @@ class TestUnknown:
         [
             (GONE, "'tests.shop.jobs.vanished' does not exist: module"),
             ("tests.gone.handler", "cannot be imported: ModuleNotFoundError: No module named"),
-            ("removed_app.jobs.handler", "is outside the installed apps and the project"),
+            ("removed_app.jobs.handler", "does not exist: there is no module 'removed_app'"),
         ],
     )
     def test_it_is_left_as_if_never_claimed_and_says_why(self, run, name, words, traces):

@@ -15,6 +15,7 @@ from django_future import clock, maintenance, run_jobs, schedule_job, schedule_j
 from django_future.log import log_finished, to_stream
 from django_future.models import ScheduledJob
 from django_future.store import store_for
+from django_future.testing.travel import stopped_clock
 from tests.shop import flaky, jobs
 
 pytestmark = pytest.mark.django_db
@@ -117,8 +118,8 @@ class TestRetry:
 
 class TestExpiry:
     def expire(self, count):
-        expired = {"when": timedelta(hours=-2), "callable": jobs.echo, "expires": "1h"}
-        schedule_jobs([expired] * count)
+        with stopped_clock(clock.now() - timedelta(hours=2)):
+            schedule_jobs([{"when": "0s", "callable": jobs.echo, "expires": "1h"}] * count)
         maintenance.expire(store_for("default"), clock.now())
 
     def test_of_one_job_names_it(self, text):

@@ -22,6 +22,7 @@ from django_future.store.pauses import paused_queues
 from django_future.worker.choice import Choice
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
+from tests.ago import scheduled_ago
 from tests.awaiting import eventually
 from tests.shop import jobs
 
@@ -88,7 +89,7 @@ class TestWhatWaits:
         assert claimed == [waiting]
 
     def test_they_may_expire(self):
-        job = schedule_job(timedelta(hours=-2), jobs.trace, expires="1h")
+        job = scheduled_ago(timedelta(hours=2), jobs.trace, expires="1h")
         pause_queue("default")
         run_jobs()
         assert status_of(job) == Status.EXPIRED

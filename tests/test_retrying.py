@@ -65,10 +65,11 @@ class TestOneJob:
         assert job.expires_at is None
 
     def test_whose_expiry_would_lie_past_the_calendar_never_expires(self):
-        far = datetime(9000, 1, 1, tzinfo=UTC)
+        long_ago, far = datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
         job = in_state(
             Status.EXPIRED,
-            scheduled_at=clock.to_row(datetime(1000, 1, 1, tzinfo=UTC)),
+            scheduled_at=clock.to_row(long_ago),
+            created_at=clock.to_row(long_ago),
             expires_at=clock.to_row(far),
         )
         job.retry()

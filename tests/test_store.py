@@ -14,6 +14,8 @@ from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, store_for
 from django_future.store.registry import register
+from django_future.testing.travel import stopped_clock
+from tests.ago import scheduled_ago
 from tests.awaiting import has_ended
 from tests.shop import jobs
 
@@ -82,7 +84,7 @@ def test_many_ends_hold_any_text(store):
 
 def test_what_is_not_due_or_too_late_is_left(store):
     schedule_job("1h", jobs.echo)
-    schedule_job(timedelta(hours=-2), jobs.echo, expires="1h")
+    scheduled_ago(timedelta(hours=2), jobs.echo, expires="1h")
     assert claim(store, 10) == []
 
 
@@ -176,10 +178,9 @@ def explain(queries, vendor):
 
 
 def test_jobs_expire_in_batches_and_are_counted(store, caplog):
-    schedule_jobs(
-        [{"when": timedelta(hours=-2), "callable": jobs.echo, "expires": "1h"}] * 1100
-        + [{"when": "0s", "callable": jobs.echo}]
-    )
+    with stopped_clock(clock.now() - timedelta(hours=2)):
+        schedule_jobs([{"when": "0s", "callable": jobs.echo, "expires": "1h"}] * 1100)
+    schedule_job("0s", jobs.echo)
     maintenance.expire(store, clock.now())
     assert (
         ScheduledJob.objects.filter(status=Status.EXPIRED, finished_at__isnull=False).count()

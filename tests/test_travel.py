@@ -7,11 +7,12 @@ from django.db import transaction
 from django.test import TestCase
 from django.utils import timezone
 
-from django_future import ScheduledJob, clock, schedule_job
+from django_future import ScheduledJob, clock, pause_queue, schedule_job
 from django_future.exceptions import InvalidTime, RunInsideTransaction
 from django_future.models import Worker
 from django_future.testing import assert_none_left, assert_scheduled, travel_to
 from django_future.testing.travel import stopped_clock
+from tests.ago import scheduled_ago
 from tests.shop import flaky, jobs
 from tests.shop.models import Trace
 
@@ -63,15 +64,16 @@ class TestTheJobs:
         assert ScheduledJob.objects.get().status == "failed"
 
     def test_that_expire_on_the_way_do_not_run_late(self):
-        overdue = schedule_job("2020-01-01", jobs.echo)
+        overdue = scheduled_ago(timedelta(days=8), jobs.echo)
         in_time = schedule_job("1d", jobs.echo, expires="1s")
         assert travel_to("3d") == [in_time]
         overdue.refresh_from_db()
         assert overdue.status == "expired"
 
     def test_that_have_expired_at_the_end_say_so(self):
-        schedule_job("1d", jobs.repeat, args=["2020-01-01"])
-        assert len(travel_to("2d")) == 1
+        schedule_job("1d", jobs.echo, expires="1h")
+        pause_queue("default")
+        assert travel_to("2d") == []
         assert ScheduledJob.objects.latest("pk").status == "expired"
 
     @pytest.mark.django_db(databases="__all__")

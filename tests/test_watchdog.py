@@ -58,7 +58,7 @@ class TestTimeout:
     @pytest.mark.usefixtures("nothing_is_stuck")
     def test_leaves_alone_what_comes_after(self, traces):
         for _ in range(3):
-            flaky.sleep_in_the_database.schedule("0s", priority=1)
+            flaky.sleep_in_the_database.using(priority=1).schedule("0s")
             schedule_job("0s", jobs.trace)
         run(ScheduledJob.objects.first())
         assert traces() == ["ran"] * 3

@@ -17,6 +17,7 @@ from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.wakeup import Wakeup
+from tests.ago import scheduled_ago
 from tests.awaiting import PATIENCE, eventually, exit_code, has_ended
 from tests.runner import second_signal, stop
 from tests.shop import jobs
@@ -79,7 +80,7 @@ class TestBurst:
         assert (Trace.objects.count(), count(Status.SCHEDULED)) == (7, 13)
 
     def test_expired_jobs_are_marked_first(self, traces):
-        schedule_job(timedelta(hours=-2), jobs.trace, expires="1h")
+        scheduled_ago(timedelta(hours=2), jobs.trace, expires="1h")
         burst()
         assert (traces(), count(Status.EXPIRED)) == ([], 1)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from django_future.bound import HasScheduledJobs
+    from django_future.cancellation import cancel_jobs
     from django_future.decoration import job, job_as_parameter
     from django_future.models import ScheduledJob
     from django_future.queues import pause_queue, resume_queue
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from django_future.scheduling import (
         JobSpec,
         aschedule_job,
-        cancel_jobs,
         schedule_job,
         schedule_jobs,
     )
@@ -42,12 +42,13 @@ __all__ = [
 
 _HOMES = {
     "bound": ["HasScheduledJobs"],
+    "cancellation": ["cancel_jobs"],
     "decoration": ["job", "job_as_parameter"],
     "models": ["ScheduledJob"],
     "retries": ["Cancel", "Exponential", "Retry"],
     "revival": ["retry_jobs"],
     "queues": ["pause_queue", "resume_queue"],
-    "scheduling": ["JobSpec", "aschedule_job", "cancel_jobs", "schedule_job", "schedule_jobs"],
+    "scheduling": ["JobSpec", "aschedule_job", "schedule_job", "schedule_jobs"],
     "worker.one_pass": ["run_jobs"],
 }
 

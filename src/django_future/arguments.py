@@ -4,10 +4,10 @@ JSON says what it can. What it cannot is tagged: `{"__type__": "date", "value": 
 What no tag covers is pickled, signed with `SECRET_KEY`, and loaded only if the signature holds.
 """
 
+import io
 import json
 import math
 import pickle
-import reprlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
@@ -23,6 +23,7 @@ from django.db.models import Model
 from django.utils.dateparse import parse_duration
 from django.utils.duration import duration_iso_string
 
+from django_future import remedies
 from django_future.databases import kept_object_database, saved_objects
 from django_future.exceptions import InvalidArguments, ObjectGone, TamperedArguments
 
@@ -79,7 +80,10 @@ def decode(text: str) -> Any:
     except InvalidArguments:
         raise
     except _FOREIGN_ERRORS as error:
-        raise InvalidArguments(f"The stored value {text[:80]!r} is damaged: {error}.") from error
+        # Neither the text nor the error is quoted: a handler may call its arguments sensitive.
+        raise InvalidArguments(
+            f"A stored value of {len(text):,} characters is damaged ({type(error).__name__})."
+        ) from error
 
 
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
@@ -92,6 +96,14 @@ def _parsed(text: str) -> Any:
     except StopIteration:
         end = -1
     return plain if end == len(text) else json.loads(text)
+
+
+def plain_of(text: str) -> Any:
+    """Return the JSON of a stored value, with its tags, or None if it cannot be read."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def canonical(value: Any) -> str:
@@ -158,7 +170,8 @@ def _plain_dict(value: dict[Any, Any]) -> Any:
 def _reference(instance: Model) -> dict[str, Any]:
     if instance._state.adding or instance.pk is None:
         raise InvalidArguments(
-            f"{instance!r} is not saved, so a job could not find it again. Save it first."
+            f"A {remedies.kind_of(instance)} among the arguments is not saved, so a job could not "
+            "find it again. Save it first."
         )
     label, pk = instance._meta.label_lower, _to_plain(instance.pk)
     return {TAG: "model", "model": label, "pk": pk, "using": kept_object_database(instance)}
@@ -177,16 +190,30 @@ def _referenced(model: str, pk: Any, using: str | None) -> Model:
 
 
 def _pickled(value: Any) -> dict[str, str]:
+    data = io.BytesIO()
     try:
-        data = pickle.dumps(value, protocol=5)
-        pickle.loads(data)  # noqa: S301 - made on the line above
+        _Pickler(data, protocol=5).dump(value)
+        pickle.loads(data.getvalue())  # noqa: S301 - made on the line above
+    except InvalidArguments:
+        raise
     except _FOREIGN_ERRORS as error:
         raise InvalidArguments(
-            f"{reprlib.repr(value)} cannot be pickled: {error}. Pass what it is made from instead, "
-            "such as a primary key or a path."
+            f"A {remedies.kind_of(value)} cannot be pickled ({type(error).__name__}). Pass what it "
+            "is made from instead, such as a primary key or a path."
         ) from error
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    return {TAG: "pickle", "class": kind, "value": _signer().sign(b64encode(data).decode())}
+    signed = _signer().sign(b64encode(data.getvalue()).decode())
+    return {TAG: "pickle", "class": kind, "value": signed}
+
+
+class _Pickler(pickle.Pickler):
+    """Refuses what is of no use in another process, however deep it is in a value."""
+
+    def reducer_override(self, value: Any) -> Any:
+        remedy = remedies.for_argument(value)
+        if remedy is not None:
+            raise InvalidArguments(f"A {remedies.kind_of(value)} is no argument of a job. {remedy}")
+        return NotImplemented
 
 
 def _unpickled(signed: str) -> Any:
@@ -200,7 +227,9 @@ def _unpickled(signed: str) -> Any:
     try:
         return pickle.loads(data)  # noqa: S301 - the signature was verified above
     except _FOREIGN_ERRORS as error:
-        raise InvalidArguments(f"A pickled value can no longer be loaded: {error}.") from error
+        raise InvalidArguments(
+            f"A pickled value can no longer be loaded ({type(error).__name__})."
+        ) from error
 
 
 def _signer() -> Signer:

@@ -40,7 +40,7 @@ def _watch_deletions(*, sender: type[models.Model], **_: Any) -> None:
 
 def _cancel_jobs(*, instance: HasScheduledJobs, **_: Any) -> None:
     from django_future.calling import options_if_known  # noqa: PLC0415
-    from django_future.scheduling import cancel_jobs  # noqa: PLC0415
+    from django_future.cancellation import cancel_jobs  # noqa: PLC0415
 
     waiting = instance.scheduled_jobs.scheduled()
     unwanted = [job.pk for job in waiting if options_if_known(job).on_delete == "cancel"]

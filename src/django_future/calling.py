@@ -11,7 +11,7 @@ from typing import Any
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.db.models import Model
 
-from django_future import content_objects, handlers
+from django_future import content_objects, handlers, parameters
 from django_future.exceptions import (
     FutureError,
     HandlerUnknown,
@@ -94,8 +94,8 @@ def call(
     on_call()
     try:
         result = call(*args, **kwargs)
-    except TypeError:
-        _check_signature(job, handler, args, kwargs)
+    except TypeError as error:
+        _check_arguments(job, handler, args, kwargs, error)
         raise
     if result is not None:
         _check_has_run(job, result)
@@ -162,12 +162,17 @@ def _model(job: ScheduledJob) -> type[Model] | None:
     return model
 
 
-def _check_signature(
-    job: ScheduledJob, handler: handlers.Handler, args: list[Any], kwargs: dict[str, Any]
+def _check_arguments(
+    job: ScheduledJob,
+    handler: handlers.Handler,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    error: TypeError,
 ) -> None:
+    leading = handlers.leading(job.callable_name, handler, is_bound=job.object_id is not None)
     try:
-        inspect.signature(handler).bind(*args, **kwargs)
-    except TypeError as error:
-        raise InvalidArguments(
-            f"{job.callable_name} does not accept the arguments of this job: {error}."
-        ) from error
+        parameters.check_arguments(
+            job.callable_name, handler, leading, args[len(leading) :], kwargs
+        )
+    except InvalidArguments as refusal:
+        raise refusal from error

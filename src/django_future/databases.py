@@ -1,11 +1,12 @@
 """Which database holds the jobs, and which the objects that jobs refer to."""
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.apps import apps
 from django.db import connections, models, router
 
-from django_future.exceptions import InvalidObject
+from django_future import remedies
+from django_future.exceptions import InvalidJobs, InvalidObject
 
 if TYPE_CHECKING:
     from django_future.models import ScheduledJob
@@ -37,11 +38,27 @@ def database_of_jobs(jobs: "models.QuerySet[ScheduledJob]") -> str:
 
     This is another than the queryset's if that names a replica, as the manager of a
     `GenericRelation` does.
+
+    Raises `InvalidJobs` if it is no queryset of jobs.
     """
+    _check_jobs(jobs)
     if jobs.db == _written_to(jobs.model, None):
         return jobs.db
     job = next(iter(jobs[:1]), None)
     return jobs.db if job is None else jobs_database(instance=job)
+
+
+def _check_jobs(jobs: Any) -> None:
+    if not isinstance(jobs, models.QuerySet):
+        raise InvalidJobs(
+            f"A {remedies.kind_of(jobs)} is no queryset of jobs. Give one, such as "
+            "ScheduledJob.objects.filter(pk__in=...); a single job has methods of its own."
+        )
+    if jobs.model._meta.concrete_model is not apps.get_model("django_future", "ScheduledJob"):
+        raise InvalidJobs(
+            f"The queryset is one of {jobs.model._meta.label}, not of jobs. The jobs of an object "
+            "are ScheduledJob.objects.for_object(...)."
+        )
 
 
 def object_database(instance: models.Model) -> str:

@@ -1,6 +1,6 @@
 """`@job`: what it makes of a function, which is called as before, and can be scheduled."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import update_wrapper
 from types import MethodType
 from typing import (
@@ -89,7 +89,8 @@ class Scheduler(Generic[P]):
         from django_future.scheduling import CallOptions  # noqa: PLC0415
 
         if unknown := options.keys() - CallOptions.__annotations__.keys():
-            raise InvalidOption(f"In using() {no_option(unknown, CallOptions)}.")
+            remedy = " Give the arguments of the handler to schedule()."
+            raise InvalidOption(f"In using() {no_option(unknown, CallOptions, remedy)}")
         return Scheduler(self._handler, {**self._overrides, **options})
 
     def bound_to(self: "Scheduler[Concatenate[T, Q]]", content_object: T) -> "Scheduler[Q]":
@@ -98,10 +99,10 @@ class Scheduler(Generic[P]):
         return Scheduler(self._handler, bound)  # type: ignore[arg-type]
 
     def _own(self, spec: "JobSpec") -> "JobSpec":
-        if spec["callable"] is not self._handler:
+        if not isinstance(spec, Mapping) or spec.get("callable") is not self._handler:
             raise InvalidCallable(
-                f"The spec is one of {spec['callable']!r}, not of {self._handler!r}. Make it with "
-                "spec(), or pass specs of several handlers to schedule_jobs()."
+                f"A spec is not one of {self._handler!r}. Make it with spec(), or pass specs of "
+                "several handlers to schedule_jobs()."
             )
         return spec
 
@@ -165,11 +166,11 @@ def job(function: Any = None, /, **options: Any) -> Any:
     """
     if function is None:
         if unknown := options.keys() - HandlerOptions.__annotations__.keys():
-            raise InvalidOption(f"For @job {no_option(unknown, HandlerOptions)}.")
+            raise InvalidOption(f"For @job {no_option(unknown, HandlerOptions)}")
         known = JobOptions(**options)
         check_delays(known)
-        return lambda function: JobFunction(function, known)
-    return JobFunction(function, JobOptions())
+        return lambda function: JobFunction(_checked(function), known)
+    return JobFunction(_checked(function), JobOptions())
 
 
 @overload
@@ -178,5 +179,17 @@ def job_as_parameter(function: Callable[Concatenate["ScheduledJob", P], R]) -> T
 def job_as_parameter(function: F) -> F: ...
 def job_as_parameter(function: Any) -> Any:
     """Pass the `ScheduledJob` to `function`, before all other arguments."""
-    function.takes_job = True
+    taking = _checked(function)
+    taking.takes_job = True
+    return taking
+
+
+def _checked(function: Any) -> Any:
+    if isinstance(function, classmethod):
+        raise InvalidCallable("A class method is no handler. Write a function that calls it.")
+    if not callable(function):
+        raise InvalidCallable(
+            f"{function!r} is no function. Write @job or @job_as_parameter above the def of one, "
+            "and options by name, such as @job(queue_name='mail')."
+        )
     return function

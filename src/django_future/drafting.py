@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 from django.db import models
 
-from django_future import clock
+from django_future import clock, remedies
 from django_future.arguments import encode
 from django_future.exceptions import InvalidArguments, InvalidObject, InvalidTime
 from django_future.models import LONGEST_OBJECT_ID, ScheduledJob
-from django_future.when import When, parse_when
+from django_future.text import MAX_ARGUMENTS_BYTES
+from django_future.when import When, is_time, parse_when
 
 
 class Moment(NamedTuple):
@@ -30,7 +31,10 @@ def check_object(content_object: models.Model | None) -> None:
     if content_object is None:
         return
     if not isinstance(content_object, models.Model):
-        raise InvalidObject(f"{content_object!r} is not a model instance. Pass it in args.")
+        raise InvalidObject(
+            f"content_object is a {remedies.kind_of(content_object)}, not a model instance. "
+            f"{remedies.for_object(content_object)}"
+        )
     if content_object._state.adding or content_object.pk is None:
         raise InvalidObject(f"{content_object!r} is not saved yet. Save it first.")
     if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > LONGEST_OBJECT_ID:
@@ -40,8 +44,20 @@ def check_object(content_object: models.Model | None) -> None:
         )
 
 
+def check_order(when: object, **others: object) -> None:
+    """Raise `InvalidTime` if a time is among the other arguments, and `when` is none."""
+    times = [name for name, value in others.items() if is_time(value)]
+    if times and not is_time(when):
+        raise InvalidTime(
+            f"{times[0]} is a time, and when is a {remedies.kind_of(when)} that is none: the "
+            "arguments seem to be swapped. The time comes first, then what to call."
+        )
+
+
 def set_times(job: ScheduledJob, moment: Moment, when: When, expires: When | None) -> None:
     """Set when `job` is due, and past what time it does not run.
+
+    A job whose time has passed is due at once, so its expiry counts from the present.
 
     Raises `InvalidTime`.
     """
@@ -49,11 +65,13 @@ def set_times(job: ScheduledJob, moment: Moment, when: When, expires: When | Non
     job.scheduled_at = clock.to_row(scheduled_at)
     if expires is None:
         return
-    expires_at = parse_when(expires, now=scheduled_at, zone=moment.zone)
-    if expires_at <= scheduled_at:
+    due_at = max(scheduled_at, moment.now)
+    expires_at = parse_when(expires, now=due_at, zone=moment.zone)
+    if expires_at <= due_at:
+        name = "the present" if due_at > scheduled_at else "the scheduled time"
         raise InvalidTime(
-            f"expires={expires!r} is {expires_at}, which is not after the scheduled time "
-            f"{scheduled_at}. Give a later one, or None for never."
+            f"expires={expires!r} is {expires_at}, which is not after {name} {due_at}. Give a "
+            "later one, or None for never."
         )
     job.expires_at = clock.to_row(expires_at)
 
@@ -61,12 +79,26 @@ def set_times(job: ScheduledJob, moment: Moment, when: When, expires: When | Non
 def encoded_args(args: Sequence[Any]) -> str:
     """Return what is stored of `args`, or raise `InvalidArguments`."""
     if isinstance(args, str | bytes) or not isinstance(args, Sequence):
-        raise InvalidArguments(f"args is {args!r}. Give a list or a tuple, such as [{args!r}].")
-    return encode(list(args))
+        raise InvalidArguments(
+            f"args is a {remedies.kind_of(args)}. Give a list or a tuple, such as args=[value]."
+        )
+    return _bounded("args", encode(list(args)))
 
 
 def encoded_kwargs(kwargs: Mapping[str, Any]) -> str:
     """Return what is stored of `kwargs`, or raise `InvalidArguments`."""
     if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
-        raise InvalidArguments(f"kwargs is {kwargs!r}. Give a dictionary with names as keys.")
-    return encode(dict(kwargs))
+        raise InvalidArguments(
+            f"kwargs is a {remedies.kind_of(kwargs)}, or not all of its keys are texts. Give a "
+            "dictionary with the names of parameters as keys."
+        )
+    return _bounded("kwargs", encode(dict(kwargs)))
+
+
+def _bounded(name: str, text: str) -> str:
+    if len(text) > MAX_ARGUMENTS_BYTES:
+        raise InvalidArguments(
+            f"{name} take {len(text):,} bytes. Give at most {MAX_ARGUMENTS_BYTES:,}: save what is "
+            "large, and pass its primary key or its path."
+        )
+    return text

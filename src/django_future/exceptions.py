@@ -59,6 +59,10 @@ class InvalidOption(SchedulingError):
     """An option of a handler or of a job is unknown, or out of bounds."""
 
 
+class InvalidJobs(FutureError, TypeError):
+    """What was given for a queryset of jobs is none."""
+
+
 class KeyTaken(SchedulingError):
     """A unique job is there that the transaction cannot see, so that it cannot be returned."""
 

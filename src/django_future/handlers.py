@@ -2,9 +2,10 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from types import MethodType, ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.core.signals import setting_changed
 from django.db.models import Model
 from django.dispatch import receiver
 
+from django_future import remedies
 from django_future.conf import config
 from django_future.exceptions import (
     CallableNotAllowed,
@@ -39,6 +41,10 @@ def identify(target: Target, content_object: Model | None) -> tuple[str, Handler
     name = target if isinstance(target, str) else _path_of(target)
     if len(name) > LONGEST_NAME:
         raise InvalidCallable(f"{name!r} has more than {LONGEST_NAME} characters. Move it nearer.")
+    if name.rpartition(".")[0] in remedies.OWN_MODULES:
+        raise InvalidCallable(
+            f"{name!r} is in a script or a shell, which no worker can import. Move it to a module."
+        )
     found = resolve(name, content_object)
     if not isinstance(target, str) and found is not target:
         raise InvalidCallable(f"{target!r} is not what {name!r} names; that is {found!r}.")
@@ -82,6 +88,17 @@ def takes_job(handler: Handler) -> bool:
     return bool(getattr(handler, "takes_job", False))
 
 
+def leading(name: str, handler: Handler, *, is_bound: bool) -> Sequence[str]:
+    """Return what the handler `name` is passed before its `args`, in words.
+
+    `is_bound` tells whether its job is bound to an object, of which it may be a method.
+    """
+    is_passed_object = is_bound and "." in name
+    if takes_job(handler):
+        return ("the job", "the content object") if is_passed_object else ("the job",)
+    return ("the content object",) if is_passed_object else ()
+
+
 def options_of(handler: Handler) -> JobOptions:
     """Return what `@job` says of `handler`, or what goes for all others."""
     options = getattr(handler, "job_options", None)
@@ -96,18 +113,15 @@ def _is_generator_function(handler: Handler) -> bool:
 
 
 def _path_of(target: Handler) -> str:
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    is_findable = module and name and "." not in name and "<" not in name
+    if is_findable and module not in remedies.OWN_MODULES and not isinstance(target, MethodType):
+        return f"{module}.{name}"
     if not callable(target):
         raise InvalidCallable(f"{target!r} is neither callable nor a dotted path.")
-    if isinstance(target, MethodType):
-        raise InvalidCallable(
-            f"{target!r} is bound to an object. Pass content_object=... and the method's name."
-        )
-    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
-    if not (module and name) or "." in name or "<" in name:
-        raise InvalidCallable(
-            f"{target!r} cannot be found again by name. Move it to the top level of a module."
-        )
-    return f"{module}.{name}"
+    raise InvalidCallable(
+        f"No worker can find {target!r} by its name. {remedies.for_callable(target)}"
+    )
 
 
 def _method(name: str, content_object: Model | None) -> Handler:
@@ -131,6 +145,13 @@ def _module(module_name: str, name: str) -> ModuleType:
     if not _is_trusted(module_name) and name not in config().CALLABLES:
         if module_name in sys.modules:
             return sys.modules[module_name]
+        package = module_name.partition(".")[0]
+        if package not in sys.modules and not _exists(package):
+            similar = remedies.did_you_mean(package, _trusted_packages())
+            raise ModuleNotImported(
+                f"{name!r} does not exist: there is no module {package!r}. Check its spelling."
+                f"{similar}"
+            )
         raise _not_allowed(name, "is outside the installed apps and the project", ModuleNotImported)
     try:
         return import_module(module_name)
@@ -139,6 +160,13 @@ def _module(module_name: str, name: str) -> ModuleType:
         raise HandlerUnknown(
             f"{name!r} cannot be imported: {type(error).__name__}: {error}."
         ) from error
+
+
+def _exists(package: str) -> bool:
+    try:
+        return find_spec(package) is not None  # which imports nothing, as the name has no dot
+    except (ImportError, ValueError):  # of an empty name, and of finders of others
+        return False
 
 
 def _is_allowed(name: str, found: Handler) -> bool:

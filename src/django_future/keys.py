@@ -10,7 +10,7 @@ from django.db.models import Model
 from django_future.arguments import canonical
 from django_future.exceptions import InvalidArguments, InvalidOption
 from django_future.handlers import Handler, takes_job
-from django_future.options import Unique, checked_key
+from django_future.options import LONGEST_KEY, Unique, checked_key
 
 if TYPE_CHECKING:
     from django_future.models import ScheduledJob
@@ -44,10 +44,17 @@ def _key_by(function: Any, *args: Any, **kwargs: Any) -> str:
         key = function(*args, **kwargs)
     except Exception as error:
         raise InvalidOption(
-            f"unique={function!r} raised {error!r}. It is called with what the handler is called "
-            "with, but for the job, and returns a key."
+            f"unique={function!r} raised {type(error).__name__}. It is called with what the "
+            "handler is called with, but for the job, and returns a key."
         ) from error
-    return checked_key(key)
+    try:
+        return checked_key(key)
+    except InvalidOption:
+        # The key is not quoted: it is made of the arguments.
+        raise InvalidOption(
+            f"unique={function!r} returned what is no key: a text of 1 to {LONGEST_KEY} characters "
+            "that can be printed, without a space at its end."
+        ) from None
 
 
 def _parameters(

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, TypedDict, get_type_hints
 
 from django_future.exceptions import InvalidOption, InvalidTime
+from django_future.remedies import did_you_mean
 from django_future.retries import Backoff, check_backoff
 from django_future.when import parse_duration
 
@@ -103,10 +104,15 @@ class JobOptions:
 WHEN_RUN = frozenset({"backoff", "timeout", "atomic", "on_delete"})
 
 
-def no_option(unknown: Iterable[str], known: type) -> str:
-    """Return what is wrong with option names that the typed dictionary `known` has not."""
-    names = ", ".join(map(repr, sorted(unknown)))
-    return f"there is no option {names}, but {', '.join(sorted(get_type_hints(known)))}"
+def no_option(unknown: Iterable[str], known: type, otherwise: str = "") -> str:
+    """Return what is wrong with option names that the typed dictionary `known` has not.
+
+    `otherwise` is the remedy if the names are like none of those that it has.
+    """
+    unknown, names = sorted(unknown), sorted(get_type_hints(known))
+    similar = "".join(did_you_mean(name, names) for name in unknown)
+    given = ", ".join(map(repr, unknown))
+    return f"there is no option {given}, but {', '.join(names)}.{similar or otherwise}"
 
 
 def check_delays(options: JobOptions) -> None:
@@ -123,9 +129,14 @@ def check_delays(options: JobOptions) -> None:
 
 def checked_queue_name(queue_name: str) -> str:
     """Return `queue_name`, or raise `InvalidOption`."""
-    if not isinstance(queue_name, str) or not 0 < len(queue_name) <= LONGEST_QUEUE_NAME:
+    if (
+        not isinstance(queue_name, str)
+        or not 0 < len(queue_name) <= LONGEST_QUEUE_NAME
+        or not queue_name.isprintable()
+    ):
         raise InvalidOption(
-            f"queue_name is {queue_name!r}. Give a name of 1 to {LONGEST_QUEUE_NAME} characters."
+            f"queue_name is {queue_name!r}. Give a name of 1 to {LONGEST_QUEUE_NAME} characters "
+            "that can be printed."
         )
     return queue_name
 

@@ -7,7 +7,7 @@ from django.apps import apps
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
-from django_future import clock
+from django_future import clock, remedies
 from django_future.content_objects import bound_to
 from django_future.databases import RowsWithJobs
 from django_future.exceptions import InvalidObject
@@ -23,8 +23,13 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
     def for_object(self, content_object: models.Model) -> Self:
         """Jobs that are bound to `content_object`.
 
-        Raises `InvalidObject` if it is not saved.
+        Raises `InvalidObject` if it is no model instance, or not saved.
         """
+        if not isinstance(content_object, models.Model):
+            raise InvalidObject(
+                f"A {remedies.kind_of(content_object)} is no model instance. Give one, to which "
+                "jobs may be bound."
+            )
         if content_object.pk is None:
             raise InvalidObject(f"{content_object!r} is not saved, so no job is bound to it.")
         return self.filter(bound_to(content_object, self.db))

@@ -5,6 +5,7 @@ from django_future.exceptions import InvalidOption
 from django_future.models import PausedQueue
 from django_future.options import checked_queue_name
 from django_future.store import Store, pauses, store_for
+from django_future.text import storable
 
 LONGEST_REASON = PausedQueue._meta.get_field("reason").max_length or 0
 
@@ -17,7 +18,7 @@ def pause_queue(name: str, *, reason: str = "", using: str | None = None) -> Non
     Raises `InvalidOption`.
     """
     checked_queue_name(name)
-    if not isinstance(reason, str) or len(reason) > LONGEST_REASON:
+    if not isinstance(reason, str) or len(reason := storable(reason)) > LONGEST_REASON:
         raise InvalidOption(
             f"The reason is {reason!r}. Give a text of {LONGEST_REASON} characters at most."
         )

@@ -1,4 +1,4 @@
-"""Put jobs on the calendar, move them, take them off."""
+"""Put jobs on the calendar."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,23 +11,30 @@ from asgiref.sync import sync_to_async
 from django.db import models
 
 from django_future import handlers, signatures
-from django_future.arguments import Stored, encode
+from django_future.arguments import TAG, Stored, encode, plain_of
 from django_future.content_objects import bind
-from django_future.databases import database_of_jobs, jobs_database
+from django_future.databases import jobs_database
 from django_future.drafting import (
     Moment,
     check_object,
+    check_order,
     encoded_args,
     encoded_kwargs,
     set_times,
 )
-from django_future.exceptions import InvalidOption, NotCancellable, SchedulingError
+from django_future.exceptions import (
+    InvalidCallable,
+    InvalidOption,
+    InvalidTime,
+    SchedulingError,
+)
 from django_future.fields import signed_columns, unread
-from django_future.handlers import Target
+from django_future.handlers import Handler, Target
 from django_future.keys import unique_key
 from django_future.models import ScheduledJob
 from django_future.options import KEEP, WHEN_RUN, AnyOptions, JobOptions, Keep, no_option
-from django_future.querysets import ScheduledJobQuerySet
+from django_future.parameters import check_arguments
+from django_future.remedies import kind_of
 from django_future.store import store_for
 from django_future.store.uniqueness import add_unique
 from django_future.when import When
@@ -91,12 +98,14 @@ def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
     Every spec is checked before the first is written. Those that are `unique` are written one by
     one, before the others.
     """
+    if isinstance(specs, Mapping | str) or not isinstance(specs, Iterable):
+        raise InvalidOption(f"specs is a {kind_of(specs)}. Give a list of dictionaries.")
     drafts, moment = [], Moment.present()
     for index, spec in enumerate(specs):
         try:
             drafts.append(_draft(moment, **spec))
         except TypeError as error:
-            raise InvalidOption(f"The spec at index {index} is not right: {error}.") from error
+            raise InvalidOption(f"The spec at index {index} {_fault_of(spec, error)}") from error
         except SchedulingError as error:
             error.add_note(f"This is the spec at index {index}.")
             raise
@@ -143,38 +152,15 @@ def reschedule_job(
     if callable is not None or content_object is not KEEP or moved:
         bound = job.content_object if content_object is KEEP else content_object
         check_object(bound)
-        new.callable_name, _ = handlers.identify(callable or job.callable_name, bound)
+        new.callable_name, handler = handlers.identify(callable or job.callable_name, bound)
         bind(new, bound)
+        _check_copy(new, handler)
+    elif args is not None or kwargs is not None:
+        _check_copy(new, _handler_at_hand(job))
     set_times(new, Moment.present(), when, job.lifetime if expires is KEEP else expires)
     if chosen.unique:
         new.unique_key = _key_of_copy(new, chosen)
     return _add(_Draft(new, chosen.unique_replace))
-
-
-def cancel_job(job: ScheduledJob, *, running: bool = False, reason: str = "") -> None:
-    """Cancel `job`, which then never runs; one that is `running` is interrupted, if that is asked.
-
-    The `reason` is kept with it.
-
-    Raises `NotCancellable` if it has ended, or is running and that is not asked.
-    """
-    alias = jobs_database(instance=job)
-    jobs = ScheduledJob.objects.using(alias).filter(pk=job.pk)
-    cancelled = store_for(alias).cancel(jobs, running=running, reason=reason)
-    job.refresh_from_db(using=alias, fields=["status", "finished_at", "error"])
-    if not cancelled:
-        remedy = "" if running else " A job that runs is cancelled by cancel(running=True)."
-        raise NotCancellable(f"Job {job.pk} is {job.status}, not scheduled.{remedy}")
-
-
-def cancel_jobs(queryset: ScheduledJobQuerySet, *, running: bool = False, reason: str = "") -> int:
-    """Cancel the jobs of `queryset` that are scheduled, and return how many those were.
-
-    With `running` also those that run, whose handlers are interrupted and their effects rolled
-    back. Others stay as they are, and are not counted.
-    """
-    alias = database_of_jobs(queryset)
-    return store_for(alias).cancel(queryset.using(alias), running=running, reason=reason)
 
 
 class _Draft(NamedTuple):
@@ -217,25 +203,40 @@ def _draft(
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
 ) -> _Draft:
-    check_object(content_object)
-    callable_name, handler = handlers.identify(callable, content_object)
-    given = _given(options)
-    usual = handlers.options_of(handler)
+    try:
+        check_object(content_object)
+        callable_name, handler = handlers.identify(callable, content_object)
+    except SchedulingError:
+        check_order(when, callable=callable, content_object=content_object)
+        raise
+    given, usual = _given(options), handlers.options_of(handler)
     chosen = replace(usual, **given) if given else usual
-    values = _blank() | {
-        "callable_name": callable_name,
-        "args": encoded_args(args),
-        "kwargs": encoded_kwargs(kwargs or {}),
-        "options": _kept(given),
-        **chosen.columns,
-    }
+    kwargs = kwargs or {}
     alias = jobs_database(options.get("using"), instance=content_object)
-    job = ScheduledJob.bare(values, alias, is_new=True)
-    if content_object is not None:
-        bind(job, content_object)
-    set_times(job, moment, when, chosen.expires if expires is KEEP else expires)
-    if chosen.unique:
-        job.unique_key = unique_key(job, chosen.unique, handler, content_object, args, kwargs or {})
+    try:
+        values = _blank() | {
+            "callable_name": callable_name,
+            "args": encoded_args(args),
+            "kwargs": encoded_kwargs(kwargs),
+            "options": _kept(given),
+            **chosen.columns,
+        }
+        leading = handlers.leading(callable_name, handler, is_bound=content_object is not None)
+        check_arguments(callable_name, handler, leading, args, kwargs)
+        job = ScheduledJob.bare(values, alias, is_new=True)
+        if content_object is not None:
+            bind(job, content_object)
+        if chosen.unique:
+            job.unique_key = unique_key(job, chosen.unique, handler, content_object, args, kwargs)
+    except SchedulingError as error:
+        if usual.sensitive_arguments:
+            raise error from None  # what caused it may quote an argument
+        raise
+    try:
+        set_times(job, moment, when, chosen.expires if expires is KEEP else expires)
+    except InvalidTime:
+        check_order(when, **dict(zip(["the first argument"], args, strict=False)))
+        raise
     return _Draft(job, chosen.unique_replace)
 
 
@@ -251,7 +252,8 @@ def _given(options: Options) -> AnyOptions:
     if not options:
         return {}
     if unknown := options.keys() - _KNOWN:
-        raise InvalidOption(f"For a job {no_option(unknown, Options)}.")
+        remedy = f" An argument of the callable goes into kwargs={{{min(unknown)!r}: ...}}."
+        raise InvalidOption(f"For a job {no_option(unknown, Options, remedy)}")
     given: Any = {name: value for name, value in options.items() if name != "using"}
     return cast("AnyOptions", given)
 
@@ -260,6 +262,33 @@ def _check_signature(job: ScheduledJob) -> None:
     # A copy is signed, so it must not be one of what SQL wrote.
     if not job.is_signed:
         signatures.check({**signed_columns(job), "signature": job.signature})
+
+
+def _fault_of(spec: Any, error: TypeError) -> str:
+    if not isinstance(spec, Mapping):
+        return f"is a {kind_of(spec)}. Give a dictionary, or what handler.spec() returns."
+    if missing := [name for name in ("when", "callable") if name not in spec]:
+        return f"has no {' and no '.join(map(repr, missing))}. Give it."
+    return f"is not right: {error}."
+
+
+def _handler_at_hand(job: ScheduledJob) -> Handler | None:
+    bound = None if "." in job.callable_name else job.content_object
+    try:
+        return handlers.resolve(job.callable_name, bound)
+    except InvalidCallable:
+        return None  # which a process with other code may know
+
+
+def _check_copy(new: ScheduledJob, handler: Handler | None) -> None:
+    args, kwargs = (
+        plain_of(value) if isinstance(value, Stored) else value
+        for value in (new.__dict__["args"], new.__dict__["kwargs"])
+    )
+    is_known = isinstance(args, list | tuple) and isinstance(kwargs, dict) and TAG not in kwargs
+    if handler is not None and is_known:
+        leading = handlers.leading(new.callable_name, handler, is_bound=new.object_id is not None)
+        check_arguments(new.callable_name, handler, leading, args, kwargs)
 
 
 def _own_options(job: ScheduledJob) -> AnyOptions:

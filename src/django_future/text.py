@@ -1,5 +1,6 @@
 """Text that every database takes, and how much of it a row holds."""
 
+MAX_ARGUMENTS_BYTES = 2**20  # of stored args, and of stored kwargs
 MAX_ERROR_BYTES = 64 * 2**10  # of an error, a traceback, a reason
 MAX_RESULT_BYTES = 2**20  # of a stored return value
 

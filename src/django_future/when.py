@@ -50,6 +50,15 @@ def parse_when(value: When, *, now: datetime, zone: tzinfo) -> datetime:
     return instant
 
 
+def is_time(value: object) -> bool:
+    """Tell whether `parse_when` takes `value`."""
+    try:
+        _parse(value)
+    except InvalidTime:
+        return False
+    return True
+
+
 def parse_duration(value: timedelta | str) -> timedelta:
     """Return the length of time that `value` means: a timedelta, `'1h30m'` or `'PT1H30M'`.
 

@@ -14,11 +14,11 @@ from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from django_future.admin.read_only import ReadOnlyAdmin
+from django_future.cancellation import cancel_jobs
 from django_future.exceptions import SchedulingError
 from django_future.models import ScheduledJob
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.revival import retry_jobs
-from django_future.scheduling import cancel_jobs
 from django_future.status import Status
 
 BATCH = 500

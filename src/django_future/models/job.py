@@ -46,6 +46,8 @@ LONGEST_OBJECT_ID = 255
 LONGEST_ALIAS = 100
 SIGNED_COLUMNS = frozenset({*signatures.SIGNED, "signature"})
 SIGNED_FIELDS = SIGNED_COLUMNS | {"content_type"}
+# A row that is written later than this after its time was scheduled for the past.
+MAX_INSERTION = timedelta(seconds=10)
 
 
 class ScheduledJob(models.Model):
@@ -221,11 +223,18 @@ class ScheduledJob(models.Model):
 
     @property
     def lifetime(self) -> timedelta | None:
-        """How long after it was first due the job expires; None if it does not."""
+        """How long after it was first due the job expires; None if it does not.
+
+        For a job whose time had passed when it was scheduled, how long after that.
+        """
         if self.expires_at is None:
             return None
-        first_due_at = self.first_due_at or self.scheduled_at
-        return clock.from_row(self.expires_at) - clock.from_row(first_due_at)
+        if missing := {"first_due_at", "created_at"} & self.get_deferred_fields():
+            self.refresh_from_db(fields=list(missing))
+        due_at = clock.from_row(self.first_due_at or self.scheduled_at)
+        if self.created_at and clock.from_row(self.created_at) - due_at > MAX_INSERTION:
+            due_at = clock.from_row(self.created_at)
+        return clock.from_row(self.expires_at) - due_at
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         """Reload the row from where the job lives, even if a stored value cannot be read."""
@@ -258,7 +267,7 @@ class ScheduledJob(models.Model):
 
     def cancel(self, *, running: bool = False, reason: str = "") -> None:
         """Cancel this job, also while it is running if that is asked; see `cancel_job`."""
-        from django_future.scheduling import cancel_job  # noqa: PLC0415
+        from django_future.cancellation import cancel_job  # noqa: PLC0415
 
         cancel_job(self, running=running, reason=reason)
 

@@ -16,6 +16,7 @@ from django_future.store.base import Store
 from django_future.store.contention import patient
 from django_future.when import MAX_INSTANT
 
+_TIMES = "scheduled_at", "first_due_at", "created_at", "expires_at"
 BATCH = 500  # SQLite may hold a statement to 999 parameters
 
 
@@ -39,7 +40,7 @@ def _retry(store: Store, ids: Sequence[int]) -> int:
         store.take_write_lock()
         alike: dict[timedelta | None, list[int]] = defaultdict(list)
         rows = store.jobs.select_for_update().filter(pk__in=ids).order_by("pk")
-        for job in rows.only("status", "scheduled_at", "expires_at", "first_due_at"):
+        for job in rows.only(*_TIMES, "status"):
             if job.status in Status.retryable():
                 alike[job.lifetime].append(job.pk)
         return sum(_put_back(store, pks, at, lifetime) for lifetime, pks in alike.items())

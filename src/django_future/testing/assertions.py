@@ -10,6 +10,7 @@ from django_future import clock, handlers
 from django_future.databases import jobs_database
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
+from django_future.parameters import check_arguments
 from django_future.when import When, parse_duration, parse_when
 
 A_MOMENT = "1s"
@@ -43,7 +44,8 @@ def assert_scheduled(
     What is not given may be anything. A job is at the time `at` if it is scheduled for `within`
     before or after it; an offset counts from now.
 
-    Raises `AssertionError`, which says of the jobs that wait what is different.
+    Raises `AssertionError`, which says of the jobs that wait what is different, and
+    `InvalidArguments` if the handler takes no such arguments.
     """
     wanted = _Description(handler, args, kwargs, content_object, at, parse_duration(within))
     waiting = _waiting(using)
@@ -84,7 +86,11 @@ class _Description:
         at: When | None,
         within: timedelta,
     ) -> None:
-        self._name, _ = handlers.identify(handler, content_object)
+        self._name, found = handlers.identify(handler, content_object)
+        leading = handlers.leading(self._name, found, is_bound=content_object is not None)
+        # What is not given may be anything, an object to which the job is bound included.
+        is_partial = args is None or kwargs is None or content_object is None
+        check_arguments(self._name, found, leading, args or (), kwargs or {}, is_partial=is_partial)
         self._wanted = {
             "args": None if args is None else list(args),
             "kwargs": None if kwargs is None else dict(kwargs),

@@ -1,0 +1,124 @@
+"""What to write instead of what a job cannot hold or call. Nothing here quotes a value."""
+
+import io
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import partial
+from types import FunctionType, GeneratorType, MethodType
+from typing import Any
+
+from django.core.files import File
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Manager, Model, QuerySet
+from django.http import HttpRequest
+from django.utils.connection import ConnectionProxy
+
+# Modules that another process does not have under this name: a script's own, and a shell's.
+OWN_MODULES = frozenset({"__main__", "__console__", "django.core.management.commands.shell"})
+
+_PRIMARY_KEYS = (
+    "Pass the primary keys, as list(queryset.values_list('pk', flat=True)) returns them, and query "
+    "again in the handler."
+)
+_FILE = "Read it first and pass its content, or save it and pass its path."
+_CONNECTION = "Use django.db.connection in the handler."
+_ARGUMENTS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (QuerySet, _PRIMARY_KEYS),
+    (Manager, "Use the manager in the handler."),
+    (
+        HttpRequest,
+        "Pass what the handler needs of it, such as the id of the user, request.user.pk.",
+    ),
+    ((File, io.IOBase), _FILE),
+    ((BaseDatabaseWrapper, CursorWrapper, ConnectionProxy), _CONNECTION),
+    (
+        (GeneratorType, type({}.keys()), type({}.values()), type({}.items())),
+        "Pass a list of its items.",
+    ),
+)
+_LOCAL = {
+    "<lambda>": "It is a lambda. Write it with def, at the top level of a module.",
+    "<locals>": (
+        "It is defined inside a function. Move it to the top level of a module, and pass what it "
+        "takes from that function in args."
+    ),
+}
+_IN_MEMORY = (io.BytesIO, io.StringIO)
+
+
+def for_argument(value: object) -> str | None:
+    """Return what to pass instead of `value`; None if nothing is known against it."""
+    if isinstance(value, _IN_MEMORY):
+        return None
+    for kinds, remedy in _ARGUMENTS:
+        if isinstance(value, kinds):
+            return remedy
+    kind = value if isinstance(value, type | FunctionType) else type(value)
+    if getattr(kind, "__module__", None) in OWN_MODULES:
+        return f"No worker can import {kind.__qualname__} from there. Move it to a module."
+    return None
+
+
+def for_object(value: object) -> str:
+    """Return what to write for a `content_object` that is no model instance."""
+    if isinstance(value, QuerySet):
+        return (
+            "Schedule one job for each object: schedule_jobs({'when': ..., 'callable': ..., "
+            "'content_object': found} for found in queryset)."
+        )
+    if isinstance(value, Manager) or (isinstance(value, type) and issubclass(value, Model)):
+        return "Pass one saved instance, such as Model.objects.get(pk=...)."
+    return "Pass a saved model instance as content_object, and other values in args."
+
+
+def for_callable(target: Any) -> str:
+    """Return what to write for a callable that a worker cannot find by its module and name."""
+    if isinstance(target, partial):
+        return "It is a partial. Pass its function, and its arguments in args and kwargs."
+    if isinstance(target, MethodType):
+        return _for_bound_method(target)
+    name = getattr(target, "__qualname__", None) or ""
+    for part, remedy in _LOCAL.items():
+        if part in name:
+            return remedy
+    if "." in name:
+        return _for_method(name)
+    if getattr(target, "__module__", None) in {*OWN_MODULES, None}:
+        return "It is defined in a script or a shell. Move it to a module that workers can import."
+    return "Write a function at the top level of a module that calls it."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question that names what is most like `name`; nothing if nothing is."""
+    similar = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {similar[0]!r}?" if similar else ""
+
+
+def kind_of(value: object) -> str:
+    """Return the name of the type of `value`, to be named in a message."""
+    kind = type(value)
+    is_builtin = kind.__module__ == "builtins"
+    return kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _for_bound_method(method: MethodType) -> str:
+    name, owner = method.__name__, method.__self__
+    if isinstance(owner, Model):
+        return (
+            f"It is bound to an object. Pass the name of the method, {name!r}, and the object as "
+            "content_object."
+        )
+    return (
+        f"It is bound to a {kind_of(owner)}. Write a function at the top level of a module that "
+        "calls it."
+    )
+
+
+def _for_method(name: str) -> str:
+    owner, _, method = name.rpartition(".")
+    return (
+        f"It is a method of {owner}. If that is a model, pass the name of the method, {method!r}, "
+        "and a saved instance as content_object; else write a function at the top level of a "
+        "module that calls it."
+    )

@@ -1,0 +1,10 @@
+"""Jobs that code scheduled a while ago."""
+
+from django_future import clock, schedule_job
+from django_future.testing.travel import stopped_clock
+
+
+def scheduled_ago(length, target, *args, **options):
+    """Schedule a job that was due at once, so long ago."""
+    with stopped_clock(clock.now() - length):
+        return schedule_job("0s", target, *args, **options)

@@ -1,0 +1,422 @@
+"""What is a mistake at the call is refused there, with what to write instead."""
+
+import functools
+import io
+import tempfile
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.db import connection, connections, transaction
+from django.http import HttpRequest
+from django.test import RequestFactory
+
+from django_future import (
+    ScheduledJob,
+    cancel_jobs,
+    clock,
+    job,
+    job_as_parameter,
+    retry_jobs,
+    run_jobs,
+    schedule_job,
+    schedule_jobs,
+)
+from django_future.exceptions import (
+    InvalidArguments,
+    InvalidCallable,
+    InvalidJobs,
+    InvalidObject,
+    InvalidOption,
+    InvalidTime,
+    SchedulingError,
+)
+from django_future.parameters import signature_of
+from django_future.testing import assert_not_scheduled, assert_scheduled, perform_job
+from django_future.text import MAX_ARGUMENTS_BYTES
+from tests.rewriting import rewrite
+from tests.shop import decorated, jobs
+from tests.shop.models import Order, Trace
+
+pytestmark = pytest.mark.django_db
+
+# A type checker notices some of the mistakes, too.
+at: Any = schedule_job
+many: Any = schedule_jobs
+decorate: Any = job
+greet: Any = decorated.greet
+remind: Any = decorated.remind
+
+SECRET = "4111-1111"
+TRACE = "tests.shop.jobs.trace"
+
+
+@job(sensitive_arguments=True)
+def pay(card, amount=0):
+    """Take a card that nobody should see."""
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ({"callable": decorated.greet}, "missing a required argument: 'name'"),
+            ({"callable": jobs.trace, "args": [1, 2]}, r"too many .* takes \(text=\.\.\.\)"),
+            ({"callable": TRACE, "kwargs": {"texts": 1}}, "unexpected keyword argument 'texts'"),
+            ({"callable": TRACE, "args": ["a"], "kwargs": {"text": 1}}, "multiple values .*'text'"),
+            ({"callable": decorated.report}, "missing a required argument: 'text'.* the job"),
+            ({"callable": decorated.wave, "args": [1, 2]}, "too many positional arguments"),
+            ({"callable": jobs.trace_async}, "missing a required argument: 'text'"),
+        ],
+    )
+    def test_that_the_handler_does_not_take_are_refused(self, arguments, words):
+        with pytest.raises(InvalidArguments, match=words):
+            schedule_job("5d", **arguments)
+        assert not ScheduledJob.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("target", "args", "words"),
+        [
+            ("remind", [1, 2], "too many positional arguments"),
+            ("note", [], "missing a required argument: 'text'"),
+            ("ring", [1, 2], "too many positional arguments"),
+            (jobs.trace, [1], "the content object, 1 in args"),
+        ],
+    )
+    def test_that_a_method_does_not_take_are_refused(self, target, args, words, order):
+        with pytest.raises(InvalidArguments, match=words):
+            schedule_job("5d", target, order, args=args)
+
+    @pytest.mark.parametrize(
+        ("target", "args"), [("remind", [2]), ("note", ["text"]), ("ring", []), (jobs.trace, [])]
+    )
+    def test_that_a_method_takes_are_accepted(self, target, args, order):
+        schedule_job("5d", target, order, args=args)
+
+    def test_that_nothing_is_known_of_are_accepted(self, monkeypatch):
+        monkeypatch.setattr(jobs, "echo", type("Opaque", (), {"__call__": print})())
+        monkeypatch.setattr(type(jobs.echo), "__signature__", "none", raising=False)
+        monkeypatch.setattr(type(jobs.echo), "__module__", jobs.__name__)
+        schedule_job("5d", "tests.shop.jobs.echo", args=[1, 2, 3])
+
+    def test_are_checked_for_each_of_many(self):
+        specs = [{"when": "5d", "callable": TRACE, "args": args} for args in ([1], [1, 2])]
+        with pytest.raises(InvalidArguments, match="too many") as caught:
+            schedule_jobs(specs)
+        assert caught.value.__notes__ == ["This is the spec at index 1."]
+        assert not ScheduledJob.objects.exists()
+
+    def test_are_checked_with_other_options_too(self):
+        with pytest.raises(InvalidArguments, match="'name'"):
+            decorated.greet.using(priority=1).schedule("5d")
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"args": [1, 2]},
+            {"kwargs": {"texts": 1}},
+            {"callable": jobs.type_error_inside},
+            {"content_object": True},
+        ],
+    )
+    def test_are_checked_when_a_job_is_rescheduled(self, changes, order):
+        old = schedule_job("5d", jobs.trace, args=["text"])
+        if "content_object" in changes:
+            changes = {"content_object": order}
+        with pytest.raises(InvalidArguments, match="does not accept"):
+            old.reschedule("5d", **changes)
+
+    def test_of_a_handler_that_is_unknown_here_are_not_checked(self):
+        schedule_job("5d", jobs.trace)
+        rewrite(callable_name="tests.shop.jobs.gone")
+        assert ScheduledJob.objects.get().reschedule("5d", args=[1, 2]).args == [1, 2]
+
+    def test_are_checked_by_what_performs_a_job_in_a_test(self):
+        with pytest.raises(InvalidArguments, match="too many"):
+            perform_job(jobs.trace, args=[1, 2])
+
+    @pytest.mark.parametrize("check", [assert_scheduled, assert_not_scheduled])
+    @pytest.mark.parametrize("described", [{"args": [1, 2, 3]}, {"kwargs": {"texts": 1}}])
+    def test_that_no_job_can_have_are_refused_in_a_test(self, check, described):
+        with pytest.raises(InvalidArguments, match="does not accept"):
+            check(jobs.trace, **described)
+
+    @pytest.mark.parametrize("described", [{"args": ["a"]}, {"kwargs": {"text": 1}}, {}])
+    def test_may_be_described_in_part(self, described, order):
+        assert_not_scheduled(decorated.remind, **described)
+
+    def test_are_not_quoted(self):
+        for arguments in ({"args": [SECRET, 1, SECRET]}, {"kwargs": {"card": SECRET, "x": SECRET}}):
+            with pytest.raises(InvalidArguments) as caught:
+                schedule_job("5d", pay, **arguments)
+            assert SECRET not in str(caught.value)
+
+    def test_may_be_large_but_not_without_limit(self):
+        schedule_job("5d", jobs.echo, args=["x" * (MAX_ARGUMENTS_BYTES - 4)])
+        with pytest.raises(InvalidArguments, match=r"args take 1,048,577 bytes\. Give at most"):
+            schedule_job("5d", jobs.echo, args=["x" * (MAX_ARGUMENTS_BYTES - 3)])
+        with pytest.raises(InvalidArguments, match="kwargs take"):
+            schedule_job("5d", jobs.echo, kwargs={"value": "x" * MAX_ARGUMENTS_BYTES})
+
+
+class TestSignature:
+    def test_of_a_wrapper_that_passes_all_on_is_that_of_the_function(self):
+        assert list(signature_of(transaction.atomic(jobs.echo)).parameters) == ["value"]
+
+    def test_of_a_wrapper_with_parameters_is_its_own(self):
+        @functools.wraps(jobs.hold)
+        def wrapper(text):
+            return jobs.hold("path", text)
+
+        assert list(signature_of(wrapper).parameters) == ["text"]
+
+    def test_may_be_set(self):
+        @functools.wraps(jobs.hold)
+        def wrapper(*args, **kwargs):
+            return jobs.hold("path", *args, **kwargs)
+
+        wrapper.__signature__ = signature_of(jobs.echo)
+        assert list(signature_of(wrapper).parameters) == ["value"]
+
+
+class Basket:
+    """Something that only a pickle can hold."""
+
+    def __init__(self, content):
+        self.content = content
+
+
+class InAScript:
+    """A class of a module that no worker has."""
+
+
+InAScript.__module__ = "__main__"
+
+
+def held(name):
+    """Return something that no job can hold."""
+    request = RequestFactory().get("/")
+    return {
+        "queryset": Order.objects.all,
+        "manager": lambda: Order.objects,
+        "request": lambda: request,
+        "file": lambda: tempfile.TemporaryFile("w+"),
+        "upload": lambda: ContentFile(b"content"),
+        "connection": lambda: connection,
+        "cursor": connection.cursor,
+        "wrapper": lambda: connections["default"],
+        "generator": lambda: (n for n in ""),
+        "values": {}.values,
+        "script": InAScript,
+        "class": lambda: InAScript,
+    }[name]()
+
+
+class TestWhatIsNoArgument:
+    @pytest.mark.parametrize(
+        ("name", "remedy"),
+        [
+            ("queryset", r"values_list\('pk'"),
+            ("manager", "Use the manager in the handler"),
+            ("request", "request.user.pk"),
+            ("file", "Read it first"),
+            ("upload", "Read it first"),
+            ("connection", "django.db.connection"),
+            ("cursor", "django.db.connection"),
+            ("wrapper", "django.db.connection"),
+            ("generator", "a list of its items"),
+            ("values", "a list of its items"),
+            ("script", "Move it to a module"),
+            ("class", "Move it to a module"),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            lambda value: {"args": [value]},
+            lambda value: {"kwargs": {"value": value}},
+            lambda value: {"args": [[{"key": (value,)}]]},
+            lambda value: {"args": [Basket(value)]},
+        ],
+        ids=["args", "kwargs", "nested", "pickled"],
+    )
+    def test_is_refused_with_what_to_pass_instead(self, name, remedy, wrap):
+        value = held(name)
+        with pytest.raises(InvalidArguments, match=remedy):
+            schedule_job("5d", jobs.echo, **wrap(value))
+        if hasattr(value, "close") and name == "file":
+            value.close()
+
+    def test_is_not_read_for_that(self, django_assert_num_queries):
+        with django_assert_num_queries(0), pytest.raises(InvalidArguments):
+            schedule_job("5d", jobs.echo, args=[Order.objects.all()])
+
+    def test_is_not_what_holds_its_content_in_memory(self):
+        assert perform_job(jobs.echo, args=[io.BytesIO(b"content")]).getvalue() == b"content"
+
+    def test_is_said_without_what_it_holds(self):
+        class Card:
+            def __reduce__(self):
+                raise RuntimeError(SECRET)
+
+            __repr__ = __str__ = lambda _: SECRET
+
+        with pytest.raises(InvalidArguments) as caught:
+            schedule_job("5d", pay, args=[Card()])
+        assert SECRET not in str(caught.getrepr(chain=True))
+
+
+class TestTime:
+    def test_that_has_passed_is_due_and_expires_as_long_after_the_call(self):
+        scheduled = schedule_job(datetime(2020, 1, 1, tzinfo=UTC), jobs.trace, expires="1h")
+        left = clock.from_row(scheduled.expires_at) - clock.now()
+        assert left == pytest.approx(timedelta(hours=1), abs=timedelta(minutes=1))
+        run_jobs()
+        assert Trace.objects.count() == 1
+
+    def test_that_has_passed_gives_heirs_no_more_time(self):
+        old = schedule_job(datetime(2020, 1, 1, tzinfo=UTC), jobs.trace, expires="1h")
+        for job_ in (old, ScheduledJob.objects.get()):
+            new = job_.reschedule("1d")
+            lifetime = new.expires_at - new.scheduled_at
+            assert lifetime == pytest.approx(timedelta(hours=1), abs=timedelta(minutes=1))
+
+    def test_to_expire_that_has_passed_is_refused(self):
+        with pytest.raises(InvalidTime, match="is not after the present"):
+            schedule_job("2020-01-01", jobs.trace, expires="2020-02-01")
+
+
+class TestWrongPlace:
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda _: at(jobs.trace, "1m"),
+            lambda _: at(TRACE, "1m"),
+            lambda _: at(jobs.trace, timedelta(minutes=1)),
+            lambda order: at(order, "remind", "1m"),
+            lambda order: at(order, "1m", "remind"),
+            lambda order: at("remind", order, "1m"),
+            lambda _: greet.schedule("you", "1m"),
+            lambda order: remind.schedule(order, "1m"),
+            lambda _: many([{"when": jobs.trace, "callable": "1m"}]),
+        ],
+    )
+    def test_of_the_time_is_noticed(self, call, order):
+        with pytest.raises(InvalidTime, match=r"seem to be swapped\. The time comes first"):
+            call(order)
+
+    def test_of_an_argument_is_noticed(self):
+        with pytest.raises(InvalidOption, match=r"goes into kwargs=\{'tone': \.\.\.\}"):
+            schedule_job("5d", jobs.echo, tone="x")
+        with pytest.raises(InvalidOption, match=r"handler to schedule\(\)"):
+            decorated.greet.using(tone="x")
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda: at("5d", jobs.echo, queue="mail"),
+            lambda: greet.using(queue="mail"),
+            lambda: decorate(queue="mail"),
+        ],
+    )
+    def test_of_an_option_name_is_noticed(self, call):
+        with pytest.raises(InvalidOption, match="Did you mean 'queue_name'"):
+            call()
+
+    @pytest.mark.parametrize(
+        ("target", "words"),
+        [
+            (partial(jobs.echo, 1), "Pass its function, and its arguments in args"),
+            (Order.save, "pass the name of the method, 'save', and a saved instance"),
+            (lambda: None, "Write it with def"),
+            ("shpo.jobs.remind", "there is no module 'shpo'"),
+        ],
+    )
+    def test_of_a_callable_is_noticed(self, target, words):
+        with pytest.raises(InvalidCallable, match=words):
+            schedule_job("5d", target)
+
+    @pytest.mark.parametrize(
+        ("bound", "words"),
+        [
+            (Order.objects.all, "Schedule one job for each object"),
+            (lambda: Order.objects, "Pass one saved instance"),
+            (lambda: Order, "Pass one saved instance"),
+            (lambda: 5, "Pass a saved model instance"),
+            (HttpRequest, "Pass a saved model instance"),
+        ],
+    )
+    def test_of_what_is_no_object_is_noticed(self, bound, words):
+        with pytest.raises(InvalidObject, match=words):
+            schedule_job("5d", "remind", content_object=bound())
+        with pytest.raises(InvalidObject, match="no model instance"):
+            ScheduledJob.objects.for_object(bound())
+
+
+class TestDecorators:
+    @pytest.mark.parametrize("decorator", [job, job(), job_as_parameter])
+    @pytest.mark.parametrize("target", ["mail", 5, ["mail"]])
+    def test_want_a_function(self, decorator, target):
+        with pytest.raises(InvalidCallable, match=r"@job\(queue_name='mail'\)"):
+            decorator(target)
+
+    def test_want_no_class_method(self):
+        with pytest.raises(InvalidCallable, match="class method"):
+
+            class Shop:
+                @job
+                @classmethod
+                def open(cls):
+                    pass
+
+
+class TestJobs:
+    @pytest.mark.parametrize("change", [cancel_jobs, retry_jobs])
+    @pytest.mark.parametrize(
+        "given",
+        [
+            lambda found: [found],
+            lambda found: found,
+            lambda found: found.pk,
+            lambda _: ScheduledJob.objects,
+            lambda _: Order.objects.all(),
+            lambda _: None,
+        ],
+    )
+    def test_are_given_as_a_queryset(self, change, given):
+        found = schedule_job("5d", jobs.trace)
+        with pytest.raises(InvalidJobs, match=r"ScheduledJob\.objects"):
+            change(given(found))
+        found.refresh_from_db()
+        assert found.status == "scheduled"
+
+
+class TestSpecs:
+    @pytest.mark.parametrize(
+        ("specs", "words"),
+        [
+            ([{"when": "1d"}], "at index 0 has no 'callable'. Give it"),
+            ([{}], "has no 'when' and no 'callable'"),
+            ([("1d", TRACE)], "is a tuple. Give a dictionary"),
+            (["1d"], "is a str. Give a dictionary"),
+            ([{1: 2, "when": "1d", "callable": TRACE}], "is not right"),
+            ({"when": "1d", "callable": TRACE}, "specs is a dict. Give a list of dictionaries"),
+            ("1d", "specs is a str"),
+            (None, "specs is a NoneType"),
+        ],
+    )
+    def test_of_a_wrong_form_are_refused(self, specs, words):
+        with pytest.raises(InvalidOption, match=words) as caught:
+            schedule_jobs(specs)
+        assert "_draft" not in str(caught.value).partition("is not right")[0]
+
+    @pytest.mark.parametrize("spec", [{"when": "1d"}, "1d", None])
+    def test_of_a_handler_are_those_that_it_makes(self, spec):
+        with pytest.raises(InvalidCallable, match=r"Make it with spec\(\)"):
+            decorated.greet.schedule_many([spec])
+
+    def test_are_refused_as_one_kind_of_error(self):
+        with pytest.raises(SchedulingError):
+            schedule_jobs([{"when": "1d"}])
