@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 
 from django_future import clock, maintenance, signals, signatures
 from django_future.calling import call, options_for, options_if_known, unbound_handler
+from django_future.disclosure import disclosed
 from django_future.exceptions import (
     FutureError,
     HandlerExited,
@@ -246,7 +247,7 @@ class Execution:
             logger.error(
                 "Job %s is complete, but a hook of its on_commit raised",
                 named(job),
-                exc_info=error,
+                exc_info=disclosed(error, is_sensitive=self._is_sensitive()),
                 extra=about(job),
             )
             return self._announce(None)
@@ -267,6 +268,9 @@ class Execution:
         except (DatabaseError, InterfaceError) as refusal:
             session.discard()
             raise NotRecorded(job, record) from refusal
+
+    def _is_sensitive(self) -> bool:
+        return bool(self.options and self.options.sensitive_arguments)
 
     def _choose_end(self, error: BaseException) -> "Callable[[Exception], Outcome]":
         if isinstance(error, LeaseLost):

@@ -12,7 +12,9 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from django_future import clock, signals
+from django_future.calling import options_if_known
 from django_future.content_objects import known_label
+from django_future.disclosure import disclosed
 from django_future.models import ScheduledJob
 from django_future.retries import Retry
 from django_future.store import Expired
@@ -55,6 +57,7 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
     level = logging.ERROR if exception else logging.INFO
     if not logger.isEnabledFor(level):
         return
+    shown = exception and told(job, exception)
     late = _between(job, "scheduled_at", "started_at")
     took = _between(job, "started_at", "finished_at")
     facts = facts_about(job)
@@ -69,7 +72,7 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
         level,
         text,
         facts,
-        exc_info=exception if exception and _can_be_formatted(exception) else None,
+        exc_info=shown if shown and _can_be_formatted(shown) else None,
         extra={"facts": facts},
     )
 
@@ -89,14 +92,15 @@ def log_retried(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
         logger.info("Job %s asked for it and %s", named(job), again, extra=about(job, **facts))
         return
     facts["exception"] = _class_name(exception)
-    is_shown = _can_be_formatted(exception)
+    shown = told(job, exception)
+    is_shown = _can_be_formatted(shown)
     logger.warning(
         "Job %s failed in %s and %s: %s",
         named(job),
         _attempt(job),
         again,
-        f"{facts['exception']}: {exception}" if is_shown else facts["exception"],
-        exc_info=exception if is_shown else None,
+        f"{facts['exception']}: {shown}" if is_shown else facts["exception"],
+        exc_info=shown if is_shown else None,
         extra=about(job, **facts),
     )
 
@@ -196,7 +200,13 @@ def _in_project_zone(instant: datetime) -> str:
     return f"{instant.astimezone(timezone.get_default_timezone()):%Y-%m-%d %H:%M:%S}"
 
 
-def _can_be_formatted(exception: Exception) -> bool:
+def told(job: ScheduledJob, exception: BaseException) -> BaseException:
+    """Return what may be logged of an exception, which may quote the arguments of its job."""
+    is_sensitive = bool(options_if_known(job).sensitive_arguments)
+    return disclosed(exception, is_sensitive=is_sensitive)
+
+
+def _can_be_formatted(exception: BaseException) -> bool:
     # The exceptions of others may raise as soon as they are shown, and not every handler of a log
     # survives that. The job's row says then what failed.
     try:

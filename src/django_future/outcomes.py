@@ -9,6 +9,7 @@ from django.db import InterfaceError, OperationalError
 
 from django_future import clock
 from django_future.arguments import Stored, encode
+from django_future.disclosure import disclosed
 from django_future.exceptions import LeaseLost, ObjectGone
 from django_future.log import about, named
 from django_future.models import ScheduledJob
@@ -105,24 +106,32 @@ def _settle(job: ScheduledJob, exception: Exception, options: JobOptions, store:
     if isinstance(exception, Cancel):
         give_up(store, job, _bounded(exception.reason))
         return
+    told = disclosed(exception, is_sensitive=bool(options.sensitive_arguments))
     if isinstance(exception, ObjectGone) and options.on_delete == "cancel":
-        give_up(store, job, _bounded(exception))
+        give_up(store, job, _bounded(told))
         return
-    delay = _delay(job, exception, options, store)
+    delay = _delay(job, exception, options, store, told)
     at = None if delay is None else store.now() + delay
     if at and job.expires_at and at >= clock.from_row(job.expires_at):
-        exception.add_note(f"There is no time for another attempt: it expires at {job.expires_at}.")
+        told.add_note(f"There is no time for another attempt: it expires at {job.expires_at}.")
         at = None
     if at is None:
-        fail(store, job, _failure(exception))
+        fail(store, job, _failure(told))
         return
-    retry(store, job, at, None if isinstance(exception, Retry) else _failure(exception))
+    retry(store, job, at, None if isinstance(exception, Retry) else _failure(told))
 
 
 def _delay(
-    job: ScheduledJob, exception: Exception, options: JobOptions, store: Store
+    job: ScheduledJob,
+    exception: Exception,
+    options: JobOptions,
+    store: Store,
+    told: BaseException,
 ) -> timedelta | None:
-    """Return how long to wait before another attempt; None if there is none."""
+    """Return how long to wait before another attempt; None if there is none.
+
+    What is wrong with the backoff is noted in `told`.
+    """
     if isinstance(exception, Retry):
         if exception.after is not None:
             return exception.after
@@ -134,19 +143,23 @@ def _delay(
     try:
         return delay_after(number, exception, options.backoff)
     except Exception as error:
+        shown = disclosed(error, is_sensitive=bool(options.sensitive_arguments))
         logger.exception(
-            "The backoff of job %s is unusable; waiting as usual", named(job), extra=about(job)
+            "The backoff of job %s is unusable; waiting as usual",
+            named(job),
+            exc_info=shown,
+            extra=about(job),
         )
-        exception.add_note(f"Its backoff is unusable, so the job waits as usual: {error!r}")
+        told.add_note(f"Its backoff is unusable, so the job waits as usual: {shown!r}")
         return Exponential()(number, exception)
 
 
-def _failure(exception: Exception) -> Failure:
+def _failure(exception: BaseException) -> Failure:
     kind = type(exception)
     return Failure(_bounded(f"{kind.__module__}.{kind.__qualname__}"), _bounded(_trace(exception)))
 
 
-def _trace(exception: Exception) -> str:
+def _trace(exception: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(exception))
     except Exception as error:  # noqa: BLE001 - str() and attributes of the exceptions of others

@@ -68,6 +68,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     ]
     list_display_links = [_number, _callable_name]
     list_filter = ["status"]
+    filters = frozenset({"status", "queue_name", "callable_name", "worker", "object_id"})
     list_select_related = ["report"]
     search_fields = ["callable_name__startswith"]
     search_help_text = _("The id of a job, or the beginning of the name of its callable.")
@@ -79,7 +80,12 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may cancel jobs, retry them and run them again."""
-        return may_operate(request)
+        return may_operate(request) and self.has_view_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Tell whether the user may delete jobs, for which they must be allowed to view them."""
+        is_visible = self.has_view_permission(request, obj)
+        return is_visible and super().has_delete_permission(request, obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return all jobs, each with whether its queue is paused."""

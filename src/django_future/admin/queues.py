@@ -41,6 +41,7 @@ class PausedQueueAdmin(ReadOnlyAdmin):
 
     list_display = [*_GIVEN, _paused_at]
     ordering = ["queue_name"]
+    filters = frozenset({"queue_name"})
     actions = [resume_selected]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:

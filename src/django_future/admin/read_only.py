@@ -17,7 +17,12 @@ def may_operate(request: HttpRequest) -> bool:
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
-    """Shows rows to whoever may view them."""
+    """Shows rows to whoever may view them.
+
+    `filters` are the columns by whose whole value an address may choose rows.
+    """
+
+    filters: frozenset[str] = frozenset()
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """Refuse everybody."""
@@ -26,6 +31,16 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Refuse everybody."""
         return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:  # noqa: ARG002
+        """Allow no lookup that would tell whether a guess at what is hidden is right."""
+        return lookup.removesuffix("__exact") in self.filters and "\0" not in value
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Return the row of an address, or None if no row can have such a primary key."""
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Show the list, also of rows with texts that are not UTF-8."""

@@ -26,7 +26,8 @@ def without_sensitive(job: ScheduledJob, text: str) -> str:
         if not names:
             return text
         shown = HIDDEN if names is True else _without(json.loads(text), names, job)
-    except (ValueError, TypeError, FutureError):  # cut off in the middle, or there is no signature
+    # It is cut off in the middle, or too deep, or there is no signature.
+    except (ValueError, TypeError, RecursionError, FutureError):
         shown = HIDDEN
     return json.dumps(shown)
 

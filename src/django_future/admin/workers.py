@@ -26,6 +26,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     ]
     list_display_links = None
     ordering = ["name"]
+    filters = frozenset({"name", "host"})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Refuse everybody: the jobs of a worker without a row are taken from it."""

@@ -14,7 +14,7 @@ from django.db import connections, reset_queries
 
 from django_future import clock
 from django_future.execution import Interrupted, NotRecorded, NotStarted, abandon, execute
-from django_future.log import about, named
+from django_future.log import about, named, told
 from django_future.maintenance import rescue_job
 from django_future.models import ScheduledJob
 from django_future.service_thread import OnDeath, ignore_death
@@ -252,12 +252,16 @@ class Pool:
             logger.exception(
                 "Job %s has ended; that is recorded as soon as possible",
                 named(job),
+                exc_info=told(job, error),
                 extra=about(job),
             )
             self._recorder.add(error)
-        except Exception:
+        except Exception as error:
             logger.exception(
-                "The end of job %s could not be recorded", named(job), extra=about(job)
+                "The end of job %s could not be recorded",
+                named(job),
+                exc_info=told(job, error),
+                extra=about(job),
             )
             session.discard()
             reason = "The end of the job could not be recorded"

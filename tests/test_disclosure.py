@@ -1,0 +1,171 @@
+"""What an error and the log tell of a job whose arguments are not to be seen."""
+
+import logging
+import re
+
+import pytest
+from django.db import connection
+
+from django_future import Cancel, Retry, ScheduledJob, job, run_jobs, schedule_job
+from django_future.arguments import Stored
+from django_future.models import JobAttempt
+from django_future.testing import run_due_jobs
+from tests.rewriting import rewrite
+from tests.shop.jobs import echo
+from tests.shop.models import Order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = "4111-1111"
+
+
+class Declined(Exception):
+    """A failure of a project."""
+
+
+@job(sensitive_arguments=["card"])
+def decline(card):
+    """Quote the card in an error, its cause, and a note."""
+    try:
+        raise KeyError(card)
+    except KeyError as cause:
+        error = Declined(f"no money on {card}")
+        error.add_note(f"tried {card}")
+        raise error from cause
+
+
+@job(sensitive_arguments=True, max_attempts=2, backoff=["0s"])
+def decline_twice(card):
+    """Fail once more."""
+    raise Declined(card)
+
+
+def quoting(attempt, exception):
+    """Fail instead of telling a delay."""
+    raise ValueError(str(exception))
+
+
+@job(sensitive_arguments=True, max_attempts=2, backoff=quoting)
+def decline_and_wait(card):
+    """Fail, and fail to tell when to try again."""
+    raise Declined(card)
+
+
+@job(sensitive_arguments=True)
+def ask_the_database(card):
+    """Let the database quote the card."""
+    with connection.cursor() as cursor:
+        cursor.execute(f'SELECT nothing_named FROM "{card}"')
+
+
+@job(sensitive_arguments=True)
+def leave(card):
+    """End the program with what it was given."""
+    raise SystemExit(card)
+
+
+@job(sensitive_arguments=True)
+def group(card):
+    """Raise many."""
+    raise ExceptionGroup(card, [ValueError(card), TypeError(card)])
+
+
+@job(sensitive_arguments=True)
+def take(card):
+    """Take what cannot be read back."""
+
+
+def all_that_is_kept():
+    [row] = ScheduledJob.objects.values("error", "return_value")
+    attempts = JobAttempt.objects.values_list("exception", "traceback")
+    return f"{row} {list(attempts)}"
+
+
+@pytest.mark.parametrize(
+    "handler", [decline, decline_twice, decline_and_wait, ask_the_database, leave, group]
+)
+def test_the_text_of_an_error_is_hidden(handler, caplog):
+    caplog.set_level(logging.DEBUG, logger="django_future")
+    handler.schedule("0s", SECRET)
+    run_jobs(ignore_errors=True)
+    run_jobs(ignore_errors=True)
+    assert SECRET not in all_that_is_kept()
+    assert SECRET not in caplog.text
+    assert "[hidden]" in all_that_is_kept()
+    assert "[hidden]" in caplog.text
+
+
+def test_the_classes_and_the_tracebacks_are_shown():
+    decline.schedule("0s", SECRET)
+    run_jobs(ignore_errors=True)
+    error = ScheduledJob.objects.get().error
+    assert re.search(
+        r"(?s)KeyError: \[hidden\].*direct cause.*in decline\n.*Declined: \[hidden\]", error
+    )
+
+
+def test_who_runs_jobs_gets_what_the_handler_raised():
+    decline.schedule("0s", SECRET)
+    with pytest.raises(Declined, match=SECRET):
+        run_due_jobs()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'["{SECRET}',
+        f'[{{"__type__": "date", "value": "{SECRET}"}}]',
+        f'[{{"__type__": "Decimal", "value": "{SECRET}"}}]',
+        f'[{{"__type__": "pickle", "class": "x", "value": "{SECRET}"}}]',
+        f'[{{"__type__": "model", "model": "shop.order", "pk": "{SECRET}", "using": null}}]',
+        f'[{{"__type__": "{SECRET}", "value": 1}}]',
+    ],
+)
+@pytest.mark.parametrize("column", ["args", "kwargs"])
+def test_arguments_that_cannot_be_read_are_not_quoted(text, column, caplog):
+    take.schedule("0s", "")
+    text = text if column == "args" else f'{{"card": {text}}}'
+    rewrite(**{column: Stored(text)})
+    run_jobs(ignore_errors=True)
+    assert ScheduledJob.objects.get().status == "failed"
+    assert SECRET not in all_that_is_kept()
+    assert SECRET not in caplog.text
+
+
+def test_an_object_that_is_gone_is_not_named(caplog):
+    order = Order.objects.create(number="A1", pk=4111)
+    take.schedule("0s", order)
+    order.delete()
+    run_jobs()
+    job_ = ScheduledJob.objects.get()
+    assert job_.status == "cancelled"
+    assert "4111" not in job_.error
+    assert "no longer in the database" in job_.error
+
+
+def test_other_errors_are_kept_whole(caplog):
+    schedule_job("0s", echo)
+    rewrite(callable_name="tests.shop.jobs.fail", args=["in plain sight"])
+    run_jobs(ignore_errors=True)
+    assert "ValueError: in plain sight" in all_that_is_kept()
+    assert "ValueError: in plain sight" in caplog.text
+
+
+@job(sensitive_arguments=True)
+def give_up(card):
+    """Say why, in words that are meant to be read."""
+    raise Cancel("the customer left")
+
+
+@job(sensitive_arguments=True)
+def come_back(card):
+    """Ask for another attempt."""
+    raise Retry(after="1h")
+
+
+def test_what_a_handler_says_on_purpose_is_kept(caplog):
+    give_up.schedule("0s", SECRET)
+    come_back.schedule("0s", SECRET)
+    run_jobs()
+    assert ScheduledJob.objects.get(status="cancelled").error == "the customer left"
+    assert SECRET not in caplog.text
