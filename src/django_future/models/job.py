@@ -1,7 +1,7 @@
 """The row of a job."""
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.contrib.contenttypes.models import ContentType
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -18,6 +18,7 @@ from django_future.fields import (
     KeyField,
     SignatureField,
     StoredField,
+    attribute,
     left_unread,
 )
 from django_future.handlers import LONGEST_NAME
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Unpack
 
+    from django_future.databases import RowsWithJobs
     from django_future.handlers import Target
+    from django_future.models.left import JobAttempt, JobReport
     from django_future.scheduling import Options
     from django_future.when import When
 
@@ -53,84 +56,123 @@ MAX_INSERTION = timedelta(seconds=10)
 class ScheduledJob(models.Model):
     """A callable, what to call it with, when, and what came of it."""
 
-    callable_name = KeyField(_("callable"), max_length=LONGEST_NAME)
-    args = StoredField(_("arguments"), default=list)
-    kwargs = StoredField(_("keyword arguments"), default=dict)
+    id: int
+    callable_name: str = attribute(KeyField(_("callable"), max_length=LONGEST_NAME))
+    args: Any = attribute(StoredField(_("arguments"), default=list))
+    kwargs: Any = attribute(StoredField(_("keyword arguments"), default=dict))
 
-    content_type = models.ForeignKey(
-        ContentType, models.CASCADE, null=True, blank=True, db_index=False, related_name="+"
+    content_type: ContentType | None = attribute(
+        models.ForeignKey(
+            ContentType, models.CASCADE, null=True, blank=True, db_index=False, related_name="+"
+        )
     )
     # Wide enough for a primary key of any type, written out.
-    object_id = KeyField(_("object id"), max_length=LONGEST_OBJECT_ID, null=True, blank=True)
+    object_id: str | None = attribute(
+        KeyField(_("object id"), max_length=LONGEST_OBJECT_ID, null=True, blank=True)
+    )
     # None means the database in which the routers write objects of this model.
-    object_database = KeyField(
-        _("object database"), max_length=LONGEST_ALIAS, null=True, blank=True
+    object_database: str | None = attribute(
+        KeyField(_("object database"), max_length=LONGEST_ALIAS, null=True, blank=True)
     )
     content_object = ContentObjectField(for_concrete_model=False)
 
-    status = models.CharField(
-        _("status"), max_length=10, choices=Status.choices, default=Status.SCHEDULED
+    status: str = attribute(
+        models.CharField(
+            _("status"), max_length=10, choices=Status.choices, default=Status.SCHEDULED
+        )
     )
-    scheduled_at = InstantField(_("scheduled at"))
-    first_due_at = InstantField(
-        _("first due at"),
-        null=True,
-        blank=True,
-        help_text=_("When it was scheduled for at first, if it was moved for another attempt."),
+    scheduled_at: datetime = attribute(InstantField(_("scheduled at")))
+    first_due_at: datetime | None = attribute(
+        InstantField(
+            _("first due at"),
+            null=True,
+            blank=True,
+            help_text=_("When it was scheduled for at first, if it was moved for another attempt."),
+        )
     )
-    expires_at = InstantField(
-        _("expires at"), null=True, blank=True, help_text=_("Past it the job never runs.")
+    expires_at: datetime | None = attribute(
+        InstantField(
+            _("expires at"), null=True, blank=True, help_text=_("Past it the job never runs.")
+        )
     )
-    queue_name = KeyField(_("queue"), max_length=LONGEST_QUEUE_NAME, default="default")
-    priority = models.SmallIntegerField(
-        _("priority"),
-        default=0,
-        validators=[MinValueValidator(LOWEST_PRIORITY), MaxValueValidator(HIGHEST_PRIORITY)],
-        help_text=_("Of jobs that are due, the highest priority starts first."),
+    queue_name: str = attribute(
+        KeyField(_("queue"), max_length=LONGEST_QUEUE_NAME, default="default")
+    )
+    priority: int = attribute(
+        models.SmallIntegerField(
+            _("priority"),
+            default=0,
+            validators=[MinValueValidator(LOWEST_PRIORITY), MaxValueValidator(HIGHEST_PRIORITY)],
+            help_text=_("Of jobs that are due, the highest priority starts first."),
+        )
     )
 
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    max_attempts = models.PositiveIntegerField(
-        _("most attempts"), default=1, help_text=_("That many may fail before the job does.")
+    attempts: int = attribute(models.PositiveIntegerField(_("attempts"), default=0))
+    max_attempts: int = attribute(
+        models.PositiveIntegerField(
+            _("most attempts"), default=1, help_text=_("That many may fail before the job does.")
+        )
     )
-    rescues = models.PositiveIntegerField(
-        _("rescues"), default=0, help_text=_("How often a worker was lost while it ran this job.")
+    rescues: int = attribute(
+        models.PositiveIntegerField(
+            _("rescues"),
+            default=0,
+            help_text=_("How often a worker was lost while it ran this job."),
+        )
     )
-    is_rescuable = models.BooleanField(
-        _("may be rescued"),
-        default=True,
-        help_text=_("Whether it runs again after its worker was lost while it ran."),
+    is_rescuable: bool = attribute(
+        models.BooleanField(
+            _("may be rescued"),
+            default=True,
+            help_text=_("Whether it runs again after its worker was lost while it ran."),
+        )
     )
-    unique_key = KeyField(
-        _("unique key"),
-        max_length=LONGEST_KEY,
-        null=True,
-        blank=True,
-        help_text=_("No other job of its callable has it, until the job has ended."),
+    unique_key: str | None = attribute(
+        KeyField(
+            _("unique key"),
+            max_length=LONGEST_KEY,
+            null=True,
+            blank=True,
+            help_text=_("No other job of its callable has it, until the job has ended."),
+        )
     )
-    options = StoredField(
-        _("options"), null=True, blank=True, help_text=_("What was said of this job alone.")
+    options: Any = attribute(
+        StoredField(
+            _("options"), null=True, blank=True, help_text=_("What was said of this job alone.")
+        )
     )
     # After what it is made of, whose columns are made ready for saving first.
-    signature = SignatureField(
-        _("signature"),
-        max_length=signatures.LENGTH,
-        default="",
-        blank=True,
-        help_text=_("Shows that code wrote what the job will do. Without it the job does not run."),
+    signature: str = attribute(
+        SignatureField(
+            _("signature"),
+            max_length=signatures.LENGTH,
+            default="",
+            blank=True,
+            help_text=_(
+                "Shows that code wrote what the job will do. Without it the job does not run."
+            ),
+        )
     )
-    worker = KeyField(_("worker"), max_length=100, default="", blank=True)
-    lease = models.PositiveBigIntegerField(
-        _("lease"), default=0, help_text=_("Grows with every claim; only its holder may finish.")
+    worker: str = attribute(KeyField(_("worker"), max_length=100, default="", blank=True))
+    lease: int = attribute(
+        models.PositiveBigIntegerField(
+            _("lease"),
+            default=0,
+            help_text=_("Grows with every claim; only its holder may finish."),
+        )
     )
 
-    created_at = InstantField(_("created at"), auto_now_add=True)
-    started_at = InstantField(_("started at"), null=True, blank=True)
-    finished_at = InstantField(_("finished at"), null=True, blank=True)
-    return_value = StoredField(_("return value"), null=True, blank=True)
-    error = models.TextField(_("error"), default="", blank=True)
+    created_at: datetime = attribute(InstantField(_("created at"), auto_now_add=True))
+    started_at: datetime | None = attribute(InstantField(_("started at"), null=True, blank=True))
+    finished_at: datetime | None = attribute(InstantField(_("finished at"), null=True, blank=True))
+    return_value: Any = attribute(StoredField(_("return value"), null=True, blank=True))
+    error: str = attribute(models.TextField(_("error"), default="", blank=True))
 
-    objects = ScheduledJobQuerySet.as_manager()
+    # What the manager and other models add, as type checkers without a plugin for Django know it.
+    content_type_id: int | None
+    failed_attempts: "RowsWithJobs[JobAttempt]"
+    report: "JobReport"
+    objects: ClassVar[ScheduledJobQuerySet] = attribute(ScheduledJobQuerySet.as_manager())
 
     # Whether code wrote what this job will do. It is False of one that was loaded with a signature
     # that does not hold, or loaded in part.
@@ -232,8 +274,9 @@ class ScheduledJob(models.Model):
         if missing := {"first_due_at", "created_at"} & self.get_deferred_fields():
             self.refresh_from_db(fields=list(missing))
         due_at = clock.from_row(self.first_due_at or self.scheduled_at)
-        if self.created_at and clock.from_row(self.created_at) - due_at > MAX_INSERTION:
-            due_at = clock.from_row(self.created_at)
+        created_at: datetime | None = self.created_at  # of a job that is not saved
+        if created_at and clock.from_row(created_at) - due_at > MAX_INSERTION:
+            due_at = clock.from_row(created_at)
         return clock.from_row(self.expires_at) - due_at
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:

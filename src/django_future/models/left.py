@@ -1,26 +1,31 @@
 """The rows that a job leaves beside its own: failed attempts, and what its handler says."""
 
+from datetime import datetime
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
-from django_future.fields import InstantField, KeyField
+from django_future.fields import InstantField, KeyField, attribute
 from django_future.models.job import ScheduledJob
 
 
 class JobAttempt(models.Model):
     """An attempt at a job that failed."""
 
+    id: int
     # No constraint in the database: it would cost each claim, and jobs are pruned by the thousand.
-    job = models.ForeignKey(
-        ScheduledJob, models.CASCADE, related_name="failed_attempts", db_constraint=False
+    job: ScheduledJob = attribute(
+        models.ForeignKey(
+            ScheduledJob, models.CASCADE, related_name="failed_attempts", db_constraint=False
+        )
     )
-    number = models.PositiveIntegerField(_("attempt"))
-    worker = KeyField(_("worker"), max_length=100)
-    started_at = InstantField(_("started at"))
-    finished_at = InstantField(_("finished at"))
-    exception = models.CharField(_("exception"), max_length=255)
-    traceback = models.TextField(_("traceback"))
+    number: int = attribute(models.PositiveIntegerField(_("attempt")))
+    worker: str = attribute(KeyField(_("worker"), max_length=100))
+    started_at: datetime = attribute(InstantField(_("started at")))
+    finished_at: datetime = attribute(InstantField(_("finished at")))
+    exception: str = attribute(models.CharField(_("exception"), max_length=255))
+    traceback: str = attribute(models.TextField(_("traceback")))
 
     objects = RowsWithJobs.as_manager()
 
@@ -36,18 +41,20 @@ class JobAttempt(models.Model):
 class JobReport(models.Model):
     """What a handler says of its own progress."""
 
-    job = models.OneToOneField(
-        ScheduledJob,
-        models.CASCADE,
-        primary_key=True,
-        related_name="report",
-        db_constraint=False,
+    job: ScheduledJob = attribute(
+        models.OneToOneField(
+            ScheduledJob,
+            models.CASCADE,
+            primary_key=True,
+            related_name="report",
+            db_constraint=False,
+        )
     )
-    done = models.BigIntegerField(_("done"), null=True, blank=True)
-    total = models.BigIntegerField(_("of"), null=True, blank=True)
-    message = models.CharField(_("message"), max_length=255, default="", blank=True)
-    log = models.TextField(_("log"), default="", blank=True)
-    updated_at = InstantField(_("updated at"))
+    done: int | None = attribute(models.BigIntegerField(_("done"), null=True, blank=True))
+    total: int | None = attribute(models.BigIntegerField(_("of"), null=True, blank=True))
+    message: str = attribute(models.CharField(_("message"), max_length=255, default="", blank=True))
+    log: str = attribute(models.TextField(_("log"), default="", blank=True))
+    updated_at: datetime = attribute(InstantField(_("updated at")))
 
     objects = RowsWithJobs.as_manager()
 

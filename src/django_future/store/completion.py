@@ -28,8 +28,8 @@ def finish(place: Callable[[str], str]) -> str:
 def completion(job: ScheduledJob, connection: BaseDatabaseWrapper) -> list[Any]:
     """Return the values of `NAMES` for `job`, in their order."""
     return [
-        as_parameter(clock.from_row(job.started_at), connection),
-        as_parameter(clock.from_row(job.finished_at), connection),
+        as_parameter(clock.from_row(job.__dict__["started_at"]), connection),
+        as_parameter(clock.from_row(job.__dict__["finished_at"]), connection),
         job.__dict__["return_value"],
         job.pk,
         job.lease,

@@ -107,12 +107,13 @@ def _show(job: ScheduledJob, **changes: Any) -> None:
 
 
 def _keep(store: Store, job: ScheduledJob, failure: Failure) -> None:
+    finished_at: Any = job.finished_at
     JobAttempt.objects.using(store.alias).create(
         job_id=job.pk,
         number=job.attempts,
         worker=job.worker,
-        started_at=job.started_at or job.finished_at,
-        finished_at=job.finished_at,
+        started_at=job.started_at or finished_at,
+        finished_at=finished_at,
         exception=failure.exception[:LONGEST_CLASS_NAME],
         traceback=failure.traceback,
     )

@@ -252,8 +252,8 @@ class PostgreSQLStore(Store):
         values = {
             "ids": _array([job.id for job in jobs]),
             "leases": _array([job.lease for job in jobs]),
-            "started_at": _array([_microseconds(job.started_at) for job in jobs]),
-            "finished_at": _array([_microseconds(job.finished_at) for job in jobs]),
+            "started_at": _array([_microseconds(job.__dict__["started_at"]) for job in jobs]),
+            "finished_at": _array([_microseconds(job.__dict__["finished_at"]) for job in jobs]),
             # A shorter array is continued by NULL.
             "return_values": None if results.count(None) == len(jobs) else results,
             "worker": jobs[0].worker,

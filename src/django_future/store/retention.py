@@ -67,7 +67,7 @@ def _prune_batch(
         ids = [pk for (pk,) in cursor.fetchall()]
         if ids:
             newest = store.jobs.only("finished_at").get(pk=ids[-1])
-            ended_since = clock.from_row(newest.finished_at)
+            ended_since = clock.from_row(newest.__dict__["finished_at"])
             _delete(store, ids, cursor)
     return len(ids), ended_since
 

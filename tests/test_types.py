@@ -1,0 +1,145 @@
+"""What type checkers know of jobs, without a plugin for Django."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from django_future import ScheduledJob
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.only_on("sqlite", reason="types know of no database"),
+]
+
+HEAD = """
+from django_future import ScheduledJob, schedule_job
+from django_future.models import JobAttempt
+from tests.shop.models import Order, Subscription
+
+order, subscription = Order(), Subscription()
+job = schedule_job("5d", "shop.jobs.remind")
+"""
+JOBS = "ScheduledJobQuerySet"
+TYPES = {
+    "ScheduledJob.objects.for_object(order)": JOBS,
+    "ScheduledJob.objects.scheduled()": JOBS,
+    "ScheduledJob.objects.using('other').paused()": JOBS,
+    "ScheduledJob.objects.filter(pk=1).running()": JOBS,
+    "ScheduledJob.objects.order_by('pk').unfinished().exclude(pk=1).finished()": JOBS,
+    "ScheduledJob.objects.overdue(job.scheduled_at).due(job.created_at)": JOBS,
+    "ScheduledJob.objects.get(pk=1)": "ScheduledJob",
+    "ScheduledJob.objects.for_object(order).first()": "ScheduledJob | None",
+    "[found for found in ScheduledJob.objects.all()]": "list[ScheduledJob]",
+    "subscription.scheduled_jobs.scheduled()": JOBS,
+    "job.reschedule('5d')": "ScheduledJob",
+    "job.lifetime": "timedelta | None",
+    "job.id": "int",
+    "job.callable_name": "str",
+    "job.args": "Any",
+    "job.kwargs": "Any",
+    "job.content_type": "ContentType | None",
+    "job.content_type_id": "int | None",
+    "job.content_object": "Any | None",
+    "job.object_id": "str | None",
+    "job.object_database": "str | None",
+    "job.status": "str",
+    "job.scheduled_at": "datetime",
+    "job.first_due_at": "datetime | None",
+    "job.expires_at": "datetime | None",
+    "job.queue_name": "str",
+    "job.priority": "int",
+    "job.attempts": "int",
+    "job.max_attempts": "int",
+    "job.rescues": "int",
+    "job.is_rescuable": "bool",
+    "job.unique_key": "str | None",
+    "job.options": "Any",
+    "job.worker": "str",
+    "job.lease": "int",
+    "job.signature": "str",
+    "job.created_at": "datetime",
+    "job.started_at": "datetime | None",
+    "job.finished_at": "datetime | None",
+    "job.return_value": "Any",
+    "job.error": "str",
+    "job.report.done": "int | None",
+    "job.report.message": "str",
+    "[found.exception for found in job.failed_attempts.all()]": "list[str]",
+}
+
+
+def test_of_every_field_are_told():
+    names = {name for known in TYPES for name in re.findall(r"^job\.(\w+)$", known)}
+    columns = {field.attname for field in ScheduledJob._meta.concrete_fields}
+    assert columns - names == set()
+
+
+@pytest.mark.parametrize("expression", TYPES)
+def test_without_a_plugin_mypy_knows(expression, by_mypy):
+    assert by_mypy[expression] == TYPES[expression]
+
+
+@pytest.mark.parametrize("expression", TYPES)
+def test_pyright_knows(expression, by_pyright):
+    assert by_pyright[expression] == TYPES[expression]
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory):
+    """Return a module that has the type of each expression revealed, one in each line."""
+    module = tmp_path_factory.mktemp("types") / "revealed.py"
+    module.write_text(HEAD + "\n".join(f"reveal_type({expression})" for expression in TYPES))
+    return module
+
+
+@pytest.fixture(scope="module")
+def by_mypy(module):
+    """Return what mypy says of each expression."""
+    config = module.with_name("mypy.ini")
+    config.write_text(f"[mypy]\nmypy_path = {ROOT / 'src'}:{ROOT}\nfollow_imports = silent\n")
+    options = ["--config-file", config, "--cache-dir", module.with_name("cache")]
+    command = [sys.executable, "-m", "mypy", *options, module]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = re.findall(r":(\d+): note: Revealed type is \"(.*)\"", done.stdout)
+    return {_expression(int(number)): _short(text) for number, text in lines}
+
+
+@pytest.fixture(scope="module")
+def by_pyright(module):
+    """Return what basedpyright says, which has the engine of pyright and of VS Code."""
+    if find_spec("basedpyright") is None:
+        pytest.skip("basedpyright is not installed; make types installs it")
+    config = module.with_name("pyrightconfig.json")
+    config.write_text(
+        json.dumps({
+            "include": [module.name],
+            "typeCheckingMode": "standard",
+            "extraPaths": [str(ROOT / "src"), str(ROOT)],
+        })
+    )  # fmt: skip
+    options = ["--outputjson", "--project", config, "--pythonpath", sys.executable]
+    done = subprocess.run(
+        [sys.executable, "-m", "basedpyright", *options],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {
+        _expression(said["range"]["start"]["line"] + 1): said["message"].split('" is "')[1][:-1]
+        for said in json.loads(done.stdout)["generalDiagnostics"]
+    }
+
+
+def _expression(line):
+    return list(TYPES)[line - HEAD.count("\n") - 1]
+
+
+def _short(text):
+    return re.sub(r"\w+\.", "", text)
