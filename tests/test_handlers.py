@@ -99,7 +99,10 @@ def test_a_proxy_has_methods_of_its_own():
         (Handlers.method, "is a method of Handlers. .* write a function"),
         (Handlers(), "Write a function at the top level of a module"),
         (partial, "is a partial. Pass its function, and its arguments in args and kwargs"),
-        (Handlers().method, "is bound to a tests.test_handlers.Handlers. Write a function"),
+        (
+            Handlers().method,
+            "is bound to a value of type tests.test_handlers.Handlers. Write a function",
+        ),
         (Order.remind, "pass the name of the method, 'remind', and a saved instance"),
         (Order().remind, "Pass the name of the method, 'remind', and the object"),
         (Order.from_db, "Write a function"),

@@ -19,6 +19,7 @@ from django_future import (
     clock,
     job,
     job_as_parameter,
+    pause_queue,
     retry_jobs,
     run_jobs,
     schedule_job,
@@ -34,7 +35,7 @@ from django_future.exceptions import (
     SchedulingError,
 )
 from django_future.parameters import signature_of
-from django_future.testing import assert_not_scheduled, assert_scheduled, perform_job
+from django_future.testing import assert_not_scheduled, assert_scheduled, perform_job, run_due_jobs
 from django_future.text import MAX_ARGUMENTS_BYTES
 from tests.rewriting import rewrite
 from tests.shop import decorated, jobs
@@ -354,6 +355,34 @@ class TestWrongPlace:
         with pytest.raises(InvalidObject, match="no model instance"):
             ScheduledJob.objects.for_object(bound())
 
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda: schedule_job("5d", jobs.echo, using="gone"),
+            lambda: run_jobs(using="gone"),
+            lambda: pause_queue("mail", using="gone"),
+            lambda: run_due_jobs(using="gone"),
+        ],
+    )
+    def test_of_a_database_is_noticed(self, call):
+        with pytest.raises(InvalidOption, match="'gone', which DATABASES does not have"):
+            call()
+
+    @pytest.mark.parametrize("options", [{"delete_completed": "default"}, {"ignore_errors": 1}])
+    def test_of_the_options_of_a_run_is_noticed(self, options):
+        with pytest.raises(InvalidOption, match="Give True or False"):
+            run_jobs(**options)
+
+    def test_of_a_callable_is_told_without_what_it_holds(self):
+        for target in (partial(jobs.echo, SECRET), {"card": SECRET}):
+            with pytest.raises(InvalidCallable) as caught:
+                at("5d", target)
+            assert SECRET not in str(caught.value)
+
+    def test_of_too_many_delays_is_noticed(self):
+        with pytest.raises(InvalidOption, match="Give at most 1000"):
+            schedule_job("5d", jobs.echo, backoff=["1s"] * 1001)
+
 
 class TestDecorators:
     @pytest.mark.parametrize("decorator", [job, job(), job_as_parameter])
@@ -399,12 +428,15 @@ class TestSpecs:
         [
             ([{"when": "1d"}], "at index 0 has no 'callable'. Give it"),
             ([{}], "has no 'when' and no 'callable'"),
-            ([("1d", TRACE)], "is a tuple. Give a dictionary"),
-            (["1d"], "is a str. Give a dictionary"),
+            ([("1d", TRACE)], "is of type tuple. Give a dictionary"),
+            (["1d"], "is of type str. Give a dictionary"),
             ([{1: 2, "when": "1d", "callable": TRACE}], "is not right"),
-            ({"when": "1d", "callable": TRACE}, "specs is a dict. Give a list of dictionaries"),
-            ("1d", "specs is a str"),
-            (None, "specs is a NoneType"),
+            (
+                {"when": "1d", "callable": TRACE},
+                "specs is of type dict. Give a list of dictionaries",
+            ),
+            ("1d", "specs is of type str"),
+            (None, "specs is of type NoneType"),
         ],
     )
     def test_of_a_wrong_form_are_refused(self, specs, words):

@@ -170,7 +170,7 @@ def _plain_dict(value: dict[Any, Any]) -> Any:
 def _reference(instance: Model) -> dict[str, Any]:
     if instance._state.adding or instance.pk is None:
         raise InvalidArguments(
-            f"A {remedies.kind_of(instance)} among the arguments is not saved, so a job could not "
+            f"An argument of type {remedies.kind_of(instance)} is not saved, so a job could not "
             "find it again. Save it first."
         )
     label, pk = instance._meta.label_lower, _to_plain(instance.pk)
@@ -198,8 +198,9 @@ def _pickled(value: Any) -> dict[str, str]:
         raise
     except _FOREIGN_ERRORS as error:
         raise InvalidArguments(
-            f"A {remedies.kind_of(value)} cannot be pickled ({type(error).__name__}). Pass what it "
-            "is made from instead, such as a primary key or a path."
+            f"A value of type {remedies.kind_of(value)} cannot be pickled "
+            f"({type(error).__name__}). Pass what it is made from instead, such as a primary key "
+            "or a path."
         ) from error
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     signed = _signer().sign(b64encode(data.getvalue()).decode())
@@ -212,7 +213,10 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         remedy = remedies.for_argument(value)
         if remedy is not None:
-            raise InvalidArguments(f"A {remedies.kind_of(value)} is no argument of a job. {remedy}")
+            raise InvalidArguments(
+                f"A value of type {remedies.kind_of(value)} cannot be an argument of a job. "
+                f"{remedy}"
+            )
         return NotImplemented
 
 

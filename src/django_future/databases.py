@@ -6,7 +6,7 @@ from django.apps import apps
 from django.db import connections, models, router
 
 from django_future import remedies
-from django_future.exceptions import InvalidJobs, InvalidObject
+from django_future.exceptions import InvalidJobs, InvalidObject, InvalidOption
 
 if TYPE_CHECKING:
     from django_future.models import ScheduledJob
@@ -21,6 +21,11 @@ def jobs_database(using: str | None = None, *, instance: models.Model | None = N
     a replica. For another object it is the database of new jobs that are bound to it.
     """
     if using:
+        if using not in connections:
+            raise InvalidOption(
+                f"using is {using!r}, which DATABASES does not have. It has "
+                f"{', '.join(map(repr, connections))}."
+            )
         return using
     model: type[ScheduledJob] = apps.get_model("django_future", "ScheduledJob")
     if not isinstance(instance, model):
@@ -51,7 +56,7 @@ def database_of_jobs(jobs: "models.QuerySet[ScheduledJob]") -> str:
 def _check_jobs(jobs: Any) -> None:
     if not isinstance(jobs, models.QuerySet):
         raise InvalidJobs(
-            f"A {remedies.kind_of(jobs)} is no queryset of jobs. Give one, such as "
+            f"A value of type {remedies.kind_of(jobs)} is no queryset of jobs. Give one, such as "
             "ScheduledJob.objects.filter(pk__in=...); a single job has methods of its own."
         )
     if jobs.model._meta.concrete_model is not apps.get_model("django_future", "ScheduledJob"):

@@ -32,7 +32,7 @@ def check_object(content_object: models.Model | None) -> None:
         return
     if not isinstance(content_object, models.Model):
         raise InvalidObject(
-            f"content_object is a {remedies.kind_of(content_object)}, not a model instance. "
+            f"content_object is of type {remedies.kind_of(content_object)}, not a model instance. "
             f"{remedies.for_object(content_object)}"
         )
     if content_object._state.adding or content_object.pk is None:
@@ -49,7 +49,7 @@ def check_order(when: object, **others: object) -> None:
     times = [name for name, value in others.items() if is_time(value)]
     if times and not is_time(when):
         raise InvalidTime(
-            f"{times[0]} is a time, and when is a {remedies.kind_of(when)} that is none: the "
+            f"{times[0]} is a time, and when is of type {remedies.kind_of(when)} and is none: the "
             "arguments seem to be swapped. The time comes first, then what to call."
         )
 
@@ -80,7 +80,7 @@ def encoded_args(args: Sequence[Any]) -> str:
     """Return what is stored of `args`, or raise `InvalidArguments`."""
     if isinstance(args, str | bytes) or not isinstance(args, Sequence):
         raise InvalidArguments(
-            f"args is a {remedies.kind_of(args)}. Give a list or a tuple, such as args=[value]."
+            f"args is of type {remedies.kind_of(args)}. Give a list or a tuple, such as [value]."
         )
     return _bounded("args", encode(list(args)))
 
@@ -89,8 +89,8 @@ def encoded_kwargs(kwargs: Mapping[str, Any]) -> str:
     """Return what is stored of `kwargs`, or raise `InvalidArguments`."""
     if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
         raise InvalidArguments(
-            f"kwargs is a {remedies.kind_of(kwargs)}, or not all of its keys are texts. Give a "
-            "dictionary with the names of parameters as keys."
+            f"kwargs is of type {remedies.kind_of(kwargs)}, or not all of its keys are texts. Give "
+            "a dictionary with the names of parameters as keys."
         )
     return _bounded("kwargs", encode(dict(kwargs)))
 

@@ -118,9 +118,11 @@ def _path_of(target: Handler) -> str:
     if is_findable and module not in remedies.OWN_MODULES and not isinstance(target, MethodType):
         return f"{module}.{name}"
     if not callable(target):
-        raise InvalidCallable(f"{target!r} is neither callable nor a dotted path.")
+        raise InvalidCallable(
+            f"callable is of type {remedies.kind_of(target)}, neither callable nor a dotted path."
+        )
     raise InvalidCallable(
-        f"No worker can find {target!r} by its name. {remedies.for_callable(target)}"
+        f"No worker can find {name or 'this'} by its name. {remedies.for_callable(target)}"
     )
 
 

@@ -27,8 +27,8 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
         """
         if not isinstance(content_object, models.Model):
             raise InvalidObject(
-                f"A {remedies.kind_of(content_object)} is no model instance. Give one, to which "
-                "jobs may be bound."
+                f"A value of type {remedies.kind_of(content_object)} is no model instance. Give "
+                "an object to which jobs may be bound."
             )
         if content_object.pk is None:
             raise InvalidObject(f"{content_object!r} is not saved, so no job is bound to it.")

@@ -110,8 +110,8 @@ def _for_bound_method(method: MethodType) -> str:
             "content_object."
         )
     return (
-        f"It is bound to a {kind_of(owner)}. Write a function at the top level of a module that "
-        "calls it."
+        f"It is bound to a value of type {kind_of(owner)}. Write a function at the top level of a "
+        "module that calls it."
     )
 
 

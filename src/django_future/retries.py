@@ -12,6 +12,7 @@ from typing import Literal
 from django_future.exceptions import FutureError, InvalidOption, InvalidTime
 from django_future.when import parse_duration
 
+MAX_DELAYS = 1000  # in a list
 MAX_DOUBLINGS = 60  # after which a microsecond is longer than `MAX_DURATION`
 
 
@@ -75,6 +76,8 @@ def check_backoff(backoff: Backoff) -> None:
             f"backoff is {backoff!r}. Give 'exponential', Exponential(...), a list of delays such "
             "as ['1m', '1h'], or a function of the attempt's number and the exception."
         )
+    if len(backoff) > MAX_DELAYS:
+        raise InvalidOption(f"backoff has {len(backoff)} delays. Give at most {MAX_DELAYS}.")
     for delay in backoff:
         _checked(delay)
 

@@ -99,7 +99,7 @@ def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
     one, before the others.
     """
     if isinstance(specs, Mapping | str) or not isinstance(specs, Iterable):
-        raise InvalidOption(f"specs is a {kind_of(specs)}. Give a list of dictionaries.")
+        raise InvalidOption(f"specs is of type {kind_of(specs)}. Give a list of dictionaries.")
     drafts, moment = [], Moment.present()
     for index, spec in enumerate(specs):
         try:
@@ -266,7 +266,7 @@ def _check_signature(job: ScheduledJob) -> None:
 
 def _fault_of(spec: Any, error: TypeError) -> str:
     if not isinstance(spec, Mapping):
-        return f"is a {kind_of(spec)}. Give a dictionary, or what handler.spec() returns."
+        return f"is of type {kind_of(spec)}. Give a dictionary, or what handler.spec() returns."
     if missing := [name for name in ("when", "callable") if name not in spec]:
         return f"has no {' and no '.join(map(repr, missing))}. Give it."
     return f"is not right: {error}."

@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError
 
 from django_future import clock, maintenance
 from django_future.databases import jobs_database
-from django_future.exceptions import RunInsideTransaction
+from django_future.exceptions import InvalidOption, RunInsideTransaction
 from django_future.execution import (
     Interrupted,
     NotRecorded,
@@ -23,6 +23,7 @@ from django_future.execution import (
     execute,
 )
 from django_future.models import ScheduledJob, Worker
+from django_future.remedies import kind_of
 from django_future.store import Selection, Session, Store, store_for
 from django_future.store.pauses import paused_queues
 from django_future.watchdog import Watchdog
@@ -48,8 +49,14 @@ def run_jobs(
     here. `now` stands in for the present. Jobs that are scheduled during the run wait for the next
     one. Any number of runs may go on at once, in any number of processes.
 
-    Raises `RunInsideTransaction` if a transaction is open.
+    Raises `RunInsideTransaction` if a transaction is open, and `InvalidOption`.
     """
+    for name, value in (
+        ("delete_completed", delete_completed),
+        ("ignore_errors", ignore_errors),
+    ):
+        if not isinstance(value, bool):
+            raise InvalidOption(f"{name} is of type {kind_of(value)}. Give True or False.")
     for outcome in one_pass(delete_completed=delete_completed, now=now, using=using):
         if outcome.failure and not ignore_errors:
             raise outcome.failure
