@@ -19,10 +19,18 @@ def start_runner(**environment: str) -> "subprocess.Popen[bytes]":
     )
 
 
-def start_worker(*options: str, **environment: str) -> "subprocess.Popen[bytes]":
-    """Start a worker."""
+def start_worker(
+    *options: str, output: Path | None = None, **environment: str
+) -> "subprocess.Popen[bytes]":
+    """Start a worker, which writes all that it says to a file if one is given."""
     command = [sys.executable, "-m", "django", "future_worker", "--no-reload", "-v0", *options]
-    return subprocess.Popen(command, cwd=HERE, env=os.environ | environment)
+    environment = os.environ | environment
+    if output is None:
+        return subprocess.Popen(command, cwd=HERE, env=environment)
+    with output.open("ab") as file:
+        return subprocess.Popen(
+            command, cwd=HERE, env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
 
 
 def second_signal(process: "subprocess.Popen[bytes]") -> bool:

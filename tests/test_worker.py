@@ -277,25 +277,6 @@ def eventually_two():
 
 
 @pytest.mark.slow
-class TestReload:
-    def test_a_change_of_code_starts_it_afresh(self, start, tmp_path):
-        (tmp_path / "changing.py").write_text("")
-        process = start("--reload", PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
-                        TEST_IMPORT="changing")  # fmt: skip
-        eventually(Worker.objects.exists)
-        [before] = Worker.objects.values_list("pid", flat=True)
-        eventually(lambda: _touched_and_replaced(tmp_path / "changing.py", before))
-        process.send_signal(signal.SIGTERM)
-        assert exit_code(process) == 0
-        eventually(lambda: not Worker.objects.exists())
-
-
-def _touched_and_replaced(path, before):
-    path.touch()
-    return Worker.objects.exclude(pid=before).exists()
-
-
-@pytest.mark.slow
 def test_a_probe_can_watch_a_file(start, tmp_path):
     path = tmp_path / "alive"
     start("--heartbeat-file", str(path), HEARTBEAT="0.4s")

@@ -54,11 +54,12 @@ class Levels:
     def queue_names(self, selection: Selection) -> Iterable[str | None]:
         """Return the queues to look into one by one; None for all of them together."""
         if selection.excluded_queues:
-            names = selection.queues or self._waiting_queues()
+            names = selection.queues or self.waiting_queues()
             return [name for name in names if name not in selection.excluded_queues]
         return selection.queues or [None]
 
-    def _waiting_queues(self) -> Iterator[str]:
+    def waiting_queues(self) -> Iterator[str]:
+        """Yield the names of the queues in which jobs wait."""
         # From one name to the next in an index that begins with them, past all the jobs of each.
         name = ""
         while True:

@@ -68,13 +68,13 @@ class Loop:
         self._to_release: list[ScheduledJob] = []
         self._looks_for_forgotten = 0
         self._suspects: set[tuple[int, int]] = set()
-        self._is_stopped = False
+        self.why_ended = ""
         self._working_since: float | None = None  # without having got an answer
         self._started_at = time.monotonic()
 
-    def stop(self) -> None:
+    def stop(self, why: str = "it was told to stop") -> None:
         """Claim no more, and return from `run`. May be called from anywhere."""
-        self._is_stopped = True
+        self.why_ended = self.why_ended or why
         self.wakeup()
 
     def trouble(self, patience: timedelta) -> str:
@@ -145,15 +145,22 @@ class Loop:
             logger.exception("The database is away; what this worker held will be rescued")
 
     def _is_over(self) -> bool:
+        if not self.why_ended:
+            self.why_ended = self._limit_reached()
+        return bool(self.why_ended)
+
+    def _limit_reached(self) -> str:
         limits = self._limits
         age = time.monotonic() - self._started_at
-        return (
-            self._is_stopped
-            or self.pool.is_stuck
-            or (limits.parent is not None and os.getppid() != limits.parent)
-            or (limits.max_jobs is not None and self.pool.finished >= limits.max_jobs)
-            or (limits.max_seconds is not None and age >= limits.max_seconds)
-        )
+        if self.pool.is_stuck:
+            return "a handler does not end, or a thread has ended"
+        if limits.parent is not None and os.getppid() != limits.parent:
+            return "the first process of the command has ended"
+        if limits.max_jobs is not None and self.pool.finished >= limits.max_jobs:
+            return "it has run as many jobs as --max-jobs says"
+        if limits.max_seconds is not None and age >= limits.max_seconds:
+            return "it has run for as long as --max-seconds says"
+        return ""
 
     def _work(self) -> timedelta:
         """Claim what is due, and return for how long there will be nothing more to do."""
@@ -186,7 +193,7 @@ class Loop:
             return timedelta()
         self._idle_sleep = min(GROWTH * self._idle_sleep, self._longest_sleep)
         if self._limits.burst and was_idle and (next_due is None or next_due > now):
-            self._is_stopped = True
+            self.stop("nothing is due")
         return self._sleep_until(next_due, now)
 
     def _claim(self, selection: Selection, room: int, began_at: float) -> int:

@@ -98,6 +98,11 @@ class Pool:
         return len(self._running)
 
     @property
+    def running_jobs(self) -> list[ScheduledJob]:
+        """The jobs that are being run."""
+        return [job for job, _ in list(self._running.values())]
+
+    @property
     def is_stuck(self) -> bool:
         """Whether a thread is of no more use: its handler does not end, or it has ended itself."""
         return bool(self._watchdog.stuck) or self._has_lost_thread

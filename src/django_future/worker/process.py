@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from signal import SIGINT
 from threading import Event
 
 from django_future import clock, maintenance
@@ -19,6 +20,7 @@ from django_future.store import EVERYTHING, Selection, store_for
 from django_future.store.pooling import dedicated_connection
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.housekeeping import Chore, do_chores
+from django_future.worker.journal import Journal
 from django_future.worker.loop import UNLIMITED, Limits, Loop
 from django_future.worker.punctuality import Punctuality
 from django_future.worker.reload import CHANGED, stopped_by_changes
@@ -73,34 +75,51 @@ class _WorkerProcess:
             on_death=self._on_death,
         )
         self._punctuality = Punctuality()
+        self._journal = Journal(self._store, self._worker, self._loop.pool)
         self._is_worn_out = self._has_died = False
         self._beats_in_trouble = 0
 
     def run(self, signals: StopSignals | None) -> int:
-        loop, store, worker = self._loop, self._store, self._worker
-        bound = bound_of(self._options.shutdown_timeout)
-        with stopped_in_time(loop.stop, bound, signals) as self._shutdown:
+        loop, store, worker, options = self._loop, self._store, self._worker, self._options
+        bound = bound_of(options.shutdown_timeout)
+        is_supervised = options.limits.parent is not None
+        with stopped_in_time(
+            loop.stop, bound, signals, is_supervised=is_supervised
+        ) as self._shutdown:
             with (
-                dedicated_connection(self._options.alias),
+                dedicated_connection(options.alias),
                 heartbeat(store, worker, self._on_beat, self._chores(), self._on_death),
-                sessions_known(store, worker, limit=self._options.threads + MAX_SESSIONS),
+                sessions_known(store, worker, limit=options.threads + MAX_SESSIONS),
                 ServiceThread("watch", self._watch, self._on_death),
                 stopped_by_changes(loop.stop, self._on_death) as has_changed,
             ):
                 # Not what is to be deleted: nothing waits for that.
                 do_chores(store, self._chores()[:-1], Event())
                 self._on_beat()
+                self._journal.start(options.selection, options.threads)
                 with _loaded_code_left_alone():
                     loop.run()
                 self._shutdown.begin()
-                loop.close(self._options.shutdown_timeout)
+                self._end_jobs()
             exit_code = CHANGED if has_changed.is_set() else self._exit_code()
+            self._journal.end(loop.why_ended, exit_code, is_trouble=self._is_broken)
             self._shutdown.complete(exit_code)
         return exit_code
 
+    def _end_jobs(self) -> None:
+        timeout, number = self._options.shutdown_timeout, self._shutdown.request.first
+        again = "press CONTROL-C again" if number == SIGINT else "send a second signal"
+        how_to_hurry = "" if number is None else f"; {again} to stop at once"
+        self._journal.stop(self._loop.why_ended, timeout, how_to_hurry)
+        with self._journal.waiting(timeout):
+            self._loop.close(timeout)
+
+    @property
+    def _is_broken(self) -> bool:
+        return self._has_died or self._loop.pool.is_stuck
+
     def _exit_code(self) -> int:
-        is_broken = self._has_died or self._loop.pool.is_stuck
-        return RECYCLE if self._is_worn_out or is_broken else DONE
+        return RECYCLE if self._is_worn_out or self._is_broken else DONE
 
     def _chores(self) -> list[Chore]:
         store, loop = self._store, self._loop
@@ -123,9 +142,9 @@ class _WorkerProcess:
         self._punctuality.note(clock.from_row(self._worker.seen_at))
         self._loop.doubt_pauses()
         self._worker.running = self._loop.pool.running
-        if _has_done_enough(self._loop.pool.finished, self._options):
+        if why := _why_worn_out(self._loop.pool.finished, self._options):
             self._is_worn_out = True
-            self._loop.stop()
+            self._loop.stop(why)
         trouble = self._loop.trouble(config().HEARTBEAT)
         self._beats_in_trouble = self._beats_in_trouble + 1 if trouble else 0
         if trouble and self._beats_in_trouble.bit_count() == 1:  # ever less often
@@ -133,10 +152,10 @@ class _WorkerProcess:
         if not trouble and self._options.heartbeat_file is not None:
             self._options.heartbeat_file.touch()
 
-    def _on_death(self, _: str) -> None:
+    def _on_death(self, thread_name: str) -> None:
         self._has_died = True
         self._shutdown.begin()
-        self._loop.stop()
+        self._loop.stop(f"its thread {thread_name!r} has ended")
 
     def _watch(self, stopped: Event) -> None:
         while not stopped.is_set():
@@ -159,10 +178,12 @@ def _loaded_code_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _has_done_enough(finished: int, options: Options) -> bool:
+def _why_worn_out(finished: int, options: Options) -> str:
     if options.max_jobs_per_process is not None and finished >= options.max_jobs_per_process:
-        return True
-    return options.max_rss is not None and _peak_rss() >= options.max_rss
+        return "it has run as many jobs as --max-jobs-per-process says"
+    if options.max_rss is not None and (used := _peak_rss()) >= options.max_rss:
+        return f"it has used {used:,} MiB, and --max-rss allows {options.max_rss:,}"
+    return ""
 
 
 def _peak_rss() -> int:

@@ -1,61 +1,186 @@
 """A worker that starts afresh when the code it runs has changed."""
 
+import logging
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, main_thread
+from pathlib import Path
+from threading import Event, Thread, main_thread
+from typing import Any
 
 from django.utils import autoreload
 
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
-from django_future.worker.stop_signals import StopSignals
+from django_future.signals import job_left
+from django_future.worker.stop_signals import StopRequest, StopSignals
+
+logger = logging.getLogger("django_future")
 
 CHANGED = 3  # the exit code on which the command is started again
 LOOK_SECONDS = 0.1  # between two looks at whether the child has ended
+LOADED_ENV = "DJANGO_FUTURE_LOADED_FD"  # names what a child closes once it has loaded the project
+MAX_FAULTY_FILES = 1000
 
 
-def become_reloader(signals: StopSignals) -> int:
-    """Run this command in a child that is replaced on changes; return there, with the parent's id.
-
-    The parent passes signals on, and exits as the child does.
-    """
-    if os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true":
-        return os.getppid()
-    received: list[int] = []
-    while (exit_code := _run_child(signals, received)) == CHANGED and not received:
-        pass
-    sys.exit(0 if exit_code == CHANGED else exit_code)
+def is_reloaded() -> bool:
+    """Tell whether this process is one that is replaced when code changes."""
+    return os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true"
 
 
-def _run_child(signals: StopSignals, received: list[int]) -> int:
-    environment = os.environ | {autoreload.DJANGO_AUTORELOAD_ENV: "true"}
-    child = subprocess.Popen(autoreload.get_child_arguments(), env=environment)  # noqa: S603
-    while child.poll() is None:
-        for number in signals.read(LOOK_SECONDS):
-            received.append(number)
-            child.send_signal(number)
-    return child.wait()
+def note_loaded() -> int:
+    """Tell the reloader that this child of it has loaded the project; return the reloader's id."""
+    if (descriptor := os.environ.pop(LOADED_ENV, "")).isdecimal():
+        os.write(int(descriptor), b"1")
+        os.close(int(descriptor))
+    return os.getppid()
+
+
+class Reloader:
+    """Runs this command in a child that is replaced when code changes."""
+
+    def __init__(self, signals: StopSignals) -> None:
+        self._signals = signals
+        self._request = StopRequest()
+
+    def run(self) -> int:
+        """Run children until one ends by itself or is told to stop, and return its exit code.
+
+        A child that cannot even load the project is replaced once code changes, as by `runserver`.
+        """
+        while True:
+            exit_code, is_loaded = self._run_child()
+            if self._request.is_made and (exit_code == CHANGED or not is_loaded):
+                return 0
+            if exit_code != CHANGED and (is_loaded or exit_code == 0):
+                return exit_code
+            if not is_loaded and exit_code != CHANGED:
+                logger.error("The worker cannot load the project; waiting for a change of its code")
+                if not self._await_change():
+                    return 0
+
+    def _run_child(self) -> tuple[int, bool]:
+        """Return the exit code of a child, and whether it had loaded the project."""
+        reader, writer = os.pipe()
+        own = {autoreload.DJANGO_AUTORELOAD_ENV: "true", LOADED_ENV: str(writer)}
+        arguments = autoreload.get_child_arguments()
+        child = subprocess.Popen(arguments, env=os.environ | own, pass_fds=[writer])  # noqa: S603
+        os.close(writer)
+        try:
+            while child.poll() is None:
+                self._pass_signals_on(child)
+            return _shell_code(child.returncode), _is_written(reader)
+        finally:
+            os.close(reader)
+
+    def _pass_signals_on(self, child: subprocess.Popen[bytes]) -> None:
+        for number in self._signals.read(LOOK_SECONDS):
+            is_first = not self._request.is_made
+            if self._request.note(number):
+                child.kill()
+            elif is_first:
+                child.send_signal(number)
+
+    def _await_change(self) -> bool:
+        """Wait until code changes, or return False at a stop signal."""
+        has_changed = Event()
+        watch = Thread(target=_watch_around, args=(has_changed,), name="reload", daemon=True)
+        watch.start()
+        while not has_changed.is_set():
+            for number in self._signals.read(LOOK_SECONDS):
+                self._request.note(number)
+            if self._request.is_made:
+                return False
+        return True
 
 
 @contextmanager
 def stopped_by_changes(
-    stop: Callable[[], None], on_death: OnDeath = ignore_death
+    stop: Callable[[str], None], on_death: OnDeath = ignore_death
 ) -> Iterator[Event]:
     """Stop when code changes, if this process is one that is replaced then."""
     has_changed = Event()
 
     def watch(stopped: Event) -> None:
-        try:
-            autoreload.get_reloader().run(main_thread())
-        except SystemExit:  # how the reloader says that something changed
-            has_changed.set()
-            stop()
-            stopped.wait()
+        reloader = autoreload.get_reloader()
+        with _faulty_files_watched(reloader):
+            try:
+                reloader.run(main_thread())
+            except SystemExit:  # how the reloader says that something changed
+                has_changed.set()
+                stop("code has changed")
+                stopped.wait()
 
     thread = ServiceThread("reload", watch, on_death)
-    if os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true":
+    if is_reloaded():
         thread.start()  # and never stopped: it has no means for that
     yield has_changed
     thread.stopped.set()
+
+
+@contextmanager
+def _faulty_files_watched(reloader: Any) -> Iterator[None]:
+    """Have a reloader watch the files in which the import of a handler fails.
+
+    It watches by itself only what could be imported.
+    """
+
+    def watch(*, exception: Exception, **_: Any) -> None:
+        found = _files_of(exception)
+        if len(reloader.extra_files) < MAX_FAULTY_FILES:
+            # A new set, for the reloader may just iterate over the old one.
+            reloader.extra_files = reloader.extra_files | found
+
+    job_left.connect(watch)
+    try:
+        yield
+    finally:
+        job_left.disconnect(watch)
+
+
+def _files_of(exception: BaseException) -> set[Path]:
+    """Return the files in the tracebacks of an exception and of what caused it."""
+    found: set[Path] = set()
+    cause: BaseException | None = exception
+    while cause is not None:
+        names = [frame.filename for frame in traceback.extract_tb(cause.__traceback__)]
+        if isinstance(cause, SyntaxError) and cause.filename:
+            names.append(cause.filename)
+        found |= {Path(name) for name in names if Path(name).is_file()}
+        cause = cause.__cause__ or cause.__context__
+    return found
+
+
+def _watch_around(has_changed: Event) -> None:
+    """Watch the files that this process has loaded, and what is beside those of the project.
+
+    The file that a child could not load may be one that this process has not loaded.
+    """
+    reloader = autoreload.get_reloader()
+    for folder in {path.parent for path in autoreload.iter_all_python_module_files()}:
+        if not _is_installed(folder):
+            reloader.watch_dir(folder, "*.py")
+    try:
+        reloader.run(main_thread())
+    except SystemExit:
+        has_changed.set()
+
+
+def _is_installed(folder: Path) -> bool:
+    if {"site-packages", "dist-packages"} & set(folder.parts):
+        return True
+    return folder.is_relative_to(sys.base_prefix) and not folder.is_relative_to(Path.cwd())
+
+
+def _is_written(reader: int) -> bool:
+    os.set_blocking(reader, False)
+    try:
+        return bool(os.read(reader, 1))
+    except BlockingIOError:  # a process that the child has left behind still holds the other end
+        return False
+
+
+def _shell_code(returncode: int) -> int:
+    return 128 - returncode if returncode < 0 else returncode

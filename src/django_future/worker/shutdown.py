@@ -8,20 +8,22 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from threading import Event, current_thread, main_thread
+from threading import Event, Thread, current_thread, main_thread
 
 from django_future.service_thread import ServiceThread
 from django_future.worker.pool import LAST_WORDS
-from django_future.worker.stop_signals import StopSignals
+from django_future.worker.stop_signals import StopRequest, StopSignals, name_of
 
 logger = logging.getLogger("django_future")
 
 DONE, RECYCLE = 0, 75  # exit codes: all is done; start another process in this one's place
-ONE_SIGNAL_SECONDS = 1.0  # in which a terminal and a supervisor may both send what is meant once
 MAX_TEARDOWN_SECONDS = 5.0  # for all that is to do once no handler runs any more
 MAX_LAST_LINE_SECONDS = 2.0  # to log why the process ends
+MAX_FAREWELL_SECONDS = 0.5  # to log that it ends at once
+
+Stop = Callable[[str], None]  # gets the reason
 
 
 def bound_of(shutdown_timeout: timedelta) -> timedelta:
@@ -32,18 +34,24 @@ def bound_of(shutdown_timeout: timedelta) -> timedelta:
 class Shutdown:
     """Calls `stop` at the first stop signal, and ends the process if it does not end in time.
 
-    A second signal ends the process at once, and leaves the jobs to be rescued. `bound` is how long
-    the process may take to end, counted from `begin` or from the first signal.
+    A second signal ends the process at once, and leaves the jobs to be rescued; but with
+    `is_supervised` it does nothing, since then the first process of the command ends this one.
+    `bound` is how long the process may take to end, counted from `begin` or from the first signal.
     """
 
-    def __init__(self, signals: StopSignals, stop: Callable[[], None], bound: timedelta) -> None:
+    def __init__(
+        self, signals: StopSignals, stop: Stop, bound: timedelta, *, is_supervised: bool
+    ) -> None:
+        self.request = StopRequest()
         self._signals = signals
         self._stop = stop
         self._bound_seconds = bound.total_seconds()
-        self._signalled_at = math.inf
+        self._is_supervised = is_supervised
         self._end_at = math.inf
         self._exit_code = RECYCLE
-        self._thread = ServiceThread("shutdown", self._watch, lambda _: stop())
+        self._thread = ServiceThread(
+            "shutdown", self._watch, lambda name: stop(f"its thread {name!r} has ended")
+        )
 
     def start(self) -> None:
         """Begin to wait for signals."""
@@ -76,12 +84,13 @@ class Shutdown:
                 self._end_now()
 
     def _receive(self, number: int) -> None:
-        if time.monotonic() - self._signalled_at > ONE_SIGNAL_SECONDS:
-            os._exit(128 + number)
-        if self._signalled_at == math.inf:
-            self._signalled_at = time.monotonic()
+        is_first = not self.request.is_made
+        is_urgent = self.request.note(number)
+        if is_first:
             self.begin()
-            self._stop()
+            self._stop(f"{name_of(number)} was received")
+        elif is_urgent and not self._is_supervised:
+            _end_at_once(number)
 
     def _end_now(self) -> None:
         # Even if a lock of the log, or its pipe, is what hangs.
@@ -95,9 +104,23 @@ class Shutdown:
         os._exit(self._exit_code)
 
 
+def say_that_it_ends_at_once(number: int) -> None:
+    """Log that a second signal ends this process, unless the log hangs."""
+    text = "A second %s: this process ends at once, and its jobs will be rescued. Exit code %s."
+    line = Thread(target=logger.warning, args=(text, name_of(number), 128 + number), daemon=True)
+    with suppress(RuntimeError):  # there may be no room for another thread
+        line.start()
+        line.join(MAX_FAREWELL_SECONDS)
+
+
+def _end_at_once(number: int) -> None:
+    say_that_it_ends_at_once(number)
+    os._exit(128 + number)
+
+
 @contextmanager
 def stopped_in_time(
-    stop: Callable[[], None], bound: timedelta, signals: StopSignals | None
+    stop: Stop, bound: timedelta, signals: StopSignals | None, *, is_supervised: bool = False
 ) -> Iterator[Shutdown]:
     """Call `stop` at a stop signal, and have the process end within `bound` from then.
 
@@ -105,12 +128,12 @@ def stopped_in_time(
     main thread, since a process that runs a worker in another thread is more than a worker.
     """
     if signals is not None:
-        shutdown = Shutdown(signals, stop, bound)
+        shutdown = Shutdown(signals, stop, bound, is_supervised=is_supervised)
         shutdown.start()
         yield shutdown
         return
     signals = StopSignals()
-    shutdown = Shutdown(signals, stop, bound)
+    shutdown = Shutdown(signals, stop, bound, is_supervised=is_supervised)
     if current_thread() is main_thread():
         signals.receive()
         shutdown.start()

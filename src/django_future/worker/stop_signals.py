@@ -1,16 +1,46 @@
 """The signals that tell a process to stop."""
 
+import math
 import os
 import select
 import signal
+import time
 from contextlib import suppress
 from threading import local
 from types import FrameType
 from typing import Any
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ONE_SIGNAL_SECONDS = 1.0  # in which a terminal and a supervisor may both send what is meant once
 
 _WAKE = b"\0"  # no signal has this number
+
+
+class StopRequest:
+    """What the stop signals of a process ask for: to stop, or later to stop at once."""
+
+    def __init__(self) -> None:
+        self.first: int | None = None  # the number of the first signal
+        self._first_at = math.inf
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a signal has arrived."""
+        return self.first is not None
+
+    def note(self, number: int) -> bool:
+        """Note a signal, and tell whether it asks to stop at once.
+
+        Signals within a second of the first one are the same request.
+        """
+        if self.first is None:
+            self.first, self._first_at = number, time.monotonic()
+        return time.monotonic() - self._first_at > ONE_SIGNAL_SECONDS
+
+
+def name_of(number: int) -> str:
+    """Return the name of a signal, such as 'SIGTERM'."""
+    return signal.Signals(number).name
 
 
 class StopSignals:

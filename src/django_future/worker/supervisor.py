@@ -15,8 +15,13 @@ from django.db import connections
 
 from django_future.store.pooling import close_pools
 from django_future.worker.process import Options, run_worker
-from django_future.worker.shutdown import DONE, RECYCLE, bound_of
-from django_future.worker.stop_signals import STOP_SIGNALS, StopSignals
+from django_future.worker.shutdown import (
+    DONE,
+    RECYCLE,
+    bound_of,
+    say_that_it_ends_at_once,
+)
+from django_future.worker.stop_signals import STOP_SIGNALS, StopRequest, StopSignals
 
 logger = logging.getLogger("django_future")
 
@@ -35,7 +40,7 @@ class _Place:
     start_at: float = 0.0
     pause: float = FIRST_PAUSE
     is_done: bool = False
-    signals_sent: int = 0
+    is_told_to_stop: bool = False
 
 
 class Supervisor:
@@ -45,7 +50,7 @@ class Supervisor:
         limits = replace(options.limits, parent=os.getpid())
         self._places = [_Place(replace(options, limits=limits)) for _ in range(count)]
         self._signals = signals
-        self._signals_received: list[int] = []
+        self._request = StopRequest()
         self._bound_seconds = bound_of(options.shutdown_timeout).total_seconds() + KILL_SECONDS
         self._kill_at = math.inf
         self._has_killed = False
@@ -61,47 +66,52 @@ class Supervisor:
             processes = [place.process.sentinel for place in self._places if place.process]
             wait([*processes, self._signals.fileno()], timeout=0.2)
             for number in self._signals.read(0):
-                self._signals_received.append(number)
+                if self._request.note(number):
+                    return self._end_at_once(number)
                 self._kill_at = min(self._kill_at, time.monotonic() + self._bound_seconds)
         return RECYCLE if self._has_killed else DONE
-
-    @property
-    def _is_stopping(self) -> bool:
-        return bool(self._signals_received)
 
     def _tend(self, place: _Place) -> None:
         if place.process is not None and place.process.exitcode is not None:
             self._bury(place, place.process.exitcode)
         if place.process is not None:
-            self._pass_signals_on(place.process, place)
-        if place.process is None and self._is_stopping:
+            self._pass_signal_on(place.process, place)
+        if place.process is None and self._request.is_made:
             place.is_done = True
         if place.process is None and not place.is_done and time.monotonic() >= place.start_at:
             place.process = _start(place.options)
-            place.signals_sent = 0
+            place.is_told_to_stop = False
             place.started_at = time.monotonic()
 
     def _bury(self, place: _Place, exit_code: int) -> None:
         place.process = None
         place.is_done = exit_code == DONE
         is_too_soon = time.monotonic() - place.started_at < TOO_SOON
-        if exit_code == DONE or self._is_stopping or (exit_code == RECYCLE and not is_too_soon):
+        if exit_code == DONE or self._request.is_made or (exit_code == RECYCLE and not is_too_soon):
             return
         place.pause = min(2 * place.pause, LONGEST_PAUSE) if is_too_soon else FIRST_PAUSE
         place.start_at = time.monotonic() + place.pause
         logger.error("A worker process ended with %s; starting another", exit_code)
 
-    def _pass_signals_on(self, process: ForkProcess, place: _Place) -> None:
-        # The processes know what a first and a second signal mean. One that was being started as a
-        # signal arrived gets it now.
-        for number in self._signals_received[place.signals_sent :]:
+    def _pass_signal_on(self, process: ForkProcess, place: _Place) -> None:
+        # Only the first, and that once: a process may have it from the terminal already, and when a
+        # copy arrives says nothing about when it was sent. One that was being started as a signal
+        # arrived gets it now.
+        if self._request.first is not None and not place.is_told_to_stop:
+            place.is_told_to_stop = True
             if process.pid is not None:
-                os.kill(process.pid, number)
-        place.signals_sent = len(self._signals_received)
+                os.kill(process.pid, self._request.first)
         if time.monotonic() >= self._kill_at:
             logger.critical("Worker process %s does not end and is killed", process.pid)
             process.kill()
             self._has_killed = True
+
+    def _end_at_once(self, number: int) -> int:
+        for place in self._places:
+            if place.process is not None:
+                place.process.kill()
+        say_that_it_ends_at_once(number)
+        return 128 + number
 
 
 def _start(options: Options) -> ForkProcess:

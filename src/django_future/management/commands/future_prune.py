@@ -11,6 +11,7 @@ from django_future import clock
 from django_future.conf import config
 from django_future.databases import jobs_database
 from django_future.maintenance import prune_status
+from django_future.management.tables import check_tables
 from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.retention import count_prunable
@@ -32,6 +33,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, dry_run: bool, database: str | None, **__: Any) -> None:
         """Delete the jobs, and say how many those were of each status."""
         store = store_for(jobs_database(database))
+        check_tables(store.alias)
         keep = config().KEEP
         if not keep:
             self.stdout.write(

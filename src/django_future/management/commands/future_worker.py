@@ -2,11 +2,13 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from signal import SIGINT
 from threading import current_thread, main_thread
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -14,13 +16,16 @@ from django.db import connections
 
 from django_future.checks import uses_psycopg2
 from django_future.databases import jobs_database
-from django_future.exceptions import InvalidTime
+from django_future.exceptions import InvalidOption, InvalidTime
 from django_future.log import to_stream
+from django_future.management.tables import check_tables
+from django_future.options import checked_queue_name
 from django_future.store import Selection
 from django_future.when import parse_duration
+from django_future.worker.journal import say_where
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
-from django_future.worker.reload import become_reloader
+from django_future.worker.reload import Reloader, is_reloaded, note_loaded
 from django_future.worker.stop_signals import StopSignals
 from django_future.worker.supervisor import Supervisor
 
@@ -33,8 +38,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--queue", action="append", default=[], help="Run only this queue; may be repeated.")
-        add("--exclude-queue", action="append", default=[], help="Leave this queue; repeatable.")
+        for name, verb in (("--queue", "Run only"), ("--exclude-queue", "Leave")):
+            add(name, action="extend", type=_queue_names, default=[], metavar="NAMES",
+                help=f"{verb} these queues, separated by commas; may be repeated.")  # fmt: skip
         add("--processes", type=_positive, default=1, help="How many processes (1).")
         add("--threads", type=_positive, default=4, help="How many threads in each (4).")
         add("--database", choices=tuple(connections), help="Run the jobs of this database alias.")
@@ -68,23 +74,38 @@ class Command(BaseCommand):
         if uses_psycopg2(alias):
             raise CommandError(f"Install psycopg 3: no worker can use {alias!r} with psycopg2.")
         to_stream(self.stdout, given["log_format"], given["verbosity"])
+        options = _options(given)
         if current_thread() is not main_thread():  # to which alone signals come
-            sys.exit(run_worker(_options(given)))
+            _check_tables(alias)
+            sys.exit(run_worker(options))
+        if given["reload"] and not given["burst"] and given["processes"] == 1:
+            if not is_reloaded():
+                self._exit_with(lambda signals: Reloader(signals).run())
+            options = replace(options, limits=replace(options.limits, parent=note_loaded()))
+        # While a signal still ends this process: a database may take long to answer.
+        _check_tables(alias)
+        say_where(alias)
+        self._exit_with(lambda signals: self._run(options, given["processes"], signals))
+
+    def _exit_with(self, run: Callable[[StopSignals], int]) -> NoReturn:
         signals = StopSignals()
         signals.receive()
         try:
-            sys.exit(self._run(given, signals))
+            sys.exit(run(signals))
         finally:
             signals.ignore() if self._is_process else signals.restore()
 
-    def _run(self, given: dict[str, Any], signals: StopSignals) -> int:
-        options = _options(given)
-        if given["processes"] > 1:
-            return Supervisor(options, given["processes"], signals).run()
-        if given["reload"] and not given["burst"]:
-            parent = become_reloader(signals)
-            options = replace(options, limits=replace(options.limits, parent=parent))
+    def _run(self, options: Options, processes: int, signals: StopSignals) -> int:
+        if processes > 1:
+            return Supervisor(options, processes, signals).run()
         return run_worker(options, signals if self._is_process else None)
+
+
+def _check_tables(alias: str) -> None:
+    try:
+        check_tables(alias)
+    except KeyboardInterrupt:
+        sys.exit(128 + SIGINT)
 
 
 def _options(given: dict[str, Any]) -> Options:
@@ -99,6 +120,13 @@ def _options(given: dict[str, Any]) -> Options:
         **{name: given[name] for name in ("threads", "poll_interval", "shutdown_timeout", "name",
            "heartbeat_file", "max_jobs_per_process", "max_rss")},
     )  # fmt: skip
+
+
+def _queue_names(text: str) -> list[str]:
+    try:
+        return [checked_queue_name(name.strip()) for name in text.split(",")]
+    except InvalidOption as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:

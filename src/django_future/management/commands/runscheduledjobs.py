@@ -7,7 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from django_future.databases import jobs_database
 from django_future.execution import Outcome
+from django_future.management.tables import check_tables
 from django_future.worker.one_pass import one_pass
 
 
@@ -40,6 +42,7 @@ class Command(BaseCommand):
         **__: Any,
     ) -> None:
         """Run the jobs, and say what became of each."""
+        check_tables(jobs_database(database))
         counts: Counter[str] = Counter()
         for outcome in one_pass(delete_completed=delete_completed, using=database):
             label = _label(outcome)

@@ -1,0 +1,21 @@
+"""What the commands say if they find no tables to work with, in one line."""
+
+from django.core.management.base import CommandError
+from django.db import DatabaseError
+
+from django_future.schema import missing_tables, remedy
+
+
+def check_tables(alias: str) -> None:
+    """Raise `CommandError` if the database `alias` is out of reach, or lacks tables."""
+    try:
+        missing = missing_tables(alias)
+    except DatabaseError as error:
+        raise CommandError(
+            f"The database {alias!r} cannot be reached: {' '.join(str(error).split())}"
+        ) from error
+    if missing:
+        raise CommandError(
+            f"The database {alias!r} lacks {', '.join(missing)}, or columns there. "
+            f"Run `{remedy(alias)}`."
+        )

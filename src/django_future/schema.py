@@ -1,0 +1,30 @@
+"""Whether a database has the tables that this version of django-future needs."""
+
+from django.apps import apps
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Model
+
+
+def missing_tables(alias: str) -> list[str]:
+    """Return the tables that the database `alias` lacks, or that lack a column of this version."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        there = set(connection.introspection.table_names(cursor))
+        return [
+            model._meta.db_table
+            for model in apps.get_app_config("django_future").get_models()
+            if model._meta.db_table not in there or _lacks_columns(model, cursor)
+        ]
+
+
+def remedy(alias: str) -> str:
+    """Return how to create what is missing in the database `alias`."""
+    return "manage.py migrate" if alias == "default" else f"manage.py migrate --database {alias}"
+
+
+def _lacks_columns(model: type[Model], cursor: CursorWrapper) -> bool:
+    # Django's introspection of SQLite stumbles over some constraints.
+    cursor.execute(f"SELECT * FROM {model._meta.db_table} WHERE 1 = 0")  # noqa: S608 - our own table
+    there = {column[0] for column in cursor.description}
+    return any(field.column not in there for field in model._meta.local_concrete_fields)

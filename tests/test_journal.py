@@ -1,0 +1,252 @@
+"""What a worker says of itself: how it starts, what it waits for, and why it ends."""
+
+import json
+import logging
+import os
+import signal
+import time
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from django_future import ScheduledJob, schedule_job, schedule_jobs
+from django_future.models import Worker
+from django_future.status import Status
+from django_future.store import Selection
+from django_future.worker import stop_signals
+from django_future.worker.loop import Limits
+from django_future.worker.process import Options, run_worker
+from django_future.worker.stop_signals import StopRequest
+from tests.awaiting import eventually, exit_code
+from tests.runner import second_signal, start_worker
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def output(tmp_path):
+    """Return the file to which workers of a test write."""
+    path = tmp_path / "output"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def said(output):
+    """Return a function that tells whether a worker has said something by now."""
+    return lambda text: text in output.read_text()
+
+
+def burst(caplog, **options):
+    caplog.set_level(logging.INFO, logger="django_future")
+    run_worker(Options(alias="default", limits=Limits(burst=True), **options))
+    name = next(record.facts["worker"] for record in caplog.records if "worker" in record.facts)
+    return [
+        record.message.replace(name, "NAME")
+        for record in caplog.records
+        if record.message.startswith("Worker")
+    ]
+
+
+class TestStart:
+    def test_tells_whom_a_worker_serves_and_how_much_waits(self, caplog):
+        schedule_job("0s", jobs.trace)
+        schedule_job("1h", jobs.trace)
+        first, *_ = burst(caplog)
+        assert first == (
+            "Worker NAME serves all queues with 4 threads; 2 jobs wait, 1 of them due. "
+            "Stop it with CONTROL-C."
+        )
+
+    def test_counts_what_waits_in_the_queues_of_the_worker_only(self, caplog):
+        for queue_name in ("mail", "reports", "default"):
+            schedule_job("1h", jobs.trace, queue_name=queue_name)
+        first, *_ = burst(caplog, selection=Selection(queues=("mail", "reports")), threads=1)
+        assert "serves the queues 'mail', 'reports' with 1 thread; 2 jobs wait, 0 of" in first
+
+    def test_counts_what_waits_in_all_queues_but_the_excluded(self, caplog):
+        for queue_name in ("mail", "reports"):
+            schedule_job("1h", jobs.trace, queue_name=queue_name)
+        first, *_ = burst(caplog, selection=Selection(excluded_queues=("mail",)))
+        assert "serves all queues but 'mail' with 4 threads; 1 job waits, 0 of them due" in first
+
+    def test_tells_of_nothing_that_waits(self, caplog):
+        first, *_ = burst(caplog)
+        assert "; no job waits." in first
+
+    @pytest.mark.slow
+    def test_tells_version_settings_and_database(self, said, output):
+        assert exit_code(start_worker("--burst", "-v1", output=output)) == 0
+        place = connection.settings_dict["NAME"]
+        assert said(", settings 'tests.settings', ")
+        assert said(f"{connection.display_name} database 'default' ({place}")
+
+    @pytest.mark.slow
+    def test_is_silent_at_verbosity_0(self, said, output):
+        assert exit_code(start_worker("--burst", "-v0", output=output)) == 0
+        assert not said("Worker")
+
+    @pytest.mark.slow
+    def test_is_told_as_json_if_the_log_is(self, output):
+        options = ("--burst", "-v1", "--log-format", "json")
+        assert exit_code(start_worker(*options, output=output)) == 0
+        lines = [json.loads(line) for line in output.read_text().splitlines()]
+        assert [line["event"] for line in lines] == ["setup", "start", "stop", "end"]
+        assert (lines[1]["queues"], lines[1]["threads"]) == ("all", 4)
+        assert (lines[3]["exit_code"], lines[3]["jobs"]) == (0, 0)
+        assert len({line["worker"] for line in lines[1:]}) == 1
+
+
+class TestEnd:
+    def test_tells_why_and_the_exit_code(self, caplog):
+        schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 2)
+        *_, stop, end = burst(caplog)
+        assert stop == "Worker NAME stops: nothing is due."
+        assert end == "Worker NAME has stopped after 2 jobs: nothing is due. Exit code 0."
+
+    @pytest.mark.slow
+    def test_tells_which_limit_has_been_reached(self, said, output, start):
+        process = start("--max-jobs-per-process", "1", "-v1", output=output, HEARTBEAT="0.4s")
+        schedule_job("0s", jobs.trace)
+        assert exit_code(process) == 75
+        assert said("it has run as many jobs as --max-jobs-per-process says. Exit code 75.")
+
+    @pytest.mark.slow
+    def test_by_a_signal_tells_what_it_waits_for_and_how_to_hurry(self, said, output, start, held):
+        process = start("-v1", output=output)
+        job = schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        process.send_signal(signal.SIGINT)
+        eventually(
+            lambda: said(
+                f"stops: SIGINT was received; waiting for 1 job, {job.pk} tests.shop.jobs.hold, "
+                "for at most 25 s; press CONTROL-C again to stop at once."
+            )
+        )
+        held.unlink()
+        assert exit_code(process) == 0
+        assert said("has stopped after 1 job: SIGINT was received. Exit code 0.")
+
+    @pytest.mark.slow
+    def test_that_takes_long_tells_what_still_runs(self, said, output, start, held):
+        process = start("-v1", output=output)
+        job = schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: said(f"still waits for 1 job, {job.pk} tests.shop.jobs.hold."))
+        assert said("; send a second signal to stop at once.")
+        held.unlink()
+        assert exit_code(process) == 0
+
+    @pytest.mark.slow
+    def test_that_takes_too_long_tells_what_is_interrupted(self, said, output, start, held):
+        process = start("-v1", "--shutdown-timeout", "0s", output=output)
+        job = schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        process.send_signal(signal.SIGTERM)
+        assert exit_code(process) == 0
+        assert said(f"interrupts and puts back 1 job, {job.pk} tests.shop.jobs.hold: the time")
+
+    @pytest.mark.slow
+    def test_at_once_tells_of_the_second_signal(self, said, output, start, held):
+        process = start("-v1", output=output)
+        schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        eventually(lambda: second_signal(process))
+        assert exit_code(process) == 143
+        assert said("A second SIGTERM: this process ends at once, and its jobs will be rescued.")
+
+
+class TestOneSignal:
+    def test_is_what_arrives_within_a_second(self, monkeypatch):
+        now = 100.0
+        monkeypatch.setattr(stop_signals.time, "monotonic", lambda: now)
+        request = StopRequest()
+        assert not request.note(signal.SIGINT)
+        now = 101.0
+        assert not request.note(signal.SIGINT)
+        now = 101.1
+        assert request.note(signal.SIGTERM)
+        assert request.first == signal.SIGINT
+
+    @pytest.mark.slow
+    def test_is_passed_to_a_process_that_may_hear_it_twice_however_late(self, start, held):
+        """A terminal sends a signal to all, and the supervisor's copy of it may be late."""
+        supervisor = start("--processes", "2", "--threads", "1")
+        schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        [holder] = Worker.objects.filter(
+            name__in=ScheduledJob.objects.running().values_list("worker", flat=True)
+        )
+        until = time.monotonic() + 2 * stop_signals.ONE_SIGNAL_SECONDS
+        while time.monotonic() < until:
+            os.kill(holder.pid, signal.SIGINT)
+        held.unlink()
+        eventually(lambda: ScheduledJob.objects.get().status == Status.COMPLETE)
+        assert ScheduledJob.objects.get().attempts == 1
+        supervisor.send_signal(signal.SIGTERM)
+        assert exit_code(supervisor) == 0
+
+    @pytest.mark.slow
+    def test_and_a_second_one_end_all_processes_at_once(self, start, held):
+        supervisor = start("--processes", "2")
+        schedule_job("0s", jobs.hold, args=[str(held)])
+        eventually(held.exists)
+        eventually(lambda: second_signal(supervisor))
+        assert exit_code(supervisor) == 143
+        assert ScheduledJob.objects.get().status == Status.RUNNING
+
+
+class TestQueues:
+    def test_are_separated_by_commas(self, traces):
+        for queue_name in ("mail", "reports", "default"):
+            schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name)
+        with pytest.raises(SystemExit):
+            call_command("future_worker", "--burst", "--queue", "mail, default")
+        assert sorted(traces()) == ["default", "mail"]
+
+    def test_may_be_repeated(self, traces):
+        for queue_name in ("mail", "reports", "default"):
+            schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name)
+        with pytest.raises(SystemExit):
+            call_command("future_worker", "--burst", exclude_queue=["mail", "default"])
+        assert traces() == ["reports"]
+
+    def test_have_names(self):
+        with pytest.raises(CommandError, match="Give a name of 1 to"):
+            call_command("future_worker", "--burst", "--queue", "mail,")
+
+
+class TestWithoutTables:
+    @pytest.fixture(autouse=True)
+    def _without_a_table(self):
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE django_future_jobreport RENAME TO django_future_moved")
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE django_future_moved RENAME TO django_future_jobreport")
+
+    @pytest.mark.parametrize("command", ["future_worker", "runscheduledjobs", "future_prune"])
+    def test_a_command_says_what_to_run(self, command):
+        words = "'default' lacks django_future_jobreport, .* Run `manage.py migrate`"
+        with pytest.raises(CommandError, match=words):
+            call_command(command)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("options", [[], ["--processes", "2"], ["--reload"]])
+    def test_a_worker_says_it_in_one_line_and_exits_with_1(self, options, output):
+        assert exit_code(start_worker("-v1", *options, output=output)) == 1
+        assert len(output.read_text().splitlines()) == 1
+
+
+def test_a_table_without_a_column_of_this_version_is_missing():
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_future_worker RENAME COLUMN version TO other")
+    try:
+        with pytest.raises(CommandError, match="lacks django_future_worker, or columns there"):
+            call_command("runscheduledjobs")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE django_future_worker RENAME COLUMN other TO version")

@@ -1,0 +1,93 @@
+"""A worker that starts afresh when code changes, also if that code could not be loaded."""
+
+import os
+import signal
+
+import pytest
+
+from django_future import schedule_job
+from django_future.models import Worker
+from tests.awaiting import eventually, exit_code
+from tests.shop.models import Trace
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+SETTINGS = """
+from tests.settings import *
+INSTALLED_APPS += ["mending"]
+"""
+HANDLER = """
+def run():
+    from tests.shop.models import Trace
+    Trace.objects.create(text="mended")
+"""
+
+
+@pytest.fixture
+def changing(tmp_path):
+    """Return a module that the models of the tests' shop import."""
+    path = tmp_path / "changing.py"
+    path.write_text("")
+    return path
+
+
+@pytest.fixture
+def start_reloading(start, tmp_path):
+    """Return a function that starts a worker which finds modules in a folder of the test."""
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    return lambda *options, **environment: start(
+        "--reload", *options, PYTHONPATH=path, **environment
+    )
+
+
+def is_true_once_touched(path, condition):
+    """Tell whether something has happened after a file was changed, and change it again if not."""
+    path.touch()
+    return condition()
+
+
+def test_a_change_of_code_starts_it_afresh(start_reloading, changing):
+    process = start_reloading(TEST_IMPORT="changing")
+    [before] = Worker.objects.values_list("pid", flat=True)
+    eventually(lambda: is_true_once_touched(changing, Worker.objects.exclude(pid=before).exists))
+    process.send_signal(signal.SIGTERM)
+    assert exit_code(process) == 0
+    eventually(lambda: not Worker.objects.exists())
+
+
+def test_a_job_runs_once_its_module_is_mended(start_reloading, tmp_path, settings, monkeypatch):
+    (tmp_path / "dev_settings.py").write_text(SETTINGS)
+    module = tmp_path / "mending" / "jobs.py"
+    module.parent.mkdir()
+    (module.parent / "__init__.py").write_text("")
+    module.write_text(HANDLER)
+    settings.DJANGO_FUTURE = {"CALLABLES": ["mending"]}
+    monkeypatch.syspath_prepend(tmp_path)
+    job = schedule_job("0s", "mending.jobs.run")
+    module.write_text("import nonexistent")
+    start_reloading(DJANGO_SETTINGS_MODULE="dev_settings")
+    eventually(lambda: job.refresh_from_db() or "No module named 'nonexistent'" in job.error)
+    module.write_text(HANDLER)
+    eventually(lambda: is_true_once_touched(module, Trace.objects.exists))
+
+
+class TestSyntaxError:
+    @pytest.fixture
+    def process(self, start_reloading, changing, tmp_path):
+        """Return a worker that waits, because a module of its models cannot be loaded."""
+        output = tmp_path / "output"
+        process = start_reloading(TEST_IMPORT="changing", output=output)
+        changing.write_text("def (")
+        waits = "waiting for a change of its code"
+        eventually(lambda: is_true_once_touched(changing, lambda: waits in output.read_text()))
+        return process
+
+    def test_does_not_end_the_worker_which_starts_once_it_is_mended(self, process, changing):
+        assert not Worker.objects.exists()
+        changing.write_text("")
+        eventually(lambda: is_true_once_touched(changing, Worker.objects.exists))
+        assert process.poll() is None
+
+    def test_leaves_the_worker_to_be_stopped(self, process):
+        process.send_signal(signal.SIGINT)
+        assert exit_code(process) == 0
