@@ -3,15 +3,17 @@
 import io
 import re
 import sqlite3
+import sys
 from datetime import timedelta
 
 import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 
 from django_future.conf import config
+from django_future.worker.journal import warn_of_small_pools
 
 
 def messages(**options):
@@ -74,10 +76,109 @@ def test_sqlite_without_wal_is_told(tmp_path, monkeypatch):
     sqlite3.connect(path).close()
     other = DatabaseWrapper(connection.settings_dict | {"NAME": path, "OPTIONS": {}}, "plain")
     monkeypatch.setattr(checks, "connections", {"plain": other})
-    [message] = checks.check_databases(["plain"])
+    found = {message.id: message for message in checks.check_databases(["plain"])}
     other.close()
-    assert message.id == "django_future.W001"
-    assert "journal_mode=WAL" in message.hint
+    assert "journal_mode=WAL" in found["django_future.W001"].hint
+    assert "django_future_worker" in found["django_future.W002"].msg  # of an empty file
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTables:
+    @pytest.fixture(autouse=True)
+    def _without_a_table(self):
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE django_future_jobreport RENAME TO django_future_moved")
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE django_future_moved RENAME TO django_future_jobreport")
+
+    def test_that_are_missing_are_named(self):
+        found = messages(databases=["default"])["django_future.W002"]
+        assert "lacks django_future_jobreport" in found.msg
+        assert found.hint == "Run `manage.py migrate`."
+
+    def test_are_not_asked_for_without_a_database(self):
+        assert messages() == {}
+
+    def test_are_not_missed_by_the_command_that_creates_them(self, monkeypatch):
+        monkeypatch.setattr(sys, "argv", ["manage.py", "migrate"])
+        assert messages(databases=["default"]) == {}
+
+
+def options(monkeypatch, alias="default", **options):
+    """Add to the OPTIONS of a database."""
+    settings = connections[alias].settings_dict
+    monkeypatch.setitem(settings, "OPTIONS", settings["OPTIONS"] | options)
+    return settings
+
+
+class TestPools:
+    @pytest.mark.parametrize("pool", [{"max_size": 3}, {"min_size": 2}])
+    def test_that_lend_fewer_connections_than_there_are_threads_are_named(self, monkeypatch, pool):
+        options(monkeypatch, "other", pool=pool)
+        assert "'other'" in messages()["django_future.W003"].msg
+
+    @pytest.mark.parametrize("pool", [True, {"max_size": 4}, {"min_size": 1, "max_size": 8}])
+    def test_that_lend_enough_are_fine(self, monkeypatch, pool):
+        options(monkeypatch, "other", pool=pool)
+        assert messages() == {}
+
+    def test_of_the_jobs_own_database_do_not_matter(self, monkeypatch):
+        options(monkeypatch, "default", pool={"max_size": 1})
+        assert messages() == {}
+
+    def test_are_held_against_the_threads_of_a_worker(self, monkeypatch, caplog):
+        options(monkeypatch, "other", pool={"max_size": 8})
+        warn_of_small_pools("default", 8)
+        assert not caplog.records
+        warn_of_small_pools("default", 9)
+        assert "'other' lends 8 connections to handlers in 9 threads" in caplog.text
+
+
+@pytest.mark.only_on("mysql", reason="it is about the options of MySQL's drivers")
+class TestMySQLOptions:
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "SET sql_mode='STRICT_TRANS_TABLES'",
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SET default_storage_engine=INNODB",
+        ],
+    )
+    def test_a_costly_init_command_is_named(self, monkeypatch, command):
+        options(monkeypatch, init_command=command)
+        assert repr(command) in messages()["django_future.W004"].msg
+
+    def test_another_init_command_is_fine(self, monkeypatch):
+        options(monkeypatch, init_command="SET NAMES utf8mb4")
+        assert messages() == {}
+
+    @pytest.mark.parametrize("level", ["repeatable read", "serializable", None])
+    def test_another_isolation_level_is_named(self, monkeypatch, level):
+        options(monkeypatch, isolation_level=level)
+        assert repr(level) in messages()["django_future.W005"].msg
+
+    def test_read_committed_is_fine(self, monkeypatch):
+        options(monkeypatch, isolation_level="READ COMMITTED")
+        assert messages() == {}
+
+
+@pytest.mark.only_on("sqlite", reason="it is an option of SQLite")
+class TestTransactionMode:
+    def test_that_locks_for_each_request_is_named(self, monkeypatch):
+        monkeypatch.setitem(
+            options(monkeypatch, transaction_mode="IMMEDIATE"), "ATOMIC_REQUESTS", True
+        )
+        assert "each request holds the write lock" in messages()["django_future.W006"].msg
+
+    def test_that_keeps_others_from_reading_is_named(self, monkeypatch):
+        options(monkeypatch, transaction_mode="EXCLUSIVE")
+        assert "keeps all others from reading" in messages()["django_future.W006"].msg
+
+    @pytest.mark.parametrize("mode", [None, "DEFERRED", "IMMEDIATE"])
+    def test_that_costs_nothing_is_fine(self, monkeypatch, mode):
+        options(monkeypatch, transaction_mode=mode)
+        assert messages() == {}
 
 
 @pytest.mark.django_db

@@ -1,6 +1,7 @@
 """System checks: what is wrong with a project's set-up, and how to mend it."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -10,7 +11,11 @@ from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from django_future.conf import config
+from django_future.connection_checks import check_options, small_pools
+from django_future.databases import jobs_database
 from django_future.models import ScheduledJob
+from django_future.options import DEFAULT_THREADS
+from django_future.schema import missing_tables, remedy
 
 
 @register("django_future")
@@ -26,16 +31,32 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 @register("django_future")
 def check_drivers(**_: Any) -> list[CheckMessage]:
     """Check that workers can use the drivers of the databases that hold jobs."""
-    aliases = [alias for alias in connections if router.allow_migrate_model(alias, ScheduledJob)]
     return [
         Error(
             f"The database {alias!r} is used with psycopg2, with which no worker can run jobs.",
             hint="Install psycopg 3, as django-future[postgresql] does. Django prefers it.",
             id="django_future.E004",
         )
-        for alias in aliases
+        for alias in _with_jobs(connections)
         if uses_psycopg2(alias)
     ]
+
+
+@register("django_future")
+def check_connections(**_: Any) -> list[CheckMessage]:
+    """Check that the entries in `DATABASES` suit workers, without a connection."""
+    messages = [one for alias in _with_jobs(connections) for one in check_options(alias)]
+    pools = small_pools(jobs_database(), DEFAULT_THREADS)
+    return [*messages, *(_small_pool(alias, size) for alias, size in pools)]
+
+
+def _small_pool(alias: str, size: int) -> CheckMessage:
+    return CheckWarning(
+        f"The pool of the database {alias!r} lends {size} connections, and a worker has "
+        f"{DEFAULT_THREADS} threads whose handlers may use it: they would wait for each other.",
+        hint="Set its 'max_size' to the worker's --threads at least, and to what else needs one.",
+        id="django_future.W003",
+    )
 
 
 def uses_psycopg2(alias: str) -> bool:
@@ -50,10 +71,11 @@ def uses_psycopg2(alias: str) -> bool:
 @register(Tags.database)
 def check_databases(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Check that the databases that hold jobs can be claimed from."""
-    aliases = [
-        alias for alias in databases or () if router.allow_migrate_model(alias, ScheduledJob)
-    ]
-    return [message for alias in aliases for message in _check_database(alias)]
+    return [one for alias in _with_jobs(databases or ()) for one in _check_database(alias)]
+
+
+def _with_jobs(aliases: Iterable[str]) -> list[str]:
+    return [alias for alias in aliases if router.allow_migrate_model(alias, ScheduledJob)]
 
 
 def _check_callable(path: str) -> list[CheckMessage]:
@@ -72,15 +94,31 @@ def _check_callable(path: str) -> list[CheckMessage]:
 
 def _check_database(alias: str) -> list[CheckMessage]:
     connection = connections[alias]
+    messages = _check_tables(alias)
     if connection.vendor == "sqlite":
-        return _check_sqlite(alias)
+        return [*messages, *_check_sqlite(alias)]
     if connection.features.has_select_for_update_skip_locked:
-        return []
+        return messages
     return [
+        *messages,
         Error(
             f"The database {alias!r} does not know SKIP LOCKED: workers would wait for each other.",
             hint="Use PostgreSQL, MariaDB 10.6 or later, MySQL 8.0 or later, or SQLite.",
             id="django_future.E003",
+        ),
+    ]
+
+
+def _check_tables(alias: str) -> list[CheckMessage]:
+    # `migrate` runs these checks before it creates the tables.
+    missing = [] if sys.argv[1:2] == ["migrate"] else missing_tables(connections[alias])
+    if not missing:
+        return []
+    return [
+        CheckWarning(
+            f"The database {alias!r} lacks {', '.join(missing)}, or columns there.",
+            hint=f"Run `{remedy(alias)}`.",
+            id="django_future.W002",
         )
     ]
 

@@ -13,6 +13,7 @@ from django_future.retries import Backoff, check_backoff
 from django_future.when import parse_duration
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
+DEFAULT_THREADS = 4  # of a worker process
 LONGEST_QUEUE_NAME = 100
 LONGEST_KEY = 200
 MOST_ATTEMPTS = 1000

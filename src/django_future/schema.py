@@ -1,14 +1,13 @@
 """Whether a database has the tables that this version of django-future needs."""
 
 from django.apps import apps
-from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 
 
-def missing_tables(alias: str) -> list[str]:
-    """Return the tables that the database `alias` lacks, or that lack a column of this version."""
-    connection = connections[alias]
+def missing_tables(connection: BaseDatabaseWrapper) -> list[str]:
+    """Return the tables that a database lacks, or that lack a column of this version."""
     with connection.cursor() as cursor:
         there = set(connection.introspection.table_names(cursor))
         return [

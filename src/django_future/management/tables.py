@@ -1,7 +1,7 @@
 """What the commands say if they find no tables to work with, in one line."""
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 
 from django_future.schema import missing_tables, remedy
 
@@ -9,7 +9,7 @@ from django_future.schema import missing_tables, remedy
 def check_tables(alias: str) -> None:
     """Raise `CommandError` if the database `alias` is out of reach, or lacks tables."""
     try:
-        missing = missing_tables(alias)
+        missing = missing_tables(connections[alias])
     except DatabaseError as error:
         raise CommandError(
             f"The database {alias!r} cannot be reached: {' '.join(str(error).split())}"

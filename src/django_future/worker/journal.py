@@ -13,6 +13,7 @@ import django
 from django.db import DatabaseError, InterfaceError, connections
 
 from django_future import __version__
+from django_future.connection_checks import small_pools
 from django_future.log import named
 from django_future.models import ScheduledJob, Worker
 from django_future.service_thread import ServiceThread
@@ -39,6 +40,16 @@ def say_where(alias: str) -> None:
         _place(connection.settings_dict),
         extra={"facts": {"event": "setup", "version": __version__, "database": alias}},
     )
+
+
+def warn_of_small_pools(alias: str, threads: int) -> None:
+    """Log which pools lend too few connections for the handlers of so many threads."""
+    for other, size in small_pools(alias, threads):
+        logger.warning(
+            "The pool of the database %r lends %s connections to handlers in %s threads, which "
+            "would wait for each other. Raise its 'max_size', or start with fewer --threads.",
+            other, size, threads,
+        )  # fmt: skip
 
 
 def said_shortly(seconds: float) -> str:

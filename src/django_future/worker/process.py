@@ -15,6 +15,7 @@ from threading import Event
 from django_future import clock, maintenance
 from django_future.conf import config
 from django_future.exceptions import DatabaseReplaced
+from django_future.options import DEFAULT_THREADS
 from django_future.service_thread import ServiceThread
 from django_future.store import EVERYTHING, Selection, store_for
 from django_future.store.pooling import dedicated_connection
@@ -39,7 +40,7 @@ class Options:
     """How a worker process works."""
 
     alias: str
-    threads: int = 4
+    threads: int = DEFAULT_THREADS
     selection: Selection = EVERYTHING
     poll_interval: timedelta | None = None
     shutdown_timeout: timedelta = timedelta(seconds=25)

@@ -19,10 +19,10 @@ from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption, InvalidTime
 from django_future.log import to_stream
 from django_future.management.tables import check_tables
-from django_future.options import checked_queue_name
+from django_future.options import DEFAULT_THREADS, checked_queue_name
 from django_future.store import Selection
 from django_future.when import parse_duration
-from django_future.worker.journal import say_where
+from django_future.worker.journal import say_where, warn_of_small_pools
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.reload import Reloader, is_reloaded, note_loaded
@@ -42,7 +42,7 @@ class Command(BaseCommand):
             add(name, action="extend", type=_queue_names, default=[], metavar="NAMES",
                 help=f"{verb} these queues, separated by commas; may be repeated.")  # fmt: skip
         add("--processes", type=_positive, default=1, help="How many processes (1).")
-        add("--threads", type=_positive, default=4, help="How many threads in each (4).")
+        add("--threads", type=_positive, default=DEFAULT_THREADS, help="How many threads each (4).")
         add("--database", choices=tuple(connections), help="Run the jobs of this database alias.")
         add("--burst", action="store_true", help="Exit when nothing is due.")
         add("--max-jobs", type=_positive, help="Exit after so many jobs, in each process.")
@@ -85,6 +85,7 @@ class Command(BaseCommand):
         # While a signal still ends this process: a database may take long to answer.
         _check_tables(alias)
         say_where(alias)
+        warn_of_small_pools(alias, options.threads)
         self._exit_with(lambda signals: self._run(options, given["processes"], signals))
 
     def _exit_with(self, run: Callable[[StopSignals], int]) -> NoReturn:
