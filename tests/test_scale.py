@@ -11,8 +11,10 @@ from benchmarks.shape import Shape
 from django_future import ScheduledJob, clock, pause_queue, resume_queue, schedule_job
 from django_future import schedule_jobs as schedule
 from django_future.models import Worker
+from django_future.overview import overview
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, retention, store_for
+from django_future.store.backlog import MAX_PRIORITIES, MAX_QUEUES
 from django_future.worker.choice import Choice
 from tests.reading import entries_read
 from tests.shop import jobs
@@ -149,6 +151,16 @@ def test_a_claim_reads_little_of_a_backlog_that_its_worker_believes_paused(store
         assert entries_read(lambda: claim(store, selection)) <= DUE / 4
     finally:
         resume_queue("default")
+
+
+def test_an_overview_reads_what_it_counts_and_the_first_of_each_priority(store, shape):
+    found = []
+    read = entries_read(lambda: found.append(overview(store)))
+    backlogs = [queue.backlog for queue in found[0].queues]
+    counted = sum(backlog.waiting + backlog.due for backlog in backlogs)
+    levels = len(backlogs) * min(shape.priorities, MAX_PRIORITIES + 1)
+    assert len(backlogs) == min(shape.queues, MAX_QUEUES)
+    assert read <= counted + 2 * OF_EACH_LEVEL * levels + TAKEN + SLACK
 
 
 def test_expiry_reads_nothing_where_nothing_has_expired(store):

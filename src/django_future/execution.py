@@ -32,7 +32,7 @@ from django_future.status import Status
 from django_future.store import Session, Store
 from django_future.store.batch import complete_batch
 from django_future.store.ends import give_up, has_deleted_itself
-from django_future.store.leaving import leave
+from django_future.store.leaving import LEFT, leave
 from django_future.store.parking import park
 from django_future.text import shortened, storable
 from django_future.watchdog import Watchdog
@@ -297,7 +297,7 @@ class Execution:
     def _leave(self, error: Exception) -> Outcome:
         job = self.job
         text = f"Worker {job.worker} does not know {job.callable_name!r}: {error}"
-        leave(self.store, job, shortened(storable(f"{text} It is left for a worker that does.")))
+        leave(self.store, job, shortened(storable(f"{text} {LEFT}")))
         signals.job_left.send_robust(ScheduledJob, job=job, exception=error)
         return Outcome(job, error, is_left=True)
 

@@ -39,7 +39,7 @@ def backlogs(store: Store, selection: Selection, at: datetime) -> list[Backlog]:
 
     Queues in which nothing waits are left out, as are those beyond the first hundred names.
     """
-    with _one_plan(store):
+    with one_plan(store):
         names = list(islice(_names(store, selection), MAX_QUEUES))
     found = (backlog_of(store, name, at) for name in names)
     return [backlog for backlog in found if backlog.waiting]
@@ -50,7 +50,7 @@ def backlog_of(store: Store, queue_name: str, at: datetime) -> Backlog:
 
     What has expired, and is not marked yet, still waits.
     """
-    with _one_plan(store):
+    with one_plan(store):
         waiting = _count(store, queue_name, "", [], MAX_COUNTED + 1)
         due, oldest_at, is_all_seen = _due(store, queue_name, at)
     is_exact = is_all_seen and max(waiting, due) <= MAX_COUNTED
@@ -119,7 +119,7 @@ def _of_queue(store: Store) -> str:
 
 
 @contextmanager
-def _one_plan(store: Store) -> Iterator[None]:
+def one_plan(store: Store) -> Iterator[None]:
     """Have the planner walk the index; but not in the caller's transaction, which it would keep."""
     if not store.plan_settings or store.connection.in_atomic_block:
         yield

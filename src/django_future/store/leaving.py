@@ -14,6 +14,14 @@ from django_future.store.contention import patient
 MIN_DELAY, MAX_DELAY = timedelta(seconds=1), timedelta(minutes=10)
 
 
+LEFT = "It is left for a worker that does."  # the end of what is recorded of such a job
+
+
+def is_left(error: str) -> bool:
+    """Tell whether what is recorded of a job says that it was left."""
+    return error.endswith(LEFT)
+
+
 @patient
 def leave(store: Store, job: ScheduledJob, error: str) -> None:
     """Put a claimed job back as `release` does, and record why.

@@ -57,6 +57,11 @@ def living_until(at: datetime) -> datetime:
     return at + MAX_SILENCE * config().HEARTBEAT
 
 
+def is_alive(worker: Worker, at: datetime) -> bool:
+    """Tell whether a worker lives at the instant `at`, by when it was last seen."""
+    return living_from(at) <= clock.from_row(worker.seen_at) <= living_until(at)
+
+
 def lost_workers(store: Store, at: datetime) -> Iterator[LostWorker]:
     """Yield the workers that do not live at the instant `at`."""
     lost = Worker.objects.using(store.alias).filter(_is_lost(at))

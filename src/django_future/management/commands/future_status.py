@@ -1,0 +1,205 @@
+"""`manage.py future_status`: queues, workers and failures; or why one job is not running."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from django_future import clock
+from django_future.databases import jobs_database
+from django_future.diagnosis import diagnose, last_line, length, moment
+from django_future.log import named
+from django_future.management.tables import check_tables
+from django_future.models import ScheduledJob, Worker
+from django_future.overview import Overview, Queue, overview
+from django_future.store import Store, store_for
+from django_future.store.recent import SHOWN, Recent
+from django_future.store.registry import is_alive
+
+NEEDED = (*SHOWN, "expires_at", "queue_name", "scheduled_at", "started_at", "worker")
+
+
+class Command(BaseCommand):
+    """Show what waits, who runs it, and what failed; or why one job is not running."""
+
+    help = (
+        "Shows queues, workers, and what failed or expired within a day; with the id of a job, "
+        "why it is not running."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("job", nargs="?", type=int, help="The id of a job.")
+        parser.add_argument("--json", action="store_true", help="Print JSON, for scripts.")
+        parser.add_argument(
+            "--database", choices=tuple(connections), help="Look at this database alias."
+        )
+
+    def handle(self, *_: Any, job: int | None, json: bool, database: str | None, **__: Any) -> None:
+        """Print the state of the database, or of one job."""
+        store = store_for(jobs_database(database))
+        check_tables(store.alias)
+        store.synchronise()
+        if job is not None:
+            show, found = (_job_as_json if json else _job_in_words), _job(store, job)
+            self.stdout.write(show(found, store))
+        else:
+            seen = overview(store)
+            self.stdout.write(_as_json(seen) if json else "\n".join(_in_words(seen)))
+
+
+def _job(store: Store, pk: int) -> ScheduledJob:
+    job = next(iter(store.jobs.filter(pk=pk).only(*NEEDED)), None)
+    if job is None:
+        raise CommandError(
+            f"There is no job {pk} in the database {store.alias!r}. It was deleted, or pruned as "
+            "DJANGO_FUTURE['KEEP'] says, or its transaction was rolled back."
+        )
+    return job
+
+
+def _job_in_words(job: ScheduledJob, store: Store) -> str:
+    reasons = [f"  {reason.text}" for reason in diagnose(job, store)]
+    return "\n".join([f"Job {named(job)} is {job.status}.", *reasons])
+
+
+def _job_as_json(job: ScheduledJob, store: Store) -> str:
+    reasons = [reason._asdict() for reason in diagnose(job, store)]
+    return _dumped(
+        {"job": job.pk, "handler": job.callable_name, "status": job.status, "reasons": reasons}
+    )
+
+
+def _in_words(seen: Overview) -> Iterator[str]:
+    connection = connections[seen.alias]
+    at = seen.at.astimezone(clock.current_zone())
+    yield f"{connection.display_name} database {seen.alias!r}, {at:%Y-%m-%d %H:%M:%S}"
+    yield ""
+    yield from _table(
+        ["Queue", "Waiting", "Due", "Oldest due", "Served by"],
+        [_queue_row(queue, seen.at) for queue in seen.queues],
+        "No job waits, and no queue is paused.",
+    )
+    yield ""
+    yield from _table(
+        ["Worker", "Serves", "Running", "Last seen"],
+        [_worker_row(worker, seen.at) for worker in seen.workers],
+        "No worker runs. Start one with `manage.py future_worker`.",
+    )
+    yield ""
+    yield from _list(seen.failed, "failed in the last 24 hours", seen.at)
+    yield from _list(seen.expired, "expired in the last 24 hours", seen.at)
+    if seen.overdue.number:
+        yield from _list(seen.overdue, "waiting past their expiry, for a worker to mark", seen.at)
+    if seen.parked.number:
+        yield from _list(seen.parked, "parked", seen.at)
+
+
+def _queue_row(queue: Queue, at: datetime) -> list[str]:
+    more = "" if queue.backlog.is_exact else "+"
+    oldest = queue.backlog.oldest_at
+    served_by = ", ".join(queue.workers) or "no worker"
+    return [
+        queue.name,
+        f"{queue.backlog.waiting:,}{more}",
+        f"{queue.backlog.due:,}{more}",
+        f"{length(at - oldest)} ago" if oldest else "",
+        f"{served_by}; {_paused(queue, at)}" if queue.paused else served_by,
+    ]
+
+
+def _worker_row(worker: Worker, at: datetime) -> list[str]:
+    seen = f"{length(at - clock.from_row(worker.seen_at))} ago"
+    shown = seen if is_alive(worker, at) else f"{seen} (lost)"
+    return [worker.name, worker.queues, str(worker.running), shown]
+
+
+def _paused(queue: Queue, at: datetime) -> str:
+    if queue.paused is None:
+        return ""
+    since = moment(clock.from_row(queue.paused.paused_at), at)
+    return f"paused since {since}: {queue.paused.reason}".removesuffix(": ")
+
+
+def _table(header: list[str], rows: Sequence[list[str]], if_empty: str) -> Iterator[str]:
+    if not rows:
+        yield if_empty
+        return
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in [header, *rows]:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _list(recent: Recent, what: str, at: datetime) -> Iterator[str]:
+    if not recent.number:
+        yield f"No jobs {what}."
+        return
+    at_least = "" if recent.is_exact else "at least "
+    jobs = "1 job" if recent.number == 1 else f"{at_least}{recent.number:,} jobs"
+    more = "" if recent.number == len(recent.latest) else f"; the latest {len(recent.latest)}"
+    yield f"{jobs} {what}{more}:".capitalize()
+    for job in recent.latest:
+        when = f" at {moment(clock.from_row(job.finished_at), at)}" if job.finished_at else ""
+        yield f"  {named(job)}{when}{': ' if job.error else ''}{last_line(job.error)}"
+
+
+def _as_json(seen: Overview) -> str:
+    return _dumped(
+        {
+            "database": seen.alias,
+            "at": seen.at,
+            "queues": [_queue_as_json(queue) for queue in seen.queues],
+            "workers": [
+                {
+                    "name": worker.name,
+                    "host": worker.host,
+                    "pid": worker.pid,
+                    "queues": worker.queues,
+                    "running": worker.running,
+                    "seen_at": clock.from_row(worker.seen_at),
+                    "is_alive": is_alive(worker, seen.at),
+                }
+                for worker in seen.workers
+            ],
+            "failed": _recent_as_json(seen.failed),
+            "expired": _recent_as_json(seen.expired),
+            "overdue": _recent_as_json(seen.overdue),
+            "parked": _recent_as_json(seen.parked),
+        }
+    )
+
+
+def _queue_as_json(queue: Queue) -> dict[str, Any]:
+    paused = queue.paused
+    return {
+        "queue": queue.name,
+        "waiting": queue.backlog.waiting,
+        "due": queue.backlog.due,
+        "is_exact": queue.backlog.is_exact,
+        "oldest_due_at": queue.backlog.oldest_at,
+        "is_paused": paused is not None,
+        "paused_at": clock.from_row(paused.paused_at) if paused else None,
+        "reason": paused.reason if paused else "",
+        "workers": queue.workers,
+    }
+
+
+def _recent_as_json(recent: Recent) -> dict[str, Any]:
+    latest = [
+        {
+            "job": job.pk,
+            "handler": job.callable_name,
+            "finished_at": clock.from_row(job.finished_at) if job.finished_at else None,
+            "error": last_line(job.error),
+        }
+        for job in recent.latest
+    ]
+    return {"number": recent.number, "is_exact": recent.is_exact, "latest": latest}
+
+
+def _dumped(value: dict[str, Any]) -> str:
+    return json.dumps(value, default=lambda instant: instant.isoformat(), indent=2)

@@ -1,0 +1,72 @@
+"""What goes on in a database of jobs: its queues, its workers, and what went wrong lately."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django_future.diagnosis import workers_of
+from django_future.models import PausedQueue, Worker
+from django_future.status import Status
+from django_future.store import EVERYTHING, Store
+from django_future.store.backlog import MAX_QUEUES, Backlog, backlogs
+from django_future.store.recent import Recent, ended_since, overdue, parked
+from django_future.store.registry import is_alive
+from django_future.store.selection import serves
+
+LATELY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue in which jobs wait, or which is paused, and the living workers that serve it."""
+
+    name: str
+    backlog: Backlog
+    paused: PausedQueue | None
+    workers: list[str]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The state of a database of jobs at an instant."""
+
+    alias: str
+    at: datetime
+    queues: list[Queue]
+    workers: list[Worker]
+    failed: Recent
+    expired: Recent
+    overdue: Recent
+    parked: Recent
+
+
+def overview(store: Store) -> Overview:
+    """Return what goes on now; numbers and lists are bounded, whatever the table holds."""
+    at = store.now()
+    workers = workers_of(store)
+    return Overview(
+        alias=store.alias,
+        at=at,
+        queues=_queues(store, workers, at),
+        workers=workers,
+        failed=ended_since(store, Status.FAILED, at - LATELY),
+        expired=ended_since(store, Status.EXPIRED, at - LATELY),
+        overdue=overdue(store, at),
+        parked=parked(store),
+    )
+
+
+def _queues(store: Store, workers: list[Worker], at: datetime) -> list[Queue]:
+    found = {backlog.queue_name: backlog for backlog in backlogs(store, EVERYTHING, at)}
+    rows = PausedQueue.objects.using(store.alias).order_by("queue_name")[:MAX_QUEUES]
+    paused = {row.queue_name: row for row in rows}
+    alive = [worker for worker in workers if is_alive(worker, at)]
+    nothing = Backlog("", 0, 0, None, is_exact=True)
+    return [
+        Queue(
+            name,
+            found.get(name, nothing),
+            paused.get(name),
+            [worker.name for worker in alive if serves(worker.queues, name)],
+        )
+        for name in sorted(found.keys() | paused.keys())
+    ]

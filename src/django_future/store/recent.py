@@ -1,0 +1,67 @@
+"""The jobs that ended lately, or should have, by their status: counted up to a bound."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import DatabaseError, connections, transaction
+
+from django_future.models import ScheduledJob
+from django_future.status import Status
+from django_future.store.backlog import MAX_COUNTED, one_plan
+from django_future.store.base import JOBS, Store
+
+MAX_LISTED = 10
+SHOWN = ("callable_name", "content_type_id", "object_id", "attempts", "max_attempts", "error",
+         "finished_at", "status")  # fmt: skip
+
+
+class Recent(NamedTuple):
+    """How many jobs ended in one status since an instant, and the latest of them.
+
+    The number is a lower bound unless `is_exact`.
+    """
+
+    number: int
+    is_exact: bool
+    latest: list[ScheduledJob]
+
+
+def ended_since(store: Store, status: Status, since: datetime) -> Recent:
+    """Return the jobs that ended in `status` since an instant."""
+    which = "status = %s AND finished_at >= %s"
+    values = [str(status), store.parameter(since)]
+    return _recent(store, "future_job_finished", which, values, "finished_at DESC")
+
+
+def overdue(store: Store, at: datetime) -> Recent:
+    """Return the jobs that still wait, although they expired at or before the instant `at`."""
+    which = "status = 'scheduled' AND expires_at <= %s"
+    return _recent(store, "future_job_expires", which, [store.parameter(at)], "expires_at")
+
+
+def parked(store: Store) -> Recent:
+    """Return the jobs that are parked."""
+    return _recent(store, "future_job_status", "status = %s", [str(Status.PARKED)], "id DESC")
+
+
+def _recent(store: Store, index: str, which: str, values: list[Any], order: str) -> Recent:
+    table = f"FROM {JOBS} {store.index_hint.format(index)} WHERE {which} ORDER BY {order} LIMIT %s"
+    with one_plan(store), store.connection.cursor() as cursor:
+        counted = f"SELECT COUNT(*) FROM (SELECT 1 AS one {table}) AS counted"  # noqa: S608 - all of it is written in this package
+        cursor.execute(counted, [*values, MAX_COUNTED + 1])
+        count = cursor.fetchone()[0]
+        cursor.execute(f"SELECT id {table}", [*values, MAX_LISTED])
+        ids = [pk for (pk,) in cursor.fetchall()]
+    return Recent(min(count, MAX_COUNTED), count <= MAX_COUNTED, _load(store, ids))
+
+
+def _load(store: Store, ids: list[int]) -> list[ScheduledJob]:
+    """Return jobs by their ids, without those that are gone or that the driver cannot read."""
+    found: list[ScheduledJob] = []
+    for pk in ids:
+        try:
+            with transaction.atomic(using=store.alias):
+                found += store.jobs.filter(pk=pk).only(*SHOWN)
+        except (DatabaseError, ValueError):
+            connections[store.alias].close_if_unusable_or_obsolete()
+    return found

@@ -1,0 +1,228 @@
+"""Why a job is not running, said in words for each state that it may be in."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from django_future import (
+    ScheduledJob,
+    cancel_jobs,
+    clock,
+    maintenance,
+    pause_queue,
+    run_jobs,
+    schedule_job,
+)
+from django_future.diagnosis import diagnose, last_line, length, moment
+from django_future.models import Worker
+from django_future.status import Status
+from django_future.store import store_for
+from django_future.store.registry import register
+from django_future.worker.heartbeat import new_worker
+from tests.shop import flaky, jobs
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def store():
+    """Return the store of the database of the tests."""
+    return store_for("default")
+
+
+@pytest.fixture
+def worker(store):
+    """Return a function that registers a living worker."""
+
+    def registered(queues="all", name="host-3"):
+        found = new_worker(name, queues)
+        found.host = "host-3"
+        register(store, found)
+        return found
+
+    return registered
+
+
+def reasons(job):
+    [found] = ScheduledJob.objects.filter(pk=job.pk)
+    return {reason.code: reason.text for reason in diagnose(found, store_for("default"))}
+
+
+def claim(store, worker):
+    [job] = store.claim(worker, at=store.now(), limit=1)
+    return job
+
+
+def past_its_expiry():
+    """Schedule a job, and let it have been due two hours ago, and expired an hour later."""
+    job = schedule_job("5d", jobs.echo)
+    now = clock.now()
+    ScheduledJob.objects.filter(pk=job.pk).update(
+        scheduled_at=clock.to_row(now - timedelta(hours=2)),
+        expires_at=clock.to_row(now - timedelta(hours=1)),
+    )
+    return job
+
+
+class TestScheduled:
+    def test_is_not_due_yet(self, worker):
+        worker()
+        found = reasons(schedule_job(timedelta(hours=3, minutes=30), jobs.echo))
+        assert list(found) == ["not_due"]
+        assert re.fullmatch(r"It is due in 3 hours, at .*\d\d:\d\d:\d\d\.", found["not_due"])
+
+    def test_is_to_be_tried_again(self, worker):
+        worker()
+        job = flaky.charge.schedule("0s", 5)
+        run_jobs(ignore_errors=True)
+        found = reasons(job)["retry"]
+        assert re.match(r"Another attempt is due in (1 minute|\d+ seconds?), at ", found)
+        assert found.endswith("Attempt 1 of 3 failed: tests.shop.flaky.Declined: 5 declined")
+
+    def test_waits_in_a_paused_queue(self, worker):
+        worker()
+        pause_queue("mail", reason="month end")
+        found = reasons(schedule_job("0s", jobs.echo, queue_name="mail"))
+        assert list(found) == ["paused"]
+        assert re.fullmatch(
+            r"Its queue 'mail' is paused since \d\d:\d\d:\d\d: month end\.", found["paused"]
+        )
+
+    def test_waits_where_no_worker_runs(self):
+        found = reasons(schedule_job("0s", jobs.echo))
+        assert found == {
+            "no_worker": "No worker runs for the database 'default'. Start one with "
+            "`manage.py future_worker`."
+        }
+
+    def test_does_not_take_a_lost_worker_for_one(self, worker):
+        lost = worker()
+        seen_at = clock.to_row(clock.now() - timedelta(hours=1))
+        Worker.objects.filter(name=lost.name).update(seen_at=seen_at)
+        assert "no_worker" in reasons(schedule_job("0s", jobs.echo))
+
+    def test_waits_in_a_queue_that_no_worker_serves(self, worker):
+        other = worker("default, reports")
+        found = reasons(schedule_job("0s", jobs.echo, queue_name="mail"))
+        assert found["not_served"] == (
+            f"No worker serves its queue 'mail': {other.name} serves default, reports. Start one "
+            "with `manage.py future_worker --queue mail`, or for all queues."
+        )
+
+    def test_is_left_because_no_worker_knows_its_handler(self, worker, order):
+        worker()
+        job = schedule_job("0s", "remind", content_object=order)
+        text = "Worker one does not know 'remind'. It is left for a worker that does."
+        ScheduledJob.objects.filter(pk=job.pk).update(error=text)
+        assert reasons(job) == {"unknown_handler": text}
+
+    def test_has_expired_and_is_not_marked(self, worker):
+        worker()
+        job = past_its_expiry()
+        assert "before a worker ran it" in reasons(job)["overdue"]
+
+    def test_waits_for_its_turn(self, worker):
+        serving = worker()
+        schedule_job(timedelta(seconds=-80), jobs.echo)
+        found = reasons(schedule_job(timedelta(seconds=-90), jobs.echo))
+        assert found == {
+            "in_turn": f"It is due since 1 minute, and waits for a thread of {serving.name}; "
+            "2 jobs are due in its queue 'default'."
+        }
+
+    def test_has_several_reasons(self):
+        pause_queue("mail")
+        job = schedule_job("1h", jobs.echo, queue_name="mail")
+        assert list(reasons(job)) == ["not_due", "paused", "no_worker"]
+
+
+class TestRunning:
+    def test_runs_on_a_host(self, store, worker):
+        job = schedule_job("0s", jobs.echo)
+        holder = worker()
+        claim(store, holder)
+        found = reasons(job)["running"]
+        assert re.fullmatch(rf"It runs since \d\d:\d\d:\d\d on host-3, by {holder.name}\.", found)
+
+    def test_is_claimed_and_has_not_started(self, store, worker):
+        job = schedule_job("0s", jobs.echo)
+        claim(store, worker())
+        ScheduledJob.objects.update(started_at=None)
+        assert "and has not started" in reasons(job)["claimed"]
+
+    def test_has_lost_its_worker(self, store, worker):
+        job = schedule_job("0s", jobs.echo)
+        lost = worker()
+        claim(store, lost)
+        seen_at = clock.to_row(clock.now() - timedelta(hours=1))
+        Worker.objects.filter(name=lost.name).update(seen_at=seen_at)
+        assert f"Its worker {lost.name} was last seen at" in reasons(job)["lost"]
+        Worker.objects.all().delete()
+        assert f"Its worker {lost.name} is gone." in reasons(job)["lost"]
+
+
+class TestEnded:
+    def test_is_complete(self):
+        job = schedule_job("0s", jobs.echo)
+        run_jobs()
+        assert reasons(job)["complete"].startswith("It has run, and is complete since ")
+
+    def test_has_failed(self):
+        job = schedule_job("0s", jobs.fail)
+        run_jobs(ignore_errors=True)
+        found = reasons(job)["failed"]
+        assert "in attempt 1 of 1: ValueError: fail Mend the cause, and retry the job." in found
+
+    def test_has_expired(self):
+        job = past_its_expiry()
+        maintenance.expire(store_for("default"), clock.now())
+        assert "and no worker ran it until" in reasons(job)["expired"]
+
+    def test_was_cancelled_for_a_reason(self):
+        job = schedule_job("5d", jobs.echo)
+        cancel_jobs(ScheduledJob.objects.all(), reason="the order is paid")
+        assert reasons(job)["cancelled"].endswith(": the order is paid")
+
+    def test_was_cancelled_without_a_reason(self):
+        job = schedule_job("5d", jobs.echo)
+        job.cancel()
+        assert reasons(job)["cancelled"].endswith(".")
+
+    def test_is_parked(self):
+        job = schedule_job("5d", jobs.echo)
+        job.status, job.error = "parked", "Its signature does not hold."
+        [reason] = diagnose(job, store_for("default"))
+        assert reason == ("parked", "It is parked: Its signature does not hold.")
+
+
+def test_every_status_is_explained(store):
+    job = schedule_job("5d", jobs.echo)
+    for status in Status.values:
+        job.status = status
+        assert "unknown" not in [reason.code for reason in diagnose(job, store)]
+
+
+@pytest.mark.parametrize(
+    ("duration", "words"),
+    [
+        (timedelta(seconds=1), "1 second"),
+        (timedelta(seconds=59.2), "59 seconds"),
+        (timedelta(minutes=90), "1 hour"),
+        (timedelta(days=3, hours=2), "3 days"),
+        (timedelta(seconds=-5), "0 seconds"),
+    ],
+)
+def test_a_length_is_told_in_its_largest_unit(duration, words):
+    assert length(duration) == words
+
+
+def test_a_moment_of_another_day_is_told_with_the_day():
+    now = clock.now()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", moment(now - timedelta(days=2), now))
+
+
+def test_the_last_line_of_an_error_is_bounded():
+    assert last_line("Traceback\n  File\nValueError: no\n\n") == "ValueError: no"
+    assert len(last_line("x" * 10_000)) == 301
+    assert last_line("") == ""

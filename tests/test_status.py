@@ -1,0 +1,184 @@
+"""`manage.py future_status`: what goes on, for people and for scripts."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_future import ScheduledJob, clock, maintenance, pause_queue, run_jobs, schedule_job
+from django_future import schedule_jobs as schedule
+from django_future.store import backlog, recent, store_for
+from django_future.store.backlog import backlog_of
+from django_future.store.registry import register
+from django_future.worker.heartbeat import new_worker
+from tests.shop import jobs
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def show(capsys):
+    """Return a function that returns what the command prints."""
+
+    def shown(*arguments):
+        call_command("future_status", *arguments)
+        return capsys.readouterr().out
+
+    return shown
+
+
+@pytest.fixture
+def data(show):
+    """Return a function that returns what the command prints as JSON."""
+    return lambda *arguments: json.loads(show("--json", *arguments))
+
+
+@pytest.fixture
+def worker():
+    """Return a function that registers a living worker."""
+
+    def registered(queues="all"):
+        found = new_worker("host", queues)
+        register(store_for("default"), found)
+        return found.name
+
+    return registered
+
+
+def columns(text, name):
+    [line] = [line for line in text.splitlines() if line.startswith(name)]
+    return line.split("  ")
+
+
+def past_its_expiry():
+    """Schedule a job, and let it have been due two hours ago, and expired an hour later."""
+    job = schedule_job("5d", jobs.echo)
+    now = clock.now()
+    ScheduledJob.objects.filter(pk=job.pk).update(
+        scheduled_at=clock.to_row(now - timedelta(hours=2)),
+        expires_at=clock.to_row(now - timedelta(hours=1)),
+    )
+    return job
+
+
+class TestQueues:
+    def test_are_listed_with_what_waits_and_what_is_due(self, show, worker):
+        name = worker("default")
+        schedule_job(timedelta(hours=-3), jobs.echo, expires=None)
+        schedule_job("1h", jobs.echo)
+        schedule_job("1h", jobs.echo, queue_name="mail")
+        text = show()
+        assert columns(text, "default") == [*columns(text, "default")[:-1], name]
+        assert " ".join(text.split()).count(f"default 2 1 3 hours ago {name}") == 1
+        assert " ".join(text.split()).count("mail 1 0 no worker") == 1
+
+    def test_that_are_paused_are_listed_though_nothing_waits(self, show):
+        pause_queue("mail", reason="month end")
+        assert "no worker; paused since" in show()
+        assert ": month end\n" in show()
+
+    def test_are_data_in_json(self, data, worker):
+        name = worker()
+        schedule_job(timedelta(hours=-3), jobs.echo, expires=None)
+        pause_queue("mail", reason="month end")
+        default, mail = data()["queues"]
+        assert (default["queue"], default["waiting"], default["due"]) == ("default", 1, 1)
+        assert default["oldest_due_at"].endswith("+00:00")
+        assert (default["is_paused"], default["workers"]) == (False, [name])
+        assert (mail["queue"], mail["is_paused"], mail["reason"]) == ("mail", True, "month end")
+
+    def test_are_empty_at_first(self, show):
+        text = show()
+        assert "No job waits, and no queue is paused." in text
+        assert "No worker runs. Start one" in text
+        assert "No jobs failed in the last 24 hours." in text
+
+    def test_are_counted_over_all_priorities(self):
+        schedule(
+            {"when": timedelta(minutes=-number), "callable": jobs.echo, "priority": number % 7}
+            for number in range(-3, 20)
+        )
+        found = backlog_of(store_for("default"), "default", clock.now())
+        assert (found.waiting, found.due, found.is_exact) == (23, 20, True)
+        oldest = ScheduledJob.objects.earliest("scheduled_at")
+        assert found.oldest_at == clock.from_row(oldest.scheduled_at)
+
+    def test_are_counted_up_to_a_bound(self, monkeypatch, show):
+        monkeypatch.setattr(backlog, "MAX_COUNTED", 3)
+        schedule([{"when": "0s", "callable": jobs.echo}] * 5)
+        assert " ".join(show().split()).count("default 3+ 3+") == 1
+
+    def test_are_looked_into_at_a_bounded_number_of_priorities(self, monkeypatch):
+        monkeypatch.setattr(backlog, "MAX_PRIORITIES", 2)
+        schedule([{"when": "0s", "callable": jobs.echo, "priority": n} for n in range(5)])
+        found = backlog_of(store_for("default"), "default", clock.now())
+        assert (found.due, found.is_exact) == (2, False)
+
+
+class TestEnds:
+    def test_of_the_last_day_are_listed(self, show, data):
+        failed = schedule_job("0s", jobs.fail)
+        run_jobs(ignore_errors=True)
+        expired = past_its_expiry()
+        maintenance.expire(store_for("default"), clock.now())
+        text = show()
+        assert "1 job failed in the last 24 hours:\n" in text
+        assert f"  {failed.pk} tests.shop.jobs.fail at " in text
+        assert ": ValueError: fail\n" in text
+        assert "1 job expired in the last 24 hours:\n" in text
+        assert [job["job"] for job in data()["expired"]["latest"]] == [expired.pk]
+        assert data()["failed"]["latest"][0]["error"] == "ValueError: fail"
+
+    def test_of_the_day_before_are_left_out(self, show):
+        schedule_job("0s", jobs.fail)
+        run_jobs(ignore_errors=True)
+        ended_at = clock.to_row(clock.now() - timedelta(days=2))
+        ScheduledJob.objects.update(finished_at=ended_at)
+        assert "No jobs failed in the last 24 hours." in show()
+
+    def test_that_are_missing_are_listed(self, show):
+        past_its_expiry()
+        assert "1 job waiting past their expiry, for a worker to mark:" in show()
+
+    def test_are_counted_and_listed_up_to_a_bound(self, monkeypatch, show):
+        monkeypatch.setattr(recent, "MAX_COUNTED", 12)
+        schedule([{"when": "0s", "callable": jobs.fail}] * 13)
+        run_jobs(ignore_errors=True)
+        assert "At least 12 jobs failed in the last 24 hours; the latest 10:" in show()
+
+
+class TestWorkers:
+    def test_are_listed_also_those_that_are_lost(self, show, data, worker):
+        name = worker("mail")
+        assert f"{name}  mail" in show()
+        assert "0 seconds ago" in show()
+        settled = data()["workers"]
+        assert [(each["name"], each["queues"], each["is_alive"]) for each in settled] == [
+            (name, "mail", True)
+        ]
+
+
+class TestJob:
+    def test_is_told_in_words(self, show, order):
+        job = schedule_job("5d", "remind", content_object=order)
+        first, second, third = show(str(job.pk)).splitlines()
+        assert first == f"Job {job.pk} remind (shop.order {order.pk}) is scheduled."
+        assert second.startswith("  It is due in ")
+        assert third.startswith("  No worker runs for the database 'default'.")
+
+    def test_is_data_in_json(self, data):
+        job = schedule_job("5d", jobs.echo)
+        found = data(str(job.pk))
+        assert (found["job"], found["handler"]) == (job.pk, "tests.shop.jobs.echo")
+        assert [reason["code"] for reason in found["reasons"]] == ["not_due", "no_worker"]
+
+    def test_that_is_not_there_is_told(self, show):
+        with pytest.raises(CommandError, match="There is no job 12345 in the database 'default'"):
+            show("12345")
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_another_database_can_be_looked_at(data):
+    schedule_job("5d", jobs.echo, using="other")
+    assert (data()["queues"], len(data("--database", "other")["queues"])) == ([], 1)
