@@ -34,7 +34,7 @@ def check_drivers(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"The database {alias!r} is used with psycopg2, with which no worker can run jobs.",
-            hint="Install psycopg 3, as django-future[postgresql] does. Django prefers it.",
+            hint="Install psycopg 3: pip install 'psycopg[binary]'. Django prefers it.",
             id="django_future.E004",
         )
         for alias in _with_jobs(connections)
