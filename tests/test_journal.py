@@ -230,7 +230,7 @@ class TestWithoutTables:
 
     @pytest.mark.parametrize("command", ["future_worker", "runscheduledjobs", "future_prune"])
     def test_a_command_says_what_to_run(self, command):
-        words = "'default' lacks django_future_jobreport, .* Run `manage.py migrate`"
+        words = "'default' lacks the tables django_future_jobreport. Run `manage.py migrate`"
         with pytest.raises(CommandError, match=words):
             call_command(command)
 
@@ -245,7 +245,7 @@ def test_a_table_without_a_column_of_this_version_is_missing():
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE django_future_worker RENAME COLUMN version TO other")
     try:
-        with pytest.raises(CommandError, match="lacks django_future_worker, or columns there"):
+        with pytest.raises(CommandError, match="lacks columns of django_future_worker"):
             call_command("runscheduledjobs")
     finally:
         with connection.cursor() as cursor:

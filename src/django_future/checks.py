@@ -15,7 +15,7 @@ from django_future.connection_checks import check_options, small_pools
 from django_future.databases import jobs_database
 from django_future.models import ScheduledJob
 from django_future.options import DEFAULT_THREADS
-from django_future.schema import missing_tables, remedy
+from django_future.schema import remedy, what_is_missing
 
 
 @register("django_future")
@@ -111,12 +111,12 @@ def _check_database(alias: str) -> list[CheckMessage]:
 
 def _check_tables(alias: str) -> list[CheckMessage]:
     # `migrate` runs these checks before it creates the tables.
-    missing = [] if sys.argv[1:2] == ["migrate"] else missing_tables(connections[alias])
+    missing = "" if sys.argv[1:2] == ["migrate"] else what_is_missing(connections[alias])
     if not missing:
         return []
     return [
         CheckWarning(
-            f"The database {alias!r} lacks {', '.join(missing)}, or columns there.",
+            f"The database {alias!r} {missing}.",
             hint=f"Run `{remedy(alias)}`.",
             id="django_future.W002",
         )

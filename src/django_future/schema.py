@@ -6,15 +6,18 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 
 
-def missing_tables(connection: BaseDatabaseWrapper) -> list[str]:
-    """Return the tables that a database lacks, or that lack a column of this version."""
+def what_is_missing(connection: BaseDatabaseWrapper) -> str:
+    """Return which tables, or columns of this version, a database lacks, in words; '' if none."""
+    models = list(apps.get_app_config("django_future").get_models())
     with connection.cursor() as cursor:
         there = set(connection.introspection.table_names(cursor))
-        return [
-            model._meta.db_table
-            for model in apps.get_app_config("django_future").get_models()
-            if model._meta.db_table not in there or _lacks_columns(model, cursor)
-        ]
+        tables = [model._meta.db_table for model in models if model._meta.db_table not in there]
+        if len(tables) == len(models):
+            return "has no tables of django-future"
+        if tables:
+            return f"lacks the tables {', '.join(tables)}"
+        outdated = [model._meta.db_table for model in models if _lacks_columns(model, cursor)]
+    return f"lacks columns of {', '.join(outdated)}" if outdated else ""
 
 
 def remedy(alias: str) -> str:

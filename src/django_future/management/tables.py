@@ -3,19 +3,16 @@
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connections
 
-from django_future.schema import missing_tables, remedy
+from django_future.schema import remedy, what_is_missing
 
 
 def check_tables(alias: str) -> None:
     """Raise `CommandError` if the database `alias` is out of reach, or lacks tables."""
     try:
-        missing = missing_tables(connections[alias])
+        missing = what_is_missing(connections[alias])
     except DatabaseError as error:
         raise CommandError(
             f"The database {alias!r} cannot be reached: {' '.join(str(error).split())}"
         ) from error
     if missing:
-        raise CommandError(
-            f"The database {alias!r} lacks {', '.join(missing)}, or columns there. "
-            f"Run `{remedy(alias)}`."
-        )
+        raise CommandError(f"The database {alias!r} {missing}. Run `{remedy(alias)}`.")
