@@ -18,7 +18,7 @@ MAX_PRIORITIES = 50  # of one queue that are looked into for what is due
 MAX_QUEUES = 100
 
 INDEX = "future_job_queue"
-ORDER = "queue_name, priority DESC, scheduled_at, id"
+ORDER = "priority DESC, scheduled_at, id"
 
 
 class Backlog(NamedTuple):
@@ -88,7 +88,7 @@ def _heads(store: Store, queue_name: str) -> Iterator[tuple[int, datetime]]:
     while True:
         [*first] = store.jobs.raw(
             f"SELECT id, priority, scheduled_at {_of_queue(store)} AND priority < %s "
-            f"ORDER BY {ORDER} LIMIT 1",
+            f"ORDER BY {_order(store)} LIMIT 1",
             [queue_name, below],
         )
         if not first:
@@ -103,7 +103,7 @@ def _count(store: Store, queue_name: str, which: str, values: list[Any], most: i
     with store.connection.cursor() as cursor:
         cursor.execute(
             f"SELECT COUNT(*) FROM (SELECT 1 AS one {_of_queue(store)} {which} "  # noqa: S608 - all of it is written in this package
-            f"ORDER BY {ORDER} LIMIT %s) AS counted",
+            f"{_counting_order(store)} LIMIT %s) AS counted",
             [queue_name, *values, most],
         )
         return int(cursor.fetchone()[0])
@@ -112,10 +112,22 @@ def _count(store: Store, queue_name: str, which: str, values: list[Any], most: i
 def _of_queue(store: Store) -> str:
     # An array of one keeps PostgreSQL from dropping the queue from the order, and so from the index
     # without queues.
-    is_postgresql = store.connection.vendor == "postgresql"
-    name = "ANY(ARRAY[%s]::varchar[])" if is_postgresql else "%s"
+    name = "ANY(ARRAY[%s]::varchar[])" if _takes_index_by_order(store) else "%s"
     hint = store.index_hint.format(INDEX)
     return f"FROM {JOBS} {hint} WHERE status = 'scheduled' AND queue_name = {name}"
+
+
+def _order(store: Store) -> str:
+    return f"queue_name, {ORDER}" if _takes_index_by_order(store) else ORDER
+
+
+def _counting_order(store: Store) -> str:
+    # Where the index is named, an order may make the server sort all there is, before it counts.
+    return f"ORDER BY {_order(store)}" if _takes_index_by_order(store) else ""
+
+
+def _takes_index_by_order(store: Store) -> bool:
+    return store.connection.vendor == "postgresql"
 
 
 @contextmanager
