@@ -64,7 +64,7 @@ class TestTheFunction:
         def traced(*args):
             return remind(*args)
 
-        assert traced.is_job
+        assert traced.job_options
         assert traced.job_options is remind.job_options
 
 

@@ -3,15 +3,24 @@
 import base64
 import json
 import pickle
+import sys
+import types
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.signing import Signer
+from django.db import connection
 
-from django_future import ScheduledJob, run_jobs, schedule_job
+from django_future import ScheduledJob, handlers, job, run_jobs, schedule_job
 from django_future.arguments import Stored
+from django_future.exceptions import CallableNotAllowed, InvalidArguments, InvalidCallable
+from django_future.models import PausedQueue
 from django_future.status import Status
 from tests.rewriting import rewrite
 from tests.shop import jobs
+from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -80,3 +89,192 @@ def test_a_pickle_signed_with_another_key_is_not_loaded(settings):
     schedule_job("0s", jobs.echo)
     rewrite(args=stored)
     assert "TamperedArguments" in run().error
+
+
+FOREIGN = {
+    "django.contrib.auth.password_validation.get_password_validators": [
+        [{"NAME": "os.system", "OPTIONS": {"command": "touch FORBIDDEN"}}]
+    ],
+    "django.contrib.auth.load_backend": ["os.system"],
+    "django_future.arguments._signer": [],
+    "django_future.queues.pause_queue": ["default"],
+    "django_future.checks._check_callable": ["antigravity.geohash"],
+    "unittest.mock.call": ["touch FORBIDDEN"],
+    "tests.shop.jobs._hidden": [],
+}
+
+
+class TestCallablesThatNoProjectMeant:
+    @pytest.fixture(autouse=True)
+    def nothing_happens(self, forbidden, monkeypatch):
+        """Make sure that none of them was called."""
+
+        def hidden():
+            forbidden.touch()
+
+        hidden.__module__ = jobs.__name__
+        monkeypatch.setattr(jobs, "_hidden", hidden, raising=False)
+        yield
+        assert "antigravity" not in sys.modules
+        assert not PausedQueue.objects.exists()
+        assert Order.objects.count() == 1
+
+    @pytest.fixture
+    def row(self, order):
+        """Return a job that is bound to an object."""
+        return schedule_job("0s", "ring", order)
+
+    @pytest.mark.parametrize("name", FOREIGN)
+    def test_are_not_called_if_sql_names_them(self, row, name, forbidden, settings):
+        args = json.dumps(FOREIGN[name]).replace("FORBIDDEN", str(forbidden))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE django_future_scheduledjob SET callable_name = %s, args = %s,"
+                " content_type_id = NULL, object_id = NULL",
+                [name, args],
+            )
+        assert run().status == Status.PARKED
+        assert settings.SECRET_KEY not in str(ScheduledJob.objects.values())
+
+    @pytest.mark.parametrize("name", FOREIGN)
+    def test_are_not_called_if_a_signed_row_names_them(self, row, name, forbidden, settings):
+        args = json.dumps(FOREIGN[name]).replace("FORBIDDEN", str(forbidden))
+        rewrite(callable_name=name, args=Stored(args), content_object=None)
+        job = run()
+        assert job.status == Status.FAILED
+        assert "CallableNotAllowed" in job.error
+        assert settings.SECRET_KEY not in str(ScheduledJob.objects.values())
+
+    @pytest.mark.parametrize("name", ["delete", "save", "full_clean", "refresh_from_db"])
+    def test_are_not_called_as_methods_of_an_object(self, row, name):
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE django_future_scheduledjob SET callable_name = %s", [name])
+        assert run().status == Status.PARKED
+        ScheduledJob.objects.update(status=Status.SCHEDULED)
+        call = run_again_signed(name)
+        assert call.status == Status.FAILED
+        assert f"CallableNotAllowed: 'tests.shop.models.Order.{name}' is defined in" in call.error
+
+
+def run_again_signed(name):
+    job = ScheduledJob.objects.get()
+    ScheduledJob.objects.all().delete()
+    job = schedule_job("0s", "ring", job.content_object)
+    rewrite(callable_name=name)
+    return run()
+
+
+class TestMethods:
+    def test_of_a_listed_path_may_be_called(self, order, settings):
+        settings.DJANGO_FUTURE = {"CALLABLES": ["tests.shop.models.Order.delete"]}
+        schedule_job("0s", "delete", order)
+        run()
+        assert not Order.objects.exists()
+
+    def test_of_a_listed_module_may_be_called(self, order, settings):
+        settings.DJANGO_FUTURE = {"CALLABLES": ["django.db.models.base"]}
+        assert schedule_job("0s", "full_clean", order)
+
+    def test_of_djangos_own_models_are_refused_when_they_are_scheduled(self):
+        user = User.objects.create_user("ada")
+        with pytest.raises(CallableNotAllowed, match=r"list it in DJANGO_FUTURE\['CALLABLES'\]"):
+            schedule_job("0s", "email_user", user, args=["subject", "text"])
+
+    def test_that_are_listed_pass_the_check(self, settings):
+        from django_future.checks import check_settings
+
+        settings.DJANGO_FUTURE = {"CALLABLES": ["tests.shop.models.Order.delete"]}
+        assert check_settings() == []
+        settings.DJANGO_FUTURE = {"CALLABLES": ["tests.shop.models.Order.vanish"]}
+        assert [message.id for message in check_settings()] == ["django_future.E002"]
+
+
+class TestPrivateNames:
+    @pytest.fixture
+    def private(self, monkeypatch):
+        """Return a module with a private name, in a package of the project."""
+        module = types.ModuleType("tests.shop._private")
+        exec("def run(): return 'ran'", vars(module))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return module
+
+    def test_of_modules_are_refused_too(self, private):
+        with pytest.raises(CallableNotAllowed, match="begins with an underscore"):
+            schedule_job("0s", private.run)
+
+    def test_are_allowed_to_handlers(self, private):
+        private.run = job(private.run)
+        assert handlers.resolve("tests.shop._private.run", None) is private.run
+
+    def test_are_allowed_if_they_are_listed(self, private, settings):
+        settings.DJANGO_FUTURE = {"CALLABLES": ["tests.shop._private.run"]}
+        assert handlers.resolve("tests.shop._private.run", None) is private.run
+
+
+@pytest.mark.parametrize("thing", [mock.call, mock.MagicMock(), mock.Mock()])
+def test_what_answers_any_attribute_is_no_handler(thing, monkeypatch):
+    module = types.ModuleType("somewhere_else")
+    module.thing = thing
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    with pytest.raises(InvalidCallable):
+        handlers.resolve("somewhere_else.thing", None)
+
+
+class TestPicklesInAnotherPlace:
+    @pytest.fixture
+    def pickled(self):
+        """Return the stored text of a pickle that code scheduled for `echo`."""
+        schedule_job("1d", jobs.echo, args=[Path("a")], kwargs={})
+        text = ScheduledJob.objects.values_list("args", flat=True).get()
+        ScheduledJob.objects.all().delete()
+        return text
+
+    def test_are_refused_for_another_callable(self, pickled):
+        schedule_job("0s", jobs.trace)
+        rewrite(args=pickled)
+        assert "TamperedArguments" in run().error
+
+    def test_are_refused_in_another_column(self, pickled):
+        schedule_job("0s", jobs.echo)
+        rewrite(kwargs=Stored(f'{{"value": {pickled[1:-1]}}}'))
+        assert "TamperedArguments" in run().error
+
+    def test_are_refused_as_options_and_as_a_result(self, pickled):
+        from django_future.exceptions import TamperedArguments
+
+        schedule_job("0s", jobs.echo)
+        rewrite(options=Stored(f'{{"backoff": {pickled[1:-1]}}}'))
+        assert "TamperedArguments" in run().error
+        ScheduledJob.objects.update(return_value=pickled)
+        with pytest.raises(TamperedArguments):
+            ScheduledJob.objects.get().return_value  # noqa: B018
+
+    def test_are_signed_anew_when_a_copy_calls_something_else(self, traces):
+        schedule_job("1d", jobs.echo, args=[Path("copied")]).reschedule("0s", jobs.trace)
+        run_jobs()
+        assert traces() == ["copied"]
+
+    def test_are_kept_by_what_returns_them(self):
+        schedule_job("0s", jobs.echo, args=[Path("a")])
+        assert run().return_value == Path("a")
+
+
+class TestSecrets:
+    def test_are_refused_as_arguments(self):
+        with pytest.raises(InvalidArguments, match="SECRET_KEY"):
+            schedule_job("0s", jobs.echo, args=[Signer()])
+
+    @pytest.mark.parametrize("make", [Signer, lambda: {"key": Signer().key}, lambda: [{Signer()}]])
+    def test_are_not_kept_as_results(self, make, monkeypatch, settings):
+        def reveal():
+            return make()
+
+        monkeypatch.setattr(jobs, "reveal", reveal, raising=False)
+        reveal.__module__ = jobs.__name__
+        schedule_job("0s", "tests.shop.jobs.reveal")
+        assert run().status == Status.COMPLETE
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT return_value FROM django_future_scheduledjob")
+            (stored,) = cursor.fetchone()
+        assert settings.SECRET_KEY not in stored
+        assert "pickle" not in stored

@@ -1,7 +1,8 @@
 """Values to text and back, equal and of the same type.
 
 JSON says what it can. What it cannot is tagged: `{"__type__": "date", "value": "2030-01-31"}`.
-What no tag covers is pickled, signed with `SECRET_KEY`, and loaded only if the signature holds.
+What no tag covers is pickled, signed with `SECRET_KEY`, and loaded only if the signature holds, and
+only in the column of the callable for which it was pickled.
 """
 
 import io
@@ -12,22 +13,28 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
+from django.core.signals import setting_changed
 from django.core.signing import BadSignature, Signer
 from django.db.models import Model
+from django.dispatch import receiver
 from django.utils.dateparse import parse_duration
 from django.utils.duration import duration_iso_string
+from django.utils.encoding import force_bytes
 
 from django_future import remedies
 from django_future.databases import kept_object_database, saved_objects
 from django_future.exceptions import InvalidArguments, ObjectGone, TamperedArguments
 
 TAG = "__type__"
+MIN_SECRET_BYTES = 16  # a shorter SECRET_KEY is none, and may be an ordinary word
 _WIDEST_JSON_INT = 64  # bits; every reader of JSON takes these
 _FOREIGN_ERRORS = (
     # What the __reduce__, __setstate__ and constructors of other people's classes raise.
@@ -44,6 +51,11 @@ _FOREIGN_ERRORS = (
 )
 
 
+# The column that holds a value, and the callable of its row.
+Place = tuple[str, str]
+NOWHERE: Place = ("", "")
+
+
 class Stored(str):
     """The text of a value, as a row holds it."""
 
@@ -53,21 +65,21 @@ class Stored(str):
 NOTHING = Stored("{}")  # most keyword arguments
 
 
-def encode(value: Any) -> Stored:
-    """Return the text that stands for `value`.
+def encode(value: Any, place: Place = NOWHERE) -> Stored:
+    """Return the text that stands for `value` in its place.
 
     Raises `InvalidArguments` if it can be neither tagged nor pickled.
     """
     if type(value) is dict and not value:
         return NOTHING
     try:
-        return Stored(json.dumps(_to_plain(value)))
+        return Stored(json.dumps(_to_plain(value, place)))
     except RecursionError:  # it contains itself, which only a pickle can say
-        return Stored(json.dumps(_pickled(value)))
+        return Stored(json.dumps(_pickled(value, place)))
 
 
-def decode(text: str) -> Any:
-    """Return the value that `text` stands for.
+def decode(text: str, place: Place = NOWHERE) -> Any:
+    """Return the value that `text` stands for in its place.
 
     Raises `TamperedArguments`, `InvalidArguments`, or `ObjectGone` for a model instance that is no
     longer there.
@@ -76,7 +88,7 @@ def decode(text: str) -> Any:
         return {}
     try:
         plain = _parsed(text)
-        return _from_plain(plain) if TAG in text else plain
+        return _from_plain(plain, place) if TAG in text else plain
     except InvalidArguments:
         raise
     except _FOREIGN_ERRORS as error:
@@ -106,6 +118,15 @@ def plain_of(text: str) -> Any:
         return None
 
 
+def moved(text: Stored, old: Place, new: Place) -> Stored:
+    """Return `text` with its pickles signed for another place, and for the present `SECRET_KEY`.
+
+    None of them is loaded. Raises `TamperedArguments` if one was not signed for the old place.
+    """
+    plain = plain_of(text) if TAG in text else None
+    return text if plain is None else Stored(json.dumps(_moved(plain, old, new)))
+
+
 def canonical(value: Any) -> str:
     """Return a text that is the same for equal values, in whatever order their keys were added.
 
@@ -122,18 +143,22 @@ def describe(text: str) -> str:
         return text
 
 
-def _to_plain(value: Any) -> Any:
+def _to_plain(value: Any, place: Place) -> Any:
     if _is_json(value):
         return value
     kind = type(value)
     if kind is list:
-        return [_to_plain(item) for item in value]
+        return [_to_plain(item, place) for item in value]
     if kind is dict:
-        return _plain_dict(value)
+        return _plain_dict(value, place)
     if isinstance(value, Model):
         return _reference(value)
-    plain = _CODECS[kind][0](value) if kind in _CODECS else None
-    return _pickled(value) if plain is None else {TAG: kind.__name__, "value": plain}
+    if kind in _COLLECTIONS:
+        items = [_to_plain(item, place) for item in value]
+        plain: Any = items if kind is tuple else sorted(items, key=_sorted)
+    else:
+        plain = _CODECS[kind][0](value) if kind in _CODECS else None
+    return _pickled(value, place) if plain is None else {TAG: kind.__name__, "value": plain}
 
 
 def _is_json(value: Any) -> bool:
@@ -145,25 +170,33 @@ def _is_json(value: Any) -> bool:
     return value is None or kind in {bool, str}
 
 
-def _from_plain(plain: Any) -> Any:
+def _from_plain(plain: Any, place: Place) -> Any:
     if isinstance(plain, list):
-        return [_from_plain(item) for item in plain]
+        return [_from_plain(item, place) for item in plain]
     if not isinstance(plain, dict):
         return plain
-    tag = plain.get(TAG)
-    if tag is None:
-        return {key: _from_plain(value) for key, value in plain.items()}
+    if TAG in plain:
+        return _untagged(plain, place)
+    return {key: _from_plain(value, place) for key, value in plain.items()}
+
+
+def _untagged(plain: dict[str, Any], place: Place) -> Any:
+    tag = plain[TAG]
     if tag == "model":
         return _referenced(**{key: plain[key] for key in ("model", "pk", "using")})
     if tag == "pickle":
-        return _unpickled(plain["value"])
+        return _unpickled(plain["value"], place)
+    if tag == "dict":
+        return {_from_plain(key, place): _from_plain(value, place) for key, value in plain["value"]}
+    if tag in _COLLECTIONS_BY_NAME:
+        return _COLLECTIONS_BY_NAME[tag](_from_plain(item, place) for item in plain["value"])
     return _DECODERS[tag](plain["value"])
 
 
-def _plain_dict(value: dict[Any, Any]) -> Any:
+def _plain_dict(value: dict[Any, Any], place: Place) -> Any:
     if TAG not in value and all(type(key) is str for key in value):
-        return {key: _to_plain(item) for key, item in value.items()}
-    items = [[_to_plain(key), _to_plain(item)] for key, item in value.items()]
+        return {key: _to_plain(item, place) for key, item in value.items()}
+    items = [[_to_plain(key, place), _to_plain(item, place)] for key, item in value.items()]
     return {TAG: "dict", "value": items}
 
 
@@ -173,7 +206,7 @@ def _reference(instance: Model) -> dict[str, Any]:
             f"An argument of type {remedies.kind_of(instance)} is not saved, so a job could not "
             "find it again. Save it first."
         )
-    label, pk = instance._meta.label_lower, _to_plain(instance.pk)
+    label, pk = instance._meta.label_lower, _to_plain(instance.pk, NOWHERE)
     return {TAG: "model", "model": label, "pk": pk, "using": kept_object_database(instance)}
 
 
@@ -183,13 +216,13 @@ def _referenced(model: str, pk: Any, using: str | None) -> Model:
     except LookupError as error:
         raise ObjectGone(f"The model {model} of an argument is no longer installed.") from error
     try:
-        found: Model = saved_objects(model_class, using).get(pk=_from_plain(pk))
+        found: Model = saved_objects(model_class, using).get(pk=_from_plain(pk, NOWHERE))
     except ObjectDoesNotExist as error:
         raise ObjectGone(f"{model} {_described(pk)}, an argument, was deleted.") from error
     return found
 
 
-def _pickled(value: Any) -> dict[str, str]:
+def _pickled(value: Any, place: Place) -> dict[str, str]:
     data = io.BytesIO()
     try:
         _Pickler(data, protocol=5).dump(value)
@@ -202,8 +235,13 @@ def _pickled(value: Any) -> dict[str, str]:
             f"({type(error).__name__}). Pass what it is made from instead, such as a primary key "
             "or a path."
         ) from error
+    if holds_secret(data.getvalue()):
+        raise InvalidArguments(
+            f"A value of type {remedies.kind_of(value)} holds SECRET_KEY, which must not be "
+            "stored. Make it in the handler."
+        )
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    signed = _signer().sign(b64encode(data.getvalue()).decode())
+    signed = _signer(place).sign(b64encode(data.getvalue()).decode())
     return {TAG: "pickle", "class": kind, "value": signed}
 
 
@@ -220,14 +258,8 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-def _unpickled(signed: str) -> Any:
-    try:
-        data = b64decode(_signer().unsign(signed))
-    except BadSignature as error:
-        raise TamperedArguments(
-            "A pickled value is not signed by this project and was not loaded. If SECRET_KEY "
-            "changed, list the old one in SECRET_KEY_FALLBACKS."
-        ) from error
+def _unpickled(signed: str, place: Place) -> Any:
+    data = b64decode(_unsigned(signed, place))
     try:
         return pickle.loads(data)  # noqa: S301 - the signature was verified above
     except _FOREIGN_ERRORS as error:
@@ -236,8 +268,50 @@ def _unpickled(signed: str) -> Any:
         ) from error
 
 
-def _signer() -> Signer:
-    return Signer(salt="django_future.arguments")
+def _moved(plain: Any, old: Place, new: Place) -> Any:
+    if isinstance(plain, list):
+        return [_moved(item, old, new) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    if plain.get(TAG) == "pickle":
+        return plain | {"value": _signer(new).sign(_unsigned(plain["value"], old))}
+    return {key: _moved(item, old, new) for key, item in plain.items()}
+
+
+def _unsigned(signed: str, place: Place) -> str:
+    try:
+        return _signer(place).unsign(signed)
+    except BadSignature as error:
+        raise TamperedArguments(
+            "A pickled value is not signed by this project for this column and callable, and was "
+            "not loaded. If SECRET_KEY changed, list the old one in SECRET_KEY_FALLBACKS."
+        ) from error
+
+
+def _signer(place: Place) -> Signer:
+    # A pickle does not hold in another column, or for another callable.
+    return Signer(salt=":".join(["django_future.arguments", *place]))
+
+
+def holds_secret(stored: str | bytes) -> bool:
+    """Tell whether what is about to be stored shows `SECRET_KEY`, or one of its fallbacks."""
+    data = stored.encode() if isinstance(stored, str) else stored
+    return any(secret in data for secret in _secrets())
+
+
+@cache
+def _secrets() -> frozenset[bytes]:
+    keys = [force_bytes(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+    keys = [key for key in keys if len(key) >= MIN_SECRET_BYTES]
+    # In JSON, some characters are escaped.
+    escaped = [json.dumps(key.decode(errors="replace"))[1:-1].encode() for key in keys]
+    return frozenset({*keys, *escaped})
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting in {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
+        _secrets.cache_clear()
 
 
 def _described(plain: Any) -> str:
@@ -293,14 +367,6 @@ def _is_plain_zone(zone: tzinfo | None) -> bool:
     return zone is None
 
 
-def _plain_tuple(value: tuple[Any, ...]) -> list[Any]:
-    return [_to_plain(item) for item in value]
-
-
-def _plain_set(value: set[Any] | frozenset[Any]) -> list[Any]:
-    return sorted(map(_to_plain, value), key=_sorted)
-
-
 _CODECS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     # type: (to what JSON says, or None if it would lose something; and back)
     bytes: (lambda value: b64encode(value).decode(), lambda plain: b64decode(plain, validate=True)),
@@ -308,14 +374,11 @@ _CODECS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     datetime: (_plain_datetime, _datetime),
     Decimal: (str, Decimal),
     float: (repr, float),
-    frozenset: (_plain_set, lambda plain: frozenset(map(_from_plain, plain))),
     int: (hex, lambda plain: int(plain, 16)),
-    set: (_plain_set, lambda plain: set(map(_from_plain, plain))),
     time: (_plain_time, time.fromisoformat),
     timedelta: (duration_iso_string, parse_duration),
-    tuple: (_plain_tuple, lambda plain: tuple(map(_from_plain, plain))),
     UUID: (str, UUID),
 }
-_DECODERS = {kind.__name__: from_plain for kind, (_, from_plain) in _CODECS.items()} | {
-    "dict": lambda plain: {_from_plain(key): _from_plain(value) for key, value in plain},
-}
+_DECODERS = {kind.__name__: from_plain for kind, (_, from_plain) in _CODECS.items()}
+_COLLECTIONS: frozenset[type] = frozenset({tuple, set, frozenset})
+_COLLECTIONS_BY_NAME: dict[str, Any] = {kind.__name__: kind for kind in _COLLECTIONS}

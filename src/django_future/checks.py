@@ -80,7 +80,7 @@ def _with_jobs(aliases: Iterable[str]) -> list[str]:
 
 def _check_callable(path: str) -> list[CheckMessage]:
     try:
-        import_string(path) if "." in path else __import__(path)
+        _import(path)
     except ImportError as error:
         return [
             Error(
@@ -90,6 +90,18 @@ def _check_callable(path: str) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+def _import(path: str) -> None:
+    if "." not in path:
+        __import__(path)
+        return
+    try:
+        import_string(path)
+    except ImportError:
+        model, _, method = path.rpartition(".")
+        if not hasattr(import_string(model), method):
+            raise
 
 
 def _check_database(alias: str) -> list[CheckMessage]:

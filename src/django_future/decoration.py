@@ -115,8 +115,7 @@ class JobFunction(Scheduler[P], Generic[C, P, R]):
     def __init__(self, function: Callable[C, R], options: JobOptions) -> None:
         super().__init__(self, {})
         update_wrapper(self, function)
-        # Whoever wraps a handler takes these over, with the other attributes of a function.
-        self.is_job = True
+        # Whoever wraps a handler takes this over, with the other attributes of a function.
         self.job_options = options
         self._function = function
         if iscoroutinefunction(function):

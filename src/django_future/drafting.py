@@ -76,23 +76,23 @@ def set_times(job: ScheduledJob, moment: Moment, when: When, expires: When | Non
     job.expires_at = clock.to_row(expires_at)
 
 
-def encoded_args(args: Sequence[Any]) -> str:
-    """Return what is stored of `args`, or raise `InvalidArguments`."""
+def encoded_args(args: Sequence[Any], callable_name: str) -> str:
+    """Return what a job of `callable_name` stores of `args`, or raise `InvalidArguments`."""
     if isinstance(args, str | bytes) or not isinstance(args, Sequence):
         raise InvalidArguments(
             f"args is of type {remedies.kind_of(args)}. Give a list or a tuple, such as [value]."
         )
-    return _bounded("args", encode(list(args)))
+    return _bounded("args", encode(list(args), ("args", callable_name)))
 
 
-def encoded_kwargs(kwargs: Mapping[str, Any]) -> str:
-    """Return what is stored of `kwargs`, or raise `InvalidArguments`."""
+def encoded_kwargs(kwargs: Mapping[str, Any], callable_name: str) -> str:
+    """Return what a job of `callable_name` stores of `kwargs`, or raise `InvalidArguments`."""
     if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
         raise InvalidArguments(
             f"kwargs is of type {remedies.kind_of(kwargs)}, or not all of its keys are texts. Give "
             "a dictionary with the names of parameters as keys."
         )
-    return _bounded("kwargs", encode(dict(kwargs)))
+    return _bounded("kwargs", encode(dict(kwargs), ("kwargs", callable_name)))
 
 
 def _bounded(name: str, text: str) -> str:

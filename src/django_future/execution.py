@@ -126,7 +126,7 @@ class Execution:
     """One execution of one job, and all of its state: the next job of the thread gets another."""
 
     __slots__ = ("confirm", "gather", "handler", "is_called", "is_finishing", "is_held", "job",
-                 "keep", "options", "row", "session", "store", "watchdog")  # fmt: skip
+                 "keep", "name", "options", "row", "session", "store", "watchdog")  # fmt: skip
 
     def __init__(
         self,
@@ -140,6 +140,7 @@ class Execution:
         is_held: bool,
     ) -> None:
         self.job = job
+        self.name = job.callable_name
         self.row = job.id, job.lease, job.worker  # as claimed, whatever the handler makes of `job`
         self.session = session
         self.store = session.store
@@ -211,7 +212,7 @@ class Execution:
         with self.watchdog.watch(self.job, self.session, options.timeout) as watched, watched:
             result = call(self.job, self.handler, watched.awaited, on_call=self._note_call)
         self.is_finishing = True
-        self.job.return_value = None if result is None else result_text(result)
+        self.job.return_value = None if result is None else result_text(result, self.name)
         self.job.finished_at = clock.to_row(self.store.now())
 
     def _note_call(self) -> None:

@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.query_utils import DeferredAttribute
 
 from django_future import clock, signatures
-from django_future.arguments import Stored, decode, encode
+from django_future.arguments import Place, Stored, decode, encode
 from django_future.when import MAX_INSTANT, MIN_INSTANT
 
 READABLE = {
@@ -121,13 +121,19 @@ def left_unread() -> Iterator[None]:
 _is_left_unread = ContextVar("is_left_unread", default=False)
 
 
+def _place(field: Any, instance: Any) -> Place:
+    return field.attname, getattr(instance, "callable_name", "")
+
+
 class _StoredValue(DeferredAttribute):
     """Decode on first use: a row with a value that cannot be read still loads and lists."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         value = super().__get__(instance, cls)
         if type(value) is Stored and not _is_left_unread.get():
-            value = instance.__dict__[self.field.attname] = decode(value)
+            value = instance.__dict__[self.field.attname] = decode(
+                value, _place(self.field, instance)
+            )
         return value
 
     def __set__(self, instance: Any, value: Any) -> None:
@@ -164,7 +170,9 @@ class StoredField(models.TextField):  # type: ignore[type-arg]
         value = self.value_from_object(model_instance)
         if value is not None and type(value) is not Stored:
             # Encoded once: the signature is of this text, and another might differ from it.
-            value = model_instance.__dict__[self.attname] = encode(value)
+            value = model_instance.__dict__[self.attname] = encode(
+                value, _place(self, model_instance)
+            )
         return value
 
     def value_to_string(self, obj: models.Model) -> str:

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -31,6 +31,10 @@ Target = str | Handler
 LONGEST_NAME = 255
 GENERATOR_FLAGS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _USUAL = JobOptions()
+
+# They are installed in every project, and much in them calls what its arguments name.
+FOREIGN = ("django", "django_future")
+SAMPLES = "django_future.tests"
 
 
 def identify(target: Target, content_object: Model | None) -> tuple[str, Handler]:
@@ -78,14 +82,14 @@ def resolve(name: str, content_object: Model | None) -> Handler:
     if not callable(found):
         raise InvalidCallable(f"{name!r} is {found!r}, which is not callable.")
     if not _is_allowed(name, found):
-        raise _not_allowed(name, f"is defined in {getattr(found, '__module__', None)}")
+        raise _not_allowed(name, _why_not(name, found))
     _allowed[name] = found
     return found
 
 
 def takes_job(handler: Handler) -> bool:
     """Tell whether `handler` asks for the job as its first argument."""
-    return bool(getattr(handler, "takes_job", False))
+    return getattr(handler, "takes_job", False) is True
 
 
 def leading(name: str, handler: Handler, *, is_bound: bool) -> Sequence[str]:
@@ -106,8 +110,7 @@ def options_of(handler: Handler) -> JobOptions:
 
 
 def _is_generator_function(handler: Handler) -> bool:
-    is_decorated = hasattr(handler, "job_options")
-    function = getattr(handler, "__wrapped__", handler) if is_decorated else handler
+    function = getattr(handler, "__wrapped__", handler) if _is_job(handler) else handler
     code = getattr(function, "__code__", None)
     return code is not None and bool(code.co_flags & GENERATOR_FLAGS)
 
@@ -139,6 +142,9 @@ def _method(name: str, content_object: Model | None) -> Handler:
             f"{content_object._meta.label} has no public method {name!r}. Check its spelling."
         )
     method: Handler = getattr(content_object, name)
+    if not _is_allowed_method(name, model):
+        path = f"{model.__module__}.{model.__qualname__}.{name}"
+        raise _not_allowed(path, f"is defined in {_home_of(getattr(model, name))}")
     return method
 
 
@@ -149,7 +155,7 @@ def _module(module_name: str, name: str) -> ModuleType:
             return sys.modules[module_name]
         package = module_name.partition(".")[0]
         if package not in sys.modules and not _exists(package):
-            similar = remedies.did_you_mean(package, _trusted_packages())
+            similar = remedies.did_you_mean(package, [*_own_packages(), *config().CALLABLES])
             raise ModuleNotImported(
                 f"{name!r} does not exist: there is no module {package!r}. Check its spelling."
                 f"{similar}"
@@ -174,24 +180,59 @@ def _exists(package: str) -> bool:
 def _is_allowed(name: str, found: Handler) -> bool:
     # Where a callable is defined decides, not where it was imported to: `from os import system` in
     # a module of the project does not open the shell to whoever can write a row.
-    return (
-        getattr(found, "is_job", False)
-        or name in config().CALLABLES
-        or _is_trusted(getattr(found, "__module__", None) or "")
-    )
+    if _is_job(found) or name in config().CALLABLES:
+        return True
+    return not _is_private(name) and _is_trusted(_home_of(found))
+
+
+def _is_allowed_method(name: str, model: type[Model]) -> bool:
+    # Where it is defined decides here, too: each model has Model.delete.
+    found = getattr(model, name)
+    if _is_job(found) or _is_trusted(_home_of(found)):
+        return True
+    paths = (f"{kind.__module__}.{kind.__qualname__}.{name}" for kind in model.__mro__)
+    return any(path in config().CALLABLES for path in paths)
+
+
+def _why_not(name: str, found: Handler) -> str:
+    if _is_private(name):
+        return "has a name that begins with an underscore"
+    return f"is defined in {_home_of(found)}"
+
+
+def _is_job(found: Any) -> bool:
+    # By type: there are objects that answer any attribute. Who wraps a handler takes it over, with
+    # the other attributes of a function.
+    return isinstance(getattr(found, "job_options", None), JobOptions)
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") or "._" in name
+
+
+def _home_of(found: Any) -> str:
+    """Return the name of the module in which `found` is defined, '' if it does not tell."""
+    module_name = getattr(found, "__module__", None)
+    return module_name if isinstance(module_name, str) else ""
 
 
 @cache
 def _is_trusted(module_name: str) -> bool:
+    if _is_beneath(module_name, [SAMPLES, *config().CALLABLES]):
+        return True
+    if _is_beneath(module_name, FOREIGN):
+        return False
+    return _is_beneath(module_name, _own_packages())
+
+
+def _is_beneath(module_name: str, packages: Iterable[str]) -> bool:
     return any(
-        module_name == package or module_name.startswith(f"{package}.")
-        for package in _trusted_packages()
+        module_name == package or module_name.startswith(f"{package}.") for package in packages
     )
 
 
-def _trusted_packages() -> Iterator[str]:
+def _own_packages() -> Iterator[str]:
     yield from (app.name for app in apps.get_app_configs())
-    yield from config().CALLABLES
     for setting in ("SETTINGS_MODULE", "ROOT_URLCONF", "WSGI_APPLICATION", "ASGI_APPLICATION"):
         if path := getattr(settings, setting, None):
             yield path.partition(".")[0]

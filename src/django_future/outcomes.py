@@ -8,7 +8,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 
 from django_future import clock
-from django_future.arguments import Stored, encode
+from django_future.arguments import Stored, encode, holds_secret
 from django_future.disclosure import disclosed
 from django_future.exceptions import LeaseLost, ObjectGone
 from django_future.log import about, named
@@ -77,16 +77,18 @@ def _fail_without_words(
     fail(store, job, Failure(storable(name), storable(text)))
 
 
-def result_text(result: Any) -> Stored:
+def result_text(result: Any, callable_name: str) -> Stored:
     """Return the text that is kept of what a handler returned.
 
     Whatever it is, a result is no reason to undo the work: one that cannot be stored is kept as
     its `repr()`, and one that is too large as a text that says so.
     """
     try:
-        text = encode(result)
+        text = encode(result, ("return_value", callable_name))
     except Exception:  # noqa: BLE001 - of the classes of others
         text = encode(shortened(_representation(result)))
+    if holds_secret(text):
+        text = encode(f"A {type(result).__name__} that holds SECRET_KEY, which is not kept.")
     if len(text) > MAX_RESULT_BYTES:
         text = encode(
             f"A {type(result).__name__} that takes {len(text):,} bytes. A result of more than "

@@ -8,6 +8,7 @@ from types import FunctionType, GeneratorType, MethodType
 from typing import Any
 
 from django.core.files import File
+from django.core.signing import Signer
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Manager, Model, QuerySet
@@ -31,6 +32,7 @@ _ARGUMENTS: tuple[tuple[type | tuple[type, ...], str], ...] = (
         "Pass what the handler needs of it, such as the id of the user, request.user.pk.",
     ),
     ((File, io.IOBase), _FILE),
+    (Signer, "Make it in the handler: it holds SECRET_KEY."),
     ((BaseDatabaseWrapper, CursorWrapper, ConnectionProxy), _CONNECTION),
     (
         (GeneratorType, type({}.keys()), type({}.values()), type({}.items())),

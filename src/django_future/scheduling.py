@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.db import models
 
 from django_future import handlers, signatures
-from django_future.arguments import TAG, Stored, encode, plain_of
+from django_future.arguments import TAG, Stored, encode, moved, plain_of
 from django_future.content_objects import bind
 from django_future.databases import jobs_database
 from django_future.drafting import (
@@ -141,22 +141,26 @@ def reschedule_job(
         content_type_id=job.content_type_id,
         object_id=job.object_id,
         object_database=job.object_database,
-        args=unread(job, "args") if args is None else encoded_args(args),
-        kwargs=unread(job, "kwargs") if kwargs is None else encoded_kwargs(kwargs),
-        options=_kept({**_own_options(job), **given}) if given else unread(job, "options"),
         **chosen.columns,
     )
     alias = jobs_database(instance=job)
     new._state.db = jobs_database(options.get("using"), instance=job)
-    moved = new._state.db != alias and job.object_id is not None
-    if callable is not None or content_object is not KEEP or moved:
+    is_moved = new._state.db != alias and job.object_id is not None
+    handler = None
+    is_other = callable is not None or content_object is not KEEP or is_moved
+    if is_other:
         bound = job.content_object if content_object is KEEP else content_object
         check_object(bound)
         new.callable_name, handler = handlers.identify(callable or job.callable_name, bound)
         bind(new, bound)
-        _check_copy(new, handler)
-    elif args is not None or kwargs is not None:
-        _check_copy(new, _handler_at_hand(job))
+    name = new.callable_name
+    new.args = _carried(job, "args", name) if args is None else encoded_args(args, name)
+    new.kwargs = _carried(job, "kwargs", name) if kwargs is None else encoded_kwargs(kwargs, name)
+    new.options = (
+        _kept({**_own_options(job), **given}, name) if given else _carried(job, "options", name)
+    )
+    if is_other or args is not None or kwargs is not None:
+        _check_copy(new, handler or _handler_at_hand(job))
     set_times(new, Moment.present(), when, job.lifetime if expires is KEEP else expires)
     if chosen.unique:
         new.unique_key = _key_of_copy(new, chosen)
@@ -216,9 +220,9 @@ def _draft(
     try:
         values = _blank() | {
             "callable_name": callable_name,
-            "args": encoded_args(args),
-            "kwargs": encoded_kwargs(kwargs),
-            "options": _kept(given),
+            "args": encoded_args(args, callable_name),
+            "kwargs": encoded_kwargs(kwargs, callable_name),
+            "options": _kept(given, callable_name),
             **chosen.columns,
         }
         leading = handlers.leading(callable_name, handler, is_bound=content_object is not None)
@@ -291,6 +295,14 @@ def _check_copy(new: ScheduledJob, handler: Handler | None) -> None:
         check_arguments(new.callable_name, handler, leading, args, kwargs)
 
 
+def _carried(job: ScheduledJob, name: str, callable_name: str) -> Any:
+    """Return the value `name` of `job`, unread if it is, for a copy that calls `callable_name`."""
+    value = unread(job, name)
+    if type(value) is not Stored or callable_name == job.callable_name:
+        return value
+    return moved(value, (name, job.callable_name), (name, callable_name))
+
+
 def _own_options(job: ScheduledJob) -> AnyOptions:
     options = job.options
     if not isinstance(options, dict | NoneType):
@@ -314,12 +326,12 @@ def _key_of_copy(new: ScheduledJob, options: JobOptions) -> str:
     return unique_key(new, options.unique, handler, content_object, new.args, new.kwargs)
 
 
-def _kept(given: AnyOptions) -> Stored | None:
+def _kept(given: AnyOptions, callable_name: str) -> Stored | None:
     """Return what the job keeps, to be read when it runs."""
     if not given:
         return None
     kept = {name: value for name, value in given.items() if name in WHEN_RUN}
-    return encode(kept) if kept else None
+    return encode(kept, ("options", callable_name)) if kept else None
 
 
 def _alias_of(job: ScheduledJob) -> str:

@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 
 from django_future import HasScheduledJobs, job, job_as_parameter
+from tests.shop import witness
 
 if "TEST_IMPORT" in os.environ:
     importlib.import_module(os.environ["TEST_IMPORT"])
@@ -35,6 +36,10 @@ class Order(models.Model):
     def ring(self, times=1):
         """Say how often it rang."""
         return f"{self.number}: {'ring ' * times}".strip()
+
+    def see(self, *args):
+        """Remember the call."""
+        witness.CALLS.append(("see", self, args, {}))
 
     def _secret(self):
         raise AssertionError("a job called a private method")

@@ -70,7 +70,7 @@ def _sign(job: ScheduledJob) -> None:
     columns = job.__dict__
     for name in STORED:
         if type(columns[name]) not in {Stored, NoneType}:
-            columns[name] = encode(columns[name])
+            columns[name] = encode(columns[name], (name, job.callable_name))
     if job.is_signed:
         columns["signature"] = sign(columns)
 

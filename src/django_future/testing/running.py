@@ -36,8 +36,8 @@ def perform_job(
     )
     with transaction.atomic(using=job._state.db):
         result = call(job, unbound_handler(job))
-        kept = None if result is None else result_text(result)
-    return None if kept is None else decode(kept)
+        kept = None if result is None else result_text(result, job.callable_name)
+    return None if kept is None else decode(kept, ("return_value", job.callable_name))
 
 
 def run_due_jobs(
