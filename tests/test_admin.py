@@ -112,7 +112,7 @@ def test_a_list_takes_as_many_queries_for_many_jobs_as_for_few(
     for number in range(60):
         bound = Parcel.objects.create() if number % 2 else order
         schedule_job("1h", jobs.trace_object, bound, args=[order])
-    with django_assert_num_queries(5):  # session, user, count, jobs, workers
+    with django_assert_num_queries(6):  # session, user, parked, count, jobs, workers
         body(admin_client.get(LIST))
 
 
@@ -222,7 +222,7 @@ def test_the_list_shows_how_far_what_runs_is(admin_client, django_assert_num_que
         job = job_in(status)
         JobReport.objects.create(job=job, updated_at=job.scheduled_at, done=1, total=2, log="began")
     job_in(Status.RUNNING)
-    with django_assert_num_queries(4), CaptureQueriesContext(connection) as queries:
+    with django_assert_num_queries(5), CaptureQueriesContext(connection) as queries:
         html = body(admin_client.get(LIST))
     assert html.count("1 of 2") == 2
     assert not any("jobreport`.`log" in one["sql"].replace('"', "`") for one in queries)

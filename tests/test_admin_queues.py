@@ -17,7 +17,7 @@ def test_a_job_says_that_its_queue_is_paused(admin_client, django_assert_num_que
     paused = schedule_job("1h", jobs.echo, queue_name="mail")
     schedule_job("1h", jobs.echo, queue_name="reports")
     pause_queue("mail")
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         html = body(admin_client.get(LIST))
     assert "mail (paused)" in html
     assert "reports (paused)" not in html

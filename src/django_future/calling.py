@@ -2,6 +2,7 @@
 
 import inspect
 import reprlib
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -65,7 +66,20 @@ def unbound_handler(job: ScheduledJob) -> Any:
     """
     if "." in job.callable_name:
         return _resolve(job, None)
-    return getattr(_model(job), job.callable_name, None)
+    return getattr(model_of(job), job.callable_name, None)
+
+
+def handler_at_hand(job: ScheduledJob) -> Any:
+    """Return the handler of a job that nobody vouches for, or None if its module is not imported.
+
+    To import a module that SQL named would be to run it.
+    """
+    if "." in job.callable_name:
+        module_name, _, attribute = job.callable_name.rpartition(".")
+        return getattr(sys.modules.get(module_name), attribute, None)
+    with suppress(HandlerUnknown):
+        return getattr(model_of(job), job.callable_name, None)
+    return None
 
 
 def call(
@@ -141,7 +155,7 @@ def _resolve(job: ScheduledJob, content_object: Model | None) -> handlers.Handle
 
 
 def _content_object(job: ScheduledJob) -> Model | None:
-    model = _model(job)
+    model = model_of(job)
     if model is None:
         return None
     found = content_objects.find(job, model)
@@ -149,7 +163,7 @@ def _content_object(job: ScheduledJob) -> Model | None:
     return found
 
 
-def _model(job: ScheduledJob) -> type[Model] | None:
+def model_of(job: ScheduledJob) -> type[Model] | None:
     content_type = None if job.object_id is None else content_objects.content_type(job)
     if content_type is None:
         return None

@@ -15,11 +15,12 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.cancellation import cancel_jobs
-from django_future.exceptions import SchedulingError
+from django_future.exceptions import SchedulingError, TamperedArguments
 from django_future.models import ScheduledJob
 from django_future.querysets import ScheduledJobQuerySet
 from django_future.revival import retry_jobs
 from django_future.status import Status
+from django_future.vouching import not_signed, vouch_for
 
 BATCH = 500
 MOST_DELETED = 500  # jobs; the question posts back one form field for each
@@ -53,6 +54,12 @@ _NOT_ENDED = ngettext_lazy(
 _REFUSED = ngettext_lazy(
     "%(count)s job cannot be scheduled again: %(reason)s",
     "%(count)s jobs cannot be scheduled again, the first for this reason: %(reason)s",
+    "count",
+)
+_SIGNED = ngettext_lazy("%(count)s job was signed.", "%(count)s jobs were signed.", "count")
+_NOT_SIGNED = ngettext_lazy(
+    "%(count)s job was not signed: it is not parked, or holds a pickle that is not signed.",
+    "%(count)s jobs were not signed: they are not parked, or hold a pickle that is not signed.",
     "count",
 )
 _TOO_MANY = _("No more than %(count)s jobs can be deleted at once. Nothing was deleted.")
@@ -113,6 +120,19 @@ def run_again(
     if refusals:
         details = {"count": len(refusals), "reason": refusals[0]}
         model_admin.message_user(request, _REFUSED % details, messages.ERROR)
+
+
+@action(permissions=["sign"], description=_("Sign selected %(verbose_name_plural)s"))
+def sign_selected(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
+) -> None:
+    """Sign the selected jobs that are parked, so that they run, and say how many were not."""
+    ids = _ids(queryset)
+    signed = sum(_sign(jobs, request) for jobs in _batches(ids, queryset))
+    if signed:
+        model_admin.message_user(request, _SIGNED % {"count": signed}, messages.SUCCESS)
+    if kept := len(ids) - signed:
+        model_admin.message_user(request, _NOT_SIGNED % {"count": kept}, messages.WARNING)
 
 
 @action(permissions=["delete"], description=_("Delete selected %(verbose_name_plural)s"))
@@ -182,6 +202,21 @@ def _retry(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
             change_message=gettext("Retried."),
         )
     return count
+
+
+def _sign(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
+    user_id: Any = request.user.pk
+    with transaction.atomic(using=jobs.db):
+        signed = [job for job in not_signed(jobs.parked()) if _is_vouched_for(job)]
+        LogEntry.objects.log_actions(user_id, signed, CHANGE, change_message=gettext("Signed."))
+    return len(signed)
+
+
+def _is_vouched_for(job: ScheduledJob) -> bool:
+    try:
+        return vouch_for(job)
+    except TamperedArguments:
+        return False
 
 
 def _run_again(

@@ -12,6 +12,7 @@ from django_future.admin import bound, display
 from django_future.admin.sensitive import without_sensitive
 from django_future.arguments import describe
 from django_future.models import ScheduledJob
+from django_future.signatures import holds
 from django_future.status import Status
 
 LINE = 60  # characters of the arguments in a list
@@ -55,6 +56,8 @@ def call(job: Any) -> str:
     The list gives `args_start` and `kwargs_start`, the beginnings of what is stored.
     """
     texts = [(job.args_start, NO_ARGS), (job.kwargs_start, NO_KWARGS)]
+    # Of very long arguments the list has the beginnings, with which no signature holds.
+    job.is_signed = holds({**vars(job), "args": job.args_start, "kwargs": job.kwargs_start})
     shown = " ".join(
         describe(without_sensitive(job, text)) for text, nothing in texts if text != nothing
     )

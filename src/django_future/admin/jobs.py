@@ -18,11 +18,12 @@ from django_future.admin.actions import (
     delete_selected,
     retry_selected,
     run_again,
+    sign_selected,
 )
 from django_future.admin.attempts import failed_attempts
 from django_future.admin.changelist import CappedPaginator, JobList
 from django_future.admin.read_only import ReadOnlyAdmin, may_operate
-from django_future.admin.waiting import queue_column
+from django_future.admin.waiting import parked_notice, queue_column
 from django_future.models import PausedQueue, ScheduledJob
 
 MOST_NAMED = 100  # jobs, to whoever is asked whether to delete them
@@ -76,7 +77,14 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     sortable_by = ()
     paginator = CappedPaginator
-    actions = [cancel_selected, cancel_running, retry_selected, run_again, delete_selected]
+    actions = [
+        cancel_selected,
+        cancel_running,
+        retry_selected,
+        run_again,
+        sign_selected,
+        delete_selected,
+    ]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may cancel jobs, retry them and run them again."""
@@ -86,6 +94,17 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         """Tell whether the user may delete jobs, for which they must be allowed to view them."""
         is_visible = self.has_view_permission(request, obj)
         return is_visible and super().has_delete_permission(request, obj)
+
+    def has_sign_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may sign jobs, which is to say which code runs."""
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Show the list, and above it how many jobs are parked."""
+        context = {"subtitle": parked_notice(self.get_queryset(request))}
+        return super().changelist_view(request, context | (extra_context or {}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return all jobs, each with whether its queue is paused."""

@@ -8,8 +8,8 @@ from itertools import chain, repeat
 from typing import Any
 
 from django_future.arguments import TAG
-from django_future.calling import options_for, unbound_handler
-from django_future.exceptions import FutureError
+from django_future.calling import handler_at_hand, options_for, unbound_handler
+from django_future.exceptions import FutureError, HandlerUnknown
 from django_future.handlers import takes_job
 from django_future.models import ScheduledJob
 
@@ -22,7 +22,7 @@ def without_sensitive(job: ScheduledJob, text: str) -> str:
     Where the handler is not to be found nobody knows what that is, so nothing is shown.
     """
     try:
-        names = options_for(job, unbound_handler(job)).sensitive_arguments
+        names = options_for(job, _handler(job)).sensitive_arguments
         if not names:
             return text
         shown = HIDDEN if names is True else _without(json.loads(text), names, job)
@@ -46,13 +46,23 @@ def _without(values: Any, names: Collection[str], job: ScheduledJob) -> Any:
 
 def _parameters(job: ScheduledJob) -> Any:
     """Return the names of the parameters for the positional arguments of `job`."""
-    handler = unbound_handler(job)
+    handler = _handler(job)
     parameters = list(inspect.signature(handler).parameters.values())
     passed = takes_job(handler) + (job.object_id is not None)
     for parameter in parameters[passed:]:
         if parameter.kind is Parameter.VAR_POSITIONAL:
             return chain(_names(parameters[passed:]), repeat(parameter.name))
     return _names(parameters[passed:])
+
+
+def _handler(job: ScheduledJob) -> Any:
+    # To look at what SQL wrote must not import it.
+    if job.is_signed:
+        return unbound_handler(job)
+    handler = handler_at_hand(job)
+    if handler is None and "." in job.callable_name:
+        raise HandlerUnknown(f"{job.callable_name!r} is not imported.")
+    return handler
 
 
 def _names(parameters: list[Parameter]) -> list[str]:

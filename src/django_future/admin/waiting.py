@@ -6,10 +6,26 @@ from typing import Any
 from django.contrib.admin import display as labelled
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
+from django_future.admin.changelist import MOST_COUNTED
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store.selection import serves
+
+
+def parked_notice(jobs: Any) -> str | None:
+    """Return how many jobs are parked, in words; None if there are none."""
+    counted: int = jobs.order_by().parked().values("pk")[: MOST_COUNTED + 1].count()
+    if not counted:
+        return None
+    text = ngettext(
+        "%(count)s job is parked: its signature does not hold",
+        "%(count)s jobs are parked: their signatures do not hold",
+        counted,
+    )
+    count = str(counted) if counted <= MOST_COUNTED else f"{MOST_COUNTED}+"
+    return text % {"count": count}
 
 
 def queue_column() -> Callable[[Any], str]:

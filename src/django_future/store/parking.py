@@ -1,7 +1,9 @@
 """Jobs whose signature does not hold: they are parked, until an operator signs them."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 
 from django_future.models import ScheduledJob
@@ -30,3 +32,27 @@ def park(store: Store, job: ScheduledJob, reason: str) -> None:
 def park_locked(store: Store, job: ScheduledJob, reason: str) -> None:
     """Park a job that waits, whose row the open transaction has locked."""
     store.jobs.filter(pk=job.pk).update(**_PARKED, error=reason)
+
+
+@patient
+def sign(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
+    """Write a signature, with what it is for, and put the job back if it is parked.
+
+    Tells whether it did: not if the row has another state or signature than `job`.
+    """
+    rows = store.jobs.filter(pk=job.pk, status=job.status, signature=job.signature)
+    if not rows.update(**columns, status=Status.SCHEDULED, error=""):
+        return False
+    transaction.on_commit(store.hint, using=store.alias, robust=True)
+    return True
+
+
+@patient
+def rename(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
+    """Write the new name of a job's callable as `sign` writes a signature, if the job waits."""
+    with transaction.atomic(using=store.alias):
+        row = store.jobs.scheduled().filter(pk=job.pk, signature=job.signature)
+        is_renamed = bool(row.update(**columns, error=""))
+    if is_renamed:
+        transaction.on_commit(store.hint, using=store.alias, robust=True)
+    return is_renamed

@@ -1,0 +1,82 @@
+"""`manage.py future_rename`: let the jobs that wait call a handler under its new name."""
+
+from argparse import ArgumentParser
+from contextlib import suppress
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError, connections
+
+from django_future import handlers
+from django_future.calling import model_of
+from django_future.databases import jobs_database
+from django_future.exceptions import HandlerUnknown, InvalidCallable, TamperedArguments
+from django_future.management.wording import jobs, line_about
+from django_future.models import ScheduledJob
+from django_future.vouching import rename_handler
+
+
+class Command(BaseCommand):
+    """Let the jobs that wait call a handler under its new name."""
+
+    help = "Lets the jobs that wait call a handler under its new name."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add = parser.add_argument
+        add("old", help="The dotted path, or the name of a method, that jobs have.")
+        add("new", help="The one that the handler has now.")
+        add("--dry-run", action="store_true", help="Only show which jobs those are.")
+        add("--database", choices=tuple(connections), help="Change jobs of this database alias.")
+
+    def handle(
+        self, *_: Any, old: str, new: str, dry_run: bool, database: str | None, **__: Any
+    ) -> None:
+        """Rename the handler of each job whose signature holds, and say how many those were."""
+        _check(old, new)
+        waiting = ScheduledJob.objects.using(jobs_database(database)).scheduled()
+        renamed = left = 0
+        for job in waiting.filter(callable_name=old).order_by("pk").iterator():
+            self.stdout.write(line_about(job))
+            reason = _reason_to_leave(job, new) or _rename(job, new, dry_run=dry_run)
+            renamed, left = renamed + (not reason), left + bool(reason)
+            if reason:
+                self.stderr.write(f"Job {job.pk} is left as it is: {reason}")
+        verb = "Would rename" if dry_run else "Renamed"
+        self.stdout.write(
+            f"{verb} the handler of {jobs(renamed)}." + (f" Left {jobs(left)}." if left else "")
+        )
+
+
+def _check(old: str, new: str) -> None:
+    if ("." in old) != ("." in new):
+        raise CommandError("One of the names is a method of an object, the other is not.")
+    if "." in new:
+        try:
+            handlers.identify(new, None)
+        except InvalidCallable as error:
+            raise CommandError(str(error)) from error
+
+
+def _reason_to_leave(job: ScheduledJob, new: str) -> str:
+    if not job.is_signed:
+        return "its signature does not hold. If you vouch for what it calls, sign it first."
+    if "." not in new and not _has_method(job, new):
+        return f"its object has no method {new!r}."
+    return ""
+
+
+def _has_method(job: ScheduledJob, name: str) -> bool:
+    with suppress(HandlerUnknown):
+        return callable(getattr(model_of(job), name, None))
+    return False
+
+
+def _rename(job: ScheduledJob, new: str, *, dry_run: bool) -> str:
+    """Rename the handler of a job, or return why that was not done."""
+    try:
+        is_renamed = dry_run or rename_handler(job, new)
+    except TamperedArguments as error:
+        return str(error)
+    except IntegrityError:
+        return "another job of the new name has its unique key."
+    return "" if is_renamed else "it has just been claimed, or changed."

@@ -1,0 +1,261 @@
+"""What an operator vouches for: `future_sign`, `future_rename`, and signing in the admin."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from django_future import ScheduledJob, clock, run_jobs, schedule_job
+from django_future.status import Status
+from tests.admin_pages import LIST, act, body, page_of
+from tests.shop import jobs
+from tests.test_admin_job import log_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def forge(job, **columns):
+    """Change a job by SQL."""
+    assignments = ", ".join(f"{column} = %s" for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE django_future_scheduledjob SET {assignments} WHERE id = %s",
+            [*columns.values(), job.pk],
+        )
+
+
+def unsigned(*args, park=True, **options):
+    """Return a job that SQL has changed, and a run has parked if that is asked."""
+    job = schedule_job("0s", jobs.trace, args=args, **options)
+    forge(job, signature="")
+    if park:
+        run_jobs()
+    return job
+
+
+def status_of(job):
+    job.refresh_from_db()
+    return job.status
+
+
+def run(command, *arguments, **options):
+    """Return what a command prints, and what it complains of."""
+    out, err = StringIO(), StringIO()
+    call_command(command, *arguments, stdout=out, stderr=err, **options)
+    return out.getvalue(), err.getvalue()
+
+
+class TestSign:
+    def test_by_id_puts_a_parked_job_back_and_shows_what_it_calls(self, traces):
+        job, other = unsigned("one"), unsigned("another")
+        due = clock.from_row(job.scheduled_at).astimezone(clock.current_zone())
+        out, _ = run("future_sign", job.pk)
+        assert out == (
+            f"{job.pk} tests.shop.jobs.trace(['one']), due {due:%Y-%m-%d %H:%M:%S}\nSigned 1 job.\n"
+        )
+        assert (status_of(job), job.error, job.is_signed) == (Status.SCHEDULED, "", True)
+        assert status_of(other) == Status.PARKED
+
+    def test_lets_the_job_run(self, traces):
+        unsigned("vouched for")
+        run("future_sign", "--all")
+        run_jobs()
+        assert traces() == ["vouched for"]
+
+    def test_of_what_still_waits_leaves_it_there(self, traces):
+        unsigned("waits", park=False)
+        run("future_sign", "--handler", "tests.shop.jobs.trace")
+        run_jobs()
+        assert traces() == ["waits"]
+
+    def test_leaves_what_is_signed_and_what_has_ended(self, traces):
+        signed, ended = schedule_job("1d", jobs.trace), unsigned("ended")
+        ended.cancel()
+        assert run("future_sign", "--all")[0] == "Signed 0 jobs.\n"
+        assert status_of(signed) == Status.SCHEDULED
+        assert status_of(ended) == Status.CANCELLED
+
+    def test_as_a_dry_run_changes_nothing(self):
+        job = unsigned("one")
+        assert run("future_sign", "--all", "--dry-run")[0].endswith("Would sign 1 job.\n")
+        assert status_of(job) == Status.PARKED
+
+    @pytest.mark.parametrize("arguments", [[], ["1", "--all"], ["--all", "--handler", "x"]])
+    def test_asks_which_jobs_are_meant(self, arguments):
+        with pytest.raises(CommandError, match="Give either ids of jobs, or --handler, or --all"):
+            run("future_sign", *arguments)
+
+    def test_after_a_change_of_the_key_lets_all_jobs_run(self, settings, traces, order):
+        schedule_job("0s", jobs.trace, args=["old key"])
+        schedule_job("0s", "note", order, args=["for an object"])
+        settings.SECRET_KEY = "the new one"
+        run_jobs()
+        out, _ = run("future_sign", "--all")
+        assert f" for shop.order {order.pk}, due" in out
+        run_jobs()
+        assert traces()[0] == "old key"
+        assert len(traces()) == 2
+
+    def test_does_not_sign_a_pickle_that_nobody_can_see_through(self, settings):
+        job = schedule_job("0s", jobs.echo, args=[Path("a")])
+        settings.SECRET_KEY = "the new one"
+        run_jobs()
+        out, err = run("future_sign", "--all")
+        assert out.endswith("Signed 0 jobs. Left 1 job.\n")
+        assert "A pickled value is not signed by this project" in err
+        assert status_of(job) == Status.PARKED
+
+    def test_signs_what_it_has_shown_and_nothing_else(self, traces, monkeypatch):
+        from django_future import vouching
+
+        job = unsigned("shown")
+        vouch = vouching.vouch_for
+
+        def change_first(loaded):
+            forge(job, callable_name="tests.shop.jobs.echo")
+            return vouch(loaded)
+
+        monkeypatch.setattr("django_future.management.commands.future_sign.vouch_for", change_first)
+        run("future_sign", "--all")
+        run_jobs()
+        job.refresh_from_db()
+        assert (job.callable_name, traces()) == ("tests.shop.jobs.trace", ["shown"])
+
+    def test_imports_nothing_to_show_it(self, monkeypatch, tmp_path):
+        import tests.shop
+
+        (tmp_path / "script.py").write_text("raise AssertionError('imported')")
+        monkeypatch.setattr(tests.shop, "__path__", [*tests.shop.__path__, str(tmp_path)])
+        job = schedule_job("0s", jobs.trace)
+        forge(job, callable_name="tests.shop.script.run")
+        assert "tests.shop.script.run()" in run("future_sign", "--all", "--dry-run")[0]
+
+    def test_hides_sensitive_arguments_and_control_characters(self):
+        job = schedule_job("1h", log_in, args=["Ada", "secret"])
+        other = schedule_job("1h", jobs.echo)
+        forge(job, signature="")
+        forge(other, callable_name="x\x1b[2J\ny")
+        out, _ = run("future_sign", "--all", "--dry-run")
+        assert "tests.test_admin_job.log_in([hidden])" in out
+        assert r"x\x1b[2J\ny()" in out
+
+
+class TestRename:
+    OLD, NEW = "tests.shop.jobs.removed", "tests.shop.jobs.trace"
+
+    @pytest.fixture(autouse=True)
+    def old_name(self, monkeypatch):
+        """Let jobs be scheduled by the old name."""
+
+        def removed(text="ran"):
+            raise AssertionError("called by its old name")
+
+        removed.__module__ = jobs.__name__
+        monkeypatch.setattr(jobs, "removed", removed, raising=False)
+
+    def test_lets_jobs_that_wait_call_the_new_name(self, traces):
+        schedule_job("0s", self.OLD, args=["renamed"])
+        assert run("future_rename", self.OLD, self.NEW)[0].endswith(
+            "Renamed the handler of 1 job.\n"
+        )
+        run_jobs()
+        assert traces() == ["renamed"]
+
+    def test_signs_pickles_for_the_new_name(self, traces):
+        schedule_job("0s", self.OLD, args=[Path("a")])
+        run("future_rename", self.OLD, self.NEW)
+        run_jobs()
+        assert traces() == ["a"]
+
+    def test_does_not_sign_what_sql_wrote(self):
+        job = schedule_job("0s", self.OLD)
+        forge(job, args='["forged"]')
+        _, err = run("future_rename", self.OLD, self.NEW)
+        assert f"Job {job.pk} is left as it is: its signature does not hold." in err
+        job.refresh_from_db()
+        assert job.callable_name == self.OLD
+
+    def test_as_a_dry_run_changes_nothing(self):
+        job = schedule_job("0s", self.OLD)
+        out, _ = run("future_rename", self.OLD, self.NEW, "--dry-run")
+        assert out.endswith("Would rename the handler of 1 job.\n")
+        job.refresh_from_db()
+        assert job.callable_name == self.OLD
+
+    @pytest.mark.parametrize(
+        ("new", "words"),
+        [
+            ("tests.shop.jobs.missing", "does not exist"),
+            ("os.system", "nothing allows jobs to call it"),
+            ("remind", "is a method of an object, the other is not"),
+        ],
+    )
+    def test_refuses_a_name_that_no_job_could_call(self, new, words):
+        with pytest.raises(CommandError, match=words):
+            run("future_rename", self.OLD, new)
+
+    def test_leaves_a_job_whose_key_another_has(self):
+        held = schedule_job("1h", self.OLD, unique="key")
+        schedule_job("1h", self.NEW, unique="key")
+        _, err = run("future_rename", self.OLD, self.NEW)
+        assert f"Job {held.pk} is left as it is: another job of the new name has its" in err
+
+    def test_renames_a_method(self, order):
+        job = schedule_job("1h", "remind", order)
+        assert "has no method 'missing'" in run("future_rename", "remind", "missing")[1]
+        run("future_rename", "remind", "ring")
+        run_jobs(now="2h")
+        job.refresh_from_db()
+        assert job.return_value == "A1: ring"
+
+
+class TestAdmin:
+    def test_says_how_many_jobs_are_parked(self, admin_client):
+        assert "parked: " not in body(admin_client.get(LIST))
+        job = unsigned("one")
+        assert "1 job is parked: its signature does not hold" in body(admin_client.get(LIST))
+        assert "The row has no signature" in body(admin_client.get(page_of(job)))
+        assert page_of(job) in body(admin_client.get(f"{LIST}?status__exact=parked"))
+
+    def test_lets_a_superuser_sign_parked_jobs(self, admin_client, traces):
+        job, waiting = unsigned("signed"), schedule_job("1d", jobs.echo)
+        assert act(admin_client, "sign_selected", job, waiting) == [
+            "1 job was signed.",
+            "1 job was not signed: it is not parked, or holds a pickle that is not signed.",
+        ]
+        run_jobs()
+        assert traces() == ["signed"]
+        assert LogEntry.objects.get().change_message == "Signed."
+
+    def test_lets_nobody_else(self, login):
+        job = unsigned("one")
+        client = login(
+            "view_scheduledjob",
+            "operate_scheduledjob",
+            "change_scheduledjob",
+            "delete_scheduledjob",
+            "add_scheduledjob",
+        )
+        assert "sign_selected" not in body(client.get(LIST))
+        act(client, "sign_selected", job)
+        assert status_of(job) == Status.PARKED
+
+    def test_does_not_copy_what_sql_wrote(self, login):
+        job = unsigned("one")
+        job.cancel()
+        [message] = act(login("view_scheduledjob", "operate_scheduledjob"), "run_again", job)
+        assert message.startswith("1 job cannot be scheduled again: The row has no signature")
+        assert ScheduledJob.objects.count() == 1
+
+    def test_imports_nothing_to_show_it(self, admin_client, monkeypatch, tmp_path):
+        import tests.shop
+
+        (tmp_path / "script.py").write_text("raise AssertionError('imported')")
+        monkeypatch.setattr(tests.shop, "__path__", [*tests.shop.__path__, str(tmp_path)])
+        job = schedule_job("0s", jobs.trace, args=["x"])
+        forge(job, callable_name="tests.shop.script.run")
+        assert "[hidden]" in body(admin_client.get(LIST))
+        assert "[hidden]" in body(admin_client.get(page_of(job)))
