@@ -1,6 +1,7 @@
 """New rows on PostgreSQL: one by INSERT, many by COPY."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 
@@ -27,9 +28,13 @@ TABLE, COLUMNS = "django_future_scheduledjob", ", ".join([*GIVEN, *BLANK])
 PLACES = ", ".join(
     ["%s"] * len(GIVEN) + ["NULL" if value is None else repr(value) for value in BLANK.values()]
 )
+COPIED = ("id", *GIVEN)
+INSTANTS = frozenset({"scheduled_at", "expires_at", "created_at"})
 STORED = ("args", "kwargs", "options")
+DIFFERENT = frozenset({"id", "args", "signature"})  # in each row, as a rule
 AT_ONCE = 500  # rows that are put into words before any of them is sent
 
+_values_of = itemgetter(*COPIED)
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -41,7 +46,7 @@ def insert(job: ScheduledJob, connection: BaseDatabaseWrapper, *, notify: str | 
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({PLACES}) RETURNING id{hint}",  # noqa: S608 - all of it is written in this package
-            [value for name in GIVEN for value in _values(name, [job])],
+            [_value(name, job.__dict__[name]) for name in GIVEN],
         )
         job.pk = cursor.fetchone()[0]
     job._state.adding = False
@@ -69,30 +74,38 @@ def copy(jobs: Sequence[ScheduledJob], connection: BaseDatabaseWrapper) -> None:
 def _sign(job: ScheduledJob) -> None:
     columns = job.__dict__
     for name in STORED:
-        if type(columns[name]) not in {Stored, NoneType}:
+        kind = type(columns[name])
+        if kind is not Stored and kind is not NoneType:
             columns[name] = encode(columns[name], (name, job.callable_name))
     if job.is_signed:
         columns["signature"] = sign(columns)
 
 
 def _lines(jobs: Sequence[ScheduledJob]) -> str:
-    columns = [_texts(_values(name, jobs)) for name in ("id", *GIVEN)]
-    blank = list(map(_text, BLANK.values()))
-    return "".join(["\t".join([*row, *blank]) + "\n" for row in zip(*columns, strict=True)])
+    columns = zip(*[_values_of(job.__dict__) for job in jobs], strict=True)
+    texts = [_texts(name, values) for name, values in zip(COPIED, columns, strict=True)]
+    blank = "\t".join(["", *map(_text, BLANK.values())])
+    return "".join(["\t".join(row) + blank + "\n" for row in zip(*texts, strict=True)])
 
 
-def _texts(values: Sequence[Any]) -> Iterator[str]:
+def _texts(name: str, values: Sequence[Any]) -> Iterator[str]:
+    if name in DIFFERENT:
+        return map(_text, values)
+    if name in INSTANTS:
+        values = [_value(name, value) for value in values]
     # Most columns hold the same few values in each row.
     texts = {value: _text(value) for value in set(values)}
     return map(texts.__getitem__, values)
 
 
 def _text(value: Any) -> str:
-    return r"\N" if value is None else str(value).translate(_ESCAPED)
+    if value is None:
+        return r"\N"
+    text = str(value)
+    # To translate it takes several times as long as to see that there is no need.
+    is_plain = "\\" not in text and text.isprintable()
+    return text if is_plain else text.translate(_ESCAPED)
 
 
-def _values(name: str, jobs: Sequence[ScheduledJob]) -> list[Any]:
-    values = [job.__dict__[name] for job in jobs]
-    if name in {"scheduled_at", "expires_at", "created_at"}:
-        return [value and clock.from_row(value) for value in values]
-    return values
+def _value(name: str, value: Any) -> Any:
+    return value and clock.from_row(value) if name in INSTANTS else value
