@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, NamedTuple, cast
 
 from django.db import models
 
-from django_future import clock, remedies
-from django_future.arguments import encode
-from django_future.exceptions import InvalidArguments, InvalidObject, InvalidTime
+from django_future import clock, handlers, remedies
+from django_future.arguments import TAG, Stored, encode, plain_of
+from django_future.exceptions import (
+    InvalidArguments,
+    InvalidCallable,
+    InvalidObject,
+    InvalidOption,
+    InvalidTime,
+)
+from django_future.handlers import Handler
 from django_future.models import LONGEST_OBJECT_ID, ScheduledJob
+from django_future.options import AnyOptions
+from django_future.parameters import check_arguments
 from django_future.text import MAX_ARGUMENTS_BYTES
 from django_future.when import When, is_time, parse_when
 
@@ -93,6 +103,48 @@ def encoded_kwargs(kwargs: Mapping[str, Any], callable_name: str) -> str:
             "a dictionary with the names of parameters as keys."
         )
     return _bounded("kwargs", encode(dict(kwargs), ("kwargs", callable_name)))
+
+
+def check_copy(new: ScheduledJob, handler: Handler | None) -> None:
+    """Raise `InvalidArguments` unless `handler`, if it is known, accepts the arguments of `new`.
+
+    None of them is decoded for that: their number and their names decide.
+    """
+    args, kwargs = (
+        plain_of(value) if isinstance(value, Stored) else value
+        for value in (new.__dict__["args"], new.__dict__["kwargs"])
+    )
+    is_known = isinstance(args, list | tuple) and isinstance(kwargs, dict) and TAG not in kwargs
+    if handler is not None and is_known:
+        leading = handlers.leading(new.callable_name, handler, is_bound=new.object_id is not None)
+        check_arguments(new.callable_name, handler, leading, args, kwargs)
+
+
+def handler_at_hand(job: ScheduledJob) -> Handler | None:
+    """Return the handler of `job`; None if it is not known here."""
+    bound = None if "." in job.callable_name else job.content_object
+    try:
+        return handlers.resolve(job.callable_name, bound)
+    except InvalidCallable:
+        return None  # which a process with other code may know
+
+
+def fault_of(spec: Any, error: TypeError) -> str:
+    """Return what is wrong with a spec that raised `error` as it was drafted, and what to give."""
+    if not isinstance(spec, Mapping):
+        kind = remedies.kind_of(spec)
+        return f"is of type {kind}. Give a dictionary, or what handler.spec() returns."
+    if missing := [name for name in ("when", "callable") if name not in spec]:
+        return f"has no {' and no '.join(map(repr, missing))}. Give it."
+    return f"is not right: {error}."
+
+
+def own_options(job: ScheduledJob) -> AnyOptions:
+    """Return what was said of `job` alone, or raise `InvalidOption`."""
+    options = job.options
+    if not isinstance(options, dict | NoneType):
+        raise InvalidOption(f"The options of job {job.pk} are {options!r}. Schedule a new job.")
+    return cast("AnyOptions", options or {})
 
 
 def _bounded(name: str, text: str) -> str:

@@ -4,26 +4,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import groupby
-from types import NoneType
 from typing import Any, NamedTuple, Required, Unpack, cast, get_type_hints
 
 from asgiref.sync import sync_to_async
 from django.db import models
 
 from django_future import handlers, signatures
-from django_future.arguments import TAG, Stored, encode, moved, plain_of
+from django_future.arguments import Stored, encode, moved
 from django_future.content_objects import bind
 from django_future.databases import jobs_database
 from django_future.drafting import (
     Moment,
+    check_copy,
     check_object,
     check_order,
     encoded_args,
     encoded_kwargs,
+    fault_of,
+    handler_at_hand,
+    own_options,
     set_times,
 )
 from django_future.exceptions import (
-    InvalidCallable,
     InvalidOption,
     InvalidTime,
     SchedulingError,
@@ -105,7 +107,7 @@ def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
         try:
             drafts.append(_draft(moment, **spec))
         except TypeError as error:
-            raise InvalidOption(f"The spec at index {index} {_fault_of(spec, error)}") from error
+            raise InvalidOption(f"The spec at index {index} {fault_of(spec, error)}") from error
         except SchedulingError as error:
             error.add_note(f"This is the spec at index {index}.")
             raise
@@ -157,10 +159,10 @@ def reschedule_job(
     new.args = _carried(job, "args", name) if args is None else encoded_args(args, name)
     new.kwargs = _carried(job, "kwargs", name) if kwargs is None else encoded_kwargs(kwargs, name)
     new.options = (
-        _kept({**_own_options(job), **given}, name) if given else _carried(job, "options", name)
+        _kept({**own_options(job), **given}, name) if given else _carried(job, "options", name)
     )
     if is_other or args is not None or kwargs is not None:
-        _check_copy(new, handler or _handler_at_hand(job))
+        check_copy(new, handler or handler_at_hand(job))
     set_times(new, Moment.present(), when, job.lifetime if expires is KEEP else expires)
     if chosen.unique:
         new.unique_key = _key_of_copy(new, chosen)
@@ -207,12 +209,7 @@ def _draft(
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
 ) -> _Draft:
-    try:
-        check_object(content_object)
-        callable_name, handler = handlers.identify(callable, content_object)
-    except SchedulingError:
-        check_order(when, callable=callable, content_object=content_object)
-        raise
+    callable_name, handler = _identified(when, callable, content_object)
     given, usual = _given(options), handlers.options_of(handler)
     chosen = replace(usual, **given) if given else usual
     kwargs = kwargs or {}
@@ -244,6 +241,15 @@ def _draft(
     return _Draft(job, chosen.unique_replace)
 
 
+def _identified(when: When, target: Target, bound: models.Model | None) -> tuple[str, Handler]:
+    try:
+        check_object(bound)
+        return handlers.identify(target, bound)
+    except SchedulingError:
+        check_order(when, callable=target, content_object=bound)
+        raise
+
+
 @cache
 def _blank() -> dict[str, Any]:
     return {field.attname: field.get_default() for field in ScheduledJob._meta.concrete_fields}
@@ -268,46 +274,12 @@ def _check_signature(job: ScheduledJob) -> None:
         signatures.check({**signed_columns(job), "signature": job.signature})
 
 
-def _fault_of(spec: Any, error: TypeError) -> str:
-    if not isinstance(spec, Mapping):
-        return f"is of type {kind_of(spec)}. Give a dictionary, or what handler.spec() returns."
-    if missing := [name for name in ("when", "callable") if name not in spec]:
-        return f"has no {' and no '.join(map(repr, missing))}. Give it."
-    return f"is not right: {error}."
-
-
-def _handler_at_hand(job: ScheduledJob) -> Handler | None:
-    bound = None if "." in job.callable_name else job.content_object
-    try:
-        return handlers.resolve(job.callable_name, bound)
-    except InvalidCallable:
-        return None  # which a process with other code may know
-
-
-def _check_copy(new: ScheduledJob, handler: Handler | None) -> None:
-    args, kwargs = (
-        plain_of(value) if isinstance(value, Stored) else value
-        for value in (new.__dict__["args"], new.__dict__["kwargs"])
-    )
-    is_known = isinstance(args, list | tuple) and isinstance(kwargs, dict) and TAG not in kwargs
-    if handler is not None and is_known:
-        leading = handlers.leading(new.callable_name, handler, is_bound=new.object_id is not None)
-        check_arguments(new.callable_name, handler, leading, args, kwargs)
-
-
 def _carried(job: ScheduledJob, name: str, callable_name: str) -> Any:
     """Return the value `name` of `job`, unread if it is, for a copy that calls `callable_name`."""
     value = unread(job, name)
     if type(value) is not Stored or callable_name == job.callable_name:
         return value
     return moved(value, (name, job.callable_name), (name, callable_name))
-
-
-def _own_options(job: ScheduledJob) -> AnyOptions:
-    options = job.options
-    if not isinstance(options, dict | NoneType):
-        raise InvalidOption(f"The options of job {job.pk} are {options!r}. Schedule a new job.")
-    return cast("AnyOptions", options or {})
 
 
 def _options_of_copy(job: ScheduledJob, given: AnyOptions) -> JobOptions:
