@@ -1,6 +1,7 @@
 """The rows."""
 
-from django_future.models.job import LONGEST_OBJECT_ID, ScheduledJob
+from django_future.models.columns import LONGEST_OBJECT_ID
+from django_future.models.job import ScheduledJob
 from django_future.models.left import JobAttempt, JobReport
 from django_future.models.operation import PausedQueue, Worker
 
