@@ -59,3 +59,14 @@ def test_a_job_that_another_worker_has_claimed_meanwhile_is_lost(waiting):
 def test_a_query_confirms_a_bounded_number_of_jobs(waiting):
     _, ready = waiting
     assert len(ready.first_due(2)) == 2
+
+
+def test_the_jobs_that_start_next_are_those_that_are_confirmed():
+    store = store_for("default")
+    for number in range(100):
+        schedule_job("0s", jobs.echo, priority=number % 7)
+    ready = Ready(store.now)
+    for _ in range(2):
+        ready.put(store.claim(new_worker(), at=store.now(), limit=50))
+    expected = ready.first_due(30)
+    assert [ready.take(wait=False) for _ in range(30)] == expected

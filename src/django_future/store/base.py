@@ -251,11 +251,16 @@ class Store:
 
     def leases(self, jobs: Sequence[ScheduledJob]) -> set[tuple[int, int, str]]:
         """Return the id, the lease and the worker of those of `jobs` that are running."""
+        # A handler may have changed the id of its instance.
+        ids = ", ".join([str(job.id) for job in jobs if type(job.id) is int])
+        if not ids:
+            return set()
         # Only by primary key: with the state as a condition, a planner that has no statistics may
-        # read all that runs.
-        rows = self.jobs.filter(pk__in=[job.pk for job in jobs])
-        found = rows.values_list("pk", "lease", "worker", "status")
-        return {row[:3] for row in found if row[3] == Status.RUNNING}
+        # read all that runs. As text, because to pass each id as a parameter takes ten times as
+        # long as the server takes to find it.
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT id, lease, worker, status FROM {JOBS} WHERE id IN ({ids})")  # noqa: S608 - numbers
+            return {row[:3] for row in cursor.fetchall() if row[3] == Status.RUNNING}
 
     @patient
     def note_start(self, job: ScheduledJob) -> None:

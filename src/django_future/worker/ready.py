@@ -1,8 +1,11 @@
 """The jobs that a process has claimed and not yet started, each held until its instant."""
 
+from bisect import insort
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop
+from itertools import islice
 from threading import Condition
 
 from django_future import clock
@@ -16,7 +19,8 @@ class Ready:
         self._now = now
         self._changed = Condition()
         self._ahead: list[tuple[datetime, int, ScheduledJob]] = []
-        self._due: list[tuple[int, datetime, int, datetime, ScheduledJob]] = []
+        # In order, so that it is known which start next.
+        self._due: deque[tuple[int, datetime, int, datetime, ScheduledJob]] = deque()
         self._is_closed = False
 
     @property
@@ -32,14 +36,14 @@ class Ready:
         """Hold jobs until they are due and somebody takes them."""
         with self._changed:
             now = self._now()
-            due, ahead = self._due, self._ahead
+            due, ahead = [*self._due], self._ahead
             for job in jobs:
                 scheduled_at = clock.from_row(job.scheduled_at)
                 if scheduled_at <= now:
                     due.append((-job.priority, scheduled_at, job.pk, now, job))
                 else:
                     ahead.append((scheduled_at, job.pk, job))
-            heapify(due)
+            self._due = deque(sorted(due))
             heapify(ahead)
             self._changed.notify(len(jobs))
 
@@ -49,16 +53,16 @@ class Ready:
             while not self._is_closed:
                 sleep = self._sort_out_due(self._now()) if self._ahead else None
                 if self._due:
-                    return heappop(self._due)[-1]
+                    return self._due.popleft()[-1]
                 if not wait:
                     break
                 self._changed.wait(sleep)
         return None
 
     def first_due(self, most: int) -> list[ScheduledJob]:
-        """Return up to `most` of the jobs that are due, and go on holding them."""
+        """Return up to `most` of the jobs that start next, and go on holding them."""
         with self._changed:
-            return [entry[-1] for entry in self._due[:most]]
+            return [entry[-1] for entry in islice(self._due, most)]
 
     def withdraw(self, patience: timedelta) -> list[ScheduledJob]:
         """Return, and no longer hold, due jobs that nobody took for longer than `patience`."""
@@ -67,8 +71,7 @@ class Ready:
             self._sort_out_due(now)
             late = [entry for entry in self._due if now - entry[3] > patience]
             if late:
-                self._due = [entry for entry in self._due if now - entry[3] <= patience]
-                heapify(self._due)
+                self._due = deque(entry for entry in self._due if now - entry[3] <= patience)
         return [entry[-1] for entry in late]
 
     def close(self) -> list[ScheduledJob]:
@@ -77,12 +80,12 @@ class Ready:
             self._is_closed = True
             self._changed.notify_all()
             left = [entry[-1] for entry in self._ahead] + [entry[-1] for entry in self._due]
-            self._ahead, self._due = [], []
+            self._ahead, self._due = [], deque()
         return left
 
     def _sort_out_due(self, now: datetime) -> float | None:
         """Return how many seconds the next job is ahead, if one is."""
         while self._ahead and self._ahead[0][0] <= now:
             scheduled_at, pk, job = heappop(self._ahead)
-            heappush(self._due, (-job.priority, scheduled_at, pk, now, job))
+            insort(self._due, (-job.priority, scheduled_at, pk, now, job))
         return (self._ahead[0][0] - now).total_seconds() if self._ahead else None
