@@ -182,7 +182,9 @@ class Execution:
             session.rest()
             job.started_at = now
             self.store.note_start(job)
-        elif job.started_at is not None and now - job.started_at > self._max_unconfirmed:
+        elif job.started_at is not None and now - job.started_at > (
+            MAX_UNCONFIRMED_AHEAD if self.is_held else MAX_UNCONFIRMED
+        ):
             session.rest()
             self.confirm(job)
         job.started_at = now
@@ -191,10 +193,6 @@ class Execution:
                 self._await_instant()
             session.rest()
             signals.job_started.send_robust(ScheduledJob, job=job)
-
-    @property
-    def _max_unconfirmed(self) -> timedelta:
-        return MAX_UNCONFIRMED_AHEAD if self.is_held else MAX_UNCONFIRMED
 
     def _await_instant(self) -> None:
         # The clock may be read anew meanwhile, and found to be a little behind.

@@ -129,11 +129,11 @@ class _StoredValue(DeferredAttribute):
     """Decode on first use: a row with a value that cannot be read still loads and lists."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
-        value = super().__get__(instance, cls)
+        loaded = {} if instance is None else instance.__dict__
+        name = self.field.attname
+        value = loaded[name] if name in loaded else super().__get__(instance, cls)
         if type(value) is Stored and not _is_left_unread.get():
-            value = instance.__dict__[self.field.attname] = decode(
-                value, _place(self.field, instance)
-            )
+            value = loaded[name] = decode(value, _place(self.field, instance))
         return value
 
     def __set__(self, instance: Any, value: Any) -> None:
