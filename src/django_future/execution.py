@@ -24,7 +24,7 @@ from django_future.exceptions import (
     NotSigned,
     TransactionBroken,
 )
-from django_future.log import about, named
+from django_future.log import about, alone_hears_of_ends, log_completions, named
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.outcomes import record_failure, result_text
@@ -339,12 +339,7 @@ def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> list[Schedule
     completions = complete_batch(store, jobs)
     for job in completions.lost:
         signals.job_lost.send_robust(ScheduledJob, job=job)
-    # One receiver is the log's own, and most logs are silent about what went well.
-    is_heard = len(signals.job_finished.receivers) > 1 or logger.isEnabledFor(logging.INFO)
-    for job in completions.complete:
-        job.status = Status.COMPLETE
-        if is_heard:
-            _announce(job, None)
+    _announce_complete(completions.complete)
     for job, error in completions.refused:
         with suppress(LeaseLost):
             record_failure(job, error, options_if_known(job), store)
@@ -358,6 +353,16 @@ def _announce(job: ScheduledJob, exception: Exception | None) -> None:
         return
     error = exception if job.status == Status.FAILED else None
     signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
+
+
+def _announce_complete(jobs: Sequence[ScheduledJob]) -> None:
+    for job in jobs:
+        job.status = Status.COMPLETE
+    if alone_hears_of_ends():
+        log_completions(jobs)
+        return
+    for job in jobs:
+        _announce(job, None)
 
 
 def _as_exception(error: BaseException) -> Exception:

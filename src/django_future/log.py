@@ -1,12 +1,11 @@
 """Every line that is logged about jobs."""
 
-import json
 import logging
 import traceback
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from threading import Lock
-from typing import IO, Any, cast
+from typing import Any
 
 from django.dispatch import receiver
 from django.utils import timezone
@@ -15,40 +14,18 @@ from django_future import clock, signals
 from django_future.calling import options_if_known
 from django_future.content_objects import known_label
 from django_future.disclosure import disclosed
+from django_future.log_stream import lines_written_together
 from django_future.models import ScheduledJob
 from django_future.retries import Retry
+from django_future.status import Status
 from django_future.store import Expired
 
 logger = logging.getLogger("django_future")
 logger.addHandler(logging.NullHandler())  # a library is silent until the project configures it
 
-_TIMES = "%(outcome)s: queue %(queue)s, late %(late).3f s, took %(took).3f s"
-_FINISHED = f"Job %(job)s %(handler)s {_TIMES}"
-_FINISHED_OF_OBJECT = f"Job %(job)s %(handler)s (%(object)s) {_TIMES}"
-
-
-def to_stream(stream: Any, log_format: str, verbosity: int) -> None:
-    """Show the log on `stream`, unless the project's LOGGING already says where it goes.
-
-    A level that the project has set for the logger is kept.
-    """
-    if _is_handled():
-        return
-    handler = logging.StreamHandler(cast("IO[str]", stream))
-    handler.setFormatter(_JSONFormatter() if log_format == "json" else _TEXT)
-    logger.addHandler(handler)
-    if logger.level == logging.NOTSET:
-        logger.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG))
-
-
-def _is_handled() -> bool:
-    """Tell whether a handler of the logger, or of one that it passes its lines to, shows them."""
-    current: logging.Logger | None = logger
-    while current is not None:
-        if any(not isinstance(handler, logging.NullHandler) for handler in current.handlers):
-            return True
-        current = current.parent if current.propagate else None
-    return False
+_TIMES = "%s: queue %s, late %.3f s, took %.3f s"
+_FINISHED = f"Job %s %s {_TIMES}"
+_FINISHED_OF_OBJECT = f"Job %s %s (%s) {_TIMES}"
 
 
 @receiver(signals.job_finished)
@@ -58,23 +35,67 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
     if not logger.isEnabledFor(level):
         return
     shown = exception and told(job, exception)
-    late = _between(job, "scheduled_at", "started_at")
-    took = _between(job, "started_at", "finished_at")
-    facts = facts_about(job)
-    text = _FINISHED_OF_OBJECT if "object" in facts else _FINISHED
-    facts |= {
-        "outcome": str(job.status),
-        "queue": job.queue_name,
-        "late": late.total_seconds(),
-        "took": took.total_seconds(),
-    }
+    text, facts = _end(job, str(job.status))
     logger.log(
         level,
         text,
-        facts,
+        *facts.values(),
         exc_info=shown if shown and _can_be_formatted(shown) else None,
         extra={"facts": facts},
     )
+
+
+def alone_hears_of_ends() -> bool:
+    """Tell whether the log is the only receiver of `job_finished`."""
+    return {key[0] for key, *_ in signals.job_finished.receivers} == {id(log_finished)}
+
+
+def log_completions(jobs: Sequence[ScheduledJob]) -> None:
+    """Log the ends of jobs that are complete, as `log_finished` does, but for many at once."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    record = _record_maker()
+    with lines_written_together():
+        for job in jobs:
+            logger.handle(record(*_end(job, Status.COMPLETE.value)))
+
+
+def _record_maker() -> Callable[[str, dict[str, Any]], logging.LogRecord]:
+    """Return what makes the records of lines that are logged at the same time and place.
+
+    A record takes longer than a small job, for it looks up its thread and its process, and its
+    caller. So what a project makes records with is called each time, but Python's own only once.
+    """
+    code, template = log_completions.__code__, dict[str, Any]()
+    place = (code.co_filename, code.co_firstlineno)
+    is_usual = logging.getLogRecordFactory() is logging.LogRecord
+
+    def record(text: str, facts: dict[str, Any]) -> logging.LogRecord:
+        args = tuple(facts.values())
+        if not template:
+            extra = {"facts": facts}
+            made = logger.makeRecord(
+                logger.name, logging.INFO, *place, text, args, None, code.co_name, extra
+            )
+            if is_usual:
+                template.update(made.__dict__)  # before a filter or a handler adds to it
+            return made
+        made = logging.LogRecord.__new__(logging.LogRecord)
+        made.__dict__.update(template, msg=text, args=args, facts=facts)
+        return made
+
+    return record
+
+
+def _end(job: ScheduledJob, outcome: str) -> tuple[str, dict[str, Any]]:
+    """Return the text of a line about a job's end, and the facts that it has places for."""
+    facts = facts_about(job)
+    text = _FINISHED_OF_OBJECT if "object" in facts else _FINISHED
+    facts["outcome"] = outcome
+    facts["queue"] = job.queue_name
+    facts["late"] = _seconds_between(job.scheduled_at, job.started_at)
+    facts["took"] = _seconds_between(job.started_at, job.finished_at)
+    return text, facts
 
 
 @receiver(signals.job_retried)
@@ -177,7 +198,7 @@ def about(job: ScheduledJob, **more: Any) -> dict[str, Any]:
 
 def facts_about(job: ScheduledJob) -> dict[str, Any]:
     """Return what a line in JSON says of a job: `job`, `handler`, and `object` if it has one."""
-    facts = {"job": job.pk, "handler": job.callable_name}
+    facts = {"job": job.id, "handler": job.callable_name}
     if job.__dict__.get("object_id") is not None:
         facts["object"] = known_label(job)
     return facts
@@ -216,21 +237,7 @@ def _can_be_formatted(exception: BaseException) -> bool:
     return True
 
 
-def _between(job: ScheduledJob, earlier: str, later: str) -> timedelta:
-    return clock.from_row(getattr(job, later)) - clock.from_row(getattr(job, earlier))
-
-
-_TEXT = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-
-
-class _JSONFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname,
-            "message": record.getMessage(),
-            **getattr(record, "facts", {}),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+def _seconds_between(earlier: Any, later: Any) -> float:
+    if earlier.tzinfo is None or later.tzinfo is None:
+        earlier, later = clock.from_row(earlier), clock.from_row(later)
+    return float((later - earlier).total_seconds())

@@ -17,7 +17,7 @@ from django.db import connections
 from django_future.checks import uses_psycopg2
 from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption, InvalidTime
-from django_future.log import to_stream
+from django_future.log_stream import to_stream
 from django_future.management.tables import check_tables
 from django_future.options import DEFAULT_THREADS, checked_queue_name
 from django_future.store import Selection
