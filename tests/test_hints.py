@@ -26,7 +26,8 @@ def hints_of(act):
     """Return how many hints `act` sends."""
     with CaptureQueriesContext(connection) as queries:
         act()
-    return sum("NOTIFY" in query["sql"] for query in queries)
+    statements = [query["sql"].upper() for query in queries]
+    return sum("NOTIFY" in sql and not sql.startswith("PREPARE") for sql in statements)
 
 
 def schedule():

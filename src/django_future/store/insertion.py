@@ -1,10 +1,13 @@
 """New rows on PostgreSQL: one by INSERT, many by COPY."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
 from types import NoneType
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from django.db import ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
@@ -12,6 +15,7 @@ from django_future.arguments import Stored, encode
 from django_future.models import ScheduledJob
 from django_future.signatures import sign
 from django_future.status import Status
+from django_future.store.prepared import UNKNOWN_STATEMENT, Prepared, forget
 
 # What is the same for each new job.
 BLANK: dict[str, str | int | None] = {
@@ -25,14 +29,20 @@ GIVEN = [
     if field.attname not in {"id", *BLANK}
 ]
 TABLE, COLUMNS = "django_future_scheduledjob", ", ".join([*GIVEN, *BLANK])
-PLACES = ", ".join(
-    ["%s"] * len(GIVEN) + ["NULL" if value is None else repr(value) for value in BLANK.values()]
-)
-COPIED = ("id", *GIVEN)
-INSTANTS = frozenset({"scheduled_at", "expires_at", "created_at"})
 STORED = ("args", "kwargs", "options")
+INSTANTS = ("scheduled_at", "expires_at", "created_at")
+TYPES = dict.fromkeys(GIVEN, "text") | {
+    **dict.fromkeys(INSTANTS, "timestamptz"),
+    "content_type_id": "integer", "priority": "smallint", "max_attempts": "integer",
+    "is_rescuable": "boolean",
+}  # fmt: skip
+COPIED = ("id", *GIVEN)
 DIFFERENT = frozenset({"id", "args", "signature"})  # in each row, as a rule
 AT_ONCE = 500  # rows that are put into words before any of them is sent
+
+# Of a connection, before the statement is prepared in it, which takes two round trips more. Many a
+# web request schedules one job on a connection of its own.
+INSERTS_BEFORE_PREPARED = 2
 
 _values_of = itemgetter(*COPIED)
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -40,15 +50,11 @@ _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 def insert(job: ScheduledJob, connection: BaseDatabaseWrapper, *, notify: str | None) -> None:
     """Insert a new job, and notify the channel `notify` in the same statement."""
-    hint = f", PG_NOTIFY('{notify}', '')" if notify else ""
     job.created_at = clock.to_row(clock.now())
     _sign(job)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({PLACES}) RETURNING id{hint}",  # noqa: S608 - all of it is written in this package
-            [_value(name, job.__dict__[name]) for name in GIVEN],
-        )
-        job.pk = cursor.fetchone()[0]
+    values = {name: _value(name, job.__dict__[name]) for name in GIVEN}
+    [row] = _inserted(connection, _statement(notify), values)
+    job.pk = row[0]
     job._state.adding = False
 
 
@@ -81,6 +87,44 @@ def _sign(job: ScheduledJob) -> None:
         columns["signature"] = sign(columns)
 
 
+def _inserted(
+    connection: BaseDatabaseWrapper, statement: Prepared, values: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    # What a transaction of the project's would break on, is not tried in it.
+    if not connection.get_autocommit() or not _is_worth_preparing(connection):
+        return statement.rows_as_is(connection, values)
+    try:
+        return statement.rows_as_prepared(connection, values)
+    except ProgrammingError as error:
+        if getattr(error.__cause__, "sqlstate", None) != UNKNOWN_STATEMENT:
+            raise
+        forget(connection.connection)  # as after a DISCARD ALL of the project's
+        return statement.rows_as_is(connection, values)
+
+
+def _is_worth_preparing(connection: BaseDatabaseWrapper) -> bool:
+    session = connection.connection
+    count = _inserts[session] = _inserts.get(session, 0) + 1
+    return count > INSERTS_BEFORE_PREPARED
+
+
+# How many rows a driver's connection has inserted.
+_inserts: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+
+@cache
+def _statement(notify: str | None) -> Prepared:
+    hint = f", PG_NOTIFY('{notify}', '')" if notify else ""
+    places = [f"%({name})s" for name in GIVEN]
+    blank = ["NULL" if value is None else repr(value) for value in BLANK.values()]
+    return Prepared(
+        f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({', '.join([*places, *blank])}) "  # noqa: S608 - all of it is written in this package
+        f"RETURNING id{hint}",
+        "insert_and_notify_" if notify else "insert_",
+        **TYPES,
+    )
+
+
 def _lines(jobs: Sequence[ScheduledJob]) -> str:
     columns = zip(*[_values_of(job.__dict__) for job in jobs], strict=True)
     texts = [_texts(name, values) for name, values in zip(COPIED, columns, strict=True)]
@@ -108,4 +152,4 @@ def _text(value: Any) -> str:
 
 
 def _value(name: str, value: Any) -> Any:
-    return value and clock.from_row(value) if name in INSTANTS else value
+    return clock.from_row(value) if value and name in INSTANTS else value

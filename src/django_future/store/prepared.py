@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import ProgrammingError
+from django.db import DataError, ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Several statements at once are one transaction, and what is SET LOCAL ends with it. A plan for the
@@ -17,7 +18,7 @@ SETTINGS = "SET LOCAL plan_cache_mode TO force_generic_plan; " + "".join(
     f"SET LOCAL {name} TO off; "
     for name in ("jit", "enable_seqscan", "enable_bitmapscan", "enable_sort")
 )
-DUPLICATE_STATEMENT = "42P05"
+DUPLICATE_STATEMENT, UNKNOWN_STATEMENT = "42P05", "26000"
 MILLISECOND = timedelta(milliseconds=1)
 NOT_DURABLE = "SET LOCAL synchronous_commit TO off; "
 
@@ -25,15 +26,17 @@ NOT_DURABLE = "SET LOCAL synchronous_commit TO off; "
 class Prepared:
     """A statement with a placeholder `%(name)s` for each of `types`, which are PostgreSQL's.
 
+    The server's log shows the `label` once it is prepared.
+
     A pooler such as PgBouncer may give each transaction to another of the server's sessions, which
     do not know the statement. There it is sent as it is.
     """
 
-    def __init__(self, sql: str, **types: str) -> None:
+    def __init__(self, sql: str, /, label: str = "", **types: str) -> None:
         self._sql = sql
         self._types = types
         self._plain = sql % {name: f"%({name})s::{kind}" for name, kind in types.items()}
-        self._name = f"django_future_{sha256(sql.encode()).hexdigest()[:16]}"
+        self._name = f"django_future_{label}{sha256(sql.encode()).hexdigest()[:16]}"
         self._call = f"EXECUTE {self._name} ({', '.join(f'%({name})s' for name in types)})"
 
     def rows(
@@ -56,6 +59,21 @@ class Prepared:
         if lock_timeout:
             settings += f"SET LOCAL lock_timeout TO {lock_timeout // MILLISECOND}; "
         return _rows(connection, settings + self.composed(connection, values))
+
+    def rows_as_is(
+        self, connection: BaseDatabaseWrapper, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Execute the statement without a plan that is kept, as one of the project's own."""
+        with connection.cursor() as cursor:
+            return _last_rows(cursor, _composed(connection, self._plain, values))
+
+    def rows_as_prepared(
+        self, connection: BaseDatabaseWrapper, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Execute the statement by its name, outside of transactions."""
+        self.prepare(connection)
+        with connection.cursor() as cursor:
+            return _last_rows(cursor, self.composed(connection, values))
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
         """Let this session know the statement, outside of transactions."""
@@ -93,11 +111,16 @@ _known: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
 def _composed(connection: BaseDatabaseWrapper, sql: str, values: Mapping[str, Any]) -> str:
     # Several statements at once take no values beside their text. The driver would put them in,
     # but takes as long for it as the server for a claim.
+    connection.ensure_connection()
+    escape = _escaping()(connection.connection.pgconn).escape_literal
+    return sql % {name: _literal(value, escape) for name, value in values.items()}
+
+
+@cache
+def _escaping() -> Any:
     from psycopg.pq import Escaping  # noqa: PLC0415 - there need be no driver for PostgreSQL
 
-    connection.ensure_connection()
-    escape = Escaping(connection.connection.pgconn).escape_literal
-    return sql % {name: _literal(value, escape) for name, value in values.items()}
+    return Escaping
 
 
 def _literal(value: Any, escape: Callable[[bytes], Any]) -> str:
@@ -109,15 +132,27 @@ def _literal(value: Any, escape: Callable[[bytes], Any]) -> str:
         return f"'{value.isoformat()}'"
     if isinstance(value, list):
         return f"ARRAY[{', '.join(_literal(item, escape) for item in value)}]::text[]"
+    if "\0" in value:  # where the driver would cut it off
+        raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
     return bytes(escape(value.encode())).decode()
 
 
 def _rows(connection: BaseDatabaseWrapper, sql: str) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        while cursor.nextset():
-            pass
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    if connection.execute_wrappers or connection.queries_logged:
+        with connection.cursor() as cursor:
+            return _last_rows(cursor, sql)
+    # A cursor of Django's takes as long as many a statement, for each result of it. It is there for
+    # those who watch statements.
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors, connection.connection.cursor() as cursor:
+        return _last_rows(cursor, sql)
+
+
+def _last_rows(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
+    cursor.execute(sql)
+    while cursor.nextset():
+        pass
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 
 

@@ -1,0 +1,105 @@
+"""The INSERT of a job on PostgreSQL, which a connection that is used again prepares."""
+
+import pytest
+from django.db import DataError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from django_future import ScheduledJob, clock, schedule_job
+from django_future.models import Worker
+from django_future.store import store_for
+from django_future.store.insertion import INSERTS_BEFORE_PREPARED
+from tests.shop import jobs
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_on("postgresql", reason="only there a statement is prepared"),
+]
+
+
+@pytest.fixture(autouse=True)
+def session():
+    """Let each test have a connection that has inserted nothing."""
+    connection.close()
+    yield
+    connection.close()
+
+
+def schedule(value=None):
+    """Schedule a job for a time that needs no hint."""
+    return schedule_job("1d", jobs.echo, args=[value])
+
+
+def statements_of(act):
+    """Return the first words of what `act` sends."""
+    with CaptureQueriesContext(connection) as queries:
+        act()
+    return [query["sql"].split()[0] for query in queries]
+
+
+def prepare():
+    for _ in range(INSERTS_BEFORE_PREPARED + 1):
+        schedule()
+
+
+def test_a_connection_that_inserts_few_jobs_prepares_nothing():
+    for _ in range(INSERTS_BEFORE_PREPARED):
+        assert statements_of(schedule) == ["INSERT"]
+
+
+def test_a_connection_that_inserts_more_executes_what_it_has_prepared():
+    prepare()
+    assert statements_of(schedule) == ["EXECUTE"]
+
+
+def test_a_row_is_the_same_however_it_is_inserted(order):
+    def add():
+        text = "50 % of \\ 'it', \t\n \"ü\" \N{SNOWMAN}"
+        options = {"queue_name": "l'été", "priority": -3, "max_attempts": 4, "rescue": False}
+        job = schedule_job("1d", "remind", order, kwargs={"text": text}, **options)
+        row = ScheduledJob.objects.filter(pk=job.pk).values().get()
+        changing = ("id", "created_at", "scheduled_at", "expires_at", "signature")
+        return {name: value for name, value in row.items() if name not in changing}
+
+    plain = add()
+    prepare()
+    assert add() == plain
+    assert plain["queue_name"] == "l'été"
+
+
+def test_a_transaction_of_the_project_is_not_risked_for_it():
+    prepare()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")
+        job = schedule()
+    assert ScheduledJob.objects.filter(pk=job.pk).exists()
+
+
+def test_what_the_project_has_deallocated_is_prepared_again():
+    prepare()
+    with connection.cursor() as cursor:
+        cursor.execute("DISCARD ALL")
+    first, second = schedule(), schedule()
+    assert ScheduledJob.objects.filter(pk__in=[first.pk, second.pk]).count() == 2
+    assert statements_of(schedule) == ["EXECUTE"]
+
+
+def test_a_text_that_the_server_cannot_hold_is_refused_whole():
+    job = schedule()
+    job.pk, job.queue_name = None, "red\0blue"
+    with pytest.raises(DataError, match="NUL"):
+        store_for("default").add([job])
+
+
+def test_a_claim_is_seen_by_those_who_watch_statements():
+    schedule_job("0s", jobs.echo)
+    seen = []
+
+    def note(execute, sql, *query):
+        seen.append(sql)
+        return execute(sql, *query)
+
+    with connection.execute_wrapper(note):
+        claimed = store_for("default").claim(Worker(name="nobody"), at=clock.now(), limit=1)
+    assert len(claimed) == 1
+    assert any("plan_cache_mode" in sql for sql in seen)
