@@ -5,7 +5,6 @@ statement. A call that returns from neither, such as a long sleep, is stuck: its
 off at the server, and its thread is of no more use.
 """
 
-import ctypes
 import logging
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any, Self
 from django.db import DatabaseError, InterfaceError
 
 from django_future import forked_child
+from django_future.async_exceptions import drop_pending, raise_in
 from django_future.exceptions import JobTimeout, LeaseLost
 from django_future.handlers import Handler
 from django_future.log import about, named
@@ -189,7 +189,7 @@ class Watched:
         self._watchdog.watched.pop(self.thread, None)
         if self._reason is not None:
             # What has not arrived yet must not arrive later.
-            _raise_in(self.thread, None)
+            drop_pending()
             if self._error is None or error is not self._error:
                 self._error = self.interruption()
                 raise self._error from error
@@ -260,13 +260,7 @@ class Watched:
         return await_handler
 
     def _raise(self) -> None:
-        if self._task is None:
-            _raise_in(self._target, self._reason)
-        else:
+        if self._task is not None:
             self.cancel_task()
-
-
-def _raise_in(thread: int, exception: type[BaseException] | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread), None if exception is None else ctypes.py_object(exception)
-    )
+        elif self._reason is not None:
+            raise_in(self._target, self._reason)

@@ -1,6 +1,5 @@
 """The threads of a worker, and how many jobs they should have at hand."""
 
-import ctypes
 import logging
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from django.conf import settings
 from django.db import connections, reset_queries
 
 from django_future import clock
+from django_future.async_exceptions import drop_pending, raise_in
 from django_future.execution import Interrupted, NotRecorded, NotStarted, abandon, execute
 from django_future.log import about, named, told
 from django_future.maintenance import rescue_job
@@ -148,10 +148,11 @@ class Pool:
         """Let what runs end, for so long; interrupt the rest. Return what to release."""
         self._join(timeout.total_seconds())
         for thread in list(self._running):
-            _raise_in(thread, Interrupted)
+            raise_in(thread.ident or 0, Interrupted)
         self._watchdog.cancel_tasks()
         self._join(LAST_WORDS)
         self._watchdog.stop()
+        drop_pending()  # what was raised in a thread that had just ended
         # What does not even hear of it, such as a call into C, loses its job all the same.
         return [*self._not_started, *(job for job, _ in self._running.values())]
 
@@ -307,9 +308,3 @@ class Pool:
 
 def _has_expired(job: ScheduledJob, store: Store) -> bool:
     return job.expires_at is not None and clock.from_row(job.expires_at) <= store.now()
-
-
-def _raise_in(thread: Thread, exception: type[BaseException]) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(exception)
-    )

@@ -1,0 +1,78 @@
+"""Exceptions that one thread raises in another."""
+
+import subprocess
+import sys
+from threading import Event, Thread, get_ident
+
+import pytest
+
+from django_future.async_exceptions import drop_pending, raise_in
+
+pytestmark = pytest.mark.every_python
+
+# CPython looks for an exception that a thread has taken back before it ended; then a tracer follows
+# a call.
+UNDER_A_TRACER = """
+import ctypes
+import sys
+from threading import Thread, get_ident
+
+from django_future.async_exceptions import drop_pending
+
+
+def end_with_nothing_on_its_way():
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(get_ident()), None)
+
+
+thread = Thread(target=end_with_nothing_on_its_way)
+thread.start()
+thread.join()
+drop_pending()
+sys.settrace(lambda *_: None)
+(lambda: None)()
+print("done")
+"""
+
+
+class Late(Exception):
+    pass
+
+
+def test_what_another_thread_raises_arrives():
+    is_waiting, caught = Event(), []
+
+    def wait():
+        try:
+            is_waiting.set()
+            while True:
+                pass
+        except Late as error:
+            caught.append(error)
+
+    thread = Thread(target=wait)
+    thread.start()
+    is_waiting.wait()
+    raise_in(thread.ident, Late)
+    thread.join(10)
+    assert len(caught) == 1
+
+
+def test_what_is_dropped_does_not_arrive():
+    arrived = []
+    try:
+        raise_in(get_ident(), Late)
+    except Late:
+        arrived.append("at once")  # CPython decides when
+    drop_pending()
+    try:
+        for _ in range(1000):
+            pass
+    except Late:
+        arrived.append("later")
+    assert "later" not in arrived
+
+
+def test_a_tracer_gets_past_what_was_dropped():
+    command = [sys.executable, "-c", UNDER_A_TRACER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "done\n", done.stderr
