@@ -25,7 +25,9 @@ from django_future import (
     retry_jobs,
     schedule_job,
     schedule_jobs,
+    signatures,
 )
+from django_future.arguments import encode
 from django_future.exceptions import LeaseLost
 from django_future.execution import execute
 from django_future.models import JobAttempt, PausedQueue, Worker
@@ -172,7 +174,9 @@ class StoreMachine(RuleBasedStateMachine):
     def run_hostile(self, worker, handler):
         [status] = hostile.ENDS[handler]
         for job in self.take(worker, EVERYTHING, 1):
-            job.callable_name, job.args = f"{handler.__module__}.{handler.__name__}", [job.pk]
+            job.callable_name = f"{handler.__module__}.{handler.__name__}"
+            job.args = encode([job.pk], ("args", job.callable_name))
+            job.signature = signatures.sign(job.__dict__)
             execute(job, Session(self.store), Watchdog(self.store, on_stuck=None))
             known = self.model.jobs[job.pk]
             self.model.end(known, status, started_at=self.model.now)
