@@ -159,7 +159,7 @@ def test_an_overview_reads_what_it_counts_and_the_first_of_each_priority(store, 
     backlogs = [queue.backlog for queue in found[0].queues]
     counted = sum(backlog.waiting + backlog.due for backlog in backlogs)
     levels = len(backlogs) * min(shape.priorities, MAX_PRIORITIES + 1)
-    assert len(backlogs) == min(shape.queues, MAX_QUEUES)
+    assert len(backlogs) >= min(shape.queues, MAX_QUEUES)
     # MariaDB reads what it counts twice: from the index, and from a table of what it found.
     assert read <= 2 * counted + 2 * OF_EACH_LEVEL * levels + TAKEN + SLACK
 
