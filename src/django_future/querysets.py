@@ -44,7 +44,7 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
 
     def due(self, at: datetime) -> Self:
         """Jobs that may start at the instant `at`, in the order in which they start."""
-        at = clock.to_row(at)
+        at = clock.to_row(clock.from_row(at))
         return (
             self.scheduled()
             .exclude(self._in_paused_queue())
@@ -54,7 +54,7 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
 
     def overdue(self, at: datetime) -> Self:
         """Jobs that still wait although they expired at or before the instant `at`."""
-        return self.scheduled().filter(expires_at__lte=clock.to_row(at))
+        return self.scheduled().filter(expires_at__lte=clock.to_row(clock.from_row(at)))
 
     def running(self) -> Self:
         """Jobs that a worker has claimed and not yet finished."""
