@@ -124,8 +124,9 @@ class TestInstants:
 
 class TestTheZoneOfTheConnection:
     @pytest.fixture(autouse=True)
-    def berlin(self, monkeypatch):
+    def berlin(self, monkeypatch, settings):
         """Give the connection a zone with summer time, as TIME_ZONE in DATABASES does."""
+        settings.USE_TZ = True  # or a connection can have no zone
 
         def forget():
             connection.close()

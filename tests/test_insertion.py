@@ -55,7 +55,7 @@ def test_a_row_is_the_same_however_it_is_inserted(order):
     def add():
         text = "50 % of \\ 'it', \t\n \"ü\" \N{SNOWMAN}"
         options = {"queue_name": "l'été", "priority": -3, "max_attempts": 4, "rescue": False}
-        job = schedule_job("1d", "remind", order, kwargs={"text": text}, **options)
+        job = schedule_job("1d", "remind", order, kwargs={"times": text}, **options)
         row = ScheduledJob.objects.filter(pk=job.pk).values().get()
         changing = ("id", "created_at", "scheduled_at", "expires_at", "signature")
         return {name: value for name, value in row.items() if name not in changing}
