@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from django_future.fields import InstantField, StoredField
+from django_future.fields import InstantField, SignatureField, StoredField
 from django_future.models import ScheduledJob
 
 
@@ -20,6 +20,8 @@ def like_a_job() -> dict:
 def _plain(field: models.Field) -> models.Field:
     if isinstance(field, StoredField):
         return models.TextField(null=field.null, default=None if field.null else "")
+    if isinstance(field, SignatureField):
+        return models.CharField(max_length=field.max_length, default="", blank=True)
     if isinstance(field, InstantField):
         return models.DateTimeField(null=field.null, auto_now_add=field.auto_now_add)
     if isinstance(field, models.ForeignKey):
