@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from django_future import schedule_job
+from django_future import clock, schedule_job
 from django_future.exceptions import LeaseLost
-from django_future.store import store_for
+from django_future.store import Session, store_for
 from django_future.worker.confirmation import Confirmation
 from django_future.worker.heartbeat import new_worker
 from django_future.worker.ready import Ready
@@ -14,55 +14,68 @@ from tests.shop import jobs
 
 pytestmark = pytest.mark.django_db
 
-LONG_AGO = timedelta(seconds=1)
+
+@pytest.fixture
+def store():
+    return store_for("default")
 
 
 @pytest.fixture
-def waiting():
-    """Return jobs that were claimed a while ago, and what holds all but the first of them."""
-    store = store_for("default")
+def claimed(store):
+    """Return jobs that a worker has just claimed."""
     for _ in range(4):
         schedule_job("0s", jobs.echo)
-    claimed = store.claim(new_worker(), at=store.now(), limit=4)
-    for job in claimed:
-        job.started_at -= LONG_AGO
-    ready = Ready(store.now)
+    return store.claim(new_worker(), at=store.now(), limit=4)
+
+
+@pytest.fixture
+def confirm(store, claimed):
+    """Return what confirms a job, while all but the first wait."""
+    ready, session = Ready(store.now), Session(store)
     ready.put(claimed[1:])
-    return claimed, ready
+    confirmation = Confirmation(store, ready)
+    return lambda job, since: confirmation.confirm(job, session, clock.to_row(since))
 
 
-def test_one_query_confirms_all_that_wait(waiting, django_assert_num_queries):
-    [first, *others], ready = waiting
-    claimed_at = first.started_at
+def test_one_query_confirms_all_that_wait(claimed, confirm, store, django_assert_num_queries):
+    since = store.now()
     with django_assert_num_queries(1):
-        Confirmation(store_for("default"), ready).confirm(first)
-    assert all(job.started_at >= claimed_at + LONG_AGO for job in others)
+        for job in claimed:
+            confirm(job, since)
 
 
-def test_a_job_that_was_cancelled_meanwhile_is_not_confirmed_with_the_others(waiting):
-    [first, cancelled, other, _], ready = waiting
-    claimed_at = cancelled.started_at
-    store_for("default").jobs.get(pk=cancelled.pk).cancel(running=True)
-    Confirmation(store_for("default"), ready).confirm(first)
-    assert (cancelled.started_at, other.started_at > claimed_at) == (claimed_at, True)
+def test_what_was_confirmed_too_long_ago_is_confirmed_again(
+    claimed, confirm, store, django_assert_num_queries
+):
+    confirm(claimed[0], store.now())
+    with django_assert_num_queries(1):
+        confirm(claimed[1], store.now() + timedelta(seconds=1))
 
 
-def test_a_job_that_another_worker_has_claimed_meanwhile_is_lost(waiting):
-    [first, *_], ready = waiting
-    store = store_for("default")
-    store.release(first)
+def test_when_a_job_started_is_not_for_a_confirmation_to_say(claimed, confirm, store):
+    started_at = [job.started_at for job in claimed]
+    confirm(claimed[0], store.now())
+    assert [job.started_at for job in claimed] == started_at
+
+
+def test_a_job_that_was_cancelled_meanwhile_is_not_confirmed_with_the_others(
+    claimed, confirm, store
+):
+    since = store.now()
+    store.jobs.get(pk=claimed[1].pk).cancel(running=True)
+    confirm(claimed[0], since)
+    with pytest.raises(LeaseLost):
+        confirm(claimed[1], since)
+
+
+def test_a_job_that_another_worker_has_claimed_meanwhile_is_lost(claimed, confirm, store):
+    store.release(claimed[0])
     store.claim(new_worker(), at=store.now(), limit=1)
     with pytest.raises(LeaseLost):
-        Confirmation(store, ready).confirm(first)
+        confirm(claimed[0], store.now())
 
 
-def test_a_query_confirms_a_bounded_number_of_jobs(waiting):
-    _, ready = waiting
-    assert len(ready.first_due(2)) == 2
-
-
-def test_the_jobs_that_start_next_are_those_that_are_confirmed():
-    store = store_for("default")
+def test_the_jobs_that_start_next_are_those_that_are_confirmed(store):
     for number in range(100):
         schedule_job("0s", jobs.echo, priority=number % 7)
     ready = Ready(store.now)

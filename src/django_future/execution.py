@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from copy import copy
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ MAX_UNCONFIRMED_AHEAD = timedelta(milliseconds=10)
 MAX_CAUSES = 10  # exceptions of a chain that are looked at
 
 Batch = Callable[[ScheduledJob], None]
-Confirm = Callable[[ScheduledJob], None]
+Confirm = Callable[[ScheduledJob, Session, datetime], None]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -147,7 +147,7 @@ class Execution:
         self.watchdog = watchdog
         self.keep = keep
         self.gather = gather
-        self.confirm = confirm or self.store.confirm
+        self.confirm = confirm or _confirm_alone
         self.is_held = is_held
         self.handler: Any = None
         self.options: JobOptions | None = None
@@ -182,11 +182,10 @@ class Execution:
             session.rest()
             job.started_at = now
             self.store.note_start(job)
-        elif job.started_at is not None and now - job.started_at > (
-            MAX_UNCONFIRMED_AHEAD if self.is_held else MAX_UNCONFIRMED
-        ):
-            session.rest()
-            self.confirm(job)
+        elif job.started_at is not None:
+            limit = MAX_UNCONFIRMED_AHEAD if self.is_held else MAX_UNCONFIRMED
+            if now - job.started_at > limit:
+                self.confirm(job, session, now - limit)
         job.started_at = now
         if signals.job_started.receivers:
             if self.is_held:
@@ -328,6 +327,11 @@ def abandon(job: ScheduledJob, exception: Exception, store: Store) -> None:
     with suppress(LeaseLost):
         record_failure(job, exception, options_if_known(job), store)
         _announce(job, exception)
+
+
+def _confirm_alone(job: ScheduledJob, session: Session, _: datetime) -> None:
+    session.rest()
+    session.store.confirm(job)
 
 
 def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> list[ScheduledJob]:

@@ -1,8 +1,10 @@
 """Jobs that wait in this process after their claim, and are confirmed before they start."""
 
+from datetime import datetime
+
 from django_future import clock
 from django_future.models import ScheduledJob
-from django_future.store import Store
+from django_future.store import Session, Store
 from django_future.store.completion import lease_lost
 from django_future.worker.ready import Ready
 
@@ -15,17 +17,23 @@ class Confirmation:
     def __init__(self, store: Store, ready: Ready) -> None:
         self._store = store
         self._ready = ready
+        # When the jobs of the latest query were confirmed. Threads replace it, and change none.
+        self._confirmed_at: dict[tuple[int, int], datetime] = {}
 
-    def confirm(self, job: ScheduledJob) -> None:
-        """Raise `LeaseLost` if a claimed job is no longer this worker's.
-
-        A job that waits and is confirmed counts as claimed now, so it is not confirmed again soon.
-        """
+    def confirm(self, job: ScheduledJob, session: Session, since: datetime) -> None:
+        """Raise `LeaseLost` unless a job has been this worker's at or after the instant `since`."""
+        confirmed_at = self._confirmed_at.get((job.id, job.lease))
+        if confirmed_at is not None and confirmed_at >= since:
+            return
+        session.rest()
         now = clock.to_row(self._store.now())
-        waiting = self._ready.first_due(MAX_AT_ONCE - 1)
-        held = self._store.leases([job, *waiting])
-        for each in waiting:
-            if each.started_at is not None and (each.id, each.lease, each.worker) in held:
-                each.started_at = now
-        if (job.id, job.lease, job.worker) not in held:
+        jobs = [job, *self._ready.first_due(MAX_AT_ONCE - 1)]
+        held = self._store.leases(jobs)
+        confirmed_at_by_job = {
+            (each.id, each.lease): now
+            for each in jobs
+            if (each.id, each.lease, each.worker) in held
+        }
+        self._confirmed_at = confirmed_at_by_job
+        if (job.id, job.lease) not in confirmed_at_by_job:
             raise lease_lost(job)
