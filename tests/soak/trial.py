@@ -1,6 +1,7 @@
 """One soak: jobs of every kind, workers, their torment, and what was found in the end."""
 
 import os
+import re
 import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack, suppress
@@ -27,7 +28,7 @@ PAUSE = 8.0  # seconds between two deeds: most of the time, workers are left to 
 TICK = 1.0  # seconds
 TICKS_PER_SAMPLE = 2
 MAX_LATE_SECONDS = 600  # in which what is due in the end must be done
-SHOWN = 20  # faults
+SHOWN = 20  # kinds of faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +48,20 @@ def run(plan: Plan) -> int:
         faults = _run(plan, log)
     finally:
         connection.creation.destroy_test_db(name, verbosity=0)
-    for fault in faults[:SHOWN]:
-        print(f"FAULT: {fault}")
+    for kind in _kinds(faults)[:SHOWN]:
+        print(f"FAULT, {len(kind)} of its kind: {kind[0]}")
     print(f"{len(faults)} faults; the workers' log is {log}" if faults else "no fault", flush=True)
     if not faults:
         log.unlink()
     return int(bool(faults))
+
+
+def _kinds(faults: list[str]) -> list[list[str]]:
+    """Return the faults that differ in numbers only, those together of which there are most."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for fault in faults:
+        kinds[re.sub(r"\d+", "0", fault)].append(fault)
+    return sorted(kinds.values(), key=len, reverse=True)
 
 
 def _run(plan: Plan, log):
