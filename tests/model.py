@@ -4,8 +4,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from django_future import ScheduledJob, clock, maintenance
+from django_future import ScheduledJob, clock
 from django_future.conf import config
+from django_future.execution.failure import MAX_RESCUES
 from django_future.models import JobAttempt
 from tests.shop.models import Trace
 
@@ -110,7 +111,7 @@ class Model:
         if job.status != "running" or self.seen_at[job.worker] >= seen_since:
             return
         has_run = job.started_at is not None
-        if has_run and job.rescues == (maintenance.MOST_RESCUES if job.is_rescuable else 0):
+        if has_run and job.rescues == (MAX_RESCUES if job.is_rescuable else 0):
             self.end(job, "failed", failures=job.failures + 1)
         else:
             job.put_back(rescues=job.rescues + has_run)

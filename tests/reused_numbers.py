@@ -57,8 +57,8 @@ def note() -> list[int]:
 
 def rescue(session) -> None:
     """Rescue, and interrupt and cut a connection to the server that was there before."""
-    from django_future import maintenance
     from django_future.store import store_for
+    from django_future.worker import maintenance
 
     store = store_for("default")
     maintenance.rescue(store)

@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from django_future import ScheduledJob, run_jobs, schedule_job
 from django_future.admin import changelist
-from django_future.arguments import Stored
 from django_future.models import JobReport
+from django_future.serialization import Stored
 from django_future.status import Status
 from tests.admin_pages import LIST, UNPICKLED, Suitcase, body, job_in, listed, page_of
 from tests.shop import jobs

@@ -7,8 +7,8 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 
 from django_future import ScheduledJob, job, pause_queue, schedule_job
-from django_future.arguments import Stored
 from django_future.models import PausedQueue, Worker
+from django_future.serialization import Stored
 from django_future.status import Status
 from tests.admin_pages import LIST, listed
 from tests.rewriting import rewrite

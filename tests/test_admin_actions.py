@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
 from django_future import ScheduledJob, run_jobs, schedule_job
-from django_future.arguments import Stored
+from django_future.serialization import Stored
 from django_future.status import Status
 from tests.admin_pages import LIST, UNPICKLED, Suitcase, act, body, job_in
 from tests.rewriting import rewrite

@@ -18,8 +18,8 @@ from django.contrib.auth.models import User
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_future.arguments import Stored, decode, describe, encode
 from django_future.exceptions import InvalidArguments, ObjectGone, TamperedArguments
+from django_future.serialization import Stored, decode, describe, encode
 from tests.shop.models import ExpressOrder, Order, Parcel
 
 

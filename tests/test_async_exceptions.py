@@ -6,7 +6,7 @@ from threading import Event, Thread, get_ident
 
 import pytest
 
-from django_future.async_exceptions import drop_pending, raise_in
+from django_future.execution.async_exceptions import drop_pending, raise_in
 
 pytestmark = pytest.mark.every_python
 
@@ -17,7 +17,7 @@ import ctypes
 import sys
 from threading import Thread, get_ident
 
-from django_future.async_exceptions import drop_pending
+from django_future.execution.async_exceptions import drop_pending
 
 
 def end_with_nothing_on_its_way():

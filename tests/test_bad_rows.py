@@ -9,8 +9,8 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
 from django_future import ScheduledJob, clock, pause_queue, run_jobs, schedule_job
-from django_future.arguments import Stored
 from django_future.exceptions import InvalidOption, InvalidTime
+from django_future.serialization import Stored
 from django_future.status import Status
 from django_future.text import MAX_ERROR_BYTES
 from tests.admin_pages import LIST, act, body, page_of

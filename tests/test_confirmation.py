@@ -8,8 +8,8 @@ from django_future import clock, schedule_job
 from django_future.exceptions import LeaseLost
 from django_future.store import Session, store_for
 from django_future.worker.confirmation import Confirmation
+from django_future.worker.delay_queue import Ready
 from django_future.worker.heartbeat import new_worker
-from django_future.worker.ready import Ready
 from tests.shop import jobs
 
 pytestmark = pytest.mark.django_db

@@ -5,20 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from django_future import (
-    ScheduledJob,
-    cancel_jobs,
-    clock,
-    maintenance,
-    pause_queue,
-    run_jobs,
-    schedule_job,
-)
+from django_future import ScheduledJob, cancel_jobs, clock, pause_queue, run_jobs, schedule_job
 from django_future.diagnosis import diagnose, last_line, length, moment
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import store_for
-from django_future.store.registry import register
+from django_future.store.workers import register
+from django_future.worker import maintenance
 from django_future.worker.heartbeat import new_worker
 from tests.shop import flaky, jobs
 

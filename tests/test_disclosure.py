@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 
 from django_future import Cancel, Retry, ScheduledJob, job, run_jobs, schedule_job
-from django_future.arguments import Stored
 from django_future.models import JobAttempt
+from django_future.serialization import Stored
 from django_future.testing import run_due_jobs
 from tests.rewriting import rewrite
 from tests.shop.jobs import echo

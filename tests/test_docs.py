@@ -16,19 +16,11 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 
 import django_future
-from django_future import (
-    ScheduledJob,
-    conf,
-    decoration,
-    exceptions,
-    options,
-    scheduling,
-    signals,
-    testing,
-)
+from django_future import ScheduledJob, conf, decorators, exceptions, options, signals, testing
 from django_future.models import JobReport
+from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.options import KEEP
-from django_future.querysets import ScheduledJobQuerySet
+from django_future.scheduling import jobs
 from django_future.status import Status
 from tests.shop import models
 
@@ -118,7 +110,7 @@ def test_the_methods_of_a_job_are_in_the_reference_with_their_signatures(name):
 def test_the_methods_of_a_handler_are_in_the_reference_with_their_signatures(name):
     pattern = rf"^:::{{py:method}} job\.{name}\((.*)\).*$"
     (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
-    assert parameters(shown) == parameters_of(getattr(decoration.Scheduler, name))
+    assert parameters(shown) == parameters_of(getattr(decorators.Scheduler, name))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +132,7 @@ def test_what_is_for_tests_is_in_the_reference_with_its_signature(name):
 
 
 @pytest.mark.parametrize(
-    "option", [*options.HandlerOptions.__annotations__, *scheduling.CallOptions.__annotations__]
+    "option", [*options.HandlerOptions.__annotations__, *jobs.CallOptions.__annotations__]
 )
 def test_every_option_is_told_where_handlers_are(option):
     assert f"`{option}`" in (DOCS / "how-to" / "declare-handlers.md").read_text()
@@ -153,7 +145,7 @@ def test_every_option_is_told_where_handlers_are(option):
         ("api", [name for name in vars(ScheduledJobQuerySet) if not name.startswith("_")]),
         ("api", [field.name for field in JobReport._meta.fields if field.name != "job"]),
         ("api", list(Status.values)),
-        ("api", list(scheduling.JobSpec.__annotations__)),
+        ("api", list(jobs.JobSpec.__annotations__)),
         ("api", [codename for codename, _ in ScheduledJob._meta.permissions]),
         ("settings", [field.name for field in fields(conf.Config)]),
         ("signals", [name for name, found in vars(signals).items() if isinstance(found, Signal)]),

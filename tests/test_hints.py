@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_future import schedule_job, schedule_jobs
 from django_future.store import store_for
-from django_future.store.hints import Hints
+from django_future.store.postgresql.notify import Hints
 from tests.shop import jobs
 
 pytestmark = [
@@ -18,7 +18,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def hints(monkeypatch):
     """Let each test begin as if no hint had been sent, and debounce for longer than it lasts."""
-    monkeypatch.setattr("django_future.store.hints.BETWEEN_HINTS", 60.0)
+    monkeypatch.setattr("django_future.store.postgresql.notify.BETWEEN_HINTS", 60.0)
     monkeypatch.setattr(store_for("default"), "_hints", Hints())
 
 

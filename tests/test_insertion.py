@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django_future import ScheduledJob, clock, schedule_job
 from django_future.models import Worker
 from django_future.store import store_for
-from django_future.store.insertion import INSERTS_BEFORE_PREPARED
+from django_future.store.postgresql.insert import INSERTS_BEFORE_PREPARED
 from tests.shop import jobs
 
 pytestmark = [

@@ -8,11 +8,11 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
 from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
-from django_future.execution import NotRecorded, NotStarted, execute, finish_together
+from django_future.execution.executor import NotRecorded, NotStarted, execute, finish_together
+from django_future.execution.watchdog import Watchdog
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import Session, store_for
-from django_future.watchdog import Watchdog
 from django_future.worker.loop import Limits
 from django_future.worker.pool import Pool
 from django_future.worker.process import Options, run_worker
@@ -141,7 +141,7 @@ class TestTheRecordOfAnEnd:
 
         recorder = Recorder(store)
         with monkeypatch.context() as patch:
-            patch.setattr("django_future.outcomes.fail", refuse)
+            patch.setattr("django_future.execution.failure.fail", refuse)
             with pytest.raises(NotRecorded) as caught:
                 execute(job, Session(store), watchdog)
             recorder.add(caught.value)

@@ -23,7 +23,7 @@ from django_future.status import Status
 from django_future.store import Selection, handler_of, store_for
 from django_future.store.leaving import leave, postpone
 from django_future.testing import run_due_jobs
-from django_future.worker import unknown
+from django_future.worker import unknown_handlers
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import eventually
@@ -179,7 +179,7 @@ class TestOnce:
     def test_thousands_of_unknown_handlers_do_not_fill_the_memory_of_a_process(
         self, run, monkeypatch, traces
     ):
-        monkeypatch.setattr(unknown, "MAX_UNKNOWN_HANDLERS", 2)
+        monkeypatch.setattr(unknown_handlers, "MAX_UNKNOWN_HANDLERS", 2)
         left = [schedule(f"{GONE}_{number}") for number in range(5)]
         schedule_job("0s", jobs.trace, args=["the next"])
         before = clock.now()

@@ -11,12 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_future import clock, maintenance, run_jobs, schedule_job, schedule_jobs, signals
+from django_future import clock, run_jobs, schedule_job, schedule_jobs, signals
 from django_future.log import log_finished
 from django_future.log_stream import to_stream
 from django_future.models import ScheduledJob
 from django_future.store import store_for
 from django_future.testing.travel import stopped_clock
+from django_future.worker import maintenance
 from tests.shop import flaky, jobs
 
 pytestmark = pytest.mark.django_db

@@ -19,7 +19,6 @@ from hypothesis.stateful import (
 from django_future import (
     ScheduledJob,
     clock,
-    maintenance,
     pause_queue,
     resume_queue,
     retry_jobs,
@@ -27,15 +26,16 @@ from django_future import (
     schedule_jobs,
     signatures,
 )
-from django_future.arguments import encode
 from django_future.exceptions import LeaseLost
-from django_future.execution import execute
+from django_future.execution.executor import execute
+from django_future.execution.watchdog import Watchdog
 from django_future.models import JobAttempt, PausedQueue, Worker
+from django_future.serialization import encode
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, Session, Store, ends, store_for
-from django_future.store.registry import register
+from django_future.store.workers import register
 from django_future.testing.travel import stopped_clock
-from django_future.watchdog import Watchdog
+from django_future.worker import maintenance
 from tests.chaos import hostile
 from tests.model import Model
 from tests.shop import jobs

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from django_future import clock, execution, schedule_job
-from django_future.execution import execute
+from django_future import clock, schedule_job
+from django_future.execution import executor
+from django_future.execution.executor import execute
+from django_future.execution.watchdog import Watchdog
 from django_future.status import Status
 from django_future.store import Session, store_for
-from django_future.watchdog import Watchdog
 from django_future.worker.heartbeat import new_worker
 from tests.shop import jobs
 
@@ -32,7 +33,7 @@ def steps(monkeypatch):
 
         monkeypatch.setattr(store, name, noted)
 
-    monkeypatch.setattr(execution, "MAX_UNCONFIRMED_AHEAD", timedelta())
+    monkeypatch.setattr(executor, "MAX_UNCONFIRMED_AHEAD", timedelta())
     note("confirm")
     note("transaction")
     return taken

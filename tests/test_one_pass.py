@@ -6,7 +6,7 @@ import pytest
 
 from django_future import ScheduledJob, schedule_job
 from django_future.status import Status
-from django_future.worker.one_pass import one_pass
+from django_future.worker.run_once import one_pass
 from tests.shop import flaky, jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -18,10 +18,10 @@ from django_future.exceptions import InvalidOption
 from django_future.models import PausedQueue, Worker
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, store_for
-from django_future.store.pauses import paused_queues
-from django_future.worker.choice import Choice
+from django_future.store.queues import paused_queues
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
+from django_future.worker.queue_selector import Choice
 from tests.ago import scheduled_ago
 from tests.awaiting import eventually
 from tests.shop import jobs

@@ -136,7 +136,7 @@ class TestServiceThreads:
     )
     def test_a_process_ends_with_75_when_one_of_its_threads_has_ended(self, patched, patch, capfd):
         code = (
-            "from django_future.watchdog import Watchdog\n"
+            "from django_future.execution.watchdog import Watchdog\n"
             "from django_future.worker import heartbeat\n"
             "from django_future.worker.housekeeping import Housekeeping\n"
             "from django_future.worker.process import _WorkerProcess\n"

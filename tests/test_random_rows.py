@@ -19,7 +19,8 @@ SEED = int(os.environ.get("TEST_SEED", random.randrange(2**32)))
 NAMES = [
     "tests.shop.witness.one", "tests.shop.witness.two", "tests.shop.witness.bound", "see", "delete",
     "save", "os.system", "tests.shop.witness._hidden", "django.contrib.auth.load_backend", "",
-    "django_future.queues.pause_queue", "unittest.mock.call", "tests.shop.witness.CALLS.append",
+    "django_future.scheduling.queues.pause_queue", "unittest.mock.call",
+    "tests.shop.witness.CALLS.append",
 ]  # fmt: skip
 TEXTS = [
     "[]", "{}", "[1]", "null", "", '{"forged": true}', '["forged"]', '{"atomic": false}',

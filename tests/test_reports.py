@@ -13,9 +13,9 @@ from django.test import TestCase
 from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
 from django_future.exceptions import InvalidReport
 from django_future.models import JobReport
-from django_future.reports import LONGEST_LINE, LONGEST_LOG, Inbox, Progress, Said
+from django_future.progress import LONGEST_LINE, LONGEST_LOG, Inbox, Progress, Said
 from django_future.status import Status
-from django_future.store import reports, store_for
+from django_future.store import progress, store_for
 from django_future.testing import perform_job, run_due_jobs
 from django_future.worker import housekeeping
 from django_future.worker.loop import Limits
@@ -193,7 +193,7 @@ class TestWhileAJobRuns:
 
     @pytest.mark.only_on("sqlite", reason="elsewhere a handler keeps nobody out")
     def test_it_waits_for_a_handler_that_keeps_it_out(self, held, caplog, monkeypatch):
-        write, left = reports.write, []
+        write, left = progress.write, []
 
         def write_and_note(store, said):
             unwritten = write(store, said)
@@ -203,7 +203,7 @@ class TestWhileAJobRuns:
         def do_not_wait(*, connection, **_):
             connection.connection.execute("PRAGMA busy_timeout = 10")
 
-        monkeypatch.setattr(reports, "write", write_and_note)
+        monkeypatch.setattr(progress, "write", write_and_note)
         schedule_job("0s", jobs.report_and_hold, args=[str(held), "written"])
         connection_created.connect(do_not_wait)
         with running(run_jobs):
@@ -253,7 +253,7 @@ class TestWriting:
         job = schedule_job("0s", jobs.echo)
         ScheduledJob.objects.update(lease=2)
         said = [Said(job.pk, lease, Progress(lease), deque([f"of {lease}"])) for lease in (2, 1)]
-        assert reports.write(store_for("default"), said) == []
+        assert progress.write(store_for("default"), said) == []
         assert known() == [(2, None, "")]
         assert JobReport.objects.get().log == "of 1\nof 2"
 
@@ -263,7 +263,7 @@ class TestWriting:
         left = []
 
         def write():
-            left.extend(reports.write(store_for("default"), said))
+            left.extend(progress.write(store_for("default"), said))
             connection.close()
 
         with transaction.atomic():
@@ -278,7 +278,7 @@ class TestWriting:
         scheduled = schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 1200)
         said = [Said(job.pk, 0, Progress(job.pk)) for job in scheduled]
         with django_assert_max_num_queries(60):
-            assert reports.write(store_for("default"), said) == []
+            assert progress.write(store_for("default"), said) == []
         assert known() == [(job.pk, None, "") for job in scheduled]
 
     def test_what_was_not_written_is_said_again_beside_what_is_new(self):

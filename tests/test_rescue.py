@@ -8,13 +8,14 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 from django.db.models.signals import post_init
 
-from django_future import ScheduledJob, clock, maintenance, run_jobs, schedule_job, schedule_jobs
+from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
 from django_future.conf import config
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import store_for
-from django_future.store.registry import forget, lost_workers, register
 from django_future.store.server_sessions import SessionId, as_stored, read_sessions
+from django_future.store.workers import forget, lost_workers, register
+from django_future.worker import maintenance
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.punctuality import Punctuality
 from django_future.worker.sessions import sessions_known

@@ -11,10 +11,11 @@ from django.db.models import ProtectedError
 from django.db.models.signals import pre_delete
 from django.test.utils import CaptureQueriesContext
 
-from django_future import ScheduledJob, clock, maintenance, schedule_job, schedule_jobs, signals
+from django_future import ScheduledJob, clock, schedule_job, schedule_jobs, signals
 from django_future.models import JobAttempt, JobReport
 from django_future.status import Status
 from django_future.store import retention, store_for
+from django_future.worker import maintenance
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.awaiting import PATIENCE, has_ended

@@ -213,7 +213,7 @@ class TestBadRows:
         ],
     )
     def test_arguments_that_cannot_be_read_fail_their_job(self, column, text):
-        from django_future.arguments import Stored
+        from django_future.serialization import Stored
 
         job = schedule_job("0s", jobs.echo)
         rewrite(**{column: Stored(text)})

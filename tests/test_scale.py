@@ -15,7 +15,7 @@ from django_future.overview import overview
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, retention, store_for
 from django_future.store.backlog import MAX_PRIORITIES, MAX_QUEUES
-from django_future.worker.choice import Choice
+from django_future.worker.queue_selector import Choice
 from tests.reading import entries_read
 from tests.shop import jobs
 

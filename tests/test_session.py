@@ -4,11 +4,11 @@ import pytest
 from django.db import connection, transaction
 
 from django_future import ScheduledJob, clock, schedule_job, schedule_jobs, signals
-from django_future.execution import execute, finish_together
+from django_future.execution.executor import execute, finish_together
+from django_future.execution.watchdog import Watchdog
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import Session, store_for
-from django_future.watchdog import Watchdog
 from tests.shop import jobs
 from tests.shop.models import Trace
 

@@ -6,13 +6,13 @@ import pytest
 from django.db import connection
 
 from django_future import ScheduledJob, run_jobs, schedule_job, schedule_jobs, signals
-from django_future.arguments import Stored
 from django_future.exceptions import NotRetryable, NotSigned
-from django_future.maintenance import prune
+from django_future.serialization import Stored
 from django_future.status import Status
 from django_future.store import store_for
 from django_future.testing import run_due_jobs
 from django_future.worker.loop import Limits
+from django_future.worker.maintenance import prune
 from django_future.worker.process import Options, run_worker
 from tests.connected import connected
 from tests.shop import jobs

@@ -13,7 +13,7 @@ from django.db import connection
 from django_future import ScheduledJob, clock, schedule_job
 from django_future.models import Worker
 from django_future.store import store_for
-from django_future.store.registry import register
+from django_future.store.workers import register
 from django_future.worker.heartbeat import new_worker
 from tests import own_mariadb, reused_numbers
 from tests.awaiting import eventually

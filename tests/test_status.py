@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 
-from django_future import ScheduledJob, clock, maintenance, pause_queue, run_jobs, schedule_job
+from django_future import ScheduledJob, clock, pause_queue, run_jobs, schedule_job
 from django_future import schedule_jobs as schedule
 from django_future.store import backlog, recent, store_for
 from django_future.store.backlog import backlog_of
-from django_future.store.registry import register
+from django_future.store.workers import register
+from django_future.worker import maintenance
 from django_future.worker.heartbeat import new_worker
 from tests.shop import jobs
 

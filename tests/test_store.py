@@ -7,14 +7,16 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from django_future import ScheduledJob, clock, maintenance, schedule_job, schedule_jobs
-from django_future.arguments import Stored, decode, encode
+from django_future import ScheduledJob, clock, schedule_job, schedule_jobs
 from django_future.conf import config
+from django_future.execution.failure import MAX_RESCUES
 from django_future.models import Worker
+from django_future.serialization import Stored, decode, encode
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, store_for
-from django_future.store.registry import register
+from django_future.store.workers import register
 from django_future.testing.travel import stopped_clock
+from django_future.worker import maintenance
 from tests.ago import scheduled_ago
 from tests.awaiting import has_ended
 from tests.shop import jobs
@@ -221,17 +223,17 @@ class TestRescue:
 
     def test_a_job_that_loses_every_worker_fails(self, store, caplog):
         schedule_job("0s", jobs.echo)
-        for _ in range(maintenance.MOST_RESCUES + 1):
+        for _ in range(MAX_RESCUES + 1):
             self.claim_and_start(store)
             maintenance.rescue(store)
         job = ScheduledJob.objects.get()
-        assert (job.status, job.attempts) == (Status.FAILED, maintenance.MOST_RESCUES + 1)
+        assert (job.status, job.attempts) == (Status.FAILED, MAX_RESCUES + 1)
         assert "WorkerLost: The worker nobody stopped" in job.error
         assert "tests.shop.jobs.echo failed" in caplog.text
 
     def test_a_job_that_waited_beside_one_that_is_never_done_stays_scheduled(self, store):
         schedule_job("0s", jobs.echo)
-        for _ in range(maintenance.MOST_RESCUES + 2):
+        for _ in range(MAX_RESCUES + 2):
             claim(store)
             maintenance.rescue(store)
         job = ScheduledJob.objects.get()

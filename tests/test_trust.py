@@ -14,9 +14,9 @@ from django.core.signing import Signer
 from django.db import connection
 
 from django_future import ScheduledJob, handlers, job, run_jobs, schedule_job
-from django_future.arguments import Stored
 from django_future.exceptions import CallableNotAllowed, InvalidArguments, InvalidCallable
 from django_future.models import PausedQueue
+from django_future.serialization import Stored
 from django_future.status import Status
 from tests.rewriting import rewrite
 from tests.shop import jobs
@@ -96,8 +96,8 @@ FOREIGN = {
         [{"NAME": "os.system", "OPTIONS": {"command": "touch FORBIDDEN"}}]
     ],
     "django.contrib.auth.load_backend": ["os.system"],
-    "django_future.arguments._signer": [],
-    "django_future.queues.pause_queue": ["default"],
+    "django_future.serialization._signer": [],
+    "django_future.scheduling.queues.pause_queue": ["default"],
     "django_future.checks._check_callable": ["antigravity.geohash"],
     "unittest.mock.call": ["touch FORBIDDEN"],
     "tests.shop.jobs._hidden": [],

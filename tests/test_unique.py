@@ -13,7 +13,7 @@ from django_future.exceptions import InvalidOption, KeyTaken
 from django_future.models import Worker
 from django_future.signals import jobs_expired
 from django_future.status import Status
-from django_future.store import store_for, uniqueness
+from django_future.store import store_for, unique
 from tests.ago import scheduled_ago
 from tests.awaiting import PATIENCE
 from tests.rival import KEYS, start_rival
@@ -255,13 +255,13 @@ class TestTransactions:
 @pytest.fixture
 def looked(monkeypatch):
     """Return an event that is set when somebody has looked for a key and is about to take it."""
-    event, insert = Event(), uniqueness._insert
+    event, insert = Event(), unique._insert
 
     def tell_and_insert(store, job):
         event.set()
         return insert(store, job)
 
-    monkeypatch.setattr(uniqueness, "_insert", tell_and_insert)
+    monkeypatch.setattr(unique, "_insert", tell_and_insert)
     return event
 
 

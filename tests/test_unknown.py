@@ -5,15 +5,15 @@ from types import SimpleNamespace
 import pytest
 
 from django_future import ScheduledJob
-from django_future.worker import unknown
-from django_future.worker.unknown import FIRST_PAUSE_SECONDS, UnknownHandlers
+from django_future.worker import unknown_handlers
+from django_future.worker.unknown_handlers import FIRST_PAUSE_SECONDS, UnknownHandlers
 
 
 @pytest.fixture
 def elapsed(monkeypatch):
     """Return a list whose only element is how many seconds have passed."""
     seconds = [0.0]
-    monkeypatch.setattr(unknown, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    monkeypatch.setattr(unknown_handlers, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
     return seconds
 
 

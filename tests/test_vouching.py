@@ -109,10 +109,10 @@ class TestSign:
         assert status_of(job) == Status.PARKED
 
     def test_signs_what_it_has_shown_and_nothing_else(self, traces, monkeypatch):
-        from django_future import vouching
+        from django_future.scheduling import signing
 
         job = unsigned("shown")
-        vouch = vouching.vouch_for
+        vouch = signing.vouch_for
 
         def change_first(loaded):
             forge(job, callable_name="tests.shop.jobs.echo")

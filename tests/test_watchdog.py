@@ -6,8 +6,9 @@ from threading import Thread
 import pytest
 from django.db import connection
 
-from django_future import ScheduledJob, cancel_jobs, run_jobs, schedule_job, watchdog
+from django_future import ScheduledJob, cancel_jobs, run_jobs, schedule_job
 from django_future.exceptions import InvalidOption, NotCancellable
+from django_future.execution import watchdog
 from django_future.models import JobAttempt
 from django_future.status import Status
 from tests.awaiting import eventually, exit_code, has_ended

@@ -8,9 +8,9 @@ import django
 def main() -> None:
     """Print how many jobs were deleted, in how many seconds, and how long the longest step took."""
     django.setup()
-    from django_future.maintenance import BREATH
     from django_future.status import Status
     from django_future.store import retention, store_for
+    from django_future.worker.maintenance import BREATH
 
     store = store_for("default")
     began_at = step_began_at = time.perf_counter()

@@ -2,8 +2,8 @@
 
 from django.db import models
 
-from django_future.fields import InstantField, SignatureField, StoredField
 from django_future.models import ScheduledJob
+from django_future.models.fields import InstantField, SignatureField, StoredField
 
 
 def like_a_job() -> dict:

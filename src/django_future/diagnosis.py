@@ -10,8 +10,8 @@ from django_future.status import Status
 from django_future.store import Store
 from django_future.store.backlog import backlog_of
 from django_future.store.leaving import is_left
-from django_future.store.registry import is_alive
 from django_future.store.selection import serves
+from django_future.store.workers import is_alive
 
 MAX_WORKERS = 100  # that are looked at
 MAX_NAMED = 3  # workers in one sentence

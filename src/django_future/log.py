@@ -11,11 +11,11 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from django_future import clock, signals
-from django_future.calling import options_if_known
 from django_future.content_objects import known_label
 from django_future.disclosure import disclosed
 from django_future.log_stream import lines_written_together
 from django_future.models import ScheduledJob
+from django_future.resolution import options_if_known
 from django_future.retries import Retry
 from django_future.status import Status
 from django_future.store import Expired

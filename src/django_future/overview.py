@@ -9,8 +9,8 @@ from django_future.status import Status
 from django_future.store import EVERYTHING, Store
 from django_future.store.backlog import MAX_QUEUES, Backlog, backlogs
 from django_future.store.recent import Recent, ended_since, overdue, parked
-from django_future.store.registry import is_alive
 from django_future.store.selection import serves
+from django_future.store.workers import is_alive
 
 LATELY = timedelta(days=1)
 

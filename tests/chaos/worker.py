@@ -18,9 +18,9 @@ def main() -> None:
 
 
 def _break_fence() -> None:
+    from django_future.execution.watchdog import Watchdog
     from django_future.status import Status
     from django_future.store import Store, store_for
-    from django_future.watchdog import Watchdog
 
     # A worker that has once claimed a job may finish it, even if it is another's by now; and
     # nothing else stops a late one: neither its watchdog, nor the end of its session.

@@ -14,13 +14,13 @@ from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from django_future.admin.read_only import ReadOnlyAdmin
-from django_future.cancellation import cancel_jobs
 from django_future.exceptions import SchedulingError, TamperedArguments
 from django_future.models import ScheduledJob
-from django_future.querysets import ScheduledJobQuerySet
-from django_future.revival import retry_jobs
+from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.scheduling.cancel import cancel_jobs
+from django_future.scheduling.retry import retry_jobs
+from django_future.scheduling.signing import not_signed, vouch_for
 from django_future.status import Status
-from django_future.vouching import not_signed, vouch_for
 
 BATCH = 500
 MOST_DELETED = 500  # jobs; the question posts back one form field for each

@@ -8,10 +8,10 @@ from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
-from django_future.admin import bound, display
+from django_future.admin import bound_object, display
 from django_future.admin.sensitive import without_sensitive
-from django_future.arguments import describe
 from django_future.models import ScheduledJob
+from django_future.serialization import describe
 from django_future.signatures import holds
 from django_future.status import Status
 
@@ -67,7 +67,7 @@ def call(job: Any) -> str:
 @labelled(description=_("content object"))
 def content_object(job: ScheduledJob) -> str:
     """Show which object the job is bound to, without asking whether it exists."""
-    return bound.label(job)
+    return bound_object.label(job)
 
 
 @labelled(description=_("duration"))

@@ -9,8 +9,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 
 from django_future import clock
-from django_future.arguments import describe
 from django_future.models import JobReport
+from django_future.serialization import describe
 from django_future.status import Status
 
 NOTHING = "-"

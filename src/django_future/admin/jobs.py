@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_future.admin import bound, columns, display
+from django_future.admin import bound_object, columns, display
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -22,8 +22,8 @@ from django_future.admin.actions import (
 )
 from django_future.admin.attempts import failed_attempts
 from django_future.admin.changelist import CappedPaginator, JobList
+from django_future.admin.queue_column import parked_notice, queue_column
 from django_future.admin.read_only import ReadOnlyAdmin, may_operate
-from django_future.admin.waiting import parked_notice, queue_column
 from django_future.models import PausedQueue, ScheduledJob
 
 MOST_NAMED = 100  # jobs, to whoever is asked whether to delete them
@@ -137,7 +137,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         # Made here because a method is not told who asks, and so who may follow the link.
         @admin.display(description=_("content object"))
         def content_object(job: ScheduledJob) -> str:
-            return bound.link(job, request, self.admin_site)
+            return bound_object.link(job, request, self.admin_site)
 
         said = [columns.progress, columns.log] if obj and columns.has_report(obj) else []
         return [

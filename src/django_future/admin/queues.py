@@ -14,7 +14,7 @@ from django_future.admin import display
 from django_future.admin.columns import column
 from django_future.admin.read_only import ReadOnlyAdmin, may_operate
 from django_future.models import PausedQueue
-from django_future.queues import pause_queue, resume_queue
+from django_future.scheduling.queues import pause_queue, resume_queue
 
 _RESUMED = ngettext_lazy("%(count)s queue was resumed.", "%(count)s queues were resumed.", "count")
 _GIVEN = ["queue_name", "reason"]

@@ -7,11 +7,11 @@ from inspect import Parameter
 from itertools import chain, repeat
 from typing import Any
 
-from django_future.arguments import TAG
-from django_future.calling import handler_at_hand, options_for, unbound_handler
 from django_future.exceptions import FutureError, HandlerUnknown
 from django_future.handlers import takes_job
 from django_future.models import ScheduledJob
+from django_future.resolution import handler_at_hand, options_for, unbound_handler
+from django_future.serialization import TAG
 
 HIDDEN = "[hidden]"
 

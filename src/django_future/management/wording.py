@@ -5,12 +5,12 @@ from contextlib import suppress
 from django.contrib.contenttypes.models import ContentType
 
 from django_future import clock
-from django_future.arguments import describe
-from django_future.calling import handler_at_hand
 from django_future.content_objects import content_type, known_label
-from django_future.fields import unread
 from django_future.handlers import options_of
 from django_future.models import ScheduledJob
+from django_future.models.fields import unread
+from django_future.resolution import handler_at_hand
+from django_future.serialization import describe
 
 MAX_CALL = 500  # characters of the arguments in a line
 HIDDEN = "[hidden]"

@@ -1,7 +1,7 @@
 import django.core.validators
 import django.db.models.deletion
-import django_future.fields
-import django_future.indexes
+import django_future.models.fields
+import django_future.models.indexes
 from django.db import migrations, models
 
 
@@ -18,30 +18,30 @@ class Migration(migrations.Migration):
             name='ScheduledJob',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('callable_name', django_future.fields.KeyField(max_length=255, verbose_name='callable')),
-                ('args', django_future.fields.StoredField(default=list, verbose_name='arguments')),
-                ('kwargs', django_future.fields.StoredField(default=dict, verbose_name='keyword arguments')),
-                ('object_id', django_future.fields.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
-                ('object_database', django_future.fields.KeyField(blank=True, max_length=100, null=True, verbose_name='object database')),
+                ('callable_name', django_future.models.fields.KeyField(max_length=255, verbose_name='callable')),
+                ('args', django_future.models.fields.StoredField(default=list, verbose_name='arguments')),
+                ('kwargs', django_future.models.fields.StoredField(default=dict, verbose_name='keyword arguments')),
+                ('object_id', django_future.models.fields.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
+                ('object_database', django_future.models.fields.KeyField(blank=True, max_length=100, null=True, verbose_name='object database')),
                 ('status', models.CharField(choices=[('scheduled', 'scheduled'), ('running', 'running'), ('complete', 'complete'), ('failed', 'failed'), ('expired', 'expired'), ('cancelled', 'cancelled'), ('parked', 'parked')], default='scheduled', max_length=10, verbose_name='status')),
-                ('scheduled_at', django_future.fields.InstantField(verbose_name='scheduled at')),
-                ('first_due_at', django_future.fields.InstantField(blank=True, help_text='When it was scheduled for at first, if it was moved for another attempt.', null=True, verbose_name='first due at')),
-                ('expires_at', django_future.fields.InstantField(blank=True, help_text='Past it the job never runs.', null=True, verbose_name='expires at')),
-                ('queue_name', django_future.fields.KeyField(default='default', max_length=100, verbose_name='queue')),
+                ('scheduled_at', django_future.models.fields.InstantField(verbose_name='scheduled at')),
+                ('first_due_at', django_future.models.fields.InstantField(blank=True, help_text='When it was scheduled for at first, if it was moved for another attempt.', null=True, verbose_name='first due at')),
+                ('expires_at', django_future.models.fields.InstantField(blank=True, help_text='Past it the job never runs.', null=True, verbose_name='expires at')),
+                ('queue_name', django_future.models.fields.KeyField(default='default', max_length=100, verbose_name='queue')),
                 ('priority', models.SmallIntegerField(default=0, help_text='Of jobs that are due, the highest priority starts first.', validators=[django.core.validators.MinValueValidator(-100), django.core.validators.MaxValueValidator(100)], verbose_name='priority')),
                 ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
                 ('max_attempts', models.PositiveIntegerField(default=1, help_text='That many may fail before the job does.', verbose_name='most attempts')),
                 ('rescues', models.PositiveIntegerField(default=0, help_text='How often a worker was lost while it ran this job.', verbose_name='rescues')),
                 ('is_rescuable', models.BooleanField(default=True, help_text='Whether it runs again after its worker was lost while it ran.', verbose_name='may be rescued')),
-                ('unique_key', django_future.fields.KeyField(blank=True, help_text='No other job of its callable has it, until the job has ended.', max_length=200, null=True, verbose_name='unique key')),
-                ('options', django_future.fields.StoredField(blank=True, help_text='What was said of this job alone.', null=True, verbose_name='options')),
-                ('signature', django_future.fields.SignatureField(blank=True, default='', help_text='Shows that code wrote what the job will do. Without it the job does not run.', max_length=22, verbose_name='signature')),
-                ('worker', django_future.fields.KeyField(blank=True, default='', max_length=100, verbose_name='worker')),
+                ('unique_key', django_future.models.fields.KeyField(blank=True, help_text='No other job of its callable has it, until the job has ended.', max_length=200, null=True, verbose_name='unique key')),
+                ('options', django_future.models.fields.StoredField(blank=True, help_text='What was said of this job alone.', null=True, verbose_name='options')),
+                ('signature', django_future.models.fields.SignatureField(blank=True, default='', help_text='Shows that code wrote what the job will do. Without it the job does not run.', max_length=22, verbose_name='signature')),
+                ('worker', django_future.models.fields.KeyField(blank=True, default='', max_length=100, verbose_name='worker')),
                 ('lease', models.PositiveBigIntegerField(default=0, help_text='Grows with every claim; only its holder may finish.', verbose_name='lease')),
-                ('created_at', django_future.fields.InstantField(auto_now_add=True, verbose_name='created at')),
-                ('started_at', django_future.fields.InstantField(blank=True, null=True, verbose_name='started at')),
-                ('finished_at', django_future.fields.InstantField(blank=True, null=True, verbose_name='finished at')),
-                ('return_value', django_future.fields.StoredField(blank=True, null=True, verbose_name='return value')),
+                ('created_at', django_future.models.fields.InstantField(auto_now_add=True, verbose_name='created at')),
+                ('started_at', django_future.models.fields.InstantField(blank=True, null=True, verbose_name='started at')),
+                ('finished_at', django_future.models.fields.InstantField(blank=True, null=True, verbose_name='finished at')),
+                ('return_value', django_future.models.fields.StoredField(blank=True, null=True, verbose_name='return value')),
                 ('error', models.TextField(blank=True, default='', verbose_name='error')),
                 ('content_type', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='contenttypes.contenttype')),
             ],
@@ -55,9 +55,9 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='PausedQueue',
             fields=[
-                ('queue_name', django_future.fields.KeyField(max_length=100, primary_key=True, serialize=False, verbose_name='queue')),
+                ('queue_name', django_future.models.fields.KeyField(max_length=100, primary_key=True, serialize=False, verbose_name='queue')),
                 ('reason', models.CharField(blank=True, default='', max_length=255, verbose_name='reason')),
-                ('paused_at', django_future.fields.InstantField(verbose_name='paused at')),
+                ('paused_at', django_future.models.fields.InstantField(verbose_name='paused at')),
             ],
             options={
                 'base_manager_name': 'objects',
@@ -69,15 +69,15 @@ class Migration(migrations.Migration):
             name='Worker',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', django_future.fields.KeyField(max_length=100, unique=True, verbose_name='name')),
+                ('name', django_future.models.fields.KeyField(max_length=100, unique=True, verbose_name='name')),
                 ('host', models.CharField(max_length=255, verbose_name='host')),
                 ('pid', models.PositiveIntegerField(verbose_name='process id')),
                 ('queues', models.CharField(default='all', max_length=255, verbose_name='queues')),
                 ('version', models.CharField(default='', max_length=20, verbose_name='version')),
                 ('running', models.PositiveIntegerField(default=0, verbose_name='running jobs')),
-                ('sessions', django_future.fields.StoredField(default=list, help_text="Its connections, by the server's count.", verbose_name='sessions')),
-                ('started_at', django_future.fields.InstantField(verbose_name='started at')),
-                ('seen_at', django_future.fields.InstantField(verbose_name='last seen at')),
+                ('sessions', django_future.models.fields.StoredField(default=list, help_text="Its connections, by the server's count.", verbose_name='sessions')),
+                ('started_at', django_future.models.fields.InstantField(verbose_name='started at')),
+                ('seen_at', django_future.models.fields.InstantField(verbose_name='last seen at')),
             ],
             options={
                 'base_manager_name': 'objects',
@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
                 ('total', models.BigIntegerField(blank=True, null=True, verbose_name='of')),
                 ('message', models.CharField(blank=True, default='', max_length=255, verbose_name='message')),
                 ('log', models.TextField(blank=True, default='', verbose_name='log')),
-                ('updated_at', django_future.fields.InstantField(verbose_name='updated at')),
+                ('updated_at', django_future.models.fields.InstantField(verbose_name='updated at')),
             ],
             options={
                 'base_manager_name': 'objects',
@@ -106,9 +106,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.PositiveIntegerField(verbose_name='attempt')),
-                ('worker', django_future.fields.KeyField(max_length=100, verbose_name='worker')),
-                ('started_at', django_future.fields.InstantField(verbose_name='started at')),
-                ('finished_at', django_future.fields.InstantField(verbose_name='finished at')),
+                ('worker', django_future.models.fields.KeyField(max_length=100, verbose_name='worker')),
+                ('started_at', django_future.models.fields.InstantField(verbose_name='started at')),
+                ('finished_at', django_future.models.fields.InstantField(verbose_name='finished at')),
                 ('exception', models.CharField(max_length=255, verbose_name='exception')),
                 ('traceback', models.TextField(verbose_name='traceback')),
                 ('job', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='failed_attempts', to='django_future.scheduledjob')),
@@ -121,15 +121,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
-            index=django_future.indexes.PartialIndex(fields=['-priority', 'scheduled_at', 'id'], is_unique=False, lead=('status',), name='future_job_due', where=models.Q(('status', 'scheduled'))),
+            index=django_future.models.indexes.PartialIndex(fields=['-priority', 'scheduled_at', 'id'], is_unique=False, lead=('status',), name='future_job_due', where=models.Q(('status', 'scheduled'))),
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
-            index=django_future.indexes.PartialIndex(fields=['queue_name', '-priority', 'scheduled_at', 'id'], is_unique=False, lead=('status',), name='future_job_queue', where=models.Q(('status', 'scheduled'))),
+            index=django_future.models.indexes.PartialIndex(fields=['queue_name', '-priority', 'scheduled_at', 'id'], is_unique=False, lead=('status',), name='future_job_queue', where=models.Q(('status', 'scheduled'))),
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
-            index=django_future.indexes.PartialIndex(fields=['expires_at'], is_unique=False, lead=('status',), name='future_job_expires', where=models.Q(('status', 'scheduled'))),
+            index=django_future.models.indexes.PartialIndex(fields=['expires_at'], is_unique=False, lead=('status',), name='future_job_expires', where=models.Q(('status', 'scheduled'))),
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
@@ -137,15 +137,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
-            index=django_future.indexes.PartialIndex(fields=['content_type', 'object_id'], is_unique=False, lead=(), name='future_job_object', where=models.Q(('object_id__isnull', False))),
+            index=django_future.models.indexes.PartialIndex(fields=['content_type', 'object_id'], is_unique=False, lead=(), name='future_job_object', where=models.Q(('object_id__isnull', False))),
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
-            index=django_future.indexes.PartialIndex(fields=['unique_key', 'callable_name'], is_unique=True, lead=(), name='future_job_unique', where=models.Q(('unique_key__isnull', False))),
+            index=django_future.models.indexes.PartialIndex(fields=['unique_key', 'callable_name'], is_unique=True, lead=(), name='future_job_unique', where=models.Q(('unique_key__isnull', False))),
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
-            index=django_future.indexes.PartialIndex(fields=['status', 'finished_at'], is_unique=False, lead=(), name='future_job_finished', where=models.Q(('finished_at__isnull', False))),
+            index=django_future.models.indexes.PartialIndex(fields=['status', 'finished_at'], is_unique=False, lead=(), name='future_job_finished', where=models.Q(('finished_at__isnull', False))),
         ),
         migrations.AddConstraint(
             model_name='scheduledjob',

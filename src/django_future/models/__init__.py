@@ -1,9 +1,10 @@
 """The rows."""
 
 from django_future.models.columns import LONGEST_OBJECT_ID
+from django_future.models.history import JobAttempt, JobReport
 from django_future.models.job import ScheduledJob
-from django_future.models.left import JobAttempt, JobReport
-from django_future.models.operation import PausedQueue, Worker
+from django_future.models.queue import PausedQueue
+from django_future.models.worker import Worker
 
 __all__ = [
     "LONGEST_OBJECT_ID",

@@ -10,8 +10,14 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future import signatures
 from django_future.content_objects import ContentObjectField
-from django_future.fields import InstantField, KeyField, SignatureField, StoredField, attribute
 from django_future.handlers import LONGEST_NAME
+from django_future.models.fields import (
+    InstantField,
+    KeyField,
+    SignatureField,
+    StoredField,
+    attribute,
+)
 from django_future.options import (
     HIGHEST_PRIORITY,
     LONGEST_KEY,

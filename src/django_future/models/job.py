@@ -8,13 +8,13 @@ from django.db.models import Q
 from django.db.models.base import ModelState
 from django.utils.translation import gettext_lazy as _
 
-from django_future import clock, reports, signatures
+from django_future import clock, progress, signatures
 from django_future.databases import jobs_database
-from django_future.fields import attribute, left_unread
-from django_future.indexes import PartialIndex
 from django_future.models.columns import JobColumns
+from django_future.models.fields import attribute, left_unread
+from django_future.models.indexes import PartialIndex
+from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.options import HIGHEST_PRIORITY, KEEP, LOWEST_PRIORITY, Keep
-from django_future.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from django_future.databases import RowsWithJobs
     from django_future.handlers import Target
-    from django_future.models.left import JobAttempt, JobReport
-    from django_future.scheduling import Options
+    from django_future.models.history import JobAttempt, JobReport
+    from django_future.scheduling.jobs import Options
     from django_future.when import When
 
 SCHEDULED = Q(status=Status.SCHEDULED.value)
@@ -171,7 +171,7 @@ class ScheduledJob(JobColumns):
         **options: "Unpack[Options]",
     ) -> "ScheduledJob":
         """Schedule a new job like this one, but for what is given; see `reschedule_job`."""
-        from django_future.scheduling import reschedule_job  # noqa: PLC0415
+        from django_future.scheduling.jobs import reschedule_job  # noqa: PLC0415
 
         return reschedule_job(
             self, when, callable, content_object, expires, args, kwargs, **options
@@ -179,7 +179,7 @@ class ScheduledJob(JobColumns):
 
     def cancel(self, *, running: bool = False, reason: str = "") -> None:
         """Cancel this job, also while it is running if that is asked; see `cancel_job`."""
-        from django_future.cancellation import cancel_job  # noqa: PLC0415
+        from django_future.scheduling.cancel import cancel_job  # noqa: PLC0415
 
         cancel_job(self, running=running, reason=reason)
 
@@ -193,17 +193,17 @@ class ScheduledJob(JobColumns):
 
         Raises `InvalidReport`.
         """
-        reports.note_progress(self, done, total, message)
+        progress.note_progress(self, done, total, message)
 
     def log(self, text: str) -> None:
         """Add lines, from the handler, to this job's log, as `progress` does.
 
         Raises `InvalidReport`.
         """
-        reports.note_lines(self, text)
+        progress.note_lines(self, text)
 
     def retry(self) -> None:
         """Put this job, if it ended without success, back to run now; see `retry_job`."""
-        from django_future.revival import retry_job  # noqa: PLC0415
+        from django_future.scheduling.retry import retry_job  # noqa: PLC0415
 
         retry_job(self)

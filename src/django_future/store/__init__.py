@@ -7,7 +7,7 @@ from django.db import connections
 
 from django_future.store.base import Expired, Store
 from django_future.store.mysql import MySQLStore
-from django_future.store.postgresql import PostgreSQLStore
+from django_future.store.postgresql.store import PostgreSQLStore
 from django_future.store.selection import EVERYTHING, Selection, handler_of
 from django_future.store.session import Session
 from django_future.store.sqlite import SQLiteStore

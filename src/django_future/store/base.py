@@ -11,14 +11,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Max
 
 from django_future import clock
-from django_future.fields import as_parameter
 from django_future.models import ScheduledJob, Worker
-from django_future.querysets import ScheduledJobQuerySet
+from django_future.models.fields import as_parameter
+from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
+from django_future.store.claimed import COUNTED, count_claim, read_claimed
 from django_future.store.completion import completion, finish, lease_lost
 from django_future.store.contention import patient
-from django_future.store.levels import Level, Levels
-from django_future.store.rows import COUNTED, count_claim, read_claimed
+from django_future.store.due import Level, Levels
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_sessions import SessionId
 from django_future.text import shortened, storable

@@ -7,8 +7,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
 from django_future.exceptions import LeaseLost
-from django_future.fields import as_parameter
 from django_future.models import ScheduledJob
+from django_future.models.fields import as_parameter
 
 NAMES = ("started_at", "finished_at", "return_value", "id", "lease", "worker")
 

@@ -12,8 +12,8 @@ from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.contention import patient
-from django_future.store.prepared import Prepared
-from django_future.store.registry import living_from, living_until
+from django_future.store.postgresql.prepared import Prepared
+from django_future.store.workers import living_from, living_until
 from django_future.text import storable
 
 logger = logging.getLogger("django_future")

@@ -13,7 +13,7 @@ from django_future.models import ScheduledJob
 from django_future.store.base import Store
 from django_future.store.completion import NAMES, completion
 from django_future.store.contention import patient
-from django_future.store.levels import Levels
+from django_future.store.due import Levels
 from django_future.store.server_clock import ServerClock
 from django_future.store.server_sessions import SessionId
 

@@ -11,7 +11,7 @@ from django.db.models.signals import post_delete, pre_delete
 
 from django_future import clock
 from django_future.models import JobAttempt, JobReport, ScheduledJob
-from django_future.querysets import ScheduledJobQuerySet
+from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.base import BATCH, Store
 from django_future.store.contention import patient, reading_before_writing

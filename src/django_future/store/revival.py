@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce, Greatest
 
 from django_future import clock
 from django_future.models import JobAttempt
-from django_future.querysets import ScheduledJobQuerySet
+from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.contention import patient

@@ -16,10 +16,10 @@ from django_future.exceptions import DatabaseReplaced
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store.base import BATCH, Expired, Store
+from django_future.store.claimed import COLUMNS, COUNTED, read_claimed
 from django_future.store.completion import completion, finish, lease_lost
 from django_future.store.contention import patient, repeat
-from django_future.store.levels import Level
-from django_future.store.rows import COLUMNS, COUNTED, read_claimed
+from django_future.store.due import Level
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.unreadable import escaped, fail_unreadable, is_unreadable
 

@@ -9,10 +9,10 @@ from django.db import OperationalError
 from django.db.models import CharField, TextField
 
 from django_future import clock, signals
-from django_future.arguments import Stored
 from django_future.exceptions import InvalidArguments
-from django_future.fields import StoredField
 from django_future.models import ScheduledJob
+from django_future.models.fields import StoredField
+from django_future.serialization import Stored
 from django_future.status import Status
 from django_future.store.contention import reading_before_writing
 from django_future.text import storable

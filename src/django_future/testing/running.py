@@ -6,15 +6,16 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Model
 
-from django_future.arguments import decode
-from django_future.calling import call, unbound_handler
-from django_future.execution import Outcome
+from django_future.execution.executor import Outcome
+from django_future.execution.invoke import call
+from django_future.execution.result import result_text
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
-from django_future.outcomes import result_text
-from django_future.scheduling import unsaved_job
+from django_future.resolution import unbound_handler
+from django_future.scheduling.jobs import unsaved_job
+from django_future.serialization import decode
 from django_future.when import When
-from django_future.worker.one_pass import one_pass
+from django_future.worker.run_once import one_pass
 
 MOST_PASSES = 100
 

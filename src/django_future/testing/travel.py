@@ -8,14 +8,15 @@ from unittest.mock import patch
 
 from django.utils import timezone
 
-from django_future import clock, maintenance
+from django_future import clock
 from django_future.exceptions import InvalidTime
 from django_future.models import ScheduledJob
 from django_future.store.server_clock import ServerClock
 from django_future.testing.exclusive import exclusive
 from django_future.testing.running import MOST_PASSES, raise_error_of
 from django_future.when import When, parse_when
-from django_future.worker.one_pass import registered, run_due
+from django_future.worker import maintenance
+from django_future.worker.run_once import registered, run_due
 
 
 def travel_to(

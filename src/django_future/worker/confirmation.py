@@ -6,7 +6,7 @@ from django_future import clock
 from django_future.models import ScheduledJob
 from django_future.store import Session, Store
 from django_future.store.completion import lease_lost
-from django_future.worker.ready import Ready
+from django_future.worker.delay_queue import Ready
 
 MAX_AT_ONCE = 500  # jobs; a query for each would take longer than a small job
 

@@ -14,11 +14,11 @@ from django.db import DatabaseError, InterfaceError
 from django_future import __version__, clock
 from django_future.conf import config
 from django_future.models import Worker
-from django_future.reports import Inbox
+from django_future.progress import Inbox
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
 from django_future.store import Store
 from django_future.store.pooling import dedicated_connection
-from django_future.store.registry import register, unregister
+from django_future.store.workers import register, unregister
 from django_future.worker.housekeeping import (
     Chore,
     Housekeeping,

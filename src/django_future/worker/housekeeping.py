@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from threading import Event
 
 from django_future.conf import config
-from django_future.reports import Inbox
-from django_future.store import Store, reports
+from django_future.progress import Inbox
+from django_future.store import Store, progress
 from django_future.store.pooling import dedicated_connection
 
 logger = logging.getLogger("django_future")
@@ -77,7 +77,7 @@ def write_reports(store: Store, inbox: Inbox) -> None:
     """Write what handlers have reported; what cannot be written now stays in the inbox."""
     said = inbox.take()
     try:
-        said = reports.write(store, said)
+        said = progress.write(store, said)
     finally:
         inbox.put_back(said)
 

@@ -11,9 +11,9 @@ from django.db import DatabaseError, InterfaceError
 from django_future.models import ScheduledJob, Worker
 from django_future.service_thread import OnDeath, ignore_death
 from django_future.store import EVERYTHING, Selection, Store
-from django_future.worker.choice import Choice
 from django_future.worker.lookahead import Lookahead
 from django_future.worker.pool import PATIENCE, Pool
+from django_future.worker.queue_selector import Choice
 from django_future.worker.wakeup import Wakeup
 
 logger = logging.getLogger("django_future")

@@ -12,20 +12,20 @@ from django.conf import settings
 from django.db import connections, reset_queries
 
 from django_future import clock
-from django_future.async_exceptions import drop_pending, raise_in
-from django_future.execution import Interrupted, NotRecorded, NotStarted, abandon, execute
+from django_future.execution.async_exceptions import drop_pending, raise_in
+from django_future.execution.executor import Interrupted, NotRecorded, NotStarted, abandon, execute
+from django_future.execution.failure import rescue_job
+from django_future.execution.watchdog import Watchdog
 from django_future.log import about, named, told
-from django_future.maintenance import rescue_job
 from django_future.models import ScheduledJob
 from django_future.service_thread import OnDeath, ignore_death
 from django_future.store import Session, Store
 from django_future.store.connection_state import discard, is_clean
 from django_future.store.pooling import dedicated_connection
-from django_future.watchdog import Watchdog
 from django_future.worker.confirmation import Confirmation
-from django_future.worker.ready import Ready
+from django_future.worker.delay_queue import Ready
 from django_future.worker.recorder import Recorder
-from django_future.worker.unknown import UnknownHandlers
+from django_future.worker.unknown_handlers import UnknownHandlers
 
 logger = logging.getLogger("django_future")
 

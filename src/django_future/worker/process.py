@@ -12,13 +12,14 @@ from pathlib import Path
 from signal import SIGINT
 from threading import Event
 
-from django_future import clock, maintenance
+from django_future import clock
 from django_future.conf import config
 from django_future.exceptions import DatabaseReplaced
 from django_future.options import DEFAULT_THREADS
 from django_future.service_thread import ServiceThread
 from django_future.store import EVERYTHING, Selection, store_for
 from django_future.store.pooling import dedicated_connection
+from django_future.worker import maintenance
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.housekeeping import Chore, do_chores
 from django_future.worker.journal import Journal

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from django_future.execution import NotRecorded, finish_together
+from django_future.execution.executor import NotRecorded, finish_together
 from django_future.models import ScheduledJob
 from django_future.store import Store
 

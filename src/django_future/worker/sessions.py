@@ -13,8 +13,8 @@ from django.db.backends.signals import connection_created
 
 from django_future.models import Worker
 from django_future.store import Store
-from django_future.store.registry import register
 from django_future.store.server_sessions import SessionId, as_stored
+from django_future.store.workers import register
 
 logger = logging.getLogger("django_future")
 

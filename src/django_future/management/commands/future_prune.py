@@ -10,11 +10,11 @@ from django.db import connections
 from django_future import clock
 from django_future.conf import config
 from django_future.databases import jobs_database
-from django_future.maintenance import prune_status
 from django_future.management.tables import check_tables
 from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.retention import count_prunable
+from django_future.worker.maintenance import prune_status
 
 
 class Command(BaseCommand):

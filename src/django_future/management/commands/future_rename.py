@@ -8,12 +8,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError, connections
 
 from django_future import handlers
-from django_future.calling import model_of
 from django_future.databases import jobs_database
 from django_future.exceptions import HandlerUnknown, InvalidCallable, TamperedArguments
 from django_future.management.wording import jobs, line_about
 from django_future.models import ScheduledJob
-from django_future.vouching import rename_handler
+from django_future.resolution import model_of
+from django_future.scheduling.signing import rename_handler
 
 
 class Command(BaseCommand):

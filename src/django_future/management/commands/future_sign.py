@@ -10,8 +10,8 @@ from django_future.databases import jobs_database
 from django_future.exceptions import TamperedArguments
 from django_future.management.wording import jobs, line_about
 from django_future.models import ScheduledJob
-from django_future.querysets import ScheduledJobQuerySet
-from django_future.vouching import not_signed, vouch_for
+from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.scheduling.signing import not_signed, vouch_for
 
 
 class Command(BaseCommand):

@@ -18,7 +18,7 @@ from django_future.models import ScheduledJob, Worker
 from django_future.overview import Overview, Queue, overview
 from django_future.store import Store, store_for
 from django_future.store.recent import SHOWN, Recent
-from django_future.store.registry import is_alive
+from django_future.store.workers import is_alive
 
 NEEDED = (*SHOWN, "expires_at", "queue_name", "scheduled_at", "started_at", "worker")
 

@@ -8,9 +8,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from django_future.databases import jobs_database
-from django_future.execution import Outcome
+from django_future.execution.executor import Outcome
 from django_future.management.tables import check_tables
-from django_future.worker.one_pass import one_pass
+from django_future.worker.run_once import one_pass
 
 
 class Command(BaseCommand):

@@ -11,8 +11,8 @@ from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store.base import Expired, Store
 from django_future.store.contention import patient
-from django_future.store.hints import WORTH_A_HINT
 from django_future.store.parking import park_locked
+from django_future.store.postgresql.notify import WORTH_A_HINT
 
 TRIES = 10
 

@@ -290,7 +290,7 @@ def _unsigned(signed: str, place: Place) -> str:
 
 def _signer(place: Place) -> Signer:
     # A pickle does not hold in another column, or for another callable.
-    return Signer(salt=":".join(["django_future.arguments", *place]))
+    return Signer(salt=":".join(["django_future.serialization", *place]))
 
 
 def holds_secret(stored: str | bytes) -> bool:

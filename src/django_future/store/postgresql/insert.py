@@ -11,11 +11,11 @@ from django.db import ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
-from django_future.arguments import Stored, encode
 from django_future.models import ScheduledJob
+from django_future.serialization import Stored, encode
 from django_future.signatures import sign
 from django_future.status import Status
-from django_future.store.prepared import UNKNOWN_STATEMENT, Prepared, forget
+from django_future.store.postgresql.prepared import UNKNOWN_STATEMENT, Prepared, forget
 
 # What is the same for each new job.
 BLANK: dict[str, str | int | None] = {

@@ -9,7 +9,7 @@ from django.dispatch import receiver
 from django_future.databases import jobs_database
 
 if TYPE_CHECKING:
-    from django_future.querysets import ScheduledJobQuerySet
+    from django_future.models.querysets import ScheduledJobQuerySet
 
 
 class HasScheduledJobs(models.Model):
@@ -39,8 +39,8 @@ def _watch_deletions(*, sender: type[models.Model], **_: Any) -> None:
 
 
 def _cancel_jobs(*, instance: HasScheduledJobs, **_: Any) -> None:
-    from django_future.calling import options_if_known  # noqa: PLC0415
-    from django_future.cancellation import cancel_jobs  # noqa: PLC0415
+    from django_future.resolution import options_if_known  # noqa: PLC0415
+    from django_future.scheduling.cancel import cancel_jobs  # noqa: PLC0415
 
     waiting = instance.scheduled_jobs.scheduled()
     unwanted = [job.pk for job in waiting if options_if_known(job).on_delete == "cancel"]

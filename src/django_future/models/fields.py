@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.query_utils import DeferredAttribute
 
 from django_future import clock, signatures
-from django_future.arguments import Place, Stored, decode, encode
+from django_future.serialization import Place, Stored, decode, encode
 from django_future.when import MAX_INSTANT, MIN_INSTANT
 
 READABLE = {

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
-from django_future.fields import InstantField, KeyField, attribute
+from django_future.models.fields import InstantField, KeyField, attribute
 from django_future.models.job import ScheduledJob
 
 

@@ -17,9 +17,9 @@ from typing import Any, Self
 
 from django.db import DatabaseError, InterfaceError
 
-from django_future import forked_child
-from django_future.async_exceptions import drop_pending, raise_in
 from django_future.exceptions import JobTimeout, LeaseLost
+from django_future.execution import forked_child
+from django_future.execution.async_exceptions import drop_pending, raise_in
 from django_future.handlers import Handler
 from django_future.log import about, named
 from django_future.models import ScheduledJob

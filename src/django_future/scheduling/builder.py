@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, cast
 from django.db import models
 
 from django_future import clock, handlers, remedies
-from django_future.arguments import TAG, Stored, encode, plain_of
 from django_future.exceptions import (
     InvalidArguments,
     InvalidCallable,
@@ -20,6 +19,7 @@ from django_future.handlers import Handler
 from django_future.models import LONGEST_OBJECT_ID, ScheduledJob
 from django_future.options import AnyOptions
 from django_future.parameters import check_arguments
+from django_future.serialization import TAG, Stored, encode, plain_of
 from django_future.text import MAX_ARGUMENTS_BYTES
 from django_future.when import When, is_time, parse_when
 

@@ -3,7 +3,7 @@
 from django_future.databases import database_of_jobs, jobs_database
 from django_future.exceptions import NotCancellable
 from django_future.models import ScheduledJob
-from django_future.querysets import ScheduledJobQuerySet
+from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.store import store_for
 
 

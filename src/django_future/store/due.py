@@ -12,10 +12,10 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
-from django_future.fields import as_parameter
 from django_future.models import ScheduledJob
+from django_future.models.fields import as_parameter
 from django_future.options import HIGHEST_PRIORITY
-from django_future.store.rows import COLUMNS
+from django_future.store.claimed import COLUMNS
 from django_future.store.selection import HANDLER, Selection
 
 

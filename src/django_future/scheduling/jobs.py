@@ -10,10 +10,20 @@ from asgiref.sync import sync_to_async
 from django.db import models
 
 from django_future import handlers, signatures
-from django_future.arguments import Stored, encode, moved
 from django_future.content_objects import bind
 from django_future.databases import jobs_database
-from django_future.drafting import (
+from django_future.exceptions import (
+    InvalidOption,
+    InvalidTime,
+    SchedulingError,
+)
+from django_future.handlers import Handler, Target
+from django_future.models import ScheduledJob
+from django_future.models.fields import signed_columns, unread
+from django_future.options import KEEP, WHEN_RUN, AnyOptions, JobOptions, Keep, no_option
+from django_future.parameters import check_arguments
+from django_future.remedies import kind_of
+from django_future.scheduling.builder import (
     Moment,
     check_copy,
     check_object,
@@ -25,20 +35,10 @@ from django_future.drafting import (
     own_options,
     set_times,
 )
-from django_future.exceptions import (
-    InvalidOption,
-    InvalidTime,
-    SchedulingError,
-)
-from django_future.fields import signed_columns, unread
-from django_future.handlers import Handler, Target
-from django_future.keys import unique_key
-from django_future.models import ScheduledJob
-from django_future.options import KEEP, WHEN_RUN, AnyOptions, JobOptions, Keep, no_option
-from django_future.parameters import check_arguments
-from django_future.remedies import kind_of
+from django_future.scheduling.unique import unique_key
+from django_future.serialization import Stored, encode, moved
 from django_future.store import store_for
-from django_future.store.uniqueness import add_unique
+from django_future.store.unique import add_unique
 from django_future.when import When
 
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from django.db.models import Q
 
 from django_future import signatures
-from django_future.arguments import Stored, moved
 from django_future.databases import database_of_jobs, jobs_database
-from django_future.fields import signed_columns
 from django_future.models import ScheduledJob
-from django_future.querysets import ScheduledJobQuerySet
+from django_future.models.fields import signed_columns
+from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.serialization import Stored, moved
 from django_future.status import Status
 from django_future.store import store_for
 from django_future.store.parking import rename, sign

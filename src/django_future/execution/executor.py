@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from django_future import clock, maintenance, signals, signatures
-from django_future.calling import call, options_for, options_if_known, unbound_handler
+from django_future import clock, signals, signatures
 from django_future.disclosure import disclosed
 from django_future.exceptions import (
     FutureError,
@@ -24,10 +23,14 @@ from django_future.exceptions import (
     NotSigned,
     TransactionBroken,
 )
+from django_future.execution.failure import record_failure, rescue_job
+from django_future.execution.invoke import call
+from django_future.execution.result import result_text
+from django_future.execution.watchdog import Watchdog
 from django_future.log import about, alone_hears_of_ends, log_completions, named
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
-from django_future.outcomes import record_failure, result_text
+from django_future.resolution import options_for, options_if_known, unbound_handler
 from django_future.status import Status
 from django_future.store import Session, Store
 from django_future.store.batch import complete_batch
@@ -35,7 +38,6 @@ from django_future.store.ends import give_up, has_deleted_itself
 from django_future.store.leaving import LEFT, leave
 from django_future.store.parking import park
 from django_future.text import shortened, storable
-from django_future.watchdog import Watchdog
 
 logger = logging.getLogger("django_future")
 
@@ -306,7 +308,7 @@ class Execution:
 
     def _rescue(self, error: Exception) -> Outcome:
         # Whether a commit was reached is not known. If so, there is nothing to rescue.
-        maintenance.rescue_job(self.job, self.store, "The connection to the database broke")
+        rescue_job(self.job, self.store, "The connection to the database broke")
         return Outcome(self.job, error, is_lost=True)
 
     def _fail(self, error: Exception) -> Outcome:

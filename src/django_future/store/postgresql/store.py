@@ -18,23 +18,23 @@ from django_future import clock
 from django_future.models import ScheduledJob, Worker
 from django_future.options import HIGHEST_PRIORITY
 from django_future.status import Status
-from django_future.store import statements
 from django_future.store.base import BATCH, Expired, Store
+from django_future.store.claimed import read_claimed
 from django_future.store.completion import NAMES, completion, lease_lost
 from django_future.store.contention import patient
-from django_future.store.hints import CHANNEL, Hints, watch
-from django_future.store.insertion import copy, insert
-from django_future.store.prepared import SETTINGS, forget
-from django_future.store.rows import read_claimed
-from django_future.store.selection import EVERYTHING, Selection
-from django_future.store.server_clock import ServerClock
-from django_future.store.server_sessions import SessionId
-from django_future.store.statements import (
+from django_future.store.postgresql import statements
+from django_future.store.postgresql.insert import copy, insert
+from django_future.store.postgresql.notify import CHANNEL, Hints, watch
+from django_future.store.postgresql.prepared import SETTINGS, forget
+from django_future.store.postgresql.statements import (
     GLANCE_AT_OTHERS,
     GLANCE_PER_QUEUE,
     MAX_GLANCE,
     Queues,
 )
+from django_future.store.selection import EVERYTHING, Selection
+from django_future.store.server_clock import ServerClock
+from django_future.store.server_sessions import SessionId
 
 # Of a session: when it began, in microseconds. No other has both this and its process id.
 ORIGIN = "((EXTRACT(EPOCH FROM backend_start) * 1000000)::bigint)::text"

@@ -1,26 +1,25 @@
-"""What an exception makes of a job: another attempt, a failure, or a job that is cancelled."""
+"""What becomes of a job that did not complete: another attempt, a failure or a cancelled job."""
 
 import logging
 import traceback
 from datetime import timedelta
-from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
-from django_future import clock
-from django_future.arguments import Stored, encode, holds_secret
+from django_future import clock, signals
 from django_future.disclosure import disclosed
-from django_future.exceptions import LeaseLost, ObjectGone
+from django_future.exceptions import LeaseLost, ObjectGone, WorkerLost
 from django_future.log import about, named
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.retries import Cancel, Exponential, Retry, delay_after
 from django_future.store import Store
 from django_future.store.ends import Failure, fail, failures, give_up, retry
-from django_future.text import MAX_RESULT_BYTES, shortened, storable
+from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")
 
+MAX_RESCUES = 3
 MAX_FRAMES = 50  # of a traceback that Python cannot format
 MAX_TRIES = 3  # to record a failure, where the connection breaks meanwhile
 
@@ -49,6 +48,27 @@ def record_failure(
         return
 
 
+def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
+    """Put a job back that was interrupted; fail it if that has happened too often."""
+    # A worker holds many jobs, of which it runs a few. A job that was rescued before, or must not
+    # be, tells by its start whether it ran, so that those beside one that takes down its workers
+    # do not fail with it.
+    tells = job.rescues > 0 or not job.is_rescuable
+    may_have_run = not tells or job.started_at is not None
+    most = MAX_RESCUES if job.is_rescuable else 0
+    if job.rescues < most or not may_have_run:
+        if store.rescue(job, is_counted=may_have_run):
+            signals.job_rescued.send_robust(ScheduledJob, job=job)
+        return
+    error = WorkerLost(f"{reason} while it ran this job{_why_not_again(job)}")
+    name = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
+    try:
+        fail(store, job, Failure(name, f"{name}: {error}"))
+    except LeaseLost:
+        return
+    signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
+
+
 def _renew(store: Store) -> bool:
     """Open another connection, and tell whether there is one; a transaction keeps its own.
 
@@ -75,33 +95,6 @@ def _fail_without_words(
     name = type(exception).__name__
     text = f"{name}, and that could not be recorded: {type(error).__name__}"
     fail(store, job, Failure(storable(name), storable(text)))
-
-
-def result_text(result: Any, callable_name: str) -> Stored:
-    """Return the text that is kept of what a handler returned.
-
-    Whatever it is, a result is no reason to undo the work: one that cannot be stored is kept as
-    its `repr()`, and one that is too large as a text that says so.
-    """
-    try:
-        text = encode(result, ("return_value", callable_name))
-    except Exception:  # noqa: BLE001 - of the classes of others
-        text = encode(shortened(_representation(result)))
-    if holds_secret(text):
-        text = encode(f"A {type(result).__name__} that holds SECRET_KEY, which is not kept.")
-    if len(text) > MAX_RESULT_BYTES:
-        text = encode(
-            f"A {type(result).__name__} that takes {len(text):,} bytes. A result of more than "
-            f"{MAX_RESULT_BYTES:,} is not kept."
-        )
-    return text
-
-
-def _representation(result: Any) -> str:
-    try:
-        return storable(repr(result))
-    except Exception as error:  # noqa: BLE001 - of the classes of others
-        return f"A {type(result).__name__} whose repr() raised {type(error).__name__}."
 
 
 def _settle(job: ScheduledJob, exception: Exception, options: JobOptions, store: Store) -> None:
@@ -172,3 +165,11 @@ def _trace(exception: BaseException) -> str:
 
 def _bounded(value: object) -> str:
     return shortened(storable(str(value)))
+
+
+def _why_not_again(job: ScheduledJob) -> str:
+    if not job.is_rescuable:
+        return ". How far it came nobody knows, and with rescue=False it is not run again."
+    return (
+        f", as did {job.rescues} before it. The job may be what ends them, so it is not run again."
+    )

@@ -11,10 +11,10 @@ from threading import current_thread, main_thread
 
 from django.db import DatabaseError, InterfaceError
 
-from django_future import clock, maintenance
+from django_future import clock
 from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption, RunInsideTransaction
-from django_future.execution import (
+from django_future.execution.executor import (
     Interrupted,
     NotRecorded,
     NotStarted,
@@ -22,15 +22,16 @@ from django_future.execution import (
     abandon,
     execute,
 )
+from django_future.execution.watchdog import Watchdog
 from django_future.models import ScheduledJob, Worker
 from django_future.remedies import kind_of
 from django_future.store import Selection, Session, Store, store_for
-from django_future.store.pauses import paused_queues
-from django_future.watchdog import Watchdog
+from django_future.store.queues import paused_queues
 from django_future.when import When, parse_when
+from django_future.worker import maintenance
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.sessions import sessions_known
-from django_future.worker.unknown import UnknownHandlers
+from django_future.worker.unknown_handlers import UnknownHandlers
 
 MAX_RUNS = 5  # of one job in one pass, if it is interrupted each time: one more than it is rescued
 

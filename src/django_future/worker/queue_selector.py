@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from django_future.store import Selection, Store
-from django_future.store.pauses import paused_queues
+from django_future.store.queues import paused_queues
 
 UNTIL_RESUMED = timedelta(seconds=1)  # at most, before a worker looks whether a queue still is
 

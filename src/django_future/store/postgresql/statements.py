@@ -3,9 +3,9 @@
 from enum import Enum
 from functools import cache
 
+from django_future.store.claimed import CLAIMED, COUNTED
 from django_future.store.completion import finish
-from django_future.store.prepared import Prepared
-from django_future.store.rows import CLAIMED, COUNTED
+from django_future.store.postgresql.prepared import Prepared
 from django_future.store.selection import HANDLER, PAUSED
 
 IS_LOST = "the lease of this job is lost"

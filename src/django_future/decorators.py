@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
     from django_future.models import ScheduledJob
-    from django_future.scheduling import CallOptions, JobSpec
+    from django_future.scheduling.jobs import CallOptions, JobSpec
     from django_future.when import When
 
 C = ParamSpec("C")  # how it is called
@@ -55,13 +55,13 @@ class Scheduler(Generic[P]):
 
     def schedule(self, when: "When", /, *args: P.args, **kwargs: P.kwargs) -> "ScheduledJob":
         """Schedule a call with these arguments; see `schedule_job`."""
-        from django_future.scheduling import schedule_job  # noqa: PLC0415
+        from django_future.scheduling.jobs import schedule_job  # noqa: PLC0415
 
         return schedule_job(**self.spec(when, *args, **kwargs))
 
     async def aschedule(self, when: "When", /, *args: P.args, **kwargs: P.kwargs) -> "ScheduledJob":
         """Schedule a call with these arguments; see `aschedule_job`."""
-        from django_future.scheduling import aschedule_job  # noqa: PLC0415
+        from django_future.scheduling.jobs import aschedule_job  # noqa: PLC0415
 
         return await aschedule_job(**self.spec(when, *args, **kwargs))
 
@@ -70,7 +70,7 @@ class Scheduler(Generic[P]):
 
         Raises `InvalidCallable` for one of another handler.
         """
-        from django_future.scheduling import schedule_jobs  # noqa: PLC0415
+        from django_future.scheduling.jobs import schedule_jobs  # noqa: PLC0415
 
         return schedule_jobs(map(self._own, specs))
 
@@ -86,7 +86,7 @@ class Scheduler(Generic[P]):
 
     def using(self, **options: "Unpack[CallOptions]") -> "Scheduler[P]":
         """Return what schedules the same handler with other options."""
-        from django_future.scheduling import CallOptions  # noqa: PLC0415
+        from django_future.scheduling.jobs import CallOptions  # noqa: PLC0415
 
         if unknown := options.keys() - CallOptions.__annotations__.keys():
             remedy = " Give the arguments of the handler to schedule()."

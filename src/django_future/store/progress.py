@@ -7,7 +7,7 @@ from django.db import OperationalError
 
 from django_future import clock
 from django_future.models import JobReport
-from django_future.reports import LONGEST_LOG, Said
+from django_future.progress import LONGEST_LOG, Said
 from django_future.store.base import Store
 from django_future.store.contention import reading_before_writing
 

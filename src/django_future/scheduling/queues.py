@@ -4,7 +4,7 @@ from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption
 from django_future.models import PausedQueue
 from django_future.options import checked_queue_name
-from django_future.store import Store, pauses, store_for
+from django_future.store import Store, queues, store_for
 from django_future.text import storable
 
 LONGEST_REASON = PausedQueue._meta.get_field("reason").max_length or 0
@@ -22,7 +22,7 @@ def pause_queue(name: str, *, reason: str = "", using: str | None = None) -> Non
         raise InvalidOption(
             f"The reason is {reason!r}. Give a text of {LONGEST_REASON} characters at most."
         )
-    pauses.pause(_store(using), name, reason)
+    queues.pause(_store(using), name, reason)
 
 
 def resume_queue(name: str, *, using: str | None = None) -> None:
@@ -30,7 +30,7 @@ def resume_queue(name: str, *, using: str | None = None) -> None:
 
     Raises `InvalidOption`.
     """
-    pauses.resume(_store(using), checked_queue_name(name))
+    queues.resume(_store(using), checked_queue_name(name))
 
 
 def _store(using: str | None) -> Store:

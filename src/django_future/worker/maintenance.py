@@ -9,18 +9,16 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 
 from django_future import signals
 from django_future.conf import config
-from django_future.exceptions import LeaseLost, WorkerLost
+from django_future.execution.failure import rescue_job
 from django_future.log import about, named
 from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store import Expired, Store, retention
-from django_future.store.ends import Failure, fail
 from django_future.store.lost_jobs import lost_jobs
-from django_future.store.registry import MAX_SILENCE, LostWorker, forget, lost_workers
+from django_future.store.workers import MAX_SILENCE, LostWorker, forget, lost_workers
 
 logger = logging.getLogger("django_future")
 
-MOST_RESCUES = 3
 MAX_NAMED = 10  # of the jobs that expire together
 LONGEST_PRUNING = 1.0  # seconds of a heartbeat
 BREATH = 0.01  # seconds between two transactions that prune, for others
@@ -68,27 +66,6 @@ def rescue_unwatched(store: Store) -> None:
     age = store.server_age()
     if age is None or age > MAX_SILENCE * config().HEARTBEAT:
         rescue(store)
-
-
-def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
-    """Put a job back that was interrupted; fail it if that has happened too often."""
-    # A worker holds many jobs, of which it runs a few. A job that was rescued before, or must not
-    # be, tells by its start whether it ran, so that those beside one that takes down its workers
-    # do not fail with it.
-    tells = job.rescues > 0 or not job.is_rescuable
-    may_have_run = not tells or job.started_at is not None
-    most = MOST_RESCUES if job.is_rescuable else 0
-    if job.rescues < most or not may_have_run:
-        if store.rescue(job, is_counted=may_have_run):
-            signals.job_rescued.send_robust(ScheduledJob, job=job)
-        return
-    error = WorkerLost(f"{reason} while it ran this job{_why_not_again(job)}")
-    name = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
-    try:
-        fail(store, job, Failure(name, f"{name}: {error}"))
-    except LeaseLost:
-        return
-    signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
 
 
 def prune(store: Store) -> None:
@@ -139,11 +116,3 @@ def _rescue_lost(store: Store, job: ScheduledJob) -> None:
     except Exception:
         # The fault is in its row. Others are rescued all the same.
         logger.exception("Job %s of a lost worker cannot be rescued", named(job), extra=about(job))
-
-
-def _why_not_again(job: ScheduledJob) -> str:
-    if not job.is_rescuable:
-        return ". How far it came nobody knows, and with rescue=False it is not run again."
-    return (
-        f", as did {job.rescues} before it. The job may be what ends them, so it is not run again."
-    )

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model
 
-from django_future.arguments import canonical
 from django_future.exceptions import InvalidArguments, InvalidOption
 from django_future.handlers import Handler, takes_job
 from django_future.options import LONGEST_KEY, Unique, checked_key
+from django_future.serialization import canonical
 
 if TYPE_CHECKING:
     from django_future.models import ScheduledJob

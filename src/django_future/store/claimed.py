@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django_future import clock
-from django_future.arguments import Stored
 from django_future.models import ScheduledJob, Worker
+from django_future.serialization import Stored
 from django_future.status import Status
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""One claimed job, from its start to the record of its end."""
