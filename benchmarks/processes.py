@@ -24,7 +24,7 @@ def running(
     end_with: signal.Signals = signal.SIGTERM,
     is_server: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Keep `command` running, and end it politely.
+    """Unset `command` running, and end it politely.
 
     What it says is shown on an error only, and what a server says only if it was the one to fail.
     """

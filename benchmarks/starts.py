@@ -9,7 +9,7 @@ from pathlib import Path
 NOTE = struct.Struct("<dQ")  # when, and which job
 
 
-def note_start(number: int) -> None:
+def record_start(number: int) -> None:
     """Note that the job `number` starts now, in one write."""
     os.write(_file(), NOTE.pack(time.time(), number))
 

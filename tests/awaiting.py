@@ -12,14 +12,16 @@ if TYPE_CHECKING:
 
 # The only bound of a wait. It decides no test: it ends one whose condition never comes true,
 # and it is long enough for a machine that is busy with something else.
-PATIENCE = 120.0  # seconds
+MAX_WAIT_SECONDS = 120.0  # seconds
 
 
 def eventually(condition: Callable[[], object]) -> None:
     """Wait until `condition` holds."""
     started_at = time.monotonic()
     while not condition():
-        assert time.monotonic() - started_at < PATIENCE, f"waited {PATIENCE} s in vain"
+        assert time.monotonic() - started_at < MAX_WAIT_SECONDS, (
+            f"waited {MAX_WAIT_SECONDS} s in vain"
+        )
         # MySQL would show a transaction's first view for ever; here each query is its own.
         assert not connection.in_atomic_block
         time.sleep(0.005)
@@ -27,10 +29,10 @@ def eventually(condition: Callable[[], object]) -> None:
 
 def exit_code(process: "subprocess.Popen[bytes]") -> int:
     """Wait until a process has ended, and return its exit code."""
-    return process.wait(timeout=PATIENCE)
+    return process.wait(timeout=MAX_WAIT_SECONDS)
 
 
 def has_ended(thread: Thread) -> bool:
     """Wait until a thread has ended, and tell whether it has."""
-    thread.join(timeout=PATIENCE)
+    thread.join(timeout=MAX_WAIT_SECONDS)
     return not thread.is_alive()

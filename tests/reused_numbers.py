@@ -63,7 +63,7 @@ def rescue(session) -> None:
     store = store_for("default")
     maintenance.rescue(store)
     store.interrupt(session)
-    store.cut(session)
+    store.kill_session(session)
 
 
 def number_of(other) -> int:

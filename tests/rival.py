@@ -29,7 +29,7 @@ def main() -> None:
     django.setup()
     from django_future import run_jobs
     from django_future.store import store_for
-    from django_future.store.contention import repeat
+    from django_future.store.contention import with_retries
 
     for number in range(ROUNDS):
         for key in range(KEYS):
@@ -37,7 +37,7 @@ def main() -> None:
                 schedule, f"key {key}", is_inside=(number + key) % 2 == 0, replace=number % 3 == 0
             )
             # On MariaDB a transaction may lose a deadlock, and its caller has to begin anew.
-            print(repeat(store_for("default"), ask))
+            print(with_retries(store_for("default"), ask))
         run_jobs()
 
 

@@ -18,7 +18,7 @@ class PrimaryAndReplica:
 
 
 class JobsApart:
-    """Keep jobs in the database `other`, and everything else in `default`."""
+    """Unset jobs in the database `other`, and everything else in `default`."""
 
     def db_for_read(self, model, **hints):
         """Return where the model is kept."""

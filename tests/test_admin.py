@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from django_future import ScheduledJob, run_jobs, schedule_job
 from django_future.admin import changelist
-from django_future.models import JobReport
+from django_future.models import JobProgress
 from django_future.serialization import Stored
 from django_future.status import Status
 from tests.admin_pages import LIST, UNPICKLED, Suitcase, body, job_in, listed, page_of
@@ -117,7 +117,7 @@ def test_a_list_takes_as_many_queries_for_many_jobs_as_for_few(
 
 
 def test_a_count_stops_and_says_so(admin_client, monkeypatch):
-    monkeypatch.setattr(changelist, "MOST_COUNTED", 2)
+    monkeypatch.setattr(changelist, "MAX_COUNTED", 2)
     for _ in range(4):
         schedule_job("1h", jobs.echo)
     assert "2+ scheduled jobs" in body(admin_client.get(LIST))
@@ -125,7 +125,7 @@ def test_a_count_stops_and_says_so(admin_client, monkeypatch):
 
 def test_a_count_that_stopped_bears_thousands_separators(admin_client, monkeypatch, settings):
     settings.USE_THOUSAND_SEPARATOR = True
-    monkeypatch.setattr(changelist, "MOST_COUNTED", 2)
+    monkeypatch.setattr(changelist, "MAX_COUNTED", 2)
     for _ in range(4):
         schedule_job("1h", jobs.echo)
     assert "3 scheduled jobs" in body(admin_client.get(LIST))
@@ -133,7 +133,7 @@ def test_a_count_that_stopped_bears_thousands_separators(admin_client, monkeypat
 
 def test_no_page_is_longer_than_a_page(admin_client, monkeypatch):
     monkeypatch.setattr(admin.site.get_model_admin(ScheduledJob), "list_per_page", 2)
-    monkeypatch.setattr(changelist, "MOST_COUNTED", 3)
+    monkeypatch.setattr(changelist, "MAX_COUNTED", 3)
     newest = [schedule_job("1h", jobs.echo).pk for _ in range(6)][::-1]
     assert listed(admin_client.get(LIST)) == newest[:2]
     assert listed(admin_client.get(f"{LIST}?p=2")) == newest[2:4]
@@ -211,7 +211,7 @@ def test_a_traceback_is_shown_and_cannot_smuggle_in_markup(admin_client):
 )
 def test_what_a_handler_says_of_its_progress_is_shown(admin_client, said, shown):
     job = job_in(Status.RUNNING)
-    JobReport.objects.create(job=job, updated_at=job.scheduled_at, log="Z <began>", **said)
+    JobProgress.objects.create(job=job, updated_at=job.scheduled_at, log="Z <began>", **said)
     html = body(admin_client.get(page_of(job))).replace("\N{NO-BREAK SPACE}", " ")
     assert f">{shown}<" in html
     assert "<pre wrap>Z &lt;began&gt;</pre>" in html
@@ -220,12 +220,14 @@ def test_what_a_handler_says_of_its_progress_is_shown(admin_client, said, shown)
 def test_the_list_shows_how_far_what_runs_is(admin_client, django_assert_num_queries):
     for status in [Status.RUNNING, Status.RUNNING, Status.COMPLETE]:
         job = job_in(status)
-        JobReport.objects.create(job=job, updated_at=job.scheduled_at, done=1, total=2, log="began")
+        JobProgress.objects.create(
+            job=job, updated_at=job.scheduled_at, done=1, total=2, log="began"
+        )
     job_in(Status.RUNNING)
     with django_assert_num_queries(5), CaptureQueriesContext(connection) as queries:
         html = body(admin_client.get(LIST))
     assert html.count("1 of 2") == 2
-    assert not any("jobreport`.`log" in one["sql"].replace('"', "`") for one in queries)
+    assert not any("jobprogress`.`log" in one["sql"].replace('"', "`") for one in queries)
 
 
 def test_the_pages_need_no_style_or_script_of_their_own(admin_client, order):

@@ -158,7 +158,7 @@ class TestGuesses:
     @pytest.mark.parametrize(
         "lookup",
         [
-            "failed_attempts__traceback__contains", "report__log__contains", "report__message",
+            "failed_attempts__traceback__contains", "current_progress__log__contains", "current_progress__message",
             "args_start__startswith", "kwargs_start__contains", "is_paused",
             "content_type__app_label", "failed_attempts__job__args__contains",
         ],

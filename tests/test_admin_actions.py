@@ -157,7 +157,7 @@ def test_one_job_is_deleted_from_its_page(login):
 
 
 def test_the_question_names_some_jobs_and_counts_all(admin_client, monkeypatch):
-    monkeypatch.setattr("django_future.admin.jobs.MOST_NAMED", 2)
+    monkeypatch.setattr("django_future.admin.jobs.MAX_NAMED", 2)
     selected = [schedule_job("1h", jobs.echo).pk for _ in range(5)]
     data = {"action": "delete_selected", "_selected_action": selected}
     question = body(admin_client.post(LIST, data))
@@ -166,7 +166,7 @@ def test_the_question_names_some_jobs_and_counts_all(admin_client, monkeypatch):
 
 
 def test_too_many_jobs_are_not_deleted_at_once(admin_client, monkeypatch):
-    monkeypatch.setattr("django_future.admin.actions.MOST_DELETED", 2)
+    monkeypatch.setattr("django_future.admin.actions.MAX_DELETED", 2)
     selected = [schedule_job("1h", jobs.echo) for _ in range(3)]
     assert act(admin_client, "delete_selected", *selected) == [
         "No more than 2 jobs can be deleted at once. Nothing was deleted."

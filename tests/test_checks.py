@@ -33,12 +33,15 @@ def test_a_sound_project_hears_nothing(db):
         ({"HEARTBEAT": "0s"}, "more than 0"),
         ({"CALLABLES": "library.jobs"}, "Give a list"),
         ({"CALLABLES": [5]}, "Give a list"),
-        ({"KEEP": "7d"}, "Give a dictionary"),
-        ({"KEEP": {"done": "7d"}}, "names 'done', as which no job ends"),
-        ({"KEEP": {"running": "7d", 5: "7d"}}, "Name some of complete, failed, expired"),
-        ({"KEEP": {"failed": "long"}}, r"\['KEEP'\]\['failed'\]: 'long' is not a duration"),
-        ({"KEEP": {"complete": "P7D", "failed": 7}}, "7 is not a duration"),
-        ({"KEEP": {"complete": timedelta(-1)}}, "Give 0 or more, or None for ever"),
+        ({"RETENTION": "7d"}, "Give a dictionary"),
+        ({"RETENTION": {"done": "7d"}}, "names 'done', as which no job ends"),
+        ({"RETENTION": {"running": "7d", 5: "7d"}}, "Name some of complete, failed, expired"),
+        (
+            {"RETENTION": {"failed": "long"}},
+            r"\['RETENTION'\]\['failed'\]: 'long' is not a duration",
+        ),
+        ({"RETENTION": {"complete": "P7D", "failed": 7}}, "7 is not a duration"),
+        ({"RETENTION": {"complete": timedelta(-1)}}, "Give 0 or more, or None for ever"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, given, words):
@@ -78,7 +81,7 @@ def test_sqlite_without_wal_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(checks, "connections", {"plain": other})
     found = {message.id: message for message in checks.check_databases(["plain"])}
     other.close()
-    assert "journal_mode=WAL" in found["django_future.W001"].hint
+    assert "journal_mode=WAL" in found["django_future.W001"].notify
     assert "has no tables of django-future" in found["django_future.W002"].msg  # an empty file
 
 
@@ -87,15 +90,15 @@ class TestTables:
     @pytest.fixture(autouse=True)
     def _without_a_table(self):
         with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE django_future_jobreport RENAME TO django_future_moved")
+            cursor.execute("ALTER TABLE django_future_jobprogress RENAME TO django_future_moved")
         yield
         with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE django_future_moved RENAME TO django_future_jobreport")
+            cursor.execute("ALTER TABLE django_future_moved RENAME TO django_future_jobprogress")
 
     def test_that_are_missing_are_named(self):
         found = messages(databases=["default"])["django_future.W002"]
-        assert "lacks the tables django_future_jobreport" in found.msg
-        assert found.hint == "Run `manage.py migrate`."
+        assert "lacks the tables django_future_jobprogress" in found.msg
+        assert found.notify == "Run `manage.py migrate`."
 
     def test_are_not_asked_for_without_a_database(self):
         assert messages() == {}
@@ -195,7 +198,7 @@ class TestPsycopg2:
         monkeypatch.setattr(psycopg_any, "is_psycopg3", False)
 
     def test_is_an_error(self):
-        assert "Install psycopg 3" in messages()["django_future.E004"].hint
+        assert "Install psycopg 3" in messages()["django_future.E004"].notify
 
     def test_keeps_a_worker_from_starting(self):
         with pytest.raises(CommandError, match="Install psycopg 3"):

@@ -8,7 +8,7 @@ from django_future import clock, schedule_job
 from django_future.exceptions import LeaseLost
 from django_future.store import Session, store_for
 from django_future.worker.confirmation import Confirmation
-from django_future.worker.delay_queue import Ready
+from django_future.worker.delay_queue import DelayQueue
 from django_future.worker.heartbeat import new_worker
 from tests.shop import jobs
 
@@ -31,7 +31,7 @@ def claimed(store):
 @pytest.fixture
 def confirm(store, claimed):
     """Return what confirms a job, while all but the first wait."""
-    ready, session = Ready(store.now), Session(store)
+    ready, session = DelayQueue(store.now), Session(store)
     ready.put(claimed[1:])
     confirmation = Confirmation(store, ready)
     return lambda job, since: confirmation.confirm(job, session, clock.to_row(since))
@@ -78,7 +78,7 @@ def test_a_job_that_another_worker_has_claimed_meanwhile_is_lost(claimed, confir
 def test_the_jobs_that_start_next_are_those_that_are_confirmed(store):
     for number in range(100):
         schedule_job("0s", jobs.echo, priority=number % 7)
-    ready = Ready(store.now)
+    ready = DelayQueue(store.now)
     for _ in range(2):
         ready.put(store.claim(new_worker(), at=store.now(), limit=50))
     expected = ready.first_due(30)

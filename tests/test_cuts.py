@@ -14,7 +14,7 @@ from django_future.worker.process import Options, run_worker
 from tests.awaiting import eventually
 from tests.chaos import jobs, ledger
 from tests.chaos.address import server_of
-from tests.chaos.proxy import Moment, proxy_to
+from tests.chaos.proxy import SchedulingContext, proxy_to
 from tests.shop.models import Trace
 
 pytestmark = [
@@ -52,7 +52,7 @@ def work():
 
 
 @pytest.mark.parametrize("run", [run_once, work])
-@pytest.mark.parametrize("moment", list(Moment), ids=lambda moment: moment.value)
+@pytest.mark.parametrize("moment", list(SchedulingContext), ids=lambda moment: moment.value)
 def test_a_line_may_be_cut_at_any_command(run, moment, line, settings):
     settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
     for number in count(1):

@@ -16,7 +16,7 @@ from django_future import (
     schedule_job,
     schedule_jobs,
 )
-from django_future.models import JobAttempt, JobReport, PausedQueue, Worker
+from django_future.models import JobAttempt, JobProgress, PausedQueue, Worker
 from django_future.status import Status
 from tests.rewriting import rewrite
 from tests.shop import jobs
@@ -24,7 +24,7 @@ from tests.shop.models import Order, Subscription
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-MODELS = (ScheduledJob, JobAttempt, JobReport, PausedQueue, Worker)
+MODELS = (ScheduledJob, JobAttempt, JobProgress, PausedQueue, Worker)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def replica(settings):
 
 @pytest.fixture
 def apart(settings):
-    """Keep jobs in the database `other`, and everything else in `default`."""
+    """Unset jobs in the database `other`, and everything else in `default`."""
     settings.DATABASE_ROUTERS = ["tests.routers.JobsApart"]
 
 

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from django.db import connection
 
-from tests.awaiting import PATIENCE
+from tests.awaiting import MAX_WAIT_SECONDS
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,7 +37,7 @@ def environment(folder):
 
 
 @pytest.fixture(scope="module")
-def told(environment, folder):
+def loggable(environment, folder):
     demo = subprocess.run(
         COMMAND, env=environment, cwd=folder, capture_output=True, text=True, check=False
     )
@@ -88,17 +88,17 @@ def test_the_demo_serves_the_admin_until_it_is_stopped(environment, port, stop):
         try:
             assert status_of(f"http://127.0.0.1:{port}/login/", demo) == 200
             demo.send_signal(stop)
-            printed, _ = demo.communicate(timeout=PATIENCE)
+            printed, _ = demo.communicate(timeout=MAX_WAIT_SECONDS)
         finally:
             demo.kill()
     assert f'"florist" with the password "tulips" at http://127.0.0.1:{port}/' in printed
 
 
 def status_of(address, server):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            with urlopen(address, timeout=PATIENCE) as answer:
+            with urlopen(address, timeout=MAX_WAIT_SECONDS) as answer:
                 return answer.status
         except URLError:
             continue

@@ -152,7 +152,7 @@ def test_other_errors_are_kept_whole(caplog):
 
 
 @job(sensitive_arguments=True)
-def give_up(card):
+def cancel_running(card):
     """Say why, in words that are meant to be read."""
     raise Cancel("the customer left")
 
@@ -164,7 +164,7 @@ def come_back(card):
 
 
 def test_what_a_handler_says_on_purpose_is_kept(caplog):
-    give_up.schedule("0s", SECRET)
+    cancel_running.schedule("0s", SECRET)
     come_back.schedule("0s", SECRET)
     run_jobs()
     assert ScheduledJob.objects.get(status="cancelled").error == "the customer left"

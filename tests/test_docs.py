@@ -17,9 +17,9 @@ from django.dispatch import Signal
 
 import django_future
 from django_future import ScheduledJob, conf, decorators, exceptions, options, signals, testing
-from django_future.models import JobReport
+from django_future.models import JobProgress
 from django_future.models.querysets import ScheduledJobQuerySet
-from django_future.options import KEEP
+from django_future.options import UNSET
 from django_future.scheduling import jobs
 from django_future.status import Status
 from tests.shop import models
@@ -143,7 +143,7 @@ def test_every_option_is_told_where_handlers_are(option):
     [
         ("api", [field.name for field in ScheduledJob._meta.fields]),
         ("api", [name for name in vars(ScheduledJobQuerySet) if not name.startswith("_")]),
-        ("api", [field.name for field in JobReport._meta.fields if field.name != "job"]),
+        ("api", [field.name for field in JobProgress._meta.fields if field.name != "job"]),
         ("api", list(Status.values)),
         ("api", list(jobs.JobSpec.__annotations__)),
         ("api", [codename for codename, _ in ScheduledJob._meta.permissions]),
@@ -219,7 +219,7 @@ def settings_of(block):
 
 
 def parameters(text):
-    return parameters_of(eval(f"lambda {text}: None", {"KEEP": KEEP}))
+    return parameters_of(eval(f"lambda {text}: None", {"RETENTION": UNSET}))
 
 
 def parameters_of(function):

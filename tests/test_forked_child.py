@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from django_future import job_as_parameter, run_jobs, schedule_job
-from django_future.models import JobReport
+from django_future.models import JobProgress
 from django_future.status import Status
 from tests.awaiting import eventually
 from tests.shop import jobs
@@ -100,7 +100,7 @@ def test_a_child_reports_nothing(run):
         return exit_code(child)
 
     assert run(handler).return_value == 0
-    assert not JobReport.objects.exists()
+    assert not JobProgress.objects.exists()
 
 
 @pytest.mark.slow

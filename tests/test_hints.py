@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_future import schedule_job, schedule_jobs
 from django_future.store import store_for
-from django_future.store.postgresql.notify import Hints
+from django_future.store.postgresql.notify import NotifyLimiter
 from tests.shop import jobs
 
 pytestmark = [
@@ -18,8 +18,8 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def hints(monkeypatch):
     """Let each test begin as if no hint had been sent, and debounce for longer than it lasts."""
-    monkeypatch.setattr("django_future.store.postgresql.notify.BETWEEN_HINTS", 60.0)
-    monkeypatch.setattr(store_for("default"), "_hints", Hints())
+    monkeypatch.setattr("django_future.store.postgresql.notify.MIN_NOTIFY_INTERVAL_SECONDS", 60.0)
+    monkeypatch.setattr(store_for("default"), "_notify_limiter", NotifyLimiter())
 
 
 def hints_of(act):
@@ -51,7 +51,7 @@ def test_a_hint_whose_insert_failed_does_not_count():
 def test_a_hint_of_a_transaction_that_was_rolled_back_does_not_count():
     store = store_for("default")
     with transaction.atomic():
-        store.hint()
+        store.notify()
         transaction.set_rollback(True)
     assert hints_of(schedule) == 1
 

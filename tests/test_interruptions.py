@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
 from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
-from django_future.execution.executor import NotRecorded, NotStarted, execute, finish_together
+from django_future.execution.executor import NotRecorded, NotStarted, execute, record_completions
 from django_future.execution.watchdog import Watchdog
 from django_future.models import Worker
 from django_future.status import Status
@@ -35,7 +35,7 @@ def store():
 @pytest.fixture
 def pool(store):
     """Return a pool of one thread that runs."""
-    pool = Pool(store, 1, on_room=lambda: None)
+    pool = Pool(store, 1, on_idle=lambda: None)
     pool.start()
     yield pool
     pool.drain()
@@ -159,8 +159,8 @@ class TestTheRecordOfAnEnd:
         gathered = []
         session = Session(store)
         for job in claim(store):
-            execute(job, session, watchdog, gather=gathered.append)
-        session.rest()
+            execute(job, session, watchdog, batch=gathered.append)
+        session.end_idle()
         is_locked, may_end = Event(), Event()
 
         def lock():
@@ -173,13 +173,13 @@ class TestTheRecordOfAnEnd:
         rival = Thread(target=lock)
         rival.start()
         is_locked.wait(20)
-        locked = finish_together(gathered, store)
+        locked = record_completions(gathered, store)
         may_end.set()
         rival.join()
         assert [job.pk for job in locked] == [gathered[1].pk]
         statuses = [status(job) for job in gathered]
         assert statuses == [Status.COMPLETE, Status.RUNNING, Status.COMPLETE]
-        assert finish_together(locked, store) == []
+        assert record_completions(locked, store) == []
         assert status(gathered[1]) == Status.COMPLETE
 
     def test_that_the_database_refuses_for_one_job_fails_that_job_alone(
@@ -189,8 +189,8 @@ class TestTheRecordOfAnEnd:
         gathered = []
         session = Session(store)
         for job in claim(store):
-            execute(job, session, watchdog, gather=gathered.append)
-        session.rest()
+            execute(job, session, watchdog, batch=gathered.append)
+        session.end_idle()
         real = type(store).finish_all
 
         def finish_all(self, jobs):
@@ -199,7 +199,7 @@ class TestTheRecordOfAnEnd:
             return real(self, jobs)
 
         monkeypatch.setattr(type(store), "finish_all", finish_all)
-        assert finish_together(gathered, store) == []
+        assert record_completions(gathered, store) == []
         statuses = [status(job) for job in gathered]
         assert statuses == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
 

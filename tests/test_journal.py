@@ -180,7 +180,7 @@ class TestOneSignal:
         [holder] = Worker.objects.filter(
             name__in=ScheduledJob.objects.running().values_list("worker", flat=True)
         )
-        until = time.monotonic() + 2 * stop_signals.ONE_SIGNAL_SECONDS
+        until = time.monotonic() + 2 * stop_signals.SIGNAL_DEBOUNCE_SECONDS
         while time.monotonic() < until:
             os.kill(holder.pid, signal.SIGINT)
         held.unlink()
@@ -223,14 +223,14 @@ class TestWithoutTables:
     @pytest.fixture(autouse=True)
     def _without_a_table(self):
         with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE django_future_jobreport RENAME TO django_future_moved")
+            cursor.execute("ALTER TABLE django_future_jobprogress RENAME TO django_future_moved")
         yield
         with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE django_future_moved RENAME TO django_future_jobreport")
+            cursor.execute("ALTER TABLE django_future_moved RENAME TO django_future_jobprogress")
 
     @pytest.mark.parametrize("command", ["future_worker", "runscheduledjobs", "future_prune"])
     def test_a_command_says_what_to_run(self, command):
-        words = "'default' lacks the tables django_future_jobreport. Run `manage.py migrate`"
+        words = "'default' lacks the tables django_future_jobprogress. Run `manage.py migrate`"
         with pytest.raises(CommandError, match=words):
             call_command(command)
 

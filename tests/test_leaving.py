@@ -234,11 +234,11 @@ class TestTelling:
         def receive(job, exception, **_):
             seen.append((job, type(exception)))
 
-        signals.job_left.connect(receive)
+        signals.job_handler_unknown.connect(receive)
         try:
             run_jobs()
         finally:
-            signals.job_left.disconnect(receive)
+            signals.job_handler_unknown.disconnect(receive)
         assert seen == [(job, HandlerUnknown)]
 
     def test_the_command_says_left_and_does_not_fail(self, capsys):

@@ -91,7 +91,7 @@ class Kept(logging.Handler):
         self.records = []
 
     def emit(self, record):
-        """Keep `record`."""
+        """Unset `record`."""
         self.records.append(record)
 
 

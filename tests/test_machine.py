@@ -53,7 +53,7 @@ SETTINGS = settings(
 )
 
 NOW, SECOND, MINUTE, HOUR = (timedelta(seconds=length) for length in (0, 1, 60, 3600))
-WAYS_TO_END = ["finish", "fail", "try_again", "give_up", "release"]
+WAYS_TO_END = ["finish", "fail", "try_again", "cancel_running", "release"]
 FAILURE = ends.Failure("ValueError", "ValueError: no")
 
 # Those that end in one way on every database, in one process.
@@ -165,7 +165,7 @@ class StoreMachine(RuleBasedStateMachine):
         claimed = self.take(worker, EVERYTHING, 1)
         for job in claimed:
             job.started_at = clock.to_row(self.model.now)
-            self.store.note_start(job)
+            self.store.record_start(job)
             self.model.jobs[job.pk].started_at = self.model.now
             getattr(self, way)(job)
         return multiple(*claimed)
@@ -233,8 +233,8 @@ class StoreMachine(RuleBasedStateMachine):
             known.put_back(scheduled_at=now, first_due_at=first_due_at, failures=failures)
 
     @rule(job=claimed)
-    def give_up(self, job):
-        if self.is_done(job, lambda job: ends.give_up(self.store, job, "no longer wanted")):
+    def cancel_running(self, job):
+        if self.is_done(job, lambda job: ends.cancel_running(self.store, job, "no longer wanted")):
             self.model.end(self.model.jobs[job.pk], "cancelled", started_at=self.model.now)
 
     def is_done(self, job, write):

@@ -21,7 +21,7 @@ from django_future.store import EVERYTHING, Selection, store_for
 from django_future.store.queues import paused_queues
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
-from django_future.worker.queue_selector import Choice
+from django_future.worker.queue_selector import QueueSelector
 from tests.ago import scheduled_ago
 from tests.awaiting import eventually
 from tests.shop import jobs
@@ -174,26 +174,26 @@ class TestPausing:
 
 class TestBelief:
     def test_nothing_is_asked_while_nothing_is_paused(self, store, django_assert_num_queries):
-        choice = Choice(store, EVERYTHING)
+        choice = QueueSelector(store, EVERYTHING)
         choice.selection(set())
         with django_assert_num_queries(0):
             assert choice.selection(set()) is EVERYTHING
 
     def test_a_queue_that_is_believed_paused_is_not_looked_into(self, store):
-        choice = Choice(store, Selection(queues=("mail", "reports")))
+        choice = QueueSelector(store, Selection(queues=("mail", "reports")))
         pause_queue("mail")
         selection = choice.selection(set())
         assert selection.excluded_queues == ("mail",)
-        assert list(store.levels.queue_names(selection)) == ["reports"]
+        assert list(store.due_query.queue_names(selection)) == ["reports"]
 
     def test_while_one_is_a_worker_looks_again_within_a_second(self, store):
-        choice = Choice(store, EVERYTHING)
+        choice = QueueSelector(store, EVERYTHING)
         pause_queue("mail")
         choice.selection(set())
         assert choice.longest_sleep <= ONE_SECOND
 
     def test_it_is_dropped_once_the_queue_is_resumed(self, store):
-        choice = Choice(store, EVERYTHING)
+        choice = QueueSelector(store, EVERYTHING)
         pause_queue("mail")
         choice.selection(set())
         resume_queue("mail")

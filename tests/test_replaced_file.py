@@ -28,7 +28,7 @@ def watched():
 
     def watch():
         try:
-            store_for("default").watch(lambda: calls.append(1), stopped)
+            store_for("default").listen(lambda: calls.append(1), stopped)
         except DatabaseReplaced as error:
             errors.append(error)
         finally:

@@ -11,16 +11,16 @@ from django.db.backends.signals import connection_created
 from django.test import TestCase
 
 from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
-from django_future.exceptions import InvalidReport
-from django_future.models import JobReport
-from django_future.progress import LONGEST_LINE, LONGEST_LOG, Inbox, Progress, Said
+from django_future.exceptions import InvalidProgress
+from django_future.models import JobProgress
+from django_future.progress import MAX_LINE_LENGTH, MAX_LOG_BYTES, Inbox, Progress, ProgressUpdate
 from django_future.status import Status
 from django_future.store import progress, store_for
 from django_future.testing import perform_job, run_due_jobs
 from django_future.worker import housekeeping
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
-from tests.awaiting import PATIENCE, eventually, has_ended
+from tests.awaiting import MAX_WAIT_SECONDS, eventually, has_ended
 from tests.rewriting import rewrite
 from tests.shop import jobs
 
@@ -29,7 +29,7 @@ def run_report(*said, lines=()):
     """Run a job that says so, and return what is known of it."""
     job = schedule_job("0s", jobs.report, args=said, kwargs={"lines": lines})
     run_jobs()
-    return JobReport.objects.get(job=job)
+    return JobProgress.objects.get(job=job)
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def held(tmp_path):
 
 
 def known():
-    return list(JobReport.objects.values_list("done", "total", "message"))
+    return list(JobProgress.objects.values_list("done", "total", "message"))
 
 
 @pytest.mark.django_db
@@ -85,7 +85,7 @@ class TestWhatIsSaid:
         job = schedule_job("0s", jobs.report, args=[[3, 10, "resizing"]])
         run_jobs()
         job.refresh_from_db()
-        report = job.report
+        report = job.current_progress
         assert (report.done, report.total, report.message, report.log) == (3, 10, "resizing", "")
         assert report.updated_at >= job.finished_at
 
@@ -102,7 +102,7 @@ class TestWhatIsSaid:
         schedule_job("0s", jobs.report_and_fail)
         run_jobs(ignore_errors=True)
         assert known() == [(7, 10, "failing")]
-        assert JobReport.objects.get().log.endswith("Z about to fail")
+        assert JobProgress.objects.get().log.endswith("Z about to fail")
 
     def test_may_be_any_text(self):
         report = run_report([0, 1, "nul \0 \udc80 \N{SNOWMAN}" + "x" * 999])
@@ -115,7 +115,7 @@ class TestWhatIsSaid:
     )
     def test_must_make_sense(self, wrong):
         job = schedule_job("0s", jobs.report, args=[wrong])
-        with pytest.raises(InvalidReport, match="Give a"):
+        with pytest.raises(InvalidProgress, match="Give a"):
             run_jobs()
         job.refresh_from_db()
         assert job.status == Status.FAILED
@@ -144,20 +144,21 @@ class TestTheLog:
 
     def test_keeps_the_end_of_what_is_too_long(self):
         lines = run_report(lines=[f"{number:05} \N{SNOWMAN}" for number in range(9999)]).log
-        assert len(lines.encode()) <= LONGEST_LOG
-        assert len(lines.encode()) > LONGEST_LOG - 100
+        assert len(lines.encode()) <= MAX_LOG_BYTES
+        assert len(lines.encode()) > MAX_LOG_BYTES - 100
         first, *_, last = lines.split("\n")
         assert (first[19], first[-1]) == ("Z", "\N{SNOWMAN}")
         assert last.endswith("09998 \N{SNOWMAN}")
 
     def test_cuts_a_line_that_is_too_long(self):
         assert (
-            len(run_report(lines=["x" * 99_999]).log) == len("2026-11-22 12:00:00Z ") + LONGEST_LINE
+            len(run_report(lines=["x" * 99_999]).log)
+            == len("2026-11-22 12:00:00Z ") + MAX_LINE_LENGTH
         )
 
     def test_is_of_texts(self):
         schedule_job("0s", jobs.report, kwargs={"lines": [5]})
-        with pytest.raises(InvalidReport, match=r"5\. Give a text"):
+        with pytest.raises(InvalidProgress, match=r"5\. Give a text"):
             run_jobs()
 
     def test_goes_on_with_the_next_attempt_which_begins_afresh(self):
@@ -166,7 +167,7 @@ class TestTheLog:
         rewrite(status=Status.SCHEDULED, args=[], kwargs={"lines": ["second"]})
         run_jobs()
         assert known() == [(None, None, "")]
-        first, second = JobReport.objects.get(job=job).log.split("\n")
+        first, second = JobProgress.objects.get(job=job).log.split("\n")
         assert (first[20:], second[20:]) == (" first", " second")
 
 
@@ -223,7 +224,7 @@ class TestWhileAJobRuns:
             held.unlink()
 
     def test_between_two_writings_it_may_be_said_any_number_of_times(self, monkeypatch):
-        monkeypatch.setattr(housekeeping, "BETWEEN_REPORTS", PATIENCE)
+        monkeypatch.setattr(housekeeping, "PROGRESS_INTERVAL_SECONDS", MAX_WAIT_SECONDS)
         schedule_job("0s", jobs.report_often, args=[5000])
         with statements() as noted:
             run_jobs()
@@ -252,14 +253,20 @@ class TestWriting:
     def test_only_the_latest_attempt_says_how_far_a_job_is(self):
         job = schedule_job("0s", jobs.echo)
         ScheduledJob.objects.update(lease=2)
-        said = [Said(job.pk, lease, Progress(lease), deque([f"of {lease}"])) for lease in (2, 1)]
+        said = [
+            ProgressUpdate(job.pk, lease, Progress(lease), deque([f"of {lease}"]))
+            for lease in (2, 1)
+        ]
         assert progress.write(store_for("default"), said) == []
         assert known() == [(2, None, "")]
-        assert JobReport.objects.get().log == "of 1\nof 2"
+        assert JobProgress.objects.get().log == "of 1\nof 2"
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
     def test_it_does_not_wait_for_a_job_that_is_locked(self):
-        said = [Said(schedule_job("0s", jobs.echo).pk, 0, Progress(number)) for number in (1, 2)]
+        said = [
+            ProgressUpdate(schedule_job("0s", jobs.echo).pk, 0, Progress(number))
+            for number in (1, 2)
+        ]
         left = []
 
         def write():
@@ -276,7 +283,7 @@ class TestWriting:
 
     def test_many_are_written_at_once(self, django_assert_max_num_queries):
         scheduled = schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 1200)
-        said = [Said(job.pk, 0, Progress(job.pk)) for job in scheduled]
+        said = [ProgressUpdate(job.pk, 0, Progress(job.pk)) for job in scheduled]
         with django_assert_max_num_queries(60):
             assert progress.write(store_for("default"), said) == []
         assert known() == [(job.pk, None, "") for job in scheduled]

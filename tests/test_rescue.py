@@ -141,7 +141,7 @@ class TestEndingSessions:
         session = innocent.connection
         innocent.close()
         with pytest.raises(OperationalError):
-            store.cut(session)
+            store.kill_session(session)
 
     @pytest.mark.only_on("mysql", reason="PostgreSQL interrupts by a key that is not used again")
     def test_no_query_is_interrupted_whose_number_is_used_again(self, store, innocent):
@@ -155,7 +155,7 @@ class TestEndingSessions:
 
         before = Before()
         store._origins[before] = "an earlier start"
-        store.cut(before)
+        store.kill_session(before)
         assert is_open(innocent)
 
 

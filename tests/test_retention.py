@@ -12,13 +12,13 @@ from django.db.models.signals import pre_delete
 from django.test.utils import CaptureQueriesContext
 
 from django_future import ScheduledJob, clock, schedule_job, schedule_jobs, signals
-from django_future.models import JobAttempt, JobReport
+from django_future.models import JobAttempt, JobProgress
 from django_future.status import Status
 from django_future.store import retention, store_for
 from django_future.worker import maintenance
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
-from tests.awaiting import PATIENCE, has_ended
+from tests.awaiting import MAX_WAIT_SECONDS, has_ended
 from tests.connected import connected
 from tests.shop import jobs
 
@@ -38,7 +38,7 @@ def keep(settings):
     """Return a function that says how long jobs are kept."""
 
     def keep_for(**lengths):
-        settings.DJANGO_FUTURE = {**settings.DJANGO_FUTURE, "KEEP": lengths}
+        settings.DJANGO_FUTURE = {**settings.DJANGO_FUTURE, "RETENTION": lengths}
 
     return keep_for
 
@@ -79,10 +79,10 @@ class TestPruning:
         (old,), (new,) = ended(Status.FAILED, days=8), ended(Status.FAILED, days=1)
         at = clock.to_row(clock.now())
         for pk in (old, new):
-            JobReport.objects.create(job_id=pk, updated_at=at)
+            JobProgress.objects.create(job_id=pk, updated_at=at)
             JobAttempt.objects.create(job_id=pk, number=1, started_at=at, finished_at=at)
         prune(store, Status.FAILED)
-        assert [report.job_id for report in JobReport.objects.all()] == [new]
+        assert [report.job_id for report in JobProgress.objects.all()] == [new]
         assert [attempt.job_id for attempt in JobAttempt.objects.all()] == [new]
 
     def test_jobs_that_the_project_protects_do_not_keep_others(self, store):
@@ -162,10 +162,10 @@ class TestPruning:
 
 class TestAWorker:
     def test_prunes_with_its_heartbeat(self, settings):
-        settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s", "KEEP": {"complete": "7d"}}
+        settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s", "RETENTION": {"complete": "7d"}}
         ended(days=8)
         kept = ended(Status.FAILED, days=999)
-        limits = Limits(max_jobs=1, max_seconds=PATIENCE)
+        limits = Limits(max_jobs=1, max_seconds=MAX_WAIT_SECONDS)
         with connected(
             signals.jobs_pruned, lambda **_: kept.append(schedule_job("0s", jobs.echo).pk)
         ):
@@ -174,7 +174,7 @@ class TestAWorker:
 
     def test_stops_before_its_next_sign_of_life_is_late(self, store, keep, monkeypatch):
         keep(complete="7d", failed="7d")
-        monkeypatch.setattr(maintenance, "LONGEST_PRUNING", 0)
+        monkeypatch.setattr(maintenance, "MAX_PRUNE_SECONDS", 0)
         ended(days=8, count=1500)
         ended(Status.FAILED, days=8, count=1500)
         maintenance.prune(store)
@@ -228,7 +228,7 @@ class TestTheCommand:
     def test_says_what_to_set(self, capsys):
         [line] = self.lines(capsys)
         assert "All jobs are kept for ever" in line
-        assert "{'KEEP': {'complete': '7d'}}" in line
+        assert "{'RETENTION': {'complete': '7d'}}" in line
 
     @pytest.mark.django_db(databases=["default", "other"], transaction=True)
     def test_can_be_for_another_database(self, keep, capsys):

@@ -231,7 +231,7 @@ class TestToAskForAnother:
 @pytest.mark.django_db(transaction=True)
 class TestToGiveUp:
     def test_ends_the_job_without_a_failure(self):
-        scheduled = flaky.give_up.schedule("0s", "no longer wanted")
+        scheduled = flaky.cancel_running.schedule("0s", "no longer wanted")
         run_jobs()
         scheduled.refresh_from_db()
         assert (scheduled.status, scheduled.error) == (Status.CANCELLED, "no longer wanted")
@@ -242,7 +242,7 @@ class TestToGiveUp:
     def test_is_told_as_no_failure(self):
         told = []
         with connected(signals.job_finished, lambda exception, **_: told.append(exception)):
-            run(flaky.give_up.schedule("0s"))
+            run(flaky.cancel_running.schedule("0s"))
         assert told == [None]
 
 

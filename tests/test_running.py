@@ -11,7 +11,7 @@ from django_future.exceptions import HandlerExited, LeaseLost, RunInsideTransact
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import store_for
-from django_future.store.ends import Failure, fail, give_up, retry
+from django_future.store.ends import Failure, cancel_running, fail, retry
 from tests.connected import connected
 from tests.rewriting import rewrite
 from tests.shop import jobs
@@ -306,7 +306,7 @@ class TestTransactions:
             store.discard,
             lambda job: fail(store, job, late),
             lambda job: retry(store, job, clock.now(), late),
-            lambda job: give_up(store, job, "late"),
+            lambda job: cancel_running(store, job, "late"),
         ):
             with pytest.raises(LeaseLost), store.transaction():
                 end(job)

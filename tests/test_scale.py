@@ -15,7 +15,7 @@ from django_future.overview import overview
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, retention, store_for
 from django_future.store.backlog import MAX_PRIORITIES, MAX_QUEUES
-from django_future.worker.queue_selector import Choice
+from django_future.worker.queue_selector import QueueSelector
 from tests.reading import entries_read
 from tests.shop import jobs
 
@@ -111,8 +111,8 @@ def test_a_claim_of_some_queues_reads_as_many_entries_as_it_finds(store, shape):
         lambda: found.extend(store.claim(worker, selection, at=store.now(), limit=TAKEN))
     )
     assert found
-    levels = shape.priorities * (1 + len(selection.queues))
-    assert read <= 2 * (len(found) + SLACK) + 2 * OF_EACH_LEVEL * levels
+    due_query = shape.priorities * (1 + len(selection.queues))
+    assert read <= 2 * (len(found) + SLACK) + 2 * OF_EACH_LEVEL * due_query
 
 
 def test_a_look_ahead_reads_the_first_of_each_priority(store, shape):
@@ -147,7 +147,7 @@ def test_a_claim_reads_little_of_a_backlog_that_its_worker_believes_paused(store
     try:
         waiting = {"when": timedelta(hours=-1), "callable": jobs.echo, "queue_name": "reports"}
         schedule([waiting] * 2 * TAKEN)
-        selection = Choice(store, EVERYTHING).selection(set())
+        selection = QueueSelector(store, EVERYTHING).selection(set())
         assert entries_read(lambda: claim(store, selection)) <= DUE / 4
     finally:
         resume_queue("default")
@@ -158,10 +158,10 @@ def test_an_overview_reads_what_it_counts_and_the_first_of_each_priority(store, 
     read = entries_read(lambda: found.append(overview(store)))
     backlogs = [queue.backlog for queue in found[0].queues]
     counted = sum(backlog.waiting + backlog.due for backlog in backlogs)
-    levels = len(backlogs) * min(shape.priorities, MAX_PRIORITIES + 1)
+    due_query = len(backlogs) * min(shape.priorities, MAX_PRIORITIES + 1)
     assert len(backlogs) >= min(shape.queues, MAX_QUEUES)
     # MariaDB reads what it counts twice: from the index, and from a table of what it found.
-    assert read <= 2 * counted + 2 * OF_EACH_LEVEL * levels + TAKEN + SLACK
+    assert read <= 2 * counted + 2 * OF_EACH_LEVEL * due_query + TAKEN + SLACK
 
 
 def test_expiry_reads_nothing_where_nothing_has_expired(store):

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection, transaction
 
 from django_future import ScheduledJob, clock, schedule_job, schedule_jobs, signals
-from django_future.execution.executor import execute, finish_together
+from django_future.execution.executor import execute, record_completions
 from django_future.execution.watchdog import Watchdog
 from django_future.models import Worker
 from django_future.status import Status
@@ -22,7 +22,7 @@ def session():
     """Return a session of this thread that is at rest in the end."""
     session = Session(store_for("default"))
     yield session
-    session.rest()
+    session.end_idle()
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def run(session):
     def run_due():
         gathered = []
         for job in session.store.claim(NOBODY, at=clock.now(), limit=10):
-            execute(job, session, watchdog, gather=gathered.append)
+            execute(job, session, watchdog, batch=gathered.append)
         return gathered
 
     return run_due
@@ -47,9 +47,9 @@ def statuses():
 def test_the_ends_of_jobs_that_ask_nothing_are_recorded_together(session, run):
     schedule_jobs([{"when": "0s", "callable": jobs.echo, "args": [n]} for n in range(3)])
     gathered = run()
-    session.rest()
+    session.end_idle()
     assert statuses() == [Status.RUNNING] * 3
-    finish_together(gathered, session.store)
+    record_completions(gathered, session.store)
     assert statuses() == [Status.COMPLETE] * 3
     assert [job.return_value for job in ScheduledJob.objects.order_by("pk")] == [0, 1, 2]
 
@@ -62,7 +62,7 @@ def test_a_connection_whose_statements_a_project_watches_serves_job_after_job(se
         for call in (jobs.trace, jobs.echo, jobs.trace):
             schedule_job("0s", call)
             run()
-            session.rest()
+            session.end_idle()
             session.tidy()
     assert session.store.connection.connection is before
 
@@ -83,7 +83,7 @@ def test_nothing_stays_open_behind_a_job_that_wrote(run):
 
 def test_a_failure_takes_nothing_of_the_job_before_it(session, run):
     schedule_jobs([{"when": "0s", "callable": call} for call in (jobs.trace, jobs.echo, jobs.fail)])
-    finish_together(run(), session.store)
+    record_completions(run(), session.store)
     assert statuses() == [Status.COMPLETE, Status.COMPLETE, Status.FAILED]
     assert Trace.objects.count() == 1
 
@@ -118,7 +118,7 @@ def test_what_a_receiver_writes_is_not_undone_with_the_job(run, traces):
 def test_a_session_at_rest_holds_no_transaction(session, run):
     schedule_job("0s", jobs.echo)
     run()
-    session.rest()
+    session.end_idle()
     assert connection.get_autocommit()
     assert not connection.in_atomic_block
 
@@ -126,9 +126,9 @@ def test_a_session_at_rest_holds_no_transaction(session, run):
 def test_one_that_was_lost_meanwhile_is_told(session, run, caplog):
     schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 2)
     gathered = run()
-    session.rest()
+    session.end_idle()
     ScheduledJob.objects.filter(pk=gathered[0].pk).update(lease=7)
-    finish_together(gathered, session.store)
+    record_completions(gathered, session.store)
     assert statuses() == [Status.RUNNING, Status.COMPLETE]
     assert "claimed by another worker" in caplog.text
 
@@ -146,7 +146,7 @@ def test_claims_and_ends_may_be_part_of_a_transaction(session, run):
 def test_recording_an_end_twice_changes_nothing(session, run):
     schedule_job("0s", jobs.echo)
     gathered = run()
-    session.rest()
+    session.end_idle()
     assert session.store.finish_all(gathered) == []
     assert session.store.finish_all(gathered) == []
 

@@ -331,7 +331,7 @@ class TestAParkedJob:
         assert reload(parked).status == Status.PARKED
 
     def test_is_not_pruned(self, parked, settings):
-        settings.DJANGO_FUTURE = {"KEEP": dict.fromkeys(Status.final(), "0s")}
+        settings.DJANGO_FUTURE = {"RETENTION": dict.fromkeys(Status.final(), "0s")}
         prune(store_for("default"))
         assert reload(parked).status == Status.PARKED
 

@@ -242,7 +242,7 @@ class TestRescue:
     def claim_and_start(self, store):
         [job] = claim(store)
         job.started_at = clock.to_row(store.now())
-        store.note_start(job)
+        store.record_start(job)
 
     def test_a_worker_shows_again_that_it_lives(self, store):
         worker = self.worker(store, timedelta(hours=1))

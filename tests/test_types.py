@@ -69,8 +69,8 @@ TYPES = {
     "job.finished_at": "datetime | None",
     "job.return_value": "Any",
     "job.error": "str",
-    "job.report.done": "int | None",
-    "job.report.message": "str",
+    "job.current_progress.done": "int | None",
+    "job.current_progress.message": "str",
     "[found.exception for found in job.failed_attempts.all()]": "list[str]",
 }
 

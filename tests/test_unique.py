@@ -15,7 +15,7 @@ from django_future.signals import jobs_expired
 from django_future.status import Status
 from django_future.store import store_for, unique
 from tests.ago import scheduled_ago
-from tests.awaiting import PATIENCE
+from tests.awaiting import MAX_WAIT_SECONDS
 from tests.rival import KEYS, start_rival
 from tests.shop import jobs, once
 from tests.shop.models import ExpressOrder, Order, Trace
@@ -311,7 +311,7 @@ class TestRivals:
     @pytest.mark.slow
     def test_sixteen_processes_schedule_and_run_them_and_none_is_lost_or_doubled(self):
         rivals = [start_rival() for _ in range(RIVALS)]
-        told = [rival.communicate(timeout=2 * PATIENCE)[0].split() for rival in rivals]
+        told = [rival.communicate(timeout=2 * MAX_WAIT_SECONDS)[0].split() for rival in rivals]
         assert [rival.returncode for rival in rivals] == [0] * RIVALS
         run_jobs()
         assert not ScheduledJob.objects.exclude(status=Status.COMPLETE, unique_key=None)

@@ -6,7 +6,7 @@ import pytest
 
 from django_future import ScheduledJob
 from django_future.worker import unknown_handlers
-from django_future.worker.unknown_handlers import FIRST_PAUSE_SECONDS, UnknownHandlers
+from django_future.worker.unknown_handlers import INITIAL_BACKOFF_SECONDS, UnknownHandlers
 
 
 @pytest.fixture
@@ -21,19 +21,19 @@ def test_a_handler_is_tried_again_after_a_pause_that_doubles(elapsed):
     handlers, job = UnknownHandlers(store=None), ScheduledJob(callable_name="a.b")
     handlers.note(job)
     assert len(handlers.names) == 1
-    elapsed[0] = FIRST_PAUSE_SECONDS
+    elapsed[0] = INITIAL_BACKOFF_SECONDS
     assert not handlers.names
     handlers.note(job)
-    elapsed[0] = 2.5 * FIRST_PAUSE_SECONDS
+    elapsed[0] = 2.5 * INITIAL_BACKOFF_SECONDS
     assert len(handlers.names) == 1
-    elapsed[0] = 3 * FIRST_PAUSE_SECONDS
+    elapsed[0] = 3 * INITIAL_BACKOFF_SECONDS
     assert not handlers.names
 
 
 def test_a_handler_that_was_found_meanwhile_begins_with_a_short_pause(elapsed):
     handlers, job = UnknownHandlers(store=None), ScheduledJob(callable_name="a.b")
     handlers.note(job)
-    elapsed[0] = 3 * FIRST_PAUSE_SECONDS
+    elapsed[0] = 3 * INITIAL_BACKOFF_SECONDS
     handlers.note(job)
-    elapsed[0] = 4 * FIRST_PAUSE_SECONDS
+    elapsed[0] = 4 * INITIAL_BACKOFF_SECONDS
     assert not handlers.names

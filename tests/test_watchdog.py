@@ -25,8 +25,8 @@ def run(scheduled):
 
 @pytest.fixture
 def nothing_is_stuck(monkeypatch):
-    """Wait for an interrupted handler for as long as it lasts: it ends, or the test never does."""
-    monkeypatch.setattr(watchdog, "GRACE", math.inf)
+    """Wait for an interrupted handler for as long as it runs: it ends, or the test never does."""
+    monkeypatch.setattr(watchdog, "GRACE_SECONDS", math.inf)
 
 
 class TestTimeout:

@@ -18,7 +18,7 @@ from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.wakeup import Wakeup
 from tests.ago import scheduled_ago
-from tests.awaiting import PATIENCE, eventually, exit_code, has_ended
+from tests.awaiting import MAX_WAIT_SECONDS, eventually, exit_code, has_ended
 from tests.runner import second_signal, stop
 from tests.shop import jobs
 from tests.shop.models import Trace
@@ -110,7 +110,7 @@ class TestOnTime:
     @pytest.mark.only_on("postgresql", "sqlite", reason="MySQL has no way to wake a worker")
     def test_it_wakes_up_for_a_job_that_is_due_at_once(self, monkeypatch):
         """Let it fall asleep for an hour: only a hint makes it look before."""
-        monkeypatch.setattr(loop, "GROWTH", 10**9)
+        monkeypatch.setattr(loop, "BACKOFF_FACTOR", 10**9)
         slept, wait = [], Wakeup.wait
 
         def note_and_wait(wakeup, seconds):
@@ -123,7 +123,7 @@ class TestOnTime:
         )
         worker = Thread(target=lambda: (run_worker(options), connection.close()), daemon=True)
         worker.start()
-        eventually(lambda: slept and slept[-1] > PATIENCE)
+        eventually(lambda: slept and slept[-1] > MAX_WAIT_SECONDS)
         schedule_job("0s", jobs.trace)
         assert has_ended(worker)
         assert count(Status.COMPLETE) == 1
@@ -229,7 +229,7 @@ def test_a_claim_whose_answer_is_lost_is_found_again(monkeypatch, settings):
 
     monkeypatch.setattr(store, "claim", claim_unheard)
     job = schedule_job("0s", jobs.trace)
-    run_worker(Options(alias="default", limits=Limits(max_jobs=1, max_seconds=PATIENCE)))
+    run_worker(Options(alias="default", limits=Limits(max_jobs=1, max_seconds=MAX_WAIT_SECONDS)))
     job.refresh_from_db()
     assert (lost, job.status, Trace.objects.count()) == ([job], Status.COMPLETE, 1)
 

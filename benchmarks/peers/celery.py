@@ -14,7 +14,7 @@ from benchmarks import client, recording
 from benchmarks.contender import Contender
 from benchmarks.ports import free_port, wait_for_port
 from benchmarks.processes import python, running
-from benchmarks.starts import note_start
+from benchmarks.starts import record_start
 from benchmarks.throughput.drainer import Drainer, IsEmpty
 
 # For short tasks its guide advises to prefetch many; the rest is chatter between workers.
@@ -36,7 +36,7 @@ def record(at: float) -> None:
 @app.task(name="noop")
 def noop(number: int) -> None:
     """Note the start, and no more."""
-    note_start(number)
+    record_start(number)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from huey import SqliteHuey
 
 from benchmarks.databases import fresh_database
 from benchmarks.processes import python
-from benchmarks.starts import note_start
+from benchmarks.starts import record_start
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
 
 # Its default is SQLite's own, which syncs every commit.
@@ -24,7 +24,7 @@ huey = SqliteHuey(
 @huey.task(name="noop")
 def noop(number: int) -> None:
     """Note the start, and no more."""
-    note_start(number)
+    record_start(number)
 
 
 JOBS = {"noop": noop}

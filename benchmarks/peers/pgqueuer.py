@@ -15,7 +15,7 @@ from pgqueuer.queries import Queries
 
 from benchmarks.databases import connected, fresh_database
 from benchmarks.processes import python, run
-from benchmarks.starts import note_start
+from benchmarks.starts import record_start
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
 
 CHUNK = 10_000
@@ -64,12 +64,12 @@ async def worker() -> AsyncIterator[pgqueuer.PgQueuer]:
 
     @queue.entrypoint("noop")
     async def noop(job: Job) -> None:
-        note_start(int(job.payload))
+        record_start(int(job.payload))
 
     @queue.entrypoint("insert")
     async def insert(job: Job) -> None:
         number = int(job.payload)
-        note_start(number)
+        record_start(number)
         await pool.fetchval(INSERT, number)
 
     yield queue

@@ -8,7 +8,7 @@ import procrastinate
 
 from benchmarks.databases import fresh_database
 from benchmarks.processes import python, run
-from benchmarks.starts import note_start
+from benchmarks.starts import record_start
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
 
 CHUNK = 1_000
@@ -21,7 +21,7 @@ app = procrastinate.App(connector=connector)
 @app.task(name="noop")
 async def noop(number: int) -> None:
     """Note the start, and no more."""
-    note_start(number)
+    record_start(number)
 
 
 @contextmanager

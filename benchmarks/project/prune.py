@@ -10,7 +10,7 @@ def main() -> None:
     django.setup()
     from django_future.status import Status
     from django_future.store import retention, store_for
-    from django_future.worker.maintenance import BREATH
+    from django_future.worker.maintenance import PRUNE_PAUSE_SECONDS
 
     store = store_for("default")
     began_at = step_began_at = time.perf_counter()
@@ -18,7 +18,7 @@ def main() -> None:
     for count in retention.prune(store, Status.COMPLETE, store.now()):
         longest = max(longest, time.perf_counter() - step_began_at)
         total += count
-        time.sleep(BREATH)
+        time.sleep(PRUNE_PAUSE_SECONDS)
         step_began_at = time.perf_counter()
     print(total, time.perf_counter() - began_at, longest)
 

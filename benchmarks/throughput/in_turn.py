@@ -10,7 +10,7 @@ from benchmarks.throughput.plan import Plan
 
 FIRST, MOST = 300, 150_000  # jobs
 TARGET = 1.3  # by how much more than long enough a drain should last
-GROWTH = 20  # at most, from one attempt to the next
+BACKOFF_FACTOR = 20  # at most, from one attempt to the next
 
 Groups = Mapping[str, Sequence[Drainer]]  # by what is compared
 
@@ -43,7 +43,7 @@ def _run_first(figure: Figure, drainer: Drainer, count: int | None, seconds: flo
             print(f"  {figure.what}, {figure.who}: {done.rate:,.0f} jobs/s", flush=True)
             return
         figure.values.clear()
-        growth = min(max(TARGET * seconds / done.seconds, 1.5), GROWTH)
+        growth = min(max(TARGET * seconds / done.seconds, 1.5), BACKOFF_FACTOR)
         figure.jobs = min(_round(figure.jobs * growth), MOST)
 
 

@@ -22,12 +22,12 @@ class Config:
 
     `CALLABLES` lists modules or dotted paths outside the installed apps that jobs may call.
     `HEARTBEAT` is how soon a running worker is certain to show that it lives.
-    `KEEP` is how long jobs are kept once they have ended, by their status; others are for ever.
+    `RETENTION` says, by status, how long finished jobs are kept. Without it they are kept for ever.
     """
 
     CALLABLES: Sequence[str] = ()
     HEARTBEAT: timedelta = timedelta(seconds=20)
-    KEEP: Mapping[Status, timedelta] = field(default_factory=dict)
+    RETENTION: Mapping[Status, timedelta] = field(default_factory=dict)
 
 
 @cache
@@ -55,19 +55,22 @@ def config() -> Config:
     if heartbeat <= timedelta():
         raise ImproperlyConfigured(f"DJANGO_FUTURE['HEARTBEAT'] is {heartbeat}. Give more than 0.")
     return Config(
-        CALLABLES=tuple(callables), HEARTBEAT=heartbeat, KEEP=_checked_keep(given.get("KEEP", {}))
+        CALLABLES=tuple(callables),
+        HEARTBEAT=heartbeat,
+        RETENTION=_checked_retention(given.get("RETENTION", {})),
     )
 
 
-def _checked_keep(given: Any) -> dict[Status, timedelta]:
+def _checked_retention(given: Any) -> dict[Status, timedelta]:
     if not isinstance(given, Mapping):
         raise ImproperlyConfigured(
-            f"DJANGO_FUTURE['KEEP'] is {given!r}. Give a dictionary such as {{'complete': '7d'}}."
+            f"DJANGO_FUTURE['RETENTION'] is {given!r}. "
+            "Give a dictionary such as {'complete': '7d'}."
         )
     if unknown := set(given) - set(Status.final()):
         raise ImproperlyConfigured(
-            f"DJANGO_FUTURE['KEEP'] names {', '.join(sorted(map(repr, unknown)))}, as which no job "
-            f"ends. Name some of {', '.join(Status.final())}."
+            f"DJANGO_FUTURE['RETENTION'] names {', '.join(sorted(map(repr, unknown)))}, which "
+            f"is no status in which jobs end. Use some of {', '.join(Status.final())}."
         )
     # In the order in which statuses are named everywhere.
     return {
@@ -78,7 +81,7 @@ def _checked_keep(given: Any) -> dict[Status, timedelta]:
 
 
 def _checked_length(status: Status, value: Any) -> timedelta:
-    name = f"DJANGO_FUTURE['KEEP']['{status}']"
+    name = f"DJANGO_FUTURE['RETENTION']['{status}']"
     try:
         length = parse_duration(value)
     except InvalidTime as error:

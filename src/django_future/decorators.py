@@ -19,7 +19,7 @@ from typing import (
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from django_future.exceptions import InvalidCallable, InvalidOption
-from django_future.options import HandlerOptions, JobOptions, check_delays, no_option
+from django_future.options import HandlerOptions, JobOptions, check_delays, unknown_option_message
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -90,7 +90,9 @@ class Scheduler(Generic[P]):
 
         if unknown := options.keys() - CallOptions.__annotations__.keys():
             remedy = " Give the arguments of the handler to schedule()."
-            raise InvalidOption(f"In using() {no_option(unknown, CallOptions, remedy)}")
+            raise InvalidOption(
+                f"In using() {unknown_option_message(unknown, CallOptions, remedy)}"
+            )
         return Scheduler(self._handler, {**self._overrides, **options})
 
     def bound_to(self: "Scheduler[Concatenate[T, Q]]", content_object: T) -> "Scheduler[Q]":
@@ -165,7 +167,7 @@ def job(function: Any = None, /, **options: Any) -> Any:
     """
     if function is None:
         if unknown := options.keys() - HandlerOptions.__annotations__.keys():
-            raise InvalidOption(f"For @job {no_option(unknown, HandlerOptions)}")
+            raise InvalidOption(f"For @job {unknown_option_message(unknown, HandlerOptions)}")
         known = JobOptions(**options)
         check_delays(known)
         return lambda function: JobFunction(_checked(function), known)

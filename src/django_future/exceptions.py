@@ -83,7 +83,7 @@ class RunInsideTransaction(FutureError, RuntimeError):
     """Jobs were asked to run inside a transaction, which would join theirs into one."""
 
 
-class InvalidReport(FutureError, ValueError):
+class InvalidProgress(FutureError, ValueError):
     """What a handler says of its progress is not what can be said."""
 
 

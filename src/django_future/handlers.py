@@ -28,7 +28,7 @@ from django_future.options import JobOptions
 Handler = Callable[..., Any]
 Target = str | Handler
 
-LONGEST_NAME = 255
+MAX_NAME_LENGTH = 255
 GENERATOR_FLAGS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _USUAL = JobOptions()
 
@@ -43,8 +43,10 @@ def identify(target: Target, content_object: Model | None) -> tuple[str, Handler
     Raises `InvalidCallable`, or `CallableNotAllowed` with what would allow it.
     """
     name = target if isinstance(target, str) else _path_of(target)
-    if len(name) > LONGEST_NAME:
-        raise InvalidCallable(f"{name!r} has more than {LONGEST_NAME} characters. Move it nearer.")
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidCallable(
+            f"{name!r} has more than {MAX_NAME_LENGTH} characters. Move it nearer."
+        )
     if name.rpartition(".")[0] in remedies.OWN_MODULES:
         raise InvalidCallable(
             f"{name!r} is in a script or a shell, which no worker can import. Move it to a module."

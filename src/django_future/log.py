@@ -34,7 +34,7 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
     level = logging.ERROR if exception else logging.INFO
     if not logger.isEnabledFor(level):
         return
-    shown = exception and told(job, exception)
+    shown = exception and loggable(job, exception)
     text, facts = _end(job, str(job.status))
     logger.log(
         level,
@@ -45,7 +45,7 @@ def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) ->
     )
 
 
-def alone_hears_of_ends() -> bool:
+def is_only_receiver() -> bool:
     """Tell whether the log is the only receiver of `job_finished`."""
     return {key[0] for key, *_ in signals.job_finished.receivers} == {id(log_finished)}
 
@@ -110,10 +110,10 @@ def log_retried(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
     }
     again = f"will be tried again at {_in_project_zone(next_at)}"
     if isinstance(exception, Retry):
-        logger.info("Job %s asked for it and %s", named(job), again, extra=about(job, **facts))
+        logger.info("Job %s asked for it and %s", named(job), again, extra=log_extra(job, **facts))
         return
     facts["exception"] = _class_name(exception)
-    shown = told(job, exception)
+    shown = loggable(job, exception)
     is_shown = _can_be_formatted(shown)
     logger.warning(
         "Job %s failed in %s and %s: %s",
@@ -122,7 +122,7 @@ def log_retried(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
         again,
         f"{facts['exception']}: {shown}" if is_shown else facts["exception"],
         exc_info=shown if is_shown else None,
-        extra=about(job, **facts),
+        extra=log_extra(job, **facts),
     )
 
 
@@ -132,25 +132,25 @@ def log_lost(*, job: ScheduledJob, **_: Any) -> None:
     logger.warning(
         "Job %s was cancelled or claimed by another worker; nothing it wrote was kept",
         named(job),
-        extra=about(job),
+        extra=log_extra(job),
     )
 
 
 @receiver(signals.job_rescued)
 def log_rescued(*, job: ScheduledJob, **_: Any) -> None:
     """Log a job that was taken from a lost worker."""
-    logger.warning("Job %s lost its worker and will run again", named(job), extra=about(job))
+    logger.warning("Job %s lost its worker and will run again", named(job), extra=log_extra(job))
 
 
-@receiver(signals.job_left)
-def log_left(*, job: ScheduledJob, **_: Any) -> None:
+@receiver(signals.job_handler_unknown)
+def log_handler_unknown(*, job: ScheduledJob, **_: Any) -> None:
     """Log that a worker leaves the jobs of a handler to others, once for each handler."""
     # A worker may have claimed hundreds, on several threads, before it finds out.
     with _saying:
         is_new = job.error not in _said
         _said.add(job.error)
     if is_new:
-        logger.warning(job.error, extra=about(job))
+        logger.warning(job.error, extra=log_extra(job))
 
 
 _said: set[str] = set()
@@ -162,7 +162,7 @@ def log_parked(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
     """Log a job that does not run, because its signature does not hold."""
     # Its name is quoted: SQL wrote it, and it may hold the ends of lines.
     logger.warning(
-        "Job %s %r is parked: %s", job.pk, job.callable_name, exception, extra=about(job)
+        "Job %s %r is parked: %s", job.pk, job.callable_name, exception, extra=log_extra(job)
     )
 
 
@@ -191,7 +191,7 @@ def named(job: ScheduledJob) -> str:
     return f"{job.pk} {job.callable_name} ({label})" if label else f"{job.pk} {job.callable_name}"
 
 
-def about(job: ScheduledJob, **more: Any) -> dict[str, Any]:
+def log_extra(job: ScheduledJob, **more: Any) -> dict[str, Any]:
     """Return the `extra` of a line about a job, so that its JSON names `job` and `handler`."""
     return {"facts": facts_about(job) | more}
 
@@ -221,7 +221,7 @@ def _in_project_zone(instant: datetime) -> str:
     return f"{instant.astimezone(timezone.get_default_timezone()):%Y-%m-%d %H:%M:%S}"
 
 
-def told(job: ScheduledJob, exception: BaseException) -> BaseException:
+def loggable(job: ScheduledJob, exception: BaseException) -> BaseException:
     """Return what may be logged of an exception, which may quote the arguments of its job."""
     is_sensitive = bool(options_if_known(job).sensitive_arguments)
     return disclosed(exception, is_sensitive=is_sensitive)

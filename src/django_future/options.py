@@ -12,23 +12,23 @@ from django_future.remedies import did_you_mean
 from django_future.retries import Backoff, check_backoff
 from django_future.when import parse_duration
 
-LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
+MIN_PRIORITY, MAX_PRIORITY = -100, 100
 DEFAULT_THREADS = 4  # of a worker process
-LONGEST_QUEUE_NAME = 100
-LONGEST_KEY = 200
-MOST_ATTEMPTS = 1000
+MAX_QUEUE_NAME_LENGTH = 100
+MAX_KEY_LENGTH = 200
+MAX_MAX_ATTEMPTS = 1000
 ONE_WEEK = timedelta(days=7)
 
 Unique = bool | str | Callable[..., str]
 
 
-class Keep(Enum):
+class Unset(Enum):
     """Stands for what is not said: it is as the old job has it, or the handler."""
 
-    KEEP = "keep"
+    UNSET = "keep"
 
 
-KEEP: Final = Keep.KEEP
+UNSET: Final = Unset.UNSET
 
 
 class AnyOptions(TypedDict, total=False):
@@ -74,8 +74,8 @@ class JobOptions:
     sensitive_arguments: bool | Collection[str] = False
 
     def __post_init__(self) -> None:
-        checked_queue_name(self.queue_name)
-        checked_priority(self.priority)
+        validate_queue_name(self.queue_name)
+        validate_priority(self.priority)
         for name in ("expires", "timeout"):
             _check_length(name, getattr(self, name))
         for name in ("atomic", "rescue", "unique_replace"):
@@ -102,10 +102,10 @@ class JobOptions:
 
 
 # Those that are read when a job runs. What a call says of them is kept with its job.
-WHEN_RUN = frozenset({"backoff", "timeout", "atomic", "on_delete"})
+RUN_OPTIONS = frozenset({"backoff", "timeout", "atomic", "on_delete"})
 
 
-def no_option(unknown: Iterable[str], known: type, otherwise: str = "") -> str:
+def unknown_option_message(unknown: Iterable[str], known: type, otherwise: str = "") -> str:
     """Return what is wrong with option names that the typed dictionary `known` has not.
 
     `otherwise` is the remedy if the names are like none of those that it has.
@@ -128,42 +128,41 @@ def check_delays(options: JobOptions) -> None:
         )
 
 
-def checked_queue_name(queue_name: str) -> str:
+def validate_queue_name(queue_name: str) -> str:
     """Return `queue_name`, or raise `InvalidOption`."""
     if (
         not isinstance(queue_name, str)
-        or not 0 < len(queue_name) <= LONGEST_QUEUE_NAME
+        or not 0 < len(queue_name) <= MAX_QUEUE_NAME_LENGTH
         or not queue_name.isprintable()
     ):
         raise InvalidOption(
-            f"queue_name is {queue_name!r}. Give a name of 1 to {LONGEST_QUEUE_NAME} characters "
+            f"queue_name is {queue_name!r}. Give a name of 1 to {MAX_QUEUE_NAME_LENGTH} characters "
             "that can be printed."
         )
     return queue_name
 
 
-def checked_priority(priority: int) -> int:
+def validate_priority(priority: int) -> int:
     """Return `priority`, or raise `InvalidOption`."""
-    if type(priority) is not int or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+    if type(priority) is not int or not MIN_PRIORITY <= priority <= MAX_PRIORITY:
         raise InvalidOption(
-            f"priority is {priority!r}. Give a whole number from {LOWEST_PRIORITY} to "
-            f"{HIGHEST_PRIORITY}."
+            f"priority is {priority!r}. Give a whole number from {MIN_PRIORITY} to {MAX_PRIORITY}."
         )
     return priority
 
 
-def checked_key(key: Any) -> str:
+def validate_key(key: Any) -> str:
     """Return a unique key, or raise `InvalidOption`."""
     # To MySQL a space at the end makes no difference, and PostgreSQL takes no NUL.
     if (
         not isinstance(key, str)
-        or not 0 < len(key) <= LONGEST_KEY
+        or not 0 < len(key) <= MAX_KEY_LENGTH
         or not key.isprintable()
         or key.endswith(" ")
     ):
         raise InvalidOption(
-            f"The unique key is {key!r}. Give a text of 1 to {LONGEST_KEY} characters that can be "
-            "printed, without a space at its end."
+            f"The unique key is {key!r}. Give a text of 1 to {MAX_KEY_LENGTH} characters that can "
+            "be printed, without a space at its end."
         )
     return key
 
@@ -185,16 +184,16 @@ def _check_is_bool(name: str, value: object) -> None:
 
 
 def _check_max_attempts(max_attempts: int) -> None:
-    if type(max_attempts) is not int or not 1 <= max_attempts <= MOST_ATTEMPTS:
+    if type(max_attempts) is not int or not 1 <= max_attempts <= MAX_MAX_ATTEMPTS:
         raise InvalidOption(
             f"max_attempts is {max_attempts!r}. Give a whole number from 1, which is once and not "
-            f"again, to {MOST_ATTEMPTS}."
+            f"again, to {MAX_MAX_ATTEMPTS}."
         )
 
 
 def _check_unique(unique: Unique) -> None:
     if isinstance(unique, str):
-        checked_key(unique)
+        validate_key(unique)
     elif not isinstance(unique, bool) and not callable(unique):
         raise InvalidOption(
             f"unique is {unique!r}. Give True, a key, or a function of the arguments that returns "

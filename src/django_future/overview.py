@@ -12,7 +12,7 @@ from django_future.store.recent import Recent, ended_since, overdue, parked
 from django_future.store.selection import serves
 from django_future.store.workers import is_alive
 
-LATELY = timedelta(days=1)
+RECENTLY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def overview(store: Store) -> Overview:
         at=at,
         queues=_queues(store, workers, at),
         workers=workers,
-        failed=ended_since(store, Status.FAILED, at - LATELY),
-        expired=ended_since(store, Status.EXPIRED, at - LATELY),
+        failed=ended_since(store, Status.FAILED, at - RECENTLY),
+        expired=ended_since(store, Status.EXPIRED, at - RECENTLY),
         overdue=overdue(store, at),
         parked=parked(store),
     )

@@ -9,43 +9,43 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from django_future import clock
-from django_future.exceptions import InvalidReport
+from django_future.exceptions import InvalidProgress
 from django_future.text import storable
 
 if TYPE_CHECKING:
     from django_future.models import ScheduledJob
 
-LONGEST_MESSAGE = 255
-LONGEST_LINE = 10_000  # characters
-LONGEST_LOG = 64 * 2**10  # bytes
-GREATEST = 2**63 - 1  # number that a column holds
+MAX_MESSAGE_LENGTH = 255
+MAX_LINE_LENGTH = 10_000  # characters
+MAX_LOG_BYTES = 64 * 2**10  # bytes
+BIGINT_MAX = 2**63 - 1  # number that a column holds
 
 _inboxes: dict[str, "Inbox"] = {}  # by the name of the worker
 
 
-def note_progress(job: "ScheduledJob", done: int, total: int | None, message: str) -> None:
+def report_progress(job: "ScheduledJob", done: int, total: int | None, message: str) -> None:
     """Let it be known how far a job is.
 
-    Raises `InvalidReport`.
+    Raises `InvalidProgress`.
     """
     progress = Progress(
         _checked_number("done", done, least=0),
         None if total is None else _checked_number("total", total, least=1),
-        _checked_text("message", message)[:LONGEST_MESSAGE],
+        _checked_text("message", message)[:MAX_MESSAGE_LENGTH],
     )
     # Kept with the job: what it says next may be a line of its log only.
     job.__dict__["_progress"] = progress
     _note(job, [])
 
 
-def note_lines(job: "ScheduledJob", text: str) -> None:
+def append_log(job: "ScheduledJob", text: str) -> None:
     """Add to the log of a job, each line with the time.
 
-    Raises `InvalidReport`.
+    Raises `InvalidProgress`.
     """
     said_at = f"{clock.now():%Y-%m-%d %H:%M:%S}Z"
     lines = _checked_text("A text for the log", text).splitlines()
-    _note(job, [f"{said_at} {line[:LONGEST_LINE]}" for line in lines])
+    _note(job, [f"{said_at} {line[:MAX_LINE_LENGTH]}" for line in lines])
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ NO_PROGRESS = Progress()
 
 
 @dataclass
-class Said:
+class ProgressUpdate:
     """What a handler has said in one attempt at its job since it was last written."""
 
     job_id: int
@@ -75,7 +75,7 @@ class Said:
         for line in lines:
             self.lines.append(line)
             self._size += _size(line)
-        while self._size > LONGEST_LOG:
+        while self._size > MAX_LOG_BYTES:
             self._size -= _size(self.lines.popleft())
 
 
@@ -89,7 +89,7 @@ class Inbox:
         self._worker_name = worker_name
         self._on_first = on_first
         self._lock = Lock()
-        self._said: dict[tuple[int, int], Said] = {}
+        self._said: dict[tuple[int, int], ProgressUpdate] = {}
 
     def __enter__(self) -> Self:
         _inboxes[self._worker_name] = self
@@ -108,19 +108,19 @@ class Inbox:
         key = job.pk, job.lease
         with self._lock:
             is_first = not self._said
-            said = self._said.setdefault(key, Said(*key))
+            said = self._said.setdefault(key, ProgressUpdate(*key))
             said.progress = job.__dict__.get("_progress", NO_PROGRESS)
             said.add(lines)
         if is_first:
             self._on_first()
 
-    def take(self) -> list[Said]:
+    def take(self) -> list[ProgressUpdate]:
         """Return all of it, and hold it no longer."""
         with self._lock:
             said, self._said = self._said, {}
         return list(said.values())
 
-    def put_back(self, said: Iterable[Said]) -> None:
+    def put_back(self, said: Iterable[ProgressUpdate]) -> None:
         """Hold again what could not be written, and what was said meanwhile."""
         with self._lock:
             for one in said:
@@ -147,14 +147,16 @@ def _note(job: "ScheduledJob", lines: Iterable[str]) -> None:
 
 
 def _checked_number(name: str, number: Any, *, least: int) -> int:
-    if type(number) is not int or not least <= number <= GREATEST:
-        raise InvalidReport(f"{name} is {number!r}. Give a whole number from {least} to 2**63 - 1.")
+    if type(number) is not int or not least <= number <= BIGINT_MAX:
+        raise InvalidProgress(
+            f"{name} is {number!r}. Give a whole number from {least} to 2**63 - 1."
+        )
     return number
 
 
 def _checked_text(name: str, text: Any) -> str:
     if not isinstance(text, str):
-        raise InvalidReport(f"{name} is {text!r}. Give a text.")
+        raise InvalidProgress(f"{name} is {text!r}. Give a text.")
     return storable(text)
 
 

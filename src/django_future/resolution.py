@@ -11,7 +11,7 @@ from django.db.models import Model
 from django_future import content_objects, handlers
 from django_future.exceptions import FutureError, HandlerUnknown, InvalidOption
 from django_future.models import ScheduledJob
-from django_future.options import WHEN_RUN, JobOptions
+from django_future.options import RUN_OPTIONS, JobOptions
 
 
 def options_for(job: ScheduledJob, handler: Any) -> JobOptions:
@@ -24,7 +24,7 @@ def options_for(job: ScheduledJob, handler: Any) -> JobOptions:
         return usual
     if not isinstance(own, dict):
         raise InvalidOption(f"The options of the job are {reprlib.repr(own)}. Reschedule it.")
-    if unknown := {str(name) for name in own.keys() - WHEN_RUN}:
+    if unknown := {str(name) for name in own.keys() - RUN_OPTIONS}:
         names = ", ".join(map(repr, sorted(unknown)))
         raise InvalidOption(
             f"This version knows no option {names} that is read when a job runs. Reschedule it."
@@ -70,7 +70,7 @@ def resolve(job: ScheduledJob, content_object: Model | None) -> handlers.Handler
         raise
 
 
-def handler_at_hand(job: ScheduledJob) -> Any:
+def loaded_handler(job: ScheduledJob) -> Any:
     """Return the handler of a job that nobody vouches for, or None if its module is not imported.
 
     To import a module that SQL named would be to run it.

@@ -35,7 +35,7 @@ from django_future.exceptions import InvalidArguments, ObjectGone, TamperedArgum
 
 TAG = "__type__"
 MIN_SECRET_BYTES = 16  # a shorter SECRET_KEY is none, and may be an ordinary word
-_WIDEST_JSON_INT = 64  # bits; every reader of JSON takes these
+MAX_JSON_INT_BITS = 64  # bits; every reader of JSON takes these
 _FOREIGN_ERRORS = (
     # What the __reduce__, __setstate__ and constructors of other people's classes raise.
     ArithmeticError,
@@ -164,7 +164,7 @@ def _to_plain(value: Any, place: Place) -> Any:
 def _is_json(value: Any) -> bool:
     kind = type(value)
     if kind is int:
-        return bool(value.bit_length() <= _WIDEST_JSON_INT)
+        return bool(value.bit_length() <= MAX_JSON_INT_BITS)
     if kind is float:
         return math.isfinite(value)
     return value is None or kind in {bool, str}

@@ -18,7 +18,7 @@ job_lost = Signal(use_caching=True)
 job_rescued = Signal(use_caching=True)
 
 # Sent with `job` and `exception`, the `HandlerUnknown` for which it is left to another worker.
-job_left = Signal(use_caching=True)
+job_handler_unknown = Signal(use_caching=True)
 
 # Sent with `job` and `exception`, the `NotSigned` for which it does not run until it is signed.
 job_parked = Signal(use_caching=True)

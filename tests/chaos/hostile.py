@@ -19,7 +19,7 @@ from django_future.status import Status
 from tests.chaos.jobs import leave
 
 HUGE = 2**20  # characters
-A_MOMENT = 0.2  # seconds
+DEFAULT_TOLERANCE = 0.2  # seconds
 
 
 class Unexpected(BaseException):
@@ -213,7 +213,7 @@ def fork_and_exit(number):
 def leave_thread(number):
     """Leave a thread that goes on."""
     leave(number)
-    Thread(target=time.sleep, args=[A_MOMENT], daemon=True).start()
+    Thread(target=time.sleep, args=[DEFAULT_TOLERANCE], daemon=True).start()
 
 
 FAILED, COMPLETE, CANCELLED = {Status.FAILED}, {Status.COMPLETE}, {Status.CANCELLED}

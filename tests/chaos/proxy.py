@@ -18,7 +18,7 @@ CLAIM_AT_ONCE = re.compile(rb"synchronous_commit TO off")  # as only claims are
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Moment(Enum):
+class SchedulingContext(Enum):
     """When to cut: before a command is delivered, or after it is, before it can be answered."""
 
     BEFORE = "before"
@@ -45,16 +45,16 @@ class Proxy:
         self.port = 0
         self.cuts: Counter[str] = Counter()
         self._server = server
-        self._planned: dict[Target, Moment] = {}
+        self._planned: dict[Target, SchedulingContext] = {}
         self._is_frozen = False
         self._commands_left = 0  # until the one to cut, 0 if there is none
-        self._command_moment = Moment.BEFORE
+        self._command_moment = SchedulingContext.BEFORE
 
-    def cut(self, moment: Moment, target: Target) -> None:
+    def kill_session(self, moment: SchedulingContext, target: Target) -> None:
         """Cut the line on which `target` is sent next."""
         self._planned[target] = moment
 
-    def cut_command(self, moment: Moment, number: int) -> None:
+    def cut_command(self, moment: SchedulingContext, number: int) -> None:
         """Cut the line on which the command of this number is sent, counted from now on all."""
         self._command_moment, self._commands_left = moment, number
 
@@ -103,9 +103,9 @@ class Proxy:
                 await self._stay_frozen()
                 moment = self._moment(line.said, data)
                 line.said = data
-                if moment is Moment.BEFORE:
+                if moment is SchedulingContext.BEFORE:
                     return
-                line.is_doomed |= moment is Moment.AFTER
+                line.is_doomed |= moment is SchedulingContext.AFTER
                 server.write(data)
                 await server.drain()
 
@@ -124,7 +124,7 @@ class Proxy:
         while self._is_frozen:
             await asyncio.sleep(0.05)
 
-    def _moment(self, before: bytes, data: bytes) -> Moment | None:
+    def _moment(self, before: bytes, data: bytes) -> SchedulingContext | None:
         if self._commands_left and _is_command(data):
             self._commands_left -= 1
             if not self._commands_left:

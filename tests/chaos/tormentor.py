@@ -9,7 +9,7 @@ from django.db import OperationalError, connection, connections
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.crew import HEARTBEAT, Crew
-from tests.chaos.proxy import Moment, Proxy, Target
+from tests.chaos.proxy import Proxy, SchedulingContext, Target
 
 SHORTEST_FREEZE = 1.5 * HEARTBEAT  # past which a worker is believed lost
 # A process that is stopped while it writes to SQLite stops all the others, too.
@@ -90,4 +90,6 @@ class Tormentor:
 
     def _cut(self) -> None:
         if self._proxy is not None:
-            self._proxy.cut(self._chance.choice(list(Moment)), self._chance.choice(list(Target)))
+            self._proxy.kill_session(
+                self._chance.choice(list(SchedulingContext)), self._chance.choice(list(Target))
+            )

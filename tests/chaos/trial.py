@@ -20,7 +20,7 @@ from tests.chaos.proxy import proxy_to
 from tests.chaos.tormentor import Tormentor
 from tests.chaos.worker import BREAK_FENCE
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 0.3  # seconds between two deeds
+SHORTEST_PAUSE, MAX_BACKOFF_SECONDS = 0.05, 0.3  # seconds between two deeds
 CALM = 180.0  # seconds after the torment in which every job must end
 
 
@@ -83,7 +83,7 @@ def _torment(tormentor: Tormentor, crew: Crew, chance: Random, seconds: float) -
     while time.monotonic() < deadline and ledger.unfinished():
         crew.tend()
         tormentor.act()
-        time.sleep(chance.uniform(SHORTEST_PAUSE, LONGEST_PAUSE))
+        time.sleep(chance.uniform(SHORTEST_PAUSE, MAX_BACKOFF_SECONDS))
 
 
 def calm_down(crew: Crew) -> None:
@@ -95,4 +95,4 @@ def calm_down(crew: Crew) -> None:
         listed = set(Worker.objects.values_list("pid", flat=True))
         if crew.is_complete and listed == crew.pids and not ledger.unfinished():
             return
-        time.sleep(LONGEST_PAUSE)
+        time.sleep(MAX_BACKOFF_SECONDS)

@@ -32,8 +32,8 @@ def _break_fence() -> None:
         job.status = Status.COMPLETE
 
     Store.held = held  # type: ignore[method-assign]
-    Watchdog._ask_after = lambda *_: None  # type: ignore[method-assign]
-    type(store_for("default")).end_sessions = lambda *_: None  # type: ignore[method-assign]
+    Watchdog._check_leases = lambda *_: None  # type: ignore[method-assign]
+    type(store_for("default")).kill_sessions = lambda *_: None  # type: ignore[method-assign]
     type(store_for("default")).finish = finish  # type: ignore[method-assign]
 
 

@@ -81,7 +81,7 @@ def poll_patiently():
 
 
 @job
-def give_up(reason=""):
+def cancel_running(reason=""):
     """Leave a trace that does not stay, and end without a failure."""
     Trace.objects.create(text="no longer")
     raise Cancel(reason)
@@ -156,7 +156,7 @@ def trace_in_steps(fail=False):
 
 
 def run_long_statement():
-    """Keep the database busy for longer than any test waits."""
+    """Unset the database busy for longer than any test waits."""
     long = {
         "postgresql": f"SELECT PG_SLEEP({LASTING})",
         "mysql": f"SELECT SLEEP({LASTING}) + COUNT(*) FROM django_future_worker",

@@ -178,7 +178,7 @@ def read_clocks():
 
 
 @job_as_parameter
-def repeat(job, every):
+def with_retries(job, every):
     """Schedule the same again."""
     job.reschedule(every)
     return clock.now()

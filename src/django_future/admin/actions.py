@@ -23,7 +23,7 @@ from django_future.scheduling.signing import not_signed, vouch_for
 from django_future.status import Status
 
 BATCH = 500
-MOST_DELETED = 500  # jobs; the question posts back one form field for each
+MAX_DELETED = 500  # jobs; the question posts back one form field for each
 _CANCELLED = ngettext_lazy(
     "%(count)s job was cancelled.", "%(count)s jobs were cancelled.", "count"
 )
@@ -140,8 +140,8 @@ def delete_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> HttpResponseBase | None:
     """Delete the selected jobs after a question, unless they are too many to ask about."""
-    if len(queryset.values_list("pk")[: MOST_DELETED + 1]) > MOST_DELETED:
-        details = {"count": MOST_DELETED}
+    if len(queryset.values_list("pk")[: MAX_DELETED + 1]) > MAX_DELETED:
+        details = {"count": MAX_DELETED}
         model_admin.message_user(request, _TOO_MANY % details, messages.ERROR)
         return None
     return delete_after_a_question(model_admin, request, queryset)

@@ -7,13 +7,13 @@ from django.utils.translation import gettext_lazy as _
 from django_future.admin import display
 from django_future.models import JobAttempt, ScheduledJob
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 
 
 @labelled(description=_("failed attempts"))
 def failed_attempts(job: ScheduledJob) -> str:
     """Show the latest attempts that failed, each with its traceback folded."""
-    attempts = job.failed_attempts.order_by("-number", "-pk")[:MOST_SHOWN]
+    attempts = job.failed_attempts.order_by("-number", "-pk")[:MAX_SHOWN]
     return format_html_join("", "{}", ((_shown(attempt),) for attempt in attempts)) or (
         display.NOTHING
     )

@@ -10,7 +10,7 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 START = 1000  # characters of the arguments, which may be many megabytes
 
 
@@ -21,8 +21,8 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
     def count(self) -> int:
         """The number of rows, or one that says it is not all of them."""
         rows: Any = self.object_list
-        counted: int = rows.order_by().values("pk")[: MOST_COUNTED + 1].count()
-        return counted if counted <= MOST_COUNTED else _MoreThan(counted)
+        counted: int = rows.order_by().values("pk")[: MAX_COUNTED + 1].count()
+        return counted if counted <= MAX_COUNTED else _MoreThan(counted)
 
 
 class JobList(ChangeList):
@@ -38,7 +38,7 @@ class JobList(ChangeList):
         """Read of the arguments only as much as a line can show."""
         jobs: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
         jobs = jobs.annotate(args_start=Left("args", START), kwargs_start=Left("kwargs", START))
-        return jobs.defer("args", "kwargs", "return_value", "error", "report__log")
+        return jobs.defer("args", "kwargs", "return_value", "error", "current_progress__log")
 
 
 class _MoreThan(int):

@@ -82,23 +82,23 @@ def duration(job: ScheduledJob) -> str:
 def status_and_progress(job: ScheduledJob) -> str:
     """Show the status, and beside it how far a job that runs is."""
     label = str(job.get_status_display())
-    if job.status == Status.RUNNING and has_report(job):
-        label = f"{label}, {display.progress(job.report)}"
+    if job.status == Status.RUNNING and has_progress(job):
+        label = f"{label}, {display.progress(job.current_progress)}"
     return display.status(job.status, display.cut(label, LINE))
 
 
 @labelled(description=_("progress"))
 def progress(job: ScheduledJob) -> str:
     """Show how far a job is, or was at last, as its handler said."""
-    return display.progress(job.report)
+    return display.progress(job.current_progress)
 
 
 @labelled(description=_("log"))
 def log(job: ScheduledJob) -> str:
     """Show the lines that the handler has written."""
-    return display.text(job.report.log)
+    return display.text(job.current_progress.log)
 
 
-def has_report(job: ScheduledJob) -> bool:
+def has_progress(job: ScheduledJob) -> bool:
     """Tell whether the handler has said anything."""
-    return hasattr(job, "report")
+    return hasattr(job, "current_progress")

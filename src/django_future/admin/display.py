@@ -9,12 +9,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 
 from django_future import clock
-from django_future.models import JobReport
+from django_future.models import JobProgress
 from django_future.serialization import describe
 from django_future.status import Status
 
 NOTHING = "-"
-LONGEST = 10_000  # characters of one value, of which a page may show several
+MAX_VALUE_LENGTH = 10_000  # characters of one value, of which a page may show several
 _SYMBOLS: dict[str, str] = {
     Status.SCHEDULED: "○",
     Status.RUNNING: "▸",
@@ -59,10 +59,10 @@ def value(text: str | None) -> str:
     """Return a stored value for people to read."""
     if text is None:
         return NOTHING
-    return format_html("<code>{}</code>", line(describe(text), LONGEST))
+    return format_html("<code>{}</code>", line(describe(text), MAX_VALUE_LENGTH))
 
 
-def progress(report: JobReport) -> str:
+def progress(report: JobProgress) -> str:
     """Return how far a job is, such as '3 of 10, 30 %: resizing'."""
     return ": ".join(filter(None, [_amount(report), report.message])) or NOTHING
 
@@ -77,7 +77,7 @@ def line(text: str, longest: int) -> str:
     return _breakable(re.findall(r"\s+|\S{1,20}", cut(text, longest)))
 
 
-def _amount(report: JobReport) -> str:
+def _amount(report: JobProgress) -> str:
     if report.done is None:
         return ""
     done = formats.number_format(report.done)

@@ -26,8 +26,8 @@ from django_future.admin.queue_column import parked_notice, queue_column
 from django_future.admin.read_only import ReadOnlyAdmin, may_operate
 from django_future.models import PausedQueue, ScheduledJob
 
-MOST_NAMED = 100  # jobs, to whoever is asked whether to delete them
-LONGEST_ID = 18  # digits that surely fit a primary key
+MAX_NAMED = 100  # jobs, to whoever is asked whether to delete them
+MAX_ID_DIGITS = 18  # digits that surely fit a primary key
 
 _column = partial(columns.column, ScheduledJob)
 _number = _column("id", str)
@@ -70,7 +70,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_display_links = [_number, _callable_name]
     list_filter = ["status"]
     filters = frozenset({"status", "queue_name", "callable_name", "worker", "object_id"})
-    list_select_related = ["report"]
+    list_select_related = ["current_progress"]
     search_fields = ["callable_name__startswith"]
     search_help_text = _("The id of a job, or the beginning of the name of its callable.")
     show_facets = admin.ShowFacets.NEVER
@@ -127,7 +127,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Take a number for an id alone, which the primary key finds at once."""
-        if search_term.isdecimal() and len(search_term) <= LONGEST_ID:
+        if search_term.isdecimal() and len(search_term) <= MAX_ID_DIGITS:
             return queryset.filter(pk=search_term), False
         return super().get_search_results(request, queryset, search_term)
 
@@ -139,7 +139,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         def content_object(job: ScheduledJob) -> str:
             return bound_object.link(job, request, self.admin_site)
 
-        said = [columns.progress, columns.log] if obj and columns.has_report(obj) else []
+        said = [columns.progress, columns.log] if obj and columns.has_progress(obj) else []
         return [
             (_("What"), {"fields": [_callable_name, content_object, *_ARGUMENTS]}),
             (_("When"), {"fields": [_INSTANTS, (queue_column(), "priority")]}),
@@ -151,7 +151,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """Name the jobs, or the first of them, but not what was kept of their attempts."""
         count = objs.count() if isinstance(objs, QuerySet) else len(objs)
-        names = [f"{job.pk}: {job}" for job in objs[:MOST_NAMED]]
+        names = [f"{job.pk}: {job}" for job in objs[:MAX_NAMED]]
         if more := count - len(names):
             names.append(ngettext("%(count)s more", "%(count)s more", more) % {"count": more})
         allowed = self.has_delete_permission(request)

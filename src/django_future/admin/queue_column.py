@@ -8,7 +8,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_future.admin.changelist import MOST_COUNTED
+from django_future.admin.changelist import MAX_COUNTED
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store.selection import serves
@@ -16,7 +16,7 @@ from django_future.store.selection import serves
 
 def parked_notice(jobs: Any) -> str | None:
     """Return how many jobs are parked, in words; None if there are none."""
-    counted: int = jobs.order_by().parked().values("pk")[: MOST_COUNTED + 1].count()
+    counted: int = jobs.order_by().parked().values("pk")[: MAX_COUNTED + 1].count()
     if not counted:
         return None
     text = ngettext(
@@ -24,7 +24,7 @@ def parked_notice(jobs: Any) -> str | None:
         "%(count)s jobs are parked: their signatures do not hold",
         counted,
     )
-    count = str(counted) if counted <= MOST_COUNTED else f"{MOST_COUNTED}+"
+    count = str(counted) if counted <= MAX_COUNTED else f"{MAX_COUNTED}+"
     return text % {"count": count}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django_future.exceptions import FutureError, HandlerUnknown
 from django_future.handlers import takes_job
 from django_future.models import ScheduledJob
-from django_future.resolution import handler_at_hand, options_for, unbound_handler
+from django_future.resolution import loaded_handler, options_for, unbound_handler
 from django_future.serialization import TAG
 
 HIDDEN = "[hidden]"
@@ -59,7 +59,7 @@ def _handler(job: ScheduledJob) -> Any:
     # To look at what SQL wrote must not import it.
     if job.is_signed:
         return unbound_handler(job)
-    handler = handler_at_hand(job)
+    handler = loaded_handler(job)
     if handler is None and "." in job.callable_name:
         raise HandlerUnknown(f"{job.callable_name!r} is not imported.")
     return handler

@@ -27,14 +27,14 @@ from django_future.execution.failure import record_failure, rescue_job
 from django_future.execution.invoke import call
 from django_future.execution.result import result_text
 from django_future.execution.watchdog import Watchdog
-from django_future.log import about, alone_hears_of_ends, log_completions, named
+from django_future.log import is_only_receiver, log_completions, log_extra, named
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.resolution import options_for, options_if_known, unbound_handler
 from django_future.status import Status
 from django_future.store import Session, Store
 from django_future.store.batch import complete_batch
-from django_future.store.ends import give_up, has_deleted_itself
+from django_future.store.ends import cancel_running, has_deleted_itself
 from django_future.store.leaving import LEFT, leave
 from django_future.store.parking import park
 from django_future.text import shortened, storable
@@ -102,16 +102,16 @@ def execute(
     watchdog: Watchdog,
     *,
     keep: bool = True,
-    gather: Batch | None = None,
+    batch: Batch | None = None,
     confirm: Confirm | None = None,
     is_held: bool = False,
 ) -> Outcome:
     """Run a claimed job and record what became of it; `keep=False` deletes it once complete.
 
-    With `gather`, a job is handed to it that is complete and did not use its database. Its end is
-    recorded by `finish_together`. With `confirm`, that is called in place of the store's for a job
-    that was claimed some time ago. With `is_held`, the handler is not called before the time of the
-    job; all that needs the database before the call is done meanwhile.
+    `batch` takes a complete job that did not use its database; `record_completions` records it.
+    `confirm` replaces the store's check of a job that was claimed some time ago. With `is_held`,
+    the handler is not called before the time of the job; everything that needs the database before
+    the call is done first.
 
     Raises `NotStarted` if the database was out of reach before the handler was called, and
     `NotRecorded` if it was when the end was to be recorded.
@@ -119,7 +119,7 @@ def execute(
     # A context of its own: a language, a time zone or a variable that a handler sets ends with it.
     return copy_context().run(
         Execution(
-            job, session, watchdog, keep=keep, gather=gather, confirm=confirm, is_held=is_held
+            job, session, watchdog, keep=keep, batch=batch, confirm=confirm, is_held=is_held
         ).run
     )
 
@@ -127,8 +127,22 @@ def execute(
 class Execution:
     """One execution of one job, and all of its state: the next job of the thread gets another."""
 
-    __slots__ = ("confirm", "gather", "handler", "is_called", "is_finishing", "is_held", "job",
-                 "keep", "name", "options", "row", "session", "store", "watchdog")  # fmt: skip
+    __slots__ = (
+        "batch",
+        "confirm",
+        "handler",
+        "is_called",
+        "is_finishing",
+        "is_held",
+        "job",
+        "keep",
+        "name",
+        "options",
+        "row",
+        "session",
+        "store",
+        "watchdog",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -137,7 +151,7 @@ class Execution:
         watchdog: Watchdog,
         *,
         keep: bool,
-        gather: Batch | None,
+        batch: Batch | None,
         confirm: Confirm | None,
         is_held: bool,
     ) -> None:
@@ -148,7 +162,7 @@ class Execution:
         self.store = session.store
         self.watchdog = watchdog
         self.keep = keep
-        self.gather = gather
+        self.batch = batch
         self.confirm = confirm or _confirm_alone
         self.is_held = is_held
         self.handler: Any = None
@@ -170,9 +184,9 @@ class Execution:
                 is_recorded = self._finish(options)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its own failure
             return self._conclude(error)
-        if self.gather is not None and not is_recorded:
+        if self.batch is not None and not is_recorded:
             self.job.id, self.job.lease, self.job.worker = self.row
-            self.gather(self.job)
+            self.batch(self.job)
             return Outcome(self.job)
         return self._announce(None)
 
@@ -181,9 +195,9 @@ class Execution:
         now = clock.to_row(self.store.now())
         self.is_held = self.is_held and now < job.scheduled_at
         if job.rescues or not job.is_rescuable:
-            session.rest()
+            session.end_idle()
             job.started_at = now
-            self.store.note_start(job)
+            self.store.record_start(job)
         elif job.started_at is not None:
             limit = MAX_UNCONFIRMED_AHEAD if self.is_held else MAX_UNCONFIRMED
             if now - job.started_at > limit:
@@ -192,7 +206,7 @@ class Execution:
         if signals.job_started.receivers:
             if self.is_held:
                 self._await_instant()
-            session.rest()
+            session.end_idle()
             signals.job_started.send_robust(ScheduledJob, job=job)
 
     def _await_instant(self) -> None:
@@ -224,7 +238,7 @@ class Execution:
         """
         session = self.session
         session.verify()
-        if self.gather is not None and options.atomic and not session.was_used():
+        if self.batch is not None and options.atomic and not session.was_used():
             return False
         session.finish(self.job, self._write_completion)
         return True
@@ -248,10 +262,10 @@ class Execution:
                 "Job %s is complete, but a hook of its on_commit raised",
                 named(job),
                 exc_info=disclosed(error, is_sensitive=self._is_sensitive()),
-                extra=about(job),
+                extra=log_extra(job),
             )
             return self._announce(None)
-        session.rest()
+        session.end_idle()
         session.tidy()
         is_database_error = isinstance(error, OperationalError | InterfaceError)
         if is_database_error and not self.is_called:
@@ -289,7 +303,7 @@ class Execution:
         job = self.job
         if self.store.held(job).exists():
             # What the handler wrote was rolled back, and with it that it ended its own job.
-            give_up(self.store, job, "The handler cancelled or deleted its own job.")
+            cancel_running(self.store, job, "The handler cancelled or deleted its own job.")
             return self._announce(None)
         signals.job_lost.send_robust(ScheduledJob, job=job)
         return Outcome(job, error, is_lost=True)
@@ -298,7 +312,7 @@ class Execution:
         job = self.job
         text = f"Worker {job.worker} does not know {job.callable_name!r}: {error}"
         leave(self.store, job, shortened(storable(f"{text} {LEFT}")))
-        signals.job_left.send_robust(ScheduledJob, job=job, exception=error)
+        signals.job_handler_unknown.send_robust(ScheduledJob, job=job, exception=error)
         return Outcome(job, error, is_left=True)
 
     def _park(self, error: Exception) -> Outcome:
@@ -332,11 +346,11 @@ def abandon(job: ScheduledJob, exception: Exception, store: Store) -> None:
 
 
 def _confirm_alone(job: ScheduledJob, session: Session, _: datetime) -> None:
-    session.rest()
+    session.end_idle()
     session.store.confirm(job)
 
 
-def finish_together(jobs: Sequence[ScheduledJob], store: Store) -> list[ScheduledJob]:
+def record_completions(jobs: Sequence[ScheduledJob], store: Store) -> list[ScheduledJob]:
     """Record the completion of gathered jobs, and return those whose rows others have locked.
 
     A job whose completion the database refuses fails by itself. What says that the database is out
@@ -364,7 +378,7 @@ def _announce(job: ScheduledJob, exception: Exception | None) -> None:
 def _announce_complete(jobs: Sequence[ScheduledJob]) -> None:
     for job in jobs:
         job.status = Status.COMPLETE
-    if alone_hears_of_ends():
+    if is_only_receiver():
         log_completions(jobs)
         return
     for job in jobs:

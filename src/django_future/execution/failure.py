@@ -9,12 +9,12 @@ from django.db import InterfaceError, OperationalError
 from django_future import clock, signals
 from django_future.disclosure import disclosed
 from django_future.exceptions import LeaseLost, ObjectGone, WorkerLost
-from django_future.log import about, named
+from django_future.log import log_extra, named
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.retries import Cancel, Exponential, Retry, delay_after
 from django_future.store import Store
-from django_future.store.ends import Failure, fail, failures, give_up, retry
+from django_future.store.ends import Failure, cancel_running, fail, failures, retry
 from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")
@@ -90,7 +90,7 @@ def _fail_without_words(
         "What becomes of job %s could not be recorded, so it fails: %s",
         named(job),
         type(error).__name__,
-        extra=about(job),
+        extra=log_extra(job),
     )
     name = type(exception).__name__
     text = f"{name}, and that could not be recorded: {type(error).__name__}"
@@ -99,11 +99,11 @@ def _fail_without_words(
 
 def _settle(job: ScheduledJob, exception: Exception, options: JobOptions, store: Store) -> None:
     if isinstance(exception, Cancel):
-        give_up(store, job, _bounded(exception.reason))
+        cancel_running(store, job, _bounded(exception.reason))
         return
     told = disclosed(exception, is_sensitive=bool(options.sensitive_arguments))
     if isinstance(exception, ObjectGone) and options.on_delete == "cancel":
-        give_up(store, job, _bounded(told))
+        cancel_running(store, job, _bounded(told))
         return
     delay = _delay(job, exception, options, store, told)
     at = None if delay is None else store.now() + delay
@@ -143,7 +143,7 @@ def _delay(
             "The backoff of job %s is unusable; waiting as usual",
             named(job),
             exc_info=shown,
-            extra=about(job),
+            extra=log_extra(job),
         )
         told.add_note(f"Its backoff is unusable, so the job waits as usual: {shown!r}")
         return Exponential()(number, exception)

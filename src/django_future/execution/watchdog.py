@@ -21,7 +21,7 @@ from django_future.exceptions import JobTimeout, LeaseLost
 from django_future.execution import forked_child
 from django_future.execution.async_exceptions import drop_pending, raise_in
 from django_future.handlers import Handler
-from django_future.log import about, named
+from django_future.log import log_extra, named
 from django_future.models import ScheduledJob
 from django_future.retries import Delay
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
@@ -31,9 +31,11 @@ from django_future.when import parse_duration
 
 logger = logging.getLogger("django_future")
 
-TICK = 0.1  # seconds between two looks at what has a timeout
-LONG = 1.0  # seconds between two looks otherwise, and after which a handler is asked after
-GRACE = 3.0  # seconds in which an interrupted handler should end
+FAST_INTERVAL_SECONDS = 0.1  # seconds between two looks at what has a timeout
+SLOW_INTERVAL_SECONDS = (
+    1.0  # seconds between two looks otherwise, and after which a handler is asked after
+)
+GRACE_SECONDS = 3.0  # seconds in which an interrupted handler should end
 
 OnStuck = Callable[[ScheduledJob, Exception], None]
 
@@ -43,7 +45,7 @@ class Watchdog:
 
     def __init__(self, store: Store, on_stuck: OnStuck, on_death: OnDeath = ignore_death) -> None:
         self.stuck: set[int] = set()  # threads
-        self.watched: dict[int, Watched] = {}
+        self.watched: dict[int, HandlerCall] = {}
         self._store = store
         self._on_stuck = on_stuck
         self._is_hurried = False
@@ -72,18 +74,18 @@ class Watchdog:
         self._thread.stop()
         forked_child.expect_no_more(self)
 
-    def watch(self, job: ScheduledJob, session: Session, timeout: Delay | None) -> "Watched":
+    def watch(self, job: ScheduledJob, session: Session, timeout: Delay | None) -> "HandlerCall":
         """Return a block in which a handler runs, for so long at most."""
         seconds = None if timeout is None else parse_duration(timeout).total_seconds()
-        return Watched(self, job, session, seconds)
+        return HandlerCall(self, job, session, seconds)
 
     def cancel_tasks(self) -> None:
         """Cancel the tasks of the coroutines that run, whose threads only wait for them."""
         for watched in list(self.watched.values()):
             watched.cancel_task()
 
-    def hurry(self) -> None:
-        """Look more often, as long as a call that has a timeout lasts."""
+    def poll_fast(self) -> None:
+        """Look more often, as long as a call that has a timeout has_run_for."""
         if not self._is_hurried:
             self._is_hurried = True
             self._woken.set()
@@ -94,12 +96,12 @@ class Watchdog:
 
     def _watch(self, stopped: Event) -> None:
         while not stopped.is_set():
-            self._woken.wait(TICK if self._is_hurried else LONG)
+            self._woken.wait(FAST_INTERVAL_SECONDS if self._is_hurried else SLOW_INTERVAL_SECONDS)
             self._woken.clear()
-            # Before it looks: who begins meanwhile finds it out of a hurry, and wakes it.
+            # Before it looks: who begins meanwhile finds it out of a poll_fast, and wakes it.
             self._is_hurried = False
             watched = list(self.watched.values())
-            self._is_hurried |= any(each.needs_care for each in watched)
+            self._is_hurried |= any(each.is_urgent for each in watched)
             try:
                 self._look(watched, time.monotonic())
             except (DatabaseError, InterfaceError):
@@ -108,29 +110,33 @@ class Watchdog:
                 logger.exception("The watchdog stumbled, and goes on")
         self._store.connection.close()
 
-    def _look(self, watched: list["Watched"], now: float) -> None:
+    def _look(self, watched: list["HandlerCall"], now: float) -> None:
         for each in watched:
             if each.is_late(now):
                 each.interrupt(JobTimeout, self._store)
             if self._asks and each.is_stuck(now):
                 self._abandon(each)
         if self._asks and now >= self._asks_at:
-            self._asks_at = now + LONG / 2
-            self._ask_after([each for each in watched if each.lasts(LONG, now)])
+            self._asks_at = now + SLOW_INTERVAL_SECONDS / 2
+            self._check_leases(
+                [each for each in watched if each.has_run_for(SLOW_INTERVAL_SECONDS, now)]
+            )
 
-    def _abandon(self, watched: "Watched") -> None:
+    def _abandon(self, watched: "HandlerCall") -> None:
         if watched.thread in self.stuck:
             return
         self.stuck.add(watched.thread)
         job = watched.job
-        logger.error("Job %s does not end, and holds up its process", named(job), extra=about(job))
+        logger.error(
+            "Job %s does not end, and holds up its process", named(job), extra=log_extra(job)
+        )
         try:
-            self._store.cut(watched.driver_session)
+            self._store.kill_session(watched.driver_session)
             self._on_stuck(watched.job, watched.interruption())
         except (DatabaseError, InterfaceError):
-            logger.exception("Job %s will be rescued", named(job), extra=about(job))
+            logger.exception("Job %s will be rescued", named(job), extra=log_extra(job))
 
-    def _ask_after(self, watched: list["Watched"]) -> None:
+    def _check_leases(self, watched: list["HandlerCall"]) -> None:
         if not watched:
             return
         leases = self._store.leases([each.job for each in watched])
@@ -139,7 +145,7 @@ class Watchdog:
                 each.interrupt(LeaseLost, self._store)
 
 
-class Watched:
+class HandlerCall:
     """One call of a handler, which another thread may interrupt.
 
     Enter it twice. What is raised in this thread from outside may arrive anywhere, even as the
@@ -172,7 +178,7 @@ class Watched:
     def __enter__(self) -> Self:
         self._watchdog.watched[self.thread] = self
         if self._seconds is not None:
-            self._watchdog.hurry()
+            self._watchdog.poll_fast()
         return self
 
     def __exit__(
@@ -195,21 +201,21 @@ class Watched:
                 raise self._error from error
 
     @property
-    def needs_care(self) -> bool:
+    def is_urgent(self) -> bool:
         """Whether the call has a timeout, or was interrupted."""
         return self._seconds is not None or self._reason is not None
 
-    def lasts(self, seconds: float, now: float) -> bool:
+    def has_run_for(self, seconds: float, now: float) -> bool:
         """Tell whether the call has lasted for so long."""
         return now - self._started_at >= seconds
 
     def is_late(self, now: float) -> bool:
         """Tell whether the call has lasted for longer than it may."""
-        return self._seconds is not None and self.lasts(self._seconds, now)
+        return self._seconds is not None and self.has_run_for(self._seconds, now)
 
     def is_stuck(self, now: float) -> bool:
         """Tell whether the call was interrupted and goes on all the same."""
-        return self._reason is not None and now - self._first_raised_at > GRACE
+        return self._reason is not None and now - self._first_raised_at > GRACE_SECONDS
 
     def interruption(self) -> Exception:
         """Return the error that says why the call was interrupted."""
@@ -222,7 +228,7 @@ class Watched:
     def interrupt(self, reason: type[Exception], store: Store) -> None:
         """Raise `reason` in the handler; once more after a while if it has swallowed it."""
         now = time.monotonic()
-        if now - self._raised_at < LONG:
+        if now - self._raised_at < SLOW_INTERVAL_SECONDS:
             return
         self._is_raising = True
         try:

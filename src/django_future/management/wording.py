@@ -8,8 +8,8 @@ from django_future import clock
 from django_future.content_objects import content_type, known_label
 from django_future.handlers import options_of
 from django_future.models import ScheduledJob
-from django_future.models.fields import unread
-from django_future.resolution import handler_at_hand
+from django_future.models.fields import raw_value
+from django_future.resolution import loaded_handler
 from django_future.serialization import describe
 
 MAX_CALL = 500  # characters of the arguments in a line
@@ -33,9 +33,9 @@ def line_about(job: ScheduledJob) -> str:
 
 
 def _call(job: ScheduledJob) -> str:
-    if options_of(handler_at_hand(job)).sensitive_arguments:
+    if options_of(loaded_handler(job)).sensitive_arguments:
         return HIDDEN
-    texts = {name: str(unread(job, name)) for name in ("args", "kwargs")}
+    texts = {name: str(raw_value(job, name)) for name in ("args", "kwargs")}
     shown = ", ".join(describe(text) for text in texts.values() if text not in {"[]", "{}"})
     return shown if len(shown) <= MAX_CALL else f"{shown[:MAX_CALL]}…"
 

@@ -86,9 +86,9 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='JobReport',
+            name='JobProgress',
             fields=[
-                ('job', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='report', serialize=False, to='django_future.scheduledjob')),
+                ('job', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='current_progress', serialize=False, to='django_future.scheduledjob')),
                 ('done', models.BigIntegerField(blank=True, null=True, verbose_name='done')),
                 ('total', models.BigIntegerField(blank=True, null=True, verbose_name='of')),
                 ('message', models.CharField(blank=True, default='', max_length=255, verbose_name='message')),
@@ -97,8 +97,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'base_manager_name': 'objects',
-                'verbose_name': 'report',
-                'verbose_name_plural': 'reports',
+                'verbose_name': 'progress',
+                'verbose_name_plural': 'progress of jobs',
             },
         ),
         migrations.CreateModel(

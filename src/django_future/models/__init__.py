@@ -1,15 +1,15 @@
 """The rows."""
 
-from django_future.models.columns import LONGEST_OBJECT_ID
-from django_future.models.history import JobAttempt, JobReport
+from django_future.models.columns import MAX_OBJECT_ID_LENGTH
+from django_future.models.history import JobAttempt, JobProgress
 from django_future.models.job import ScheduledJob
 from django_future.models.queue import PausedQueue
 from django_future.models.worker import Worker
 
 __all__ = [
-    "LONGEST_OBJECT_ID",
+    "MAX_OBJECT_ID_LENGTH",
     "JobAttempt",
-    "JobReport",
+    "JobProgress",
     "PausedQueue",
     "ScheduledJob",
     "Worker",

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future import signatures
 from django_future.content_objects import ContentObjectField
-from django_future.handlers import LONGEST_NAME
+from django_future.handlers import MAX_NAME_LENGTH
 from django_future.models.fields import (
     InstantField,
     KeyField,
@@ -19,22 +19,22 @@ from django_future.models.fields import (
     attribute,
 )
 from django_future.options import (
-    HIGHEST_PRIORITY,
-    LONGEST_KEY,
-    LONGEST_QUEUE_NAME,
-    LOWEST_PRIORITY,
+    MAX_KEY_LENGTH,
+    MAX_PRIORITY,
+    MAX_QUEUE_NAME_LENGTH,
+    MIN_PRIORITY,
 )
 from django_future.status import Status
 
-LONGEST_OBJECT_ID = 255
-LONGEST_ALIAS = 100
+MAX_OBJECT_ID_LENGTH = 255
+MAX_ALIAS_LENGTH = 100
 
 
 class JobColumns(models.Model):
     """What a row holds. The annotations say what instances have, to any type checker."""
 
     id: int
-    callable_name: str = attribute(KeyField(_("callable"), max_length=LONGEST_NAME))
+    callable_name: str = attribute(KeyField(_("callable"), max_length=MAX_NAME_LENGTH))
     args: Any = attribute(StoredField(_("arguments"), default=list))
     kwargs: Any = attribute(StoredField(_("keyword arguments"), default=dict))
 
@@ -45,11 +45,11 @@ class JobColumns(models.Model):
     )
     # Wide enough for a primary key of any type, written out.
     object_id: str | None = attribute(
-        KeyField(_("object id"), max_length=LONGEST_OBJECT_ID, null=True, blank=True)
+        KeyField(_("object id"), max_length=MAX_OBJECT_ID_LENGTH, null=True, blank=True)
     )
     # None means the database in which the routers write objects of this model.
     object_database: str | None = attribute(
-        KeyField(_("object database"), max_length=LONGEST_ALIAS, null=True, blank=True)
+        KeyField(_("object database"), max_length=MAX_ALIAS_LENGTH, null=True, blank=True)
     )
     content_object = ContentObjectField(for_concrete_model=False)
 
@@ -73,13 +73,13 @@ class JobColumns(models.Model):
         )
     )
     queue_name: str = attribute(
-        KeyField(_("queue"), max_length=LONGEST_QUEUE_NAME, default="default")
+        KeyField(_("queue"), max_length=MAX_QUEUE_NAME_LENGTH, default="default")
     )
     priority: int = attribute(
         models.SmallIntegerField(
             _("priority"),
             default=0,
-            validators=[MinValueValidator(LOWEST_PRIORITY), MaxValueValidator(HIGHEST_PRIORITY)],
+            validators=[MinValueValidator(MIN_PRIORITY), MaxValueValidator(MAX_PRIORITY)],
             help_text=_("Of jobs that are due, the highest priority starts first."),
         )
     )
@@ -107,7 +107,7 @@ class JobColumns(models.Model):
     unique_key: str | None = attribute(
         KeyField(
             _("unique key"),
-            max_length=LONGEST_KEY,
+            max_length=MAX_KEY_LENGTH,
             null=True,
             blank=True,
             help_text=_("No other job of its callable has it, until the job has ended."),

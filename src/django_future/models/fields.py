@@ -101,7 +101,7 @@ def as_parameter(instant: datetime, connection: BaseDatabaseWrapper) -> Any:
     return str(instant.astimezone(UTC).replace(tzinfo=None))
 
 
-def unread(instance: models.Model, name: str) -> Any:
+def raw_value(instance: models.Model, name: str) -> Any:
     """Return the stored field `name` of `instance`: as text, unless somebody has read it."""
     if name not in instance.__dict__:
         instance.refresh_from_db(fields=[name])
@@ -109,7 +109,7 @@ def unread(instance: models.Model, name: str) -> Any:
 
 
 @contextmanager
-def left_unread() -> Iterator[None]:
+def without_decoding() -> Iterator[None]:
     """Let stored fields be copied from one instance to another without being read."""
     token = _is_left_unread.set(True)
     try:
@@ -163,10 +163,10 @@ class StoredField(models.TextField):  # type: ignore[type-arg]
 
     def value_from_object(self, obj: models.Model) -> Any:
         """Return the value of `obj`: as text, without reading it, if it came from the database."""
-        return unread(obj, self.attname)
+        return raw_value(obj, self.attname)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: ARG002, FBT001
-        """Return the text to store, which the instance then holds as well; unread text as it is."""
+        """Return the text to store, and set it on the instance."""
         value = self.value_from_object(model_instance)
         if value is not None and type(value) is not Stored:
             # Encoded once: the signature is of this text, and another might differ from it.

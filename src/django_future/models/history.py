@@ -38,7 +38,7 @@ class JobAttempt(models.Model):
         return f"{self.number}: {self.exception}"
 
 
-class JobReport(models.Model):
+class JobProgress(models.Model):
     """What a handler says of its own progress."""
 
     job: ScheduledJob = attribute(
@@ -46,7 +46,7 @@ class JobReport(models.Model):
             ScheduledJob,
             models.CASCADE,
             primary_key=True,
-            related_name="report",
+            related_name="current_progress",
             db_constraint=False,
         )
     )
@@ -60,8 +60,8 @@ class JobReport(models.Model):
 
     class Meta:
         base_manager_name = "objects"
-        verbose_name = _("report")
-        verbose_name_plural = _("reports")
+        verbose_name = _("progress")
+        verbose_name_plural = _("progress of jobs")
 
     def __str__(self) -> str:
         return f"{self.done}/{self.total} {self.message}"

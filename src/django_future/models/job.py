@@ -11,10 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from django_future import clock, progress, signatures
 from django_future.databases import jobs_database
 from django_future.models.columns import JobColumns
-from django_future.models.fields import attribute, left_unread
+from django_future.models.fields import attribute, without_decoding
 from django_future.models.indexes import PartialIndex
 from django_future.models.querysets import ScheduledJobQuerySet
-from django_future.options import HIGHEST_PRIORITY, KEEP, LOWEST_PRIORITY, Keep
+from django_future.options import MAX_PRIORITY, MIN_PRIORITY, UNSET, Unset
 from django_future.status import Status
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from django_future.databases import RowsWithJobs
     from django_future.handlers import Target
-    from django_future.models.history import JobAttempt, JobReport
+    from django_future.models.history import JobAttempt, JobProgress
     from django_future.scheduling.jobs import Options
     from django_future.when import When
 
@@ -40,7 +40,7 @@ class ScheduledJob(JobColumns):
     # What the manager and other models add, as type checkers without a plugin for Django know it.
     content_type_id: int | None
     failed_attempts: "RowsWithJobs[JobAttempt]"
-    report: "JobReport"
+    report: "JobProgress"
     objects: ClassVar[ScheduledJobQuerySet] = attribute(ScheduledJobQuerySet.as_manager())
 
     # Whether code wrote what this job will do. It is False of one that was loaded with a signature
@@ -93,7 +93,7 @@ class ScheduledJob(JobColumns):
                 condition=Q(status__in=Status.values), name="future_job_status_known"
             ),
             models.CheckConstraint(
-                condition=Q(priority__range=(LOWEST_PRIORITY, HIGHEST_PRIORITY)),
+                condition=Q(priority__range=(MIN_PRIORITY, MAX_PRIORITY)),
                 name="future_job_priority_in_range",
             ),
         ]
@@ -120,7 +120,9 @@ class ScheduledJob(JobColumns):
         return job
 
     @classmethod
-    def bare(cls, values: dict[str, Any], alias: str, *, is_new: bool = False) -> "ScheduledJob":
+    def from_values(
+        cls, values: dict[str, Any], alias: str, *, is_new: bool = False
+    ) -> "ScheduledJob":
         """Return a job that holds just `values`; what is missing is loaded if somebody asks for it.
 
         A job is made so at a fraction of the time that `ScheduledJob()` takes, and workers make
@@ -153,7 +155,7 @@ class ScheduledJob(JobColumns):
         if not args and not kwargs.get("using"):
             kwargs["using"] = jobs_database(instance=self)
         names = args[1] if len(args) > 1 else kwargs.get("fields")
-        with left_unread():
+        with without_decoding():
             super().refresh_from_db(*args, **kwargs)
             if names is None:
                 self._note_signature()
@@ -164,8 +166,8 @@ class ScheduledJob(JobColumns):
         self,
         when: "When",
         callable: "Target | None" = None,  # noqa: A002
-        content_object: models.Model | Keep | None = KEEP,
-        expires: "When | Keep | None" = KEEP,
+        content_object: models.Model | Unset | None = UNSET,
+        expires: "When | Unset | None" = UNSET,
         args: "Sequence[Any] | None" = None,
         kwargs: "Mapping[str, Any] | None" = None,
         **options: "Unpack[Options]",
@@ -191,16 +193,16 @@ class ScheduledJob(JobColumns):
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Say, from the handler, how far this job is; others see it before the job has ended.
 
-        Raises `InvalidReport`.
+        Raises `InvalidProgress`.
         """
-        progress.note_progress(self, done, total, message)
+        progress.report_progress(self, done, total, message)
 
     def log(self, text: str) -> None:
         """Add lines, from the handler, to this job's log, as `progress` does.
 
-        Raises `InvalidReport`.
+        Raises `InvalidProgress`.
         """
-        progress.note_lines(self, text)
+        progress.append_log(self, text)
 
     def retry(self) -> None:
         """Put this job, if it ended without success, back to run now; see `retry_job`."""

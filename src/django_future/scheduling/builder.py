@@ -16,7 +16,7 @@ from django_future.exceptions import (
     InvalidTime,
 )
 from django_future.handlers import Handler
-from django_future.models import LONGEST_OBJECT_ID, ScheduledJob
+from django_future.models import MAX_OBJECT_ID_LENGTH, ScheduledJob
 from django_future.options import AnyOptions
 from django_future.parameters import check_arguments
 from django_future.serialization import TAG, Stored, encode, plain_of
@@ -24,14 +24,14 @@ from django_future.text import MAX_ARGUMENTS_BYTES
 from django_future.when import When, is_time, parse_when
 
 
-class Moment(NamedTuple):
+class SchedulingContext(NamedTuple):
     """When somebody schedules, and in which zone they mean a time without one."""
 
     now: datetime
     zone: tzinfo
 
     @classmethod
-    def present(cls) -> "Moment":
+    def current(cls) -> "SchedulingContext":
         """Return the present one."""
         return cls(clock.now(), clock.current_zone())
 
@@ -47,10 +47,10 @@ def check_object(content_object: models.Model | None) -> None:
         )
     if content_object._state.adding or content_object.pk is None:
         raise InvalidObject(f"{content_object!r} is not saved yet. Save it first.")
-    if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > LONGEST_OBJECT_ID:
+    if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > MAX_OBJECT_ID_LENGTH:
         raise InvalidObject(
             f"The primary key {content_object.pk!r} is composite or has more than "
-            f"{LONGEST_OBJECT_ID} characters. Pass the object in args."
+            f"{MAX_OBJECT_ID_LENGTH} characters. Pass the object in args."
         )
 
 
@@ -64,7 +64,9 @@ def check_order(when: object, **others: object) -> None:
         )
 
 
-def set_times(job: ScheduledJob, moment: Moment, when: When, expires: When | None) -> None:
+def set_times(
+    job: ScheduledJob, moment: SchedulingContext, when: When, expires: When | None
+) -> None:
     """Set when `job` is due, and past what time it does not run.
 
     A job whose time has passed is due at once, so its expiry counts from the present.
@@ -120,7 +122,7 @@ def check_copy(new: ScheduledJob, handler: Handler | None) -> None:
         check_arguments(new.callable_name, handler, leading, args, kwargs)
 
 
-def handler_at_hand(job: ScheduledJob) -> Handler | None:
+def loaded_handler(job: ScheduledJob) -> Handler | None:
     """Return the handler of `job`; None if it is not known here."""
     bound = None if "." in job.callable_name else job.content_object
     try:

@@ -19,19 +19,26 @@ from django_future.exceptions import (
 )
 from django_future.handlers import Handler, Target
 from django_future.models import ScheduledJob
-from django_future.models.fields import signed_columns, unread
-from django_future.options import KEEP, WHEN_RUN, AnyOptions, JobOptions, Keep, no_option
+from django_future.models.fields import raw_value, signed_columns
+from django_future.options import (
+    RUN_OPTIONS,
+    UNSET,
+    AnyOptions,
+    JobOptions,
+    Unset,
+    unknown_option_message,
+)
 from django_future.parameters import check_arguments
 from django_future.remedies import kind_of
 from django_future.scheduling.builder import (
-    Moment,
+    SchedulingContext,
     check_copy,
     check_object,
     check_order,
     encoded_args,
     encoded_kwargs,
     fault_of,
-    handler_at_hand,
+    loaded_handler,
     own_options,
     set_times,
 )
@@ -68,7 +75,7 @@ def schedule_job(
     when: When,
     callable: Target,  # noqa: A002
     content_object: models.Model | None = None,
-    expires: When | Keep | None = KEEP,
+    expires: When | Unset | None = UNSET,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
@@ -86,7 +93,7 @@ def schedule_job(
 
     Raises a `SchedulingError` that says what is wrong; nothing is written then.
     """
-    moment = Moment.present()
+    moment = SchedulingContext.current()
     draft = _draft(moment, when, callable, content_object, expires, args, kwargs, **options)
     return _add(draft)
 
@@ -102,7 +109,7 @@ def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
     """
     if isinstance(specs, Mapping | str) or not isinstance(specs, Iterable):
         raise InvalidOption(f"specs is of type {kind_of(specs)}. Give a list of dictionaries.")
-    drafts, moment = [], Moment.present()
+    drafts, moment = [], SchedulingContext.current()
     for index, spec in enumerate(specs):
         try:
             drafts.append(_draft(moment, **spec))
@@ -116,15 +123,15 @@ def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
 
 def unsaved_job(**spec: Unpack[JobSpec]) -> ScheduledJob:
     """Return the job that `schedule_job` would save."""
-    return _draft(Moment.present(), **spec).job
+    return _draft(SchedulingContext.current(), **spec).job
 
 
 def reschedule_job(
     job: ScheduledJob,
     when: When,
     callable: Target | None = None,  # noqa: A002
-    content_object: models.Model | Keep | None = KEEP,
-    expires: When | Keep | None = KEEP,
+    content_object: models.Model | Unset | None = UNSET,
+    expires: When | Unset | None = UNSET,
     args: Sequence[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
@@ -149,9 +156,9 @@ def reschedule_job(
     new._state.db = jobs_database(options.get("using"), instance=job)
     is_moved = new._state.db != alias and job.object_id is not None
     handler = None
-    is_other = callable is not None or content_object is not KEEP or is_moved
+    is_other = callable is not None or content_object is not UNSET or is_moved
     if is_other:
-        bound = job.content_object if content_object is KEEP else content_object
+        bound = job.content_object if content_object is UNSET else content_object
         check_object(bound)
         new.callable_name, handler = handlers.identify(callable or job.callable_name, bound)
         bind(new, bound)
@@ -162,8 +169,8 @@ def reschedule_job(
         _kept({**own_options(job), **given}, name) if given else _carried(job, "options", name)
     )
     if is_other or args is not None or kwargs is not None:
-        check_copy(new, handler or handler_at_hand(job))
-    set_times(new, Moment.present(), when, job.lifetime if expires is KEEP else expires)
+        check_copy(new, handler or loaded_handler(job))
+    set_times(new, SchedulingContext.current(), when, job.lifetime if expires is UNSET else expires)
     if chosen.unique:
         new.unique_key = _key_of_copy(new, chosen)
     return _add(_Draft(new, chosen.unique_replace))
@@ -199,12 +206,12 @@ def _add_all(drafts: list[_Draft]) -> list[ScheduledJob]:
 
 
 def _draft(
-    moment: Moment,
+    moment: SchedulingContext,
     /,
     when: When,
     callable: Target,  # noqa: A002
     content_object: models.Model | None = None,
-    expires: When | Keep | None = KEEP,
+    expires: When | Unset | None = UNSET,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
@@ -224,7 +231,7 @@ def _draft(
         }
         leading = handlers.leading(callable_name, handler, is_bound=content_object is not None)
         check_arguments(callable_name, handler, leading, args, kwargs)
-        job = ScheduledJob.bare(values, alias, is_new=True)
+        job = ScheduledJob.from_values(values, alias, is_new=True)
         if content_object is not None:
             bind(job, content_object)
         if chosen.unique:
@@ -234,7 +241,7 @@ def _draft(
             raise error from None  # what caused it may quote an argument
         raise
     try:
-        set_times(job, moment, when, chosen.expires if expires is KEEP else expires)
+        set_times(job, moment, when, chosen.expires if expires is UNSET else expires)
     except InvalidTime:
         check_order(when, **dict(zip(["the first argument"], args, strict=False)))
         raise
@@ -263,7 +270,7 @@ def _given(options: Options) -> AnyOptions:
         return {}
     if unknown := options.keys() - _KNOWN:
         remedy = f" An argument of the callable goes into kwargs={{{min(unknown)!r}: ...}}."
-        raise InvalidOption(f"For a job {no_option(unknown, Options, remedy)}")
+        raise InvalidOption(f"For a job {unknown_option_message(unknown, Options, remedy)}")
     given: Any = {name: value for name, value in options.items() if name != "using"}
     return cast("AnyOptions", given)
 
@@ -275,8 +282,8 @@ def _check_signature(job: ScheduledJob) -> None:
 
 
 def _carried(job: ScheduledJob, name: str, callable_name: str) -> Any:
-    """Return the value `name` of `job`, unread if it is, for a copy that calls `callable_name`."""
-    value = unread(job, name)
+    """Return the stored value `name` of `job`, for a copy that calls `callable_name`."""
+    value = raw_value(job, name)
     if type(value) is not Stored or callable_name == job.callable_name:
         return value
     return moved(value, (name, job.callable_name), (name, callable_name))
@@ -302,7 +309,7 @@ def _kept(given: AnyOptions, callable_name: str) -> Stored | None:
     """Return what the job keeps, to be read when it runs."""
     if not given:
         return None
-    kept = {name: value for name, value in given.items() if name in WHEN_RUN}
+    kept = {name: value for name, value in given.items() if name in RUN_OPTIONS}
     return encode(kept, ("options", callable_name)) if kept else None
 
 

@@ -3,11 +3,11 @@
 from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption
 from django_future.models import PausedQueue
-from django_future.options import checked_queue_name
+from django_future.options import validate_queue_name
 from django_future.store import Store, queues, store_for
 from django_future.text import storable
 
-LONGEST_REASON = PausedQueue._meta.get_field("reason").max_length or 0
+MAX_REASON_LENGTH = PausedQueue._meta.get_field("reason").max_length or 0
 
 
 def pause_queue(name: str, *, reason: str = "", using: str | None = None) -> None:
@@ -17,10 +17,10 @@ def pause_queue(name: str, *, reason: str = "", using: str | None = None) -> Non
 
     Raises `InvalidOption`.
     """
-    checked_queue_name(name)
-    if not isinstance(reason, str) or len(reason := storable(reason)) > LONGEST_REASON:
+    validate_queue_name(name)
+    if not isinstance(reason, str) or len(reason := storable(reason)) > MAX_REASON_LENGTH:
         raise InvalidOption(
-            f"The reason is {reason!r}. Give a text of {LONGEST_REASON} characters at most."
+            f"The reason is {reason!r}. Give a text of {MAX_REASON_LENGTH} characters at most."
         )
     queues.pause(_store(using), name, reason)
 
@@ -30,7 +30,7 @@ def resume_queue(name: str, *, using: str | None = None) -> None:
 
     Raises `InvalidOption`.
     """
-    queues.resume(_store(using), checked_queue_name(name))
+    queues.resume(_store(using), validate_queue_name(name))
 
 
 def _store(using: str | None) -> Store:

@@ -9,7 +9,7 @@ from django.db.models import Model
 
 from django_future.exceptions import InvalidArguments, InvalidOption
 from django_future.handlers import Handler, takes_job
-from django_future.options import LONGEST_KEY, Unique, checked_key
+from django_future.options import MAX_KEY_LENGTH, Unique, validate_key
 from django_future.serialization import canonical
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def _key_by(function: Any, *args: Any, **kwargs: Any) -> str:
             "handler is called with, but for the job, and returns a key."
         ) from error
     try:
-        return checked_key(key)
+        return validate_key(key)
     except InvalidOption:
         # The key is not quoted: it is made of the arguments.
         raise InvalidOption(
-            f"unique={function!r} returned what is no key: a text of 1 to {LONGEST_KEY} characters "
-            "that can be printed, without a space at its end."
+            f"unique={function!r} returned no valid key. Return a text of 1 to {MAX_KEY_LENGTH} "
+            "characters that can be printed, without a space at its end."
         ) from None
 
 

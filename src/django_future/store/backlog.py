@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from django_future import clock
-from django_future.options import HIGHEST_PRIORITY
+from django_future.options import MAX_PRIORITY
 from django_future.store.base import JOBS, Store
 from django_future.store.selection import Selection
 
@@ -60,7 +60,7 @@ def backlog_of(store: Store, queue_name: str, at: datetime) -> Backlog:
 
 
 def _names(store: Store, selection: Selection) -> Iterator[str]:
-    names = iter(selection.queues) if selection.queues else store.levels.waiting_queues()
+    names = iter(selection.queues) if selection.queues else store.due_query.waiting_queues()
     return (name for name in names if name not in selection.excluded_queues)
 
 
@@ -84,7 +84,7 @@ def _due(store: Store, queue_name: str, at: datetime) -> tuple[int, datetime | N
 
 
 def _heads(store: Store, queue_name: str) -> Iterator[tuple[int, datetime]]:
-    below = HIGHEST_PRIORITY + 1
+    below = MAX_PRIORITY + 1
     while True:
         [*first] = store.jobs.raw(
             f"SELECT id, priority, scheduled_at {_of_queue(store)} AND priority < %s "

@@ -15,10 +15,10 @@ from django_future.models import ScheduledJob, Worker
 from django_future.models.fields import as_parameter
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
-from django_future.store.claimed import COUNTED, count_claim, read_claimed
+from django_future.store.claimed import CLAIM_COUNTERS, count_claim, jobs_from_rows
 from django_future.store.completion import completion, finish, lease_lost
-from django_future.store.contention import patient
-from django_future.store.due import Level, Levels
+from django_future.store.contention import retry_on_contention
+from django_future.store.due import DueQuery, PriorityHead
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_sessions import SessionId
 from django_future.text import shortened, storable
@@ -42,7 +42,7 @@ class Store:
     poll_interval = timedelta(seconds=5)
 
     # Whether `watch` tells of every commit, so that one look after it is enough.
-    tells_of_every_commit = False
+    notices_every_commit = False
 
     # How many statements a claim sends one after the other, at the least.
     claim_round_trips = 6
@@ -61,7 +61,7 @@ class Store:
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
-        self.levels = Levels(alias, self.index_hint)
+        self.due_query = DueQuery(alias, self.index_hint)
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -90,7 +90,7 @@ class Store:
         """Tell whether the transaction that is open in a driver's connection can still commit."""
         return True
 
-    def doubt(self, session: Any) -> None:
+    def forget_session_state(self, session: Any) -> None:
         """Take nothing for granted of a driver's connection that a handler has had for itself."""
 
     def is_usable(self, session: Any) -> bool:  # noqa: ARG002
@@ -118,11 +118,11 @@ class Store:
         else:
             self.jobs.bulk_create(jobs, batch_size=BATCH)
 
-    def hint(self) -> None:
+    def notify(self) -> None:
         """Wake those who `watch`, if the database does not do so by itself."""
 
-    def watch(self, wake: Callable[[], None], stopped: Event) -> None:  # noqa: ARG002
-        """Call `wake` whenever jobs may have been scheduled, until `stopped`.
+    def listen(self, on_notify: Callable[[], None], stopped: Event) -> None:  # noqa: ARG002
+        """Call `on_notify` whenever jobs may have been scheduled, until `stopped`.
 
         It is a hint: calls may be missing, and may be too many.
         """
@@ -134,10 +134,10 @@ class Store:
 
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
         """Return when the next waiting job is due, an instant that may have passed."""
-        levels = self.levels.waiting(self.now(), selection)
-        return min((level.first_at for level in levels), default=None)
+        due_query = self.due_query.heads(self.now(), selection)
+        return min((level.first_at for level in due_query), default=None)
 
-    @patient
+    @retry_on_contention
     def claim(
         self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
@@ -148,7 +148,7 @@ class Store:
         # One priority after the other: what is due stands at the head of each, and the future jobs
         # behind it cost nothing, however many they are.
         claimed: list[ScheduledJob] = []
-        for level in self.levels.waiting(at, selection):
+        for level in self.due_query.heads(at, selection):
             if level.first_at <= at:
                 rest = limit - len(claimed)
                 claimed += self._claim_level(worker, selection, level, at=at, limit=rest)
@@ -157,22 +157,22 @@ class Store:
         return claimed
 
     def _claim_level(
-        self, worker: Worker, selection: Selection, level: Level, *, at: datetime, limit: int
+        self, worker: Worker, selection: Selection, level: PriorityHead, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
         started_at = self.now()
         # Locks the rows it returns until the UPDATE below commits; a rival skips them and claims
         # the next ones. Written by primary key, so that no secondary index is locked in a second
         # order, which is what makes two claims deadlock on MySQL.
         with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
-            sql, parameters = self.levels.due(level, selection, at=at, limit=limit)
+            sql, parameters = self.due_query.due(level, selection, at=at, limit=limit)
             cursor.execute(f"{sql} FOR UPDATE SKIP LOCKED", parameters)
-            jobs = read_claimed(cursor.fetchall(), self, worker, started_at)
+            jobs = jobs_from_rows(cursor.fetchall(), self, worker, started_at)
             if jobs:
                 ids = ", ".join(str(job.pk) for job in jobs)
                 cursor.execute(
                     f"""
                     UPDATE django_future_scheduledjob
-                    SET status = 'running', worker = %s, {COUNTED},
+                    SET status = 'running', worker = %s, {CLAIM_COUNTERS},
                         started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
                     WHERE id IN ({ids})
                     """,  # noqa: S608 - numbers, and what is written in this package
@@ -212,7 +212,7 @@ class Store:
                 raise lease_lost(job)
         job.status = Status.COMPLETE
 
-    @patient
+    @retry_on_contention
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
         """Record as `finish` does that jobs are complete which had no transaction.
 
@@ -222,8 +222,8 @@ class Store:
         connection = self.connection
         with transaction.atomic(using=self.alias), connection.cursor() as cursor:
             cursor.executemany(FINISH, [completion(job, connection) for job in jobs])
-            is_each_written = cursor.rowcount == len(jobs)
-        return [] if is_each_written else self.not_complete(jobs)
+            are_all_written = cursor.rowcount == len(jobs)
+        return [] if are_all_written else self.not_complete(jobs)
 
     def not_complete(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
         """Return those of `jobs` that are not complete under the lease they bear."""
@@ -262,8 +262,8 @@ class Store:
             cursor.execute(f"SELECT id, lease, worker, status FROM {JOBS} WHERE id IN ({ids})")  # noqa: S608 - numbers
             return {row[:3] for row in cursor.fetchall() if row[3] == Status.RUNNING}
 
-    @patient
-    def note_start(self, job: ScheduledJob) -> None:
+    @retry_on_contention
+    def record_start(self, job: ScheduledJob) -> None:
         """Record that a job starts, which a claim does not do for one that was rescued before.
 
         Raises `LeaseLost` if the job is no longer this worker's.
@@ -271,12 +271,12 @@ class Store:
         if not self.held(job).update(started_at=job.started_at):
             raise lease_lost(job)
 
-    @patient
+    @retry_on_contention
     def release(self, job: ScheduledJob) -> bool:
         """Put a claimed job back as if it had never been claimed, unless its lease was lost."""
         return self._put_back(job, attempts=F("attempts") - 1)
 
-    @patient
+    @retry_on_contention
     def cancel(self, jobs: ScheduledJobQuerySet, *, running: bool = False, reason: str = "") -> int:
         """Cancel those of `jobs` that wait or are parked, or `running`, too; return how many.
 
@@ -291,7 +291,7 @@ class Store:
             unique_key=None,
         )
 
-    @patient
+    @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
         """Mark up to a thousand jobs that expired at or before `at`, and return which."""
         with self.connection.cursor() as cursor:
@@ -315,7 +315,7 @@ class Store:
         """Return the running jobs that `worker` has claimed."""
         return list(self.jobs.running().filter(worker=worker.name))
 
-    @patient
+    @retry_on_contention
     def rescue(self, job: ScheduledJob, *, is_counted: bool) -> bool:
         """Put a lost worker's job back for others to claim, unless it ended meanwhile."""
         return self._put_back(job, rescues=F("rescues") + int(is_counted))
@@ -327,10 +327,10 @@ class Store:
     def interrupt(self, session: Any) -> None:
         """Have what a driver's connection of another thread is executing end with an error."""
 
-    def cut(self, session: Any) -> None:
+    def kill_session(self, session: Any) -> None:
         """End a driver's connection of another thread, and with it its transaction."""
 
-    def end_sessions(self, sessions: Sequence[SessionId]) -> None:
+    def kill_sessions(self, sessions: Sequence[SessionId]) -> None:
         """End those of `sessions` that are still open, whose locks would hold up others."""
 
     def server_age(self) -> timedelta | None:
@@ -354,5 +354,5 @@ class Store:
         row = self.held(job)
         if not row.update(status=Status.SCHEDULED, worker="", started_at=None, **counts):
             return False
-        self.hint()
+        self.notify()
         return True

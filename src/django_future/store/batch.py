@@ -8,7 +8,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 
 from django_future.models import ScheduledJob
 from django_future.store.base import Store
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 
 MAX_BATCH_BYTES = 2**20  # of return values; a server limits what it takes at once
 MAX_TRIES = 3  # for one job, before the database is said to refuse it
@@ -58,7 +58,7 @@ def _batches(jobs: Sequence[ScheduledJob]) -> Iterator[Sequence[ScheduledJob]]:
     yield jobs[start:]
 
 
-@patient
+@retry_on_contention
 def _finish_unlocked(store: Store, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
     # Locks the rows that no other transaction has locked, until it commits, a moment later.
     with transaction.atomic(using=store.alias):

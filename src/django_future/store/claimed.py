@@ -14,41 +14,41 @@ if TYPE_CHECKING:
 
 # What it takes to run a job. All else is either known of a job just claimed, or loaded if somebody
 # asks for it.
-CLAIMED = (
+CLAIM_COLUMNS = (
     "id", "callable_name", "args", "kwargs", "content_type_id", "object_id", "object_database",
     "scheduled_at", "expires_at", "queue_name", "priority", "attempts", "max_attempts", "rescues",
     "is_rescuable", "options", "signature", "lease",
 )  # fmt: skip
-COLUMNS = ", ".join(CLAIMED)
+COLUMNS = ", ".join(CLAIM_COLUMNS)
 
 # A counter that is at its end stays there or begins anew: an error would fail all that is claimed
 # together.
 MAX_ATTEMPTS_COUNTED, MAX_LEASE = 2**31 - 1, 2**63 - 1
-COUNTED = f"""
+CLAIM_COUNTERS = f"""
     lease = CASE WHEN lease < {MAX_LEASE} THEN lease + 1 ELSE 1 END,
     attempts = CASE WHEN attempts < {MAX_ATTEMPTS_COUNTED} THEN attempts + 1 ELSE attempts END
 """
 
 
 def count_claim(job: ScheduledJob) -> None:
-    """Count a claim of `job` as the database does by `COUNTED`."""
+    """Count a claim of `job` as the database does by `CLAIM_COUNTERS`."""
     job.lease = job.lease + 1 if job.lease < MAX_LEASE else 1
     job.attempts += int(job.attempts < MAX_ATTEMPTS_COUNTED)
 
 
-def read_claimed(
+def jobs_from_rows(
     rows: Iterable[Sequence[Any]], store: "Store", worker: Worker, started_at: datetime
 ) -> list[ScheduledJob]:
     """Return the jobs of rows that `worker` has just claimed, in the order in which they start."""
     instant = store.instant_reader()
     alias, claimed_at, name = store.alias, clock.to_row(started_at), worker.name
     jobs = []
-    # The columns as `CLAIMED` has them, by hand: a dictionary made of names and values, and a
+    # The columns as `CLAIM_COLUMNS` has them, by hand: a dictionary made of names and values, and a
     # method call for each, would take as long as a worker takes to run a small job.
     for (pk, callable_name, args, kwargs, content_type_id, object_id, object_database, scheduled_at,
          expires_at, queue_name, priority, attempts, max_attempts, rescues, is_rescuable, options,
          signature, lease) in rows:  # fmt: skip
-        jobs.append(ScheduledJob.bare({
+        jobs.append(ScheduledJob.from_values({
             "id": pk, "callable_name": callable_name, "args": Stored(args),
             "kwargs": Stored(kwargs), "content_type_id": content_type_id, "object_id": object_id,
             "object_database": object_database,

@@ -22,37 +22,39 @@ TRIES = 12
 PAUSE = 0.01  # seconds, at most, after the first try; the database itself waits much longer
 
 
-def patient(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Repeat a short write of the store when it lost a deadlock or waited too long for a lock.
+def retry_on_contention(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Repeat a short write of the store that lost a deadlock or waited too long for a lock.
 
-    Inside somebody's transaction it runs once: a deadlock has undone what came before it, too.
+    Inside a transaction of the caller it runs once, because a deadlock has rolled back the
+    statements before it as well.
     """
 
     @wraps(method)
     def patiently(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        act = partial(method, store, *args, **kwargs)
-        return act() if store.connection.in_atomic_block else repeat(store, act)
+        operation = partial(method, store, *args, **kwargs)
+        return operation() if store.connection.in_atomic_block else with_retries(store, operation)
 
     return patiently
 
 
-def repeat(store: "Store", act: Callable[[], R]) -> R:
-    """Call `act` until nothing is in its way, a dozen times at most."""
+def with_retries(store: "Store", operation: Callable[[], R]) -> R:
+    """Call `operation` until no other transaction blocks it, at most `TRIES` times."""
     for number in range(1, TRIES):
         try:
-            return act()
+            return operation()
         except OperationalError as error:
             if not store.is_contention(error):
                 raise
         time.sleep(random.uniform(0, PAUSE) * number)  # noqa: S311
-    return act()
+    return operation()
 
 
 @contextmanager
-def reading_before_writing(store: "Store") -> Iterator["CursorWrapper"]:
+def write_transaction(store: "Store") -> Iterator["CursorWrapper"]:
     """Begin a transaction that may read before it writes, and yield its cursor."""
     with transaction.atomic(using=store.alias), store.connection.cursor() as cursor:
-        # SQLite refuses outright to let one write that has read before another one wrote.
+        # SQLite refuses, without waiting, a write in a transaction that read before another
+        # connection wrote.
         if store.write_lock:
             cursor.execute(store.write_lock)
         yield cursor

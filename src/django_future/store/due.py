@@ -14,12 +14,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_future import clock
 from django_future.models import ScheduledJob
 from django_future.models.fields import as_parameter
-from django_future.options import HIGHEST_PRIORITY
+from django_future.options import MAX_PRIORITY
 from django_future.store.claimed import COLUMNS
 from django_future.store.selection import HANDLER, Selection
 
 
-class Level(NamedTuple):
+class PriorityHead(NamedTuple):
     """The waiting jobs of one priority, of one queue or of all, and when the first is due."""
 
     priority: int
@@ -27,8 +27,8 @@ class Level(NamedTuple):
     queue_name: str | None
 
 
-class Levels:
-    """Asks the database `alias` for its levels.
+class DueQuery:
+    """Asks the database `alias` for its due_query.
 
     `index_hint` says how to name an index to it, `handler` how to ask it for a row's `handler_of`.
     """
@@ -42,7 +42,7 @@ class Levels:
     def _connection(self) -> BaseDatabaseWrapper:
         return connections[self._alias]
 
-    def waiting(self, at: datetime, selection: Selection) -> Iterator[Level]:
+    def heads(self, at: datetime, selection: Selection) -> Iterator[PriorityHead]:
         """Yield each priority that waits, of each queue that is asked for, the highest first.
 
         Of several queues at one priority, that comes first whose first job does: a queue with much
@@ -79,8 +79,8 @@ class Levels:
 
     def _levels_of(
         self, queue_name: str | None, at: datetime, selection: Selection
-    ) -> Iterator[Level]:
-        below = HIGHEST_PRIORITY + 1
+    ) -> Iterator[PriorityHead]:
+        below = MAX_PRIORITY + 1
         of_queue, parameters = _of_queue(queue_name)
         while True:
             [*first] = ScheduledJob.objects.using(self._alias).raw(
@@ -95,10 +95,16 @@ class Levels:
             if not first:
                 return
             below = first[0].priority
-            yield Level(below, clock.from_row(first[0].scheduled_at), queue_name)
+            yield PriorityHead(below, clock.from_row(first[0].scheduled_at), queue_name)
 
     def due(
-        self, level: Level, selection: Selection, *, at: datetime, limit: int, what: str = COLUMNS
+        self,
+        level: PriorityHead,
+        selection: Selection,
+        *,
+        at: datetime,
+        limit: int,
+        what: str = COLUMNS,
     ) -> tuple[str, list[Any]]:
         """Return the query for what is due of one level, and its parameters."""
         of_queue, parameters = _of_queue(level.queue_name)

@@ -12,9 +12,9 @@ from django_future.models import JobAttempt, ScheduledJob
 from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.completion import lease_lost
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 
-LONGEST_CLASS_NAME = 255
+MAX_CLASS_NAME_LENGTH = 255
 
 
 class Failure(NamedTuple):
@@ -24,7 +24,7 @@ class Failure(NamedTuple):
     traceback: str
 
 
-@patient
+@retry_on_contention
 def fail(store: Store, job: ScheduledJob, failure: Failure) -> None:
     """Record that a job failed, and why.
 
@@ -35,13 +35,13 @@ def fail(store: Store, job: ScheduledJob, failure: Failure) -> None:
         _keep(store, job, failure)
 
 
-@patient
-def give_up(store: Store, job: ScheduledJob, reason: str) -> None:
+@retry_on_contention
+def cancel_running(store: Store, job: ScheduledJob, reason: str) -> None:
     """Record that a running job is no longer wanted, and why."""
     _end(store, job, Status.CANCELLED, reason)
 
 
-@patient
+@retry_on_contention
 def retry(store: Store, job: ScheduledJob, at: datetime, failure: Failure | None) -> None:
     """Schedule a running job again for the instant `at`; what failed, if it did, is kept."""
     changes: dict[str, Any] = {"status": Status.SCHEDULED, "scheduled_at": clock.to_row(at)}
@@ -56,7 +56,7 @@ def retry(store: Store, job: ScheduledJob, at: datetime, failure: Failure | None
             _keep(store, job, failure)
     vars(job).pop("first_due_at", None)  # to be loaded again if somebody asks for it
     _show(job, finished_at=None, return_value=None, **changes)
-    store.hint()
+    store.notify()
 
 
 def has_deleted_itself(store: Store, job: ScheduledJob) -> bool:
@@ -114,6 +114,6 @@ def _keep(store: Store, job: ScheduledJob, failure: Failure) -> None:
         worker=job.worker,
         started_at=job.started_at or finished_at,
         finished_at=finished_at,
-        exception=failure.exception[:LONGEST_CLASS_NAME],
+        exception=failure.exception[:MAX_CLASS_NAME_LENGTH],
         traceback=failure.traceback,
     )

@@ -9,7 +9,7 @@ from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.completion import lease_lost
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 
 MIN_DELAY, MAX_DELAY = timedelta(seconds=1), timedelta(minutes=10)
 
@@ -22,7 +22,7 @@ def is_left(error: str) -> bool:
     return error.endswith(LEFT)
 
 
-@patient
+@retry_on_contention
 def leave(store: Store, job: ScheduledJob, error: str) -> None:
     """Put a claimed job back as `release` does, and record why.
 
@@ -33,10 +33,10 @@ def leave(store: Store, job: ScheduledJob, error: str) -> None:
     ):
         raise lease_lost(job)
     job.status, job.error = Status.SCHEDULED, error
-    store.hint()
+    store.notify()
 
 
-@patient
+@retry_on_contention
 def postpone(store: Store, job: ScheduledJob, at: datetime) -> None:
     """Move a job that was left to after `at`, by as long as it has been due.
 

@@ -11,7 +11,7 @@ from django_future import clock
 from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store.base import Store
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 from django_future.store.postgresql.prepared import Prepared
 from django_future.store.workers import living_from, living_until
 from django_future.text import storable
@@ -19,7 +19,7 @@ from django_future.text import storable
 logger = logging.getLogger("django_future")
 
 BATCH = 100
-NEWEST = 2**63 - 1  # no id is greater
+MAX_ID = 2**63 - 1  # no id is greater
 
 # One statement sees a job and its worker at the same instant. A worker is registered before it
 # claims, so one that is not found is gone, not new.
@@ -60,7 +60,7 @@ def lost_jobs(store: Store, at: datetime) -> Iterator[ScheduledJob]:
     Leaves out those whose rows a rival has locked. It may be the very handler of the lost worker,
     and who waits for it may soon seem lost, too.
     """
-    below = NEWEST
+    below = MAX_ID
     while found := _find(store, at, below):
         below = found[-1].id
         yield from _load(store, found)
@@ -106,7 +106,7 @@ def _load_alone(store: Store, found: _Found) -> list[ScheduledJob]:
         return []
 
 
-@patient
+@retry_on_contention
 def _fail_unread(store: Store, found: _Found, error: Exception) -> None:
     # Without the object there is nothing to run again, and nothing to tell a signal of.
     store.jobs.running().filter(pk=found.id, lease=found.lease, worker=found.worker).update(

@@ -12,8 +12,8 @@ from django.db.backends.utils import CursorWrapper
 from django_future.models import ScheduledJob
 from django_future.store.base import Store
 from django_future.store.completion import NAMES, completion
-from django_future.store.contention import patient
-from django_future.store.due import Levels
+from django_future.store.contention import retry_on_contention
+from django_future.store.due import DueQuery
 from django_future.store.server_clock import ServerClock
 from django_future.store.server_sessions import SessionId
 
@@ -37,7 +37,7 @@ class MySQLStore(Store):
 
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
-        self.levels = Levels(alias, self.index_hint, HANDLER)
+        self.due_query = DueQuery(alias, self.index_hint, HANDLER)
         self._clock = ServerClock(self._server_time)
         self._origins: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # by driver's session
 
@@ -108,12 +108,12 @@ class MySQLStore(Store):
         return SessionId(number, self._origins[session])
 
     def interrupt(self, session: Any) -> None:
-        self._tell_server("KILL QUERY %s", session)
+        self._send_to_server("KILL QUERY %s", session)
 
-    def cut(self, session: Any) -> None:
-        self._tell_server("KILL %s", session)
+    def kill_session(self, session: Any) -> None:
+        self._send_to_server("KILL %s", session)
 
-    def end_sessions(self, sessions: Sequence[SessionId]) -> None:
+    def kill_sessions(self, sessions: Sequence[SessionId]) -> None:
         with self.connection.cursor() as cursor:
             origin = self._origin(cursor)
             cursor.execute(
@@ -134,7 +134,7 @@ class MySQLStore(Store):
             ((_, seconds),) = cursor.fetchall()
         return timedelta(seconds=int(seconds))
 
-    @patient
+    @retry_on_contention
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
         # Locks, until it commits, those of the rows that no rival has locked. One that is locked
         # would keep all from being recorded for as long as a rival likes, or a minute.
@@ -163,7 +163,7 @@ class MySQLStore(Store):
         )
         return int(cursor.rowcount)
 
-    def _tell_server(self, sql: str, session: Any) -> None:
+    def _send_to_server(self, sql: str, session: Any) -> None:
         with self.connection.wrap_database_errors:
             number = session.thread_id()
         origin = self._origins.get(session)

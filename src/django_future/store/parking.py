@@ -10,7 +10,7 @@ from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.completion import lease_lost
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 
 # The key is given up, so that code can schedule the unique job that the row stands in for.
 _PARKED: dict[str, Any] = {
@@ -18,7 +18,7 @@ _PARKED: dict[str, Any] = {
 }  # fmt: skip
 
 
-@patient
+@retry_on_contention
 def park(store: Store, job: ScheduledJob, reason: str) -> None:
     """Park a claimed job as if it had never been claimed, and record why.
 
@@ -34,7 +34,7 @@ def park_locked(store: Store, job: ScheduledJob, reason: str) -> None:
     store.jobs.filter(pk=job.pk).update(**_PARKED, error=reason)
 
 
-@patient
+@retry_on_contention
 def sign(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
     """Write a signature, with what it is for, and put the job back if it is parked.
 
@@ -43,16 +43,16 @@ def sign(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
     rows = store.jobs.filter(pk=job.pk, status=job.status, signature=job.signature)
     if not rows.update(**columns, status=Status.SCHEDULED, error=""):
         return False
-    transaction.on_commit(store.hint, using=store.alias, robust=True)
+    transaction.on_commit(store.notify, using=store.alias, robust=True)
     return True
 
 
-@patient
+@retry_on_contention
 def rename(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
     """Write the new name of a job's callable as `sign` writes a signature, if the job waits."""
     with transaction.atomic(using=store.alias):
         row = store.jobs.scheduled().filter(pk=job.pk, signature=job.signature)
         is_renamed = bool(row.update(**columns, error=""))
     if is_renamed:
-        transaction.on_commit(store.hint, using=store.alias, robust=True)
+        transaction.on_commit(store.notify, using=store.alias, robust=True)
     return is_renamed

@@ -6,16 +6,16 @@ from itertools import groupby
 from django.db import OperationalError
 
 from django_future import clock
-from django_future.models import JobReport
-from django_future.progress import LONGEST_LOG, Said
+from django_future.models import JobProgress
+from django_future.progress import MAX_LOG_BYTES, ProgressUpdate
 from django_future.store.base import Store
-from django_future.store.contention import reading_before_writing
+from django_future.store.contention import write_transaction
 
 BATCH = 500
 WRITTEN = ["done", "total", "message", "log", "updated_at"]
 
 
-def write(store: Store, said: Sequence[Said]) -> list[Said]:
+def write(store: Store, said: Sequence[ProgressUpdate]) -> list[ProgressUpdate]:
     """Write what handlers have said, and return what to write later, since a rival was in the way.
 
     What is said of a job that is gone is forgotten. How far a job is, only its latest attempt says.
@@ -33,13 +33,13 @@ def write(store: Store, said: Sequence[Said]) -> list[Said]:
     return left
 
 
-def _write_batch(store: Store, said: Sequence[Said]) -> list[Said]:
+def _write_batch(store: Store, said: Sequence[ProgressUpdate]) -> list[ProgressUpdate]:
     ids = {one.job_id for one in said}
     # Locks the jobs for the length of these statements, so that nobody deletes one meanwhile. A
     # rival that would finish or delete one waits; what a rival has locked is skipped, since it may
     # be a handler that wrote to its own job. On SQLite it is the database's write lock, for which
     # this waits once, as long as the connection does.
-    with reading_before_writing(store):
+    with write_transaction(store):
         jobs = store.jobs.filter(pk__in=ids)
         known = set(jobs.values_list("pk", flat=True))
         has_weak_lock = store.connection.features.has_select_for_no_key_update
@@ -49,12 +49,12 @@ def _write_batch(store: Store, said: Sequence[Said]) -> list[Said]:
     return [one for one in said if one.job_id in known - leases.keys()]
 
 
-def _save(store: Store, said: Sequence[Said], leases: dict[int, int]) -> None:
-    all_reports = JobReport.objects.using(store.alias)
+def _save(store: Store, said: Sequence[ProgressUpdate], leases: dict[int, int]) -> None:
+    all_reports = JobProgress.objects.using(store.alias)
     reports = all_reports.in_bulk(list(leases))
     now = clock.to_row(store.now())
     for job_id, attempts in groupby(said, key=lambda one: one.job_id):
-        report = reports.setdefault(job_id, JobReport(job_id=job_id))
+        report = reports.setdefault(job_id, JobProgress(job_id=job_id))
         report.updated_at = now
         for attempt in attempts:
             report.log = _kept(report.log, *attempt.lines)
@@ -72,6 +72,6 @@ def _save(store: Store, said: Sequence[Said], leases: dict[int, int]) -> None:
 def _kept(*lines: str) -> str:
     """Return the end of a log with these lines, each of them whole."""
     log = "\n".join(filter(None, lines)).encode()
-    if len(log) > LONGEST_LOG:
-        log = log[-LONGEST_LOG:].partition(b"\n")[2]
+    if len(log) > MAX_LOG_BYTES:
+        log = log[-MAX_LOG_BYTES:].partition(b"\n")[2]
     return log.decode()

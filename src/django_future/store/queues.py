@@ -5,11 +5,11 @@ from django.db import transaction
 from django_future import clock
 from django_future.models import PausedQueue
 from django_future.store.base import Store
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 from django_future.store.selection import PAUSED
 
 
-@patient
+@retry_on_contention
 def pause(store: Store, queue_name: str, reason: str) -> None:
     """Record that a queue is paused, or why it is if that is recorded."""
     paused = PausedQueue.objects.using(store.alias)
@@ -21,7 +21,7 @@ def pause(store: Store, queue_name: str, reason: str) -> None:
     _tell(store)
 
 
-@patient
+@retry_on_contention
 def resume(store: Store, queue_name: str) -> None:
     """Forget that a queue is paused."""
     PausedQueue.objects.using(store.alias).filter(queue_name=queue_name).delete()
@@ -36,4 +36,4 @@ def paused_queues(store: Store) -> tuple[str, ...]:
 
 
 def _tell(store: Store) -> None:
-    transaction.on_commit(store.hint, using=store.alias, robust=True)
+    transaction.on_commit(store.notify, using=store.alias, robust=True)

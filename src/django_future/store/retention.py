@@ -10,11 +10,11 @@ from django.db.models import Count, Min, ProtectedError, RestrictedError
 from django.db.models.signals import post_delete, pre_delete
 
 from django_future import clock
-from django_future.models import JobAttempt, JobReport, ScheduledJob
+from django_future.models import JobAttempt, JobProgress, ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.base import BATCH, Store
-from django_future.store.contention import patient, reading_before_writing
+from django_future.store.contention import retry_on_contention, write_transaction
 
 INDEX = "future_job_finished"
 
@@ -44,14 +44,14 @@ def count_prunable(
     return found["count"], found["oldest"]
 
 
-@patient
+@retry_on_contention
 def _prune_batch(
     store: Store, status: Status, ended_since: datetime | None, ended_before: datetime
 ) -> tuple[int, datetime | None]:
     # Locks a thousand rows at most, which nobody claims any more, until they are deleted a moment
     # later; a rival skips them and takes the next ones. On SQLite it is the database's write lock,
     # and a rival waits for it. Written by primary key, for the reason given at Store._claim_level.
-    with reading_before_writing(store) as cursor:
+    with write_transaction(store) as cursor:
         if store.plan_settings:
             cursor.execute(store.plan_settings)
         since = [ended_since] if ended_since else []
@@ -83,7 +83,7 @@ def _delete(store: Store, ids: list[int], cursor: CursorWrapper) -> None:
         return
     # Several times as fast.
     these = ", ".join(map(str, ids))
-    for table, key in (("jobattempt", "job_id"), ("jobreport", "job_id"), ("scheduledjob", "id")):
+    for table, key in (("jobattempt", "job_id"), ("jobprogress", "job_id"), ("scheduledjob", "id")):
         delete = f"DELETE FROM django_future_{table} WHERE {key}"  # noqa: S608
         if store.deletes_singly:
             cursor.executemany(f"{delete} = %s", [(pk,) for pk in ids])
@@ -102,7 +102,7 @@ def _is_deleting_watched() -> bool:
     relations = ScheduledJob._meta.get_fields(include_hidden=True)
     dependent = {one.related_model for one in relations if one.auto_created and not one.concrete}
     return bool(
-        dependent - {JobAttempt, JobReport}
+        dependent - {JobAttempt, JobProgress}
         or pre_delete.has_listeners(ScheduledJob)
         or post_delete.has_listeners(ScheduledJob)
     )

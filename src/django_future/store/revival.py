@@ -13,7 +13,7 @@ from django_future.models import JobAttempt
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.base import Store
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 from django_future.when import MAX_INSTANT
 
 _TIMES = "scheduled_at", "first_due_at", "created_at", "expires_at"
@@ -27,11 +27,11 @@ def retry(store: Store, jobs: ScheduledJobQuerySet) -> int:
     ids = sorted(set(jobs.values_list("pk", flat=True)))
     count = sum(_retry(store, ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
     if count:
-        transaction.on_commit(store.hint, using=store.alias, robust=True)
+        transaction.on_commit(store.notify, using=store.alias, robust=True)
     return count
 
 
-@patient
+@retry_on_contention
 def _retry(store: Store, ids: Sequence[int]) -> int:
     at = store.now()
     # Locks the rows, in the order of their keys and by those alone, until the batch commits.

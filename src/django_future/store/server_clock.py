@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError
 
-READING_LASTS = 60.0  # seconds, in which no two clocks drift apart by more than a few milliseconds
+READING_LIFETIME_SECONDS = (
+    60.0  # seconds, in which no two clocks drift apart by more than a few milliseconds
+)
 READINGS = 3
-QUICK = 0.001  # seconds; a reading that took no longer is not improved by another
+FAST_READING_SECONDS = 0.001  # seconds; a reading that took no longer is not improved by another
 
 
 class ServerClock:
@@ -28,7 +30,7 @@ class ServerClock:
         """
         reading = self._reading or self.synchronise()
         since = time.monotonic() - reading[1]
-        if since > READING_LASTS:
+        if since > READING_LIFETIME_SECONDS:
             # While the server is away the last reading is the best there is.
             with suppress(DatabaseError, InterfaceError):
                 reading = self.synchronise()
@@ -48,7 +50,7 @@ class ServerClock:
             # that has come, and the latest of them, reckoned on to the same moment, is the nearest.
             if best is None or server_time - best[0] > timedelta(seconds=read_at - best[1]):
                 best = server_time, read_at
-            if took.total_seconds() < QUICK:
+            if took.total_seconds() < FAST_READING_SECONDS:
                 break
         assert best is not None  # noqa: S101 - there is at least one reading
         self.round_trip = round_trip

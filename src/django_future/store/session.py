@@ -56,10 +56,10 @@ class Session:
     @contextmanager
     def autocommit(self) -> "Iterator[None]":
         """Let a handler commit as it goes, and record its completion on its own."""
-        self.rest()
+        self.end_idle()
         self._atomic = None
         self._connect()
-        self.store.doubt(self.driver_session)
+        self.store.forget_session_state(self.driver_session)
         try:
             yield
         except BaseException:
@@ -73,7 +73,7 @@ class Session:
                 pass
         except (DatabaseError, InterfaceError):
             self.discard()
-        self.rest()
+        self.end_idle()
 
     def start(self) -> None:
         """Forget how the transaction of the job before ended."""
@@ -98,7 +98,7 @@ class Session:
         self._is_finished = True
         write(job)
 
-    def rest(self) -> None:
+    def end_idle(self) -> None:
         """End a transaction that stayed open unused."""
         try:
             self._end(None, None, None)
@@ -108,7 +108,7 @@ class Session:
         self.is_committed = False  # it was no job's
 
     @property
-    def is_kept(self) -> bool:
+    def has_idle_transaction(self) -> bool:
         """Whether the latest transaction was not used, and is still open."""
         return self._block is not None
 

@@ -6,10 +6,10 @@ from django_future import clock
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store.base import Store
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 
 
-@patient
+@retry_on_contention
 def claim_one(store: Store, worker: Worker, job_id: int) -> ScheduledJob | None:
     """Claim for `worker` the job of that id, whatever its time; None if it is not scheduled.
 

@@ -16,10 +16,10 @@ from django_future.exceptions import DatabaseReplaced
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store.base import BATCH, Expired, Store
-from django_future.store.claimed import COLUMNS, COUNTED, read_claimed
+from django_future.store.claimed import CLAIM_COUNTERS, COLUMNS, jobs_from_rows
 from django_future.store.completion import completion, finish, lease_lost
-from django_future.store.contention import patient, repeat
-from django_future.store.due import Level
+from django_future.store.contention import retry_on_contention, with_retries
+from django_future.store.due import PriorityHead
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.unreadable import escaped, fail_unreadable, is_unreadable
 
@@ -28,14 +28,14 @@ T = TypeVar("T")
 logger = logging.getLogger("django_future")
 
 FINISH = finish(lambda _: "?")
-BETWEEN_TRIES = 0.05  # seconds, after the connection's own timeout
-GLANCE = 0.1  # seconds between two looks at whether another process has written
+RETRY_INTERVAL_SECONDS = 0.05  # seconds, after the connection's own timeout
+WATCH_INTERVAL_SECONDS = 0.1  # seconds between two looks at whether another process has written
 
 
 class SQLiteStore(Store):
     """Claims under the write lock; locks before a handler's first query."""
 
-    tells_of_every_commit = True
+    notices_every_commit = True
 
     # With statistics of a smaller table SQLite reads all of it to find a thousand ids.
     deletes_singly = True
@@ -68,34 +68,34 @@ class SQLiteStore(Store):
         return ask()
 
     def _claim_level(
-        self, worker: Worker, selection: Selection, level: Level, *, at: datetime, limit: int
+        self, worker: Worker, selection: Selection, level: PriorityHead, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
         return self._without_unreadable(
             lambda: self._claim_due(worker, selection, level, at=at, limit=limit)
         )
 
     def _claim_due(
-        self, worker: Worker, selection: Selection, level: Level, *, at: datetime, limit: int
+        self, worker: Worker, selection: Selection, level: PriorityHead, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
         # Holds the database's write lock for the length of this one statement; a rival waits for
         # it, and then no longer sees these rows as scheduled. The transaction takes the statement
         # back if a row that it returns cannot be read.
         started_at = self.now()
-        due, parameters = self.levels.due(level, selection, at=at, limit=limit, what="id")
+        due, parameters = self.due_query.due(level, selection, at=at, limit=limit, what="id")
         with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 UPDATE django_future_scheduledjob
-                SET status = 'running', worker = %s, {COUNTED},
+                SET status = 'running', worker = %s, {CLAIM_COUNTERS},
                     started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
                 WHERE id IN ({due}) RETURNING {COLUMNS}
                 """,  # noqa: S608 - all of it is written in this package
                 [worker.name, self.parameter(started_at), *parameters],
             )
-            return read_claimed(cursor.fetchall(), self, worker, started_at)
+            return jobs_from_rows(cursor.fetchall(), self, worker, started_at)
 
-    def watch(self, wake: Callable[[], None], stopped: Event) -> None:
-        """Call `wake` whenever another connection has committed.
+    def listen(self, on_notify: Callable[[], None], stopped: Event) -> None:
+        """Call `on_notify` whenever another connection has committed.
 
         Raises `DatabaseReplaced` if the file that is open is no longer the one at its path.
         """
@@ -109,13 +109,13 @@ class SQLiteStore(Store):
                 version = self.connection.connection.execute("PRAGMA data_version").fetchone()
                 if version != seen:
                     seen = version
-                    wake()
+                    on_notify()
             if opened is not None and self._file() != opened:
                 raise DatabaseReplaced(
                     f"The file of the database {self.alias!r} was deleted or replaced while this "
                     "process had it open. What it still writes is lost. Start it again."
                 )
-            stopped.wait(GLANCE)
+            stopped.wait(WATCH_INTERVAL_SECONDS)
         self.connection.close()
 
     def _file(self) -> tuple[int, int] | None:
@@ -138,11 +138,11 @@ class SQLiteStore(Store):
         with self.connection.wrap_database_errors:
             session.interrupt()
 
-    def cut(self, session: Any) -> None:
+    def kill_session(self, session: Any) -> None:
         with self.connection.wrap_database_errors:
             session.close()
 
-    @patient
+    @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
         # The index is named for the same reason.
         with self.connection.cursor() as cursor:
@@ -204,7 +204,7 @@ class SQLiteStore(Store):
                 if not self.is_contention(error):
                     raise
                 logger.warning("A job waits for another connection's write lock on the database")
-                time.sleep(BETWEEN_TRIES)
+                time.sleep(RETRY_INTERVAL_SECONDS)
             else:
                 return
 
@@ -217,12 +217,12 @@ class SQLiteStore(Store):
             with connection.wrap_database_errors:
                 return int(connection.connection.execute(FINISH, values).rowcount)
 
-        if not repeat(self, write):
+        if not with_retries(self, write):
             raise lease_lost(job)
         job.status = Status.COMPLETE
 
     def take_write_lock(self) -> None:
-        repeat(self, self._write_nothing)
+        with_retries(self, self._write_nothing)
 
     def _write_nothing(self) -> None:
         with self.connection.wrap_database_errors:

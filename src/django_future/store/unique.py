@@ -10,14 +10,14 @@ from django_future.exceptions import KeyTaken
 from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store.base import Expired, Store
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 from django_future.store.parking import park_locked
-from django_future.store.postgresql.notify import WORTH_A_HINT
+from django_future.store.postgresql.notify import NOTIFY_HORIZON
 
 TRIES = 10
 
 
-@patient
+@retry_on_contention
 def add_unique(store: Store, job: ScheduledJob, *, is_replacing: bool) -> ScheduledJob:
     """Insert a new job and return it, or the one with its key that is scheduled or running.
 
@@ -84,8 +84,8 @@ def _move(store: Store, holder: ScheduledJob, new: ScheduledJob) -> bool:
         store.jobs.filter(pk=holder.pk).update(
             scheduled_at=new.scheduled_at, expires_at=new.expires_at, first_due_at=None
         )
-        if clock.from_row(new.scheduled_at) - clock.now() < WORTH_A_HINT:
-            transaction.on_commit(store.hint, using=store.alias, robust=True)
+        if clock.from_row(new.scheduled_at) - clock.now() < NOTIFY_HORIZON:
+            transaction.on_commit(store.notify, using=store.alias, robust=True)
     return True
 
 
@@ -114,7 +114,7 @@ def _park(store: Store, holder: ScheduledJob) -> None:
 
 
 def _lock(store: Store, holder: ScheduledJob) -> bool:
-    """Keep workers from a job that is still scheduled, or tell that it is not any more."""
+    """Unset workers from a job that is still scheduled, or tell that it is not any more."""
     # Locks one row until the transaction ends, which a claim skips meanwhile. By primary key alone:
     # for a condition on the status MariaDB would go through its index, lock that first, and so
     # deadlock with a claim, which locks the row first.

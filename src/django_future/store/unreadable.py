@@ -14,7 +14,7 @@ from django_future.models import ScheduledJob
 from django_future.models.fields import StoredField
 from django_future.serialization import Stored
 from django_future.status import Status
-from django_future.store.contention import reading_before_writing
+from django_future.store.contention import write_transaction
 from django_future.text import storable
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def fail_unreadable(store: "Store") -> int:
     """
     # Holds the database's write lock while it reads what waits. That happens once for each time
     # that such rows are written.
-    with reading_before_writing(store) as cursor:
+    with write_transaction(store) as cursor:
         columns = ", ".join(str(field.column) for field in TEXTS)
         with texts_read_as(store.connection.connection, bytes):
             cursor.execute(

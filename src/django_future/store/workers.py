@@ -11,7 +11,7 @@ from django_future import clock
 from django_future.conf import config
 from django_future.models import Worker
 from django_future.store.base import Store
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 from django_future.store.server_sessions import SessionId, read_sessions
 
 logger = logging.getLogger("django_future")
@@ -26,7 +26,7 @@ class LostWorker(NamedTuple):
     sessions: list[SessionId]
 
 
-@patient
+@retry_on_contention
 def register(store: Store, worker: Worker) -> None:
     """Record that `worker` lives, by the database's clock; call it again at each heartbeat."""
     worker.seen_at = clock.to_row(store.now())
@@ -38,7 +38,7 @@ def register(store: Store, worker: Worker) -> None:
         Worker.objects.using(store.alias).bulk_create([worker], ignore_conflicts=True)
 
 
-@patient
+@retry_on_contention
 def unregister(store: Store, worker: Worker) -> None:
     """Forget a worker that has stopped."""
     Worker.objects.using(store.alias).filter(name=worker.name).delete()
@@ -70,7 +70,7 @@ def lost_workers(store: Store, at: datetime) -> Iterator[LostWorker]:
         yield LostWorker(pk, _sessions(store, pk))
 
 
-@patient
+@retry_on_contention
 def forget(store: Store, lost: LostWorker, at: datetime) -> None:
     """Delete the row of a lost worker, unless it was seen again meanwhile."""
     # A worker that wakes up may have claimed jobs since. Without its row they would seem lost.

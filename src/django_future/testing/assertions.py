@@ -13,8 +13,8 @@ from django_future.models import ScheduledJob
 from django_future.parameters import check_arguments
 from django_future.when import When, parse_duration, parse_when
 
-A_MOMENT = "1s"
-MOST_NAMED = 10  # jobs in a message
+DEFAULT_TOLERANCE = "1s"
+MAX_NAMED = 10  # jobs in a message
 
 
 class Description(TypedDict, total=False):
@@ -35,7 +35,7 @@ def assert_scheduled(
     kwargs: Mapping[str, Any] | None = None,
     content_object: Model | None = None,
     at: When | None = None,
-    within: timedelta | str = A_MOMENT,
+    within: timedelta | str = DEFAULT_TOLERANCE,
     count: int | None = None,
     using: str | None = None,
 ) -> list[ScheduledJob]:
@@ -126,6 +126,6 @@ class _Description:
 
 def _listed(lines: Iterable[str]) -> str:
     lines = list(lines)
-    more = [f"and {len(lines) - MOST_NAMED} more"] if len(lines) > MOST_NAMED else []
-    shown = [*lines[:MOST_NAMED], *more] or ["no job waits at all"]
+    more = [f"and {len(lines) - MAX_NAMED} more"] if len(lines) > MAX_NAMED else []
+    shown = [*lines[:MAX_NAMED], *more] or ["no job waits at all"]
     return "".join(f"\n  {line}" for line in shown)

@@ -9,7 +9,7 @@ _lock = RLock()
 
 @contextmanager
 def exclusive(name: str) -> Iterator[None]:
-    """Keep other threads from changing the process; `name` says what this one does.
+    """Unset other threads from changing the process; `name` says what this one does.
 
     Raises `RuntimeError` if another thread does so already: the two would undo each other's
     changes, and leave the process changed.

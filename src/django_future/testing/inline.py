@@ -25,7 +25,7 @@ from django_future.worker.heartbeat import heartbeat, new_worker
 Add = Callable[[Store, Sequence[ScheduledJob]], None]
 
 INLINE = "inline"
-DEEPEST = 30  # jobs that schedule one another
+MAX_DEPTH = 30  # jobs that schedule one another
 
 _depth = ContextVar("depth", default=0)
 
@@ -77,7 +77,7 @@ def _run(job: ScheduledJob, store: Store) -> None:
     with (
         _one_deeper(job),
         heartbeat(store, new_worker()) as worker,
-        _as_in_a_test_case(store),
+        _in_test_transaction(store),
         Watchdog(store, partial(abandon, store=store)) as watchdog,
     ):
         claimed = claim_one(store, worker, job.pk)
@@ -91,7 +91,7 @@ def _run(job: ScheduledJob, store: Store) -> None:
 @contextmanager
 def _one_deeper(job: ScheduledJob) -> Iterator[None]:
     depth = _depth.get() + 1
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         raise AssertionError(
             f"{job!r} is the last of {depth} jobs of which each scheduled the next, and they may "
             "never end. Leave out override_future() here, and call travel_to()."
@@ -103,7 +103,7 @@ def _one_deeper(job: ScheduledJob) -> Iterator[None]:
         _depth.reset(token)
 
 
-def _as_in_a_test_case(store: Store) -> AbstractContextManager[object]:
+def _in_test_transaction(store: Store) -> AbstractContextManager[object]:
     """Let the job's transaction be a part of the one that is open, as those of a `TestCase` may."""
     blocks = store.connection.atomic_blocks
     return patch.object(blocks[-1], "_from_testcase", new=True) if blocks else nullcontext()

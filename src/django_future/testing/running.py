@@ -17,7 +17,7 @@ from django_future.serialization import decode
 from django_future.when import When
 from django_future.worker.run_once import one_pass
 
-MOST_PASSES = 100
+MAX_PASSES = 100
 
 
 def perform_job(
@@ -56,7 +56,7 @@ def run_due_jobs(
     scheduling more.
     """
     ran: list[ScheduledJob] = []
-    for _ in range(MOST_PASSES):
+    for _ in range(MAX_PASSES):
         before = len(ran)
         for outcome in one_pass(now=until, using=using):
             if raise_errors:
@@ -66,7 +66,7 @@ def run_due_jobs(
         if not recurse or len(ran) == before:
             return ran
     raise AssertionError(
-        f"After {MOST_PASSES} passes, and {len(ran)} jobs, more are due: jobs that schedule others "
+        f"After {MAX_PASSES} passes, and {len(ran)} jobs, more are due: jobs that schedule others "
         "for the time that has come never end. Leave out recurse=True."
     )
 

@@ -13,7 +13,7 @@ from django_future.exceptions import InvalidTime
 from django_future.models import ScheduledJob
 from django_future.store.server_clock import ServerClock
 from django_future.testing.exclusive import exclusive
-from django_future.testing.running import MOST_PASSES, raise_error_of
+from django_future.testing.running import MAX_PASSES, raise_error_of
 from django_future.when import When, parse_when
 from django_future.worker import maintenance
 from django_future.worker.run_once import registered, run_due
@@ -36,7 +36,7 @@ def travel_to(
     ran: list[ScheduledJob] = []
     with exclusive("travel_to()"), registered(using) as (store, worker, watchdog):
         passes = 1
-        while passes <= MOST_PASSES:
+        while passes <= MAX_PASSES:
             with stopped_clock(instant):
                 for outcome in run_due(store, worker, watchdog, instant):
                     if raise_errors or outcome.is_left or outcome.is_parked:
@@ -50,7 +50,7 @@ def travel_to(
             passes = 1 if next_due > instant else passes + 1
             instant = max(instant, next_due)
     raise AssertionError(
-        f"After {MOST_PASSES} passes at {instant}, and {len(ran)} jobs, more are due: jobs that "
+        f"After {MAX_PASSES} passes at {instant}, and {len(ran)} jobs, more are due: jobs that "
         "schedule others for the time that has come never end. Let them schedule for a later one."
     )
 

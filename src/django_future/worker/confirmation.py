@@ -6,7 +6,7 @@ from django_future import clock
 from django_future.models import ScheduledJob
 from django_future.store import Session, Store
 from django_future.store.completion import lease_lost
-from django_future.worker.delay_queue import Ready
+from django_future.worker.delay_queue import DelayQueue
 
 MAX_AT_ONCE = 500  # jobs; a query for each would take longer than a small job
 
@@ -14,7 +14,7 @@ MAX_AT_ONCE = 500  # jobs; a query for each would take longer than a small job
 class Confirmation:
     """Makes sure by one query that a job, and those which start next, are still this worker's."""
 
-    def __init__(self, store: Store, ready: Ready) -> None:
+    def __init__(self, store: Store, ready: DelayQueue) -> None:
         self._store = store
         self._ready = ready
         # When the jobs of the latest query were confirmed. Threads replace it, and change none.
@@ -25,7 +25,7 @@ class Confirmation:
         confirmed_at = self._confirmed_at.get((job.id, job.lease))
         if confirmed_at is not None and confirmed_at >= since:
             return
-        session.rest()
+        session.end_idle()
         now = clock.to_row(self._store.now())
         jobs = [job, *self._ready.first_due(MAX_AT_ONCE - 1)]
         held = self._store.leases(jobs)

@@ -12,7 +12,7 @@ from django_future import clock
 from django_future.models import ScheduledJob
 
 
-class Ready:
+class DelayQueue:
     """Hands out jobs in their order, none before its time by the clock `now`."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -64,7 +64,7 @@ class Ready:
         with self._changed:
             return [entry[-1] for entry in islice(self._due, most)]
 
-    def withdraw(self, patience: timedelta) -> list[ScheduledJob]:
+    def pop_overdue(self, patience: timedelta) -> list[ScheduledJob]:
         """Return, and no longer hold, due jobs that nobody took for longer than `patience`."""
         with self._changed:
             now = self._now()

@@ -23,12 +23,12 @@ from django_future.worker.housekeeping import (
     Chore,
     Housekeeping,
     close_connection,
-    write_reports,
+    write_progress,
 )
 
 logger = logging.getLogger("django_future")
 
-FIRST_PAUSE_SECONDS = 0.1  # before a beat that failed is tried again
+INITIAL_BACKOFF_SECONDS = 0.1  # before a beat that failed is tried again
 
 
 def new_worker(name: str = "", queues: str = "all") -> Worker:
@@ -107,7 +107,7 @@ def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Ev
         except Exception:
             logger.exception("Worker %s could not show that it lives", worker.name)
             close_connection(store)
-            pause = FIRST_PAUSE_SECONDS if pause == interval else min(2 * pause, interval)
+            pause = INITIAL_BACKOFF_SECONDS if pause == interval else min(2 * pause, interval)
             continue
         try:
             on_beat()
@@ -118,12 +118,12 @@ def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Ev
 
 def _leave(store: Store, worker: Worker, inbox: Inbox) -> None:
     try:
-        write_reports(store, inbox)
+        write_progress(store, inbox)
         unregister(store, worker)
     except (DatabaseError, InterfaceError):
         if store.connection.in_atomic_block:
             raise
         # It may have broken long ago, while this thread had no use for it.
         store.connection.close()
-        write_reports(store, inbox)
+        write_progress(store, inbox)
         unregister(store, worker)

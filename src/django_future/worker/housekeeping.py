@@ -12,7 +12,7 @@ from django_future.store.pooling import dedicated_connection
 
 logger = logging.getLogger("django_future")
 
-BETWEEN_REPORTS = 1.0  # seconds from one writing of what handlers say to the next
+PROGRESS_INTERVAL_SECONDS = 1.0  # seconds from one writing of what handlers say to the next
 
 Chore = Callable[[], None]
 
@@ -44,7 +44,7 @@ class Housekeeping:
             if self._woken.is_set() and time.monotonic() >= write_at:
                 self._woken.clear()
                 is_written = self._write()
-                write_at = time.monotonic() + BETWEEN_REPORTS if is_written else chores_at
+                write_at = time.monotonic() + PROGRESS_INTERVAL_SECONDS if is_written else chores_at
             if time.monotonic() >= chores_at:
                 do_chores(self._store, self._chores, stopped)
                 chores_at = _next_round_at()
@@ -52,7 +52,7 @@ class Housekeeping:
 
     def _write(self) -> bool:
         try:
-            write_reports(self._store, self._inbox)
+            write_progress(self._store, self._inbox)
         except Exception:
             logger.exception("What handlers reported is written later")
             close_connection(self._store)
@@ -73,7 +73,7 @@ def do_chores(store: Store, chores: Sequence[Chore], stopped: Event) -> None:
             close_connection(store)
 
 
-def write_reports(store: Store, inbox: Inbox) -> None:
+def write_progress(store: Store, inbox: Inbox) -> None:
     """Write what handlers have reported; what cannot be written now stays in the inbox."""
     said = inbox.take()
     try:

@@ -23,11 +23,11 @@ from django_future.worker.pool import Pool
 
 logger = logging.getLogger("django_future")
 
-BETWEEN_LINES_SECONDS = 5.0  # on what a worker that is to stop still waits for
+LOG_INTERVAL_SECONDS = 5.0  # on what a worker that is to stop still waits for
 MAX_NAMED = 5  # of the jobs that it waits for
 
 
-def say_where(alias: str) -> None:
+def log_where(alias: str) -> None:
     """Log the versions, the settings and the database with which a worker starts."""
     connection = connections[alias]
     logger.info(
@@ -52,7 +52,7 @@ def warn_of_small_pools(alias: str, threads: int) -> None:
         )  # fmt: skip
 
 
-def said_shortly(seconds: float) -> str:
+def short_duration(seconds: float) -> str:
     """Return a length of time as a line has room for, such as '25 s'."""
     return f"{seconds:.0f} s" if seconds >= 1 or not seconds else f"{seconds:.1f} s"
 
@@ -83,7 +83,7 @@ class Journal:
         if running:
             text += (
                 f"; waiting for {_count(len(running), 'job')}, {_named(running)}, for at most "
-                f"{said_shortly(timeout.total_seconds())}{how_to_hurry}"
+                f"{short_duration(timeout.total_seconds())}{how_to_hurry}"
             )
         self._say(logging.INFO, "stop", f"{text}.", running=[job.pk for job in running])
 
@@ -93,7 +93,7 @@ class Journal:
         stop_at = time.monotonic() + timeout.total_seconds()
 
         def say(stopped: Event) -> None:
-            while not stopped.wait(min(BETWEEN_LINES_SECONDS, max(stop_at - time.monotonic(), 0))):
+            while not stopped.wait(min(LOG_INTERVAL_SECONDS, max(stop_at - time.monotonic(), 0))):
                 is_over = time.monotonic() >= stop_at
                 self._still_running(is_over=is_over)
                 if is_over:

@@ -5,7 +5,7 @@ from datetime import timedelta
 MARGIN = timedelta(milliseconds=40)  # for a machine that is busy with something else
 MAX_LOOKAHEAD = timedelta(seconds=2)
 # Of the latest claim in what is expected of the next, as in TCP's retransmission timer (RFC 6298).
-WEIGHT, DEVIATION_WEIGHT, DEVIATIONS = 1 / 8, 1 / 4, 4
+SMOOTHING, DEVIATION_WEIGHT, DEVIATIONS = 1 / 8, 1 / 4, 4
 
 
 class Lookahead:
@@ -28,7 +28,7 @@ class Lookahead:
             return
         error = seconds - self._expected
         self._deviation += DEVIATION_WEIGHT * (abs(error) - self._deviation)
-        self._expected += WEIGHT * error
+        self._expected += SMOOTHING * error
 
     @property
     def length(self) -> timedelta:

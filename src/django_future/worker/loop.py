@@ -12,16 +12,19 @@ from django_future.models import ScheduledJob, Worker
 from django_future.service_thread import OnDeath, ignore_death
 from django_future.store import EVERYTHING, Selection, Store
 from django_future.worker.lookahead import Lookahead
-from django_future.worker.pool import PATIENCE, Pool
-from django_future.worker.queue_selector import Choice
+from django_future.worker.pool import MAX_WAIT_FOR_THREAD, Pool
+from django_future.worker.queue_selector import QueueSelector
 from django_future.worker.wakeup import Wakeup
 
 logger = logging.getLogger("django_future")
 
-LOOKS_FOR_FORGOTTEN = 3  # heartbeats after the database was away
-SHORTEST_SLEEP = timedelta(milliseconds=5)
-GROWTH = 4  # of the sleep, each time there was nothing to do
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts to reach a database that is away
+ORPHAN_CHECKS = 3  # heartbeats after the database was away
+MIN_SLEEP = timedelta(milliseconds=5)
+BACKOFF_FACTOR = 4  # of the sleep, each time there was nothing to do
+INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = (
+    0.1,
+    5.0,
+)  # seconds between attempts to reach a database that is away
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +58,19 @@ class Loop:
         on_death: OnDeath = ignore_death,
     ) -> None:
         self.wakeup = Wakeup()
-        self.pool = Pool(store, threads, on_room=self.wakeup, on_death=on_death)
+        self.pool = Pool(store, threads, on_idle=self.wakeup, on_death=on_death)
         self._store = store
         self._worker = worker
-        self._choice = Choice(store, selection)
+        self._queue_selector = QueueSelector(store, selection)
         self._lookahead = Lookahead()
-        self._longest_sleep = max(poll_interval or store.poll_interval, SHORTEST_SLEEP)
-        self._idle_sleep = SHORTEST_SLEEP
+        self._longest_sleep = max(poll_interval or store.poll_interval, MIN_SLEEP)
+        self._idle_sleep = MIN_SLEEP
         self._is_looking = False  # whether there is a job to claim, before a claim is tried
         self._limits = limits
         self._claimed = 0
         self._to_release: list[ScheduledJob] = []
-        self._looks_for_forgotten = 0
-        self._suspects: set[tuple[int, int]] = set()
+        self._orphan_checks_remaining = 0
+        self._orphan_candidates: set[tuple[int, int]] = set()
         self.why_ended = ""
         self._working_since: float | None = None  # without having got an answer
         self._started_at = time.monotonic()
@@ -77,7 +80,7 @@ class Loop:
         self.why_ended = self.why_ended or why
         self.wakeup()
 
-    def trouble(self, patience: timedelta) -> str:
+    def why_no_progress(self, patience: timedelta) -> str:
         """Return what keeps this worker from running any job, for longer than `patience`."""
         working_since = self._working_since
         if working_since is not None:
@@ -88,14 +91,14 @@ class Loop:
             return "none of its threads gets a connection to the database"
         return ""
 
-    def doubt_pauses(self) -> None:
+    def refresh_paused_queues(self) -> None:
         """Read anew which queues are paused, at the next look; for each heartbeat."""
-        self._choice.doubt()
+        self._queue_selector.invalidate()
 
     def run(self) -> None:
-        """Keep the threads in work."""
+        """Unset the threads in work."""
         self.pool.start()
-        pause = FIRST_PAUSE
+        pause = INITIAL_BACKOFF_SECONDS
         while not self._is_over():
             try:
                 if self._working_since is None:
@@ -103,34 +106,34 @@ class Loop:
                 sleep = self._work()
             except (DatabaseError, InterfaceError):
                 logger.exception("The database is away; trying again in %.1f s", pause)
-                self._looks_for_forgotten = LOOKS_FOR_FORGOTTEN
-                self.doubt_pauses()
+                self._orphan_checks_remaining = ORPHAN_CHECKS
+                self.refresh_paused_queues()
                 self._store.connection.close()
                 self.wakeup.wait(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(2 * pause, MAX_BACKOFF_SECONDS)
             else:
                 self._working_since = None
-                pause = FIRST_PAUSE
+                pause = INITIAL_BACKOFF_SECONDS
                 if self.wakeup.wait(sleep.total_seconds()):
                     self._is_looking = False
-                    if not self._store.tells_of_every_commit:
-                        self._idle_sleep = SHORTEST_SLEEP
+                    if not self._store.notices_every_commit:
+                        self._idle_sleep = MIN_SLEEP
 
-    def release_forgotten(self) -> None:
+    def release_orphaned_claims(self) -> None:
         """Release jobs that this worker claimed without hearing of it; for each heartbeat.
 
         It happens when the connection breaks after a claim was committed, before it was answered.
         """
-        if not self._looks_for_forgotten:
+        if not self._orphan_checks_remaining:
             return
-        self._looks_for_forgotten -= 1
+        self._orphan_checks_remaining -= 1
         known = {(job.pk, job.lease) for job in [*self.pool.jobs, *self._to_release]}
         held = {(job.pk, job.lease): job for job in self._store.held_by(self._worker)}
         unknown = held.keys() - known
         # Only what was not known at the last heartbeat either: a claim may be on its way just now.
-        for key in unknown & self._suspects:
+        for key in unknown & self._orphan_candidates:
             self._store.release(held[key])
-        self._suspects = set(unknown)
+        self._orphan_candidates = set(unknown)
 
     def close(self, timeout: timedelta) -> None:
         """Release what has not started; let the rest end, for so long, and release what is left."""
@@ -166,32 +169,32 @@ class Loop:
         """Claim what is due, and return for how long there will be nothing more to do."""
         began_at = time.monotonic()
         self.pool.record()
-        self._to_release += self.pool.withdraw()
+        self._to_release += self.pool.pop_overdue()
         self._release()
         self.pool.unknown_handlers.postpone(self._store.now())
-        room = self._room()
+        room = self._free_slots()
         if room <= 0:
-            self.pool.call_when_room()
-            return PATIENCE
-        was_idle = not self.pool.held  # and so nothing of ours can schedule more
-        selection = self._choice.selection(self.pool.unknown_handlers.names)
+            self.pool.notify_when_idle()
+            return MAX_WAIT_FOR_THREAD
+        was_idle = not self.pool.in_flight  # and so nothing of ours can schedule more
+        selection = self._queue_selector.selection(self.pool.unknown_handlers.names)
         claimed = 0 if self._is_looking else self._claim(selection, room, began_at)
         if claimed == room:
             return timedelta()
         # Soon again while there is something to do, then ever less often. It is how a hint that was
         # swallowed by the one before it, and a job that another worker lets go, are found.
         if claimed:
-            self._idle_sleep, self._is_looking = SHORTEST_SLEEP, True
+            self._idle_sleep, self._is_looking = MIN_SLEEP, True
             # Nothing keeps the threads from starting these at once; what is next can wait.
             return self._idle_sleep
         if not self._is_looking:
-            self._choice.doubt()  # what seemed due may be paused
+            self._queue_selector.invalidate()  # what seemed due may be paused
         next_due = self._store.next_due(selection)
         now = self._store.now()  # which is later now, on a server that is far away
         if self._is_looking and next_due is not None and next_due <= now + self._lookahead.length:
             self._is_looking = False
             return timedelta()
-        self._idle_sleep = min(GROWTH * self._idle_sleep, self._longest_sleep)
+        self._idle_sleep = min(BACKOFF_FACTOR * self._idle_sleep, self._longest_sleep)
         if self._limits.burst and was_idle and (next_due is None or next_due > now):
             self.stop("nothing is due")
         return self._sleep_until(next_due, now)
@@ -204,18 +207,18 @@ class Loop:
         if jobs:
             # With what comes before a claim: ends to record, jobs to release, a look at the pauses.
             lookahead.note_claim(time.monotonic() - began_at)
-        self.pool.supply_takes = lookahead.supply
+        self.pool.supply_time = lookahead.supply
         self.pool.put(jobs)
         self._claimed += len(jobs)
         return len(jobs)
 
-    def _room(self) -> int:
-        room, most = self.pool.room(), self._limits.max_jobs
+    def _free_slots(self) -> int:
+        room, most = self.pool.free_slots(), self._limits.max_jobs
         return room if most is None else min(room, most - self._claimed)
 
     def _sleep_until(self, next_due: datetime | None, now: datetime) -> timedelta:
-        sleep = min(self._idle_sleep, self._choice.longest_sleep)
-        sleep = min(sleep, PATIENCE) if self.pool.held else sleep
+        sleep = min(self._idle_sleep, self._queue_selector.longest_sleep)
+        sleep = min(sleep, MAX_WAIT_FOR_THREAD) if self.pool.in_flight else sleep
         claim_at = now + self._lookahead.length
         if next_due is not None and next_due > claim_at:
             until_due = next_due - claim_at

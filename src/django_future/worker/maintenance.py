@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django_future import signals
 from django_future.conf import config
 from django_future.execution.failure import rescue_job
-from django_future.log import about, named
+from django_future.log import log_extra, named
 from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store import Expired, Store, retention
@@ -20,8 +20,8 @@ from django_future.store.workers import MAX_SILENCE, LostWorker, forget, lost_wo
 logger = logging.getLogger("django_future")
 
 MAX_NAMED = 10  # of the jobs that expire together
-LONGEST_PRUNING = 1.0  # seconds of a heartbeat
-BREATH = 0.01  # seconds between two transactions that prune, for others
+MAX_PRUNE_SECONDS = 1.0  # seconds of a heartbeat
+PRUNE_PAUSE_SECONDS = 0.01  # seconds between two transactions that prune, for others
 
 
 def expire(store: Store, at: datetime, *, seconds: float = math.inf) -> None:
@@ -49,7 +49,7 @@ def rescue(store: Store, *, seconds: float = math.inf) -> None:
     at = store.now()
     workers = list(lost_workers(store, at))
     for worker in workers:
-        _end_sessions(store, worker)
+        _kill_sessions(store, worker)
     for job in lost_jobs(store, at):
         _rescue_lost(store, job)
         if time.monotonic() >= stop_at:
@@ -69,10 +69,10 @@ def rescue_unwatched(store: Store) -> None:
 
 
 def prune(store: Store) -> None:
-    """Delete for a moment, at each heartbeat, jobs that were kept for as long as `KEEP` says."""
+    """Delete jobs whose retention has passed, for a short time at each heartbeat."""
     # So that the next sign of life is not late.
-    seconds = min(LONGEST_PRUNING, config().HEARTBEAT.total_seconds() / 8)
-    keep = config().KEEP
+    seconds = min(MAX_PRUNE_SECONDS, config().HEARTBEAT.total_seconds() / 8)
+    keep = config().RETENTION
     for status, length in keep.items():
         try:
             prune_status(store, status, length, seconds=seconds / len(keep))
@@ -93,16 +93,16 @@ def prune_status(
         total += count
         if time.monotonic() >= stop_at:
             break
-        time.sleep(BREATH)
+        time.sleep(PRUNE_PAUSE_SECONDS)
     if total:
         signals.jobs_pruned.send_robust(ScheduledJob, status=status, count=total)
     return total
 
 
-def _end_sessions(store: Store, worker: LostWorker) -> None:
+def _kill_sessions(store: Store, worker: LostWorker) -> None:
     if worker.sessions:
         try:
-            store.end_sessions(worker.sessions)
+            store.kill_sessions(worker.sessions)
         except DatabaseError:
             # Another user's, for instance. Its jobs are rescued all the same.
             logger.exception("The sessions of the lost worker %s cannot be ended", worker.id)
@@ -115,4 +115,6 @@ def _rescue_lost(store: Store, job: ScheduledJob) -> None:
         raise
     except Exception:
         # The fault is in its row. Others are rescued all the same.
-        logger.exception("Job %s of a lost worker cannot be rescued", named(job), extra=about(job))
+        logger.exception(
+            "Job %s of a lost worker cannot be rescued", named(job), extra=log_extra(job)
+        )

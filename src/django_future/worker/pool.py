@@ -16,26 +16,31 @@ from django_future.execution.async_exceptions import drop_pending, raise_in
 from django_future.execution.executor import Interrupted, NotRecorded, NotStarted, abandon, execute
 from django_future.execution.failure import rescue_job
 from django_future.execution.watchdog import Watchdog
-from django_future.log import about, named, told
+from django_future.log import log_extra, loggable, named
 from django_future.models import ScheduledJob
 from django_future.service_thread import OnDeath, ignore_death
 from django_future.store import Session, Store
 from django_future.store.connection_state import discard, is_clean
 from django_future.store.pooling import dedicated_connection
 from django_future.worker.confirmation import Confirmation
-from django_future.worker.delay_queue import Ready
+from django_future.worker.delay_queue import DelayQueue
 from django_future.worker.recorder import Recorder
 from django_future.worker.unknown_handlers import UnknownHandlers
 
 logger = logging.getLogger("django_future")
 
-AT_HAND = 0.05  # seconds of work that each thread should have before it
-MOST_AT_HAND = 1000  # jobs, however short they are
-PATIENCE = timedelta(milliseconds=200)  # for which a due job waits for a thread of this process
-HEAD_START = timedelta(milliseconds=3)  # before its time, in which a thread prepares a job
-LAST_WORDS = 2.0  # seconds for a handler to clean up once it is interrupted
-WEIGHT = 0.1  # of the latest job in what is expected of the next
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between a thread's attempts to connect
+PREFETCH_SECONDS = 0.05  # seconds of work that each thread should have before it
+MAX_PREFETCH = 1000  # jobs, however short they are
+MAX_WAIT_FOR_THREAD = timedelta(
+    milliseconds=200
+)  # for which a due job waits for a thread of this process
+PREPARE_AHEAD = timedelta(milliseconds=3)  # before its time, in which a thread prepares a job
+INTERRUPT_GRACE_SECONDS = 2.0  # seconds for a handler to clean up once it is interrupted
+SMOOTHING = 0.1  # of the latest job in what is expected of the next
+INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = (
+    0.1,
+    5.0,
+)  # seconds between a thread's attempts to connect
 
 
 class Pool:
@@ -45,20 +50,20 @@ class Pool:
         self,
         store: Store,
         threads: int,
-        on_room: Callable[[], None],
+        on_idle: Callable[[], None],
         on_death: OnDeath = ignore_death,
     ) -> None:
         self.finished = 0
         self.unknown_handlers = UnknownHandlers(store)
         # How long it takes to get more jobs; for so long the threads need work, too.
-        self.supply_takes = timedelta()
-        self._taken_in = 0
-        self._given_back = 0
+        self.supply_time = timedelta()
+        self._accepted = 0
+        self._returned = 0
         self._lock = Lock()
         self._store = store
-        self._on_room = on_room
-        self._calls_below = 0  # jobs held
-        self._ready = Ready(self._now_ahead)
+        self._on_room = on_idle
+        self._notify_below = 0  # jobs held
+        self._ready = DelayQueue(self._now_ahead)
         self._confirmation = Confirmation(store, self._ready)
         self._recorder = Recorder(store)
         self._watchdog = Watchdog(store, self._abandon, on_death)
@@ -69,7 +74,7 @@ class Pool:
         self._has_lost_thread = False
         self._closed = Event()
         self._has_other_databases = len(connections.settings) > 1
-        self._seconds_per_job = AT_HAND  # until more is known: one job for each thread
+        self._seconds_per_job = PREFETCH_SECONDS  # until more is known: one job for each thread
         self._threads = [
             Thread(target=self._run, name=f"runner-{number}", daemon=True)
             for number in range(1, threads + 1)
@@ -82,9 +87,9 @@ class Pool:
             thread.start()
 
     @property
-    def held(self) -> int:
+    def in_flight(self) -> int:
         """How many jobs are claimed and have not ended."""
-        return self._taken_in - self._given_back - self.finished
+        return self._accepted - self._returned - self.finished
 
     @property
     def jobs(self) -> list[ScheduledJob]:
@@ -112,13 +117,13 @@ class Pool:
         """Whether any thread can run a job, now or once its present one has ended."""
         return self._connected > self._pausing
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """Return how many more jobs would start soon: many short ones, but few long ones."""
-        return self._capacity() - self.held
+        return self._capacity() - self.in_flight
 
-    def call_when_room(self) -> None:
-        """Call `on_room` once, when half of what is held has ended."""
-        self._calls_below = self.held // 2 + 1
+    def notify_when_idle(self) -> None:
+        """Call `on_idle` once, when half of what is held has ended."""
+        self._notify_below = self.in_flight // 2 + 1
 
     def record(self) -> None:
         """Record the ends of jobs that their threads have not recorded."""
@@ -128,15 +133,15 @@ class Pool:
 
     def put(self, jobs: Sequence[ScheduledJob]) -> None:
         """Run claimed jobs, each at its time."""
-        self._taken_in += len(jobs)
+        self._accepted += len(jobs)
         self._ready.put(jobs)
 
-    def withdraw(self) -> list[ScheduledJob]:
+    def pop_overdue(self) -> list[ScheduledJob]:
         """Return what to release: jobs that a long one holds up, or that could not be started."""
-        withdrawn = self._ready.withdraw(PATIENCE + self.supply_takes)
+        withdrawn = self._ready.pop_overdue(MAX_WAIT_FOR_THREAD + self.supply_time)
         while self._not_started:
             withdrawn.append(self._not_started.popleft())
-        self._given_back += len(withdrawn)
+        self._returned += len(withdrawn)
         return withdrawn
 
     def drain(self) -> list[ScheduledJob]:
@@ -150,7 +155,7 @@ class Pool:
         for thread in list(self._running):
             raise_in(thread.ident or 0, Interrupted)
         self._watchdog.cancel_tasks()
-        self._join(LAST_WORDS)
+        self._join(INTERRUPT_GRACE_SECONDS)
         self._watchdog.stop()
         drop_pending()  # what was raised in a thread that had just ended
         # What does not even hear of it, such as a call into C, loses its job all the same.
@@ -163,18 +168,18 @@ class Pool:
         databases each takes a round trip.
         """
         store = self._store
-        return store.now() + HEAD_START + 2 * store.round_trip
+        return store.now() + PREPARE_AHEAD + 2 * store.round_trip
 
     def _abandon(self, job: ScheduledJob, exception: Exception) -> None:
         self._on_room()
         abandon(job, exception, self._store)
 
     def _capacity(self) -> int:
-        at_hand = AT_HAND + self.supply_takes.total_seconds()
+        at_hand = PREFETCH_SECONDS + self.supply_time.total_seconds()
         long_ago = time.monotonic() - at_hand
         busy = sum(started_at < long_ago for _, started_at in list(self._running.values()))
         free = len(self._threads) - busy - self._pausing
-        return busy + min(max(int(at_hand / self._seconds_per_job * free), free), MOST_AT_HAND)
+        return busy + min(max(int(at_hand / self._seconds_per_job * free), free), MAX_PREFETCH)
 
     def _run(self) -> None:
         with dedicated_connection(self._store.alias):
@@ -198,7 +203,7 @@ class Pool:
             connections.close_all()
 
     def _serve(self, session: Session) -> None:
-        pause, thread = FIRST_PAUSE, current_thread()
+        pause, thread = INITIAL_BACKOFF_SECONDS, current_thread()
         while (job := self._next(session)) is not None:
             try:
                 self._run_one(job, session, thread)
@@ -206,14 +211,14 @@ class Pool:
                 logger.warning("%s. Trying again in %.1f s", error, pause)
                 self._not_started.append(job)
                 self._pause(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(2 * pause, MAX_BACKOFF_SECONDS)
             else:
-                pause = FIRST_PAUSE
+                pause = INITIAL_BACKOFF_SECONDS
 
     def _next(self, session: Session) -> ScheduledJob | None:
         job = self._ready.take(wait=False)
         if job is None:
-            session.rest()
+            session.end_idle()
             self._tidy_connections(session)
             job = self._ready.take()
             session.drop_if_hung_up()
@@ -226,27 +231,29 @@ class Pool:
             self._execute(job, session)
         finally:
             del self._running[thread]
-        if not session.is_kept or self._has_other_databases:
+        if not session.has_idle_transaction or self._has_other_databases:
             self._tidy_connections(session)
         seconds = time.monotonic() - started_at
         with self._lock:
             self.finished += 1
-            self._seconds_per_job += WEIGHT * (seconds - self._seconds_per_job)
-        if self.held < self._calls_below or (self._recorder.has_completions and not self._ready):
-            self._calls_below = 0
+            self._seconds_per_job += SMOOTHING * (seconds - self._seconds_per_job)
+        if self.in_flight < self._notify_below or (
+            self._recorder.has_completions and not self._ready
+        ):
+            self._notify_below = 0
             self._on_room()
 
     def _execute(self, job: ScheduledJob, session: Session) -> None:
         try:
             if _has_expired(job, self._store):
-                session.rest()
+                session.end_idle()
                 self._store.release(job)
                 return
             outcome = execute(
                 job,
                 session,
                 self._watchdog,
-                gather=self._recorder.add_completion,
+                batch=self._recorder.add_completion,
                 confirm=self._confirmation.confirm,
                 is_held=True,
             )
@@ -258,16 +265,16 @@ class Pool:
             logger.exception(
                 "Job %s has ended; that is recorded as soon as possible",
                 named(job),
-                exc_info=told(job, error),
-                extra=about(job),
+                exc_info=loggable(job, error),
+                extra=log_extra(job),
             )
             self._recorder.add(error)
         except Exception as error:
             logger.exception(
                 "The end of job %s could not be recorded",
                 named(job),
-                exc_info=told(job, error),
-                extra=about(job),
+                exc_info=loggable(job, error),
+                extra=log_extra(job),
             )
             session.discard()
             reason = "The end of the job could not be recorded"
@@ -290,7 +297,7 @@ class Pool:
             # A worker keeps the connection to its jobs, of which it will soon have need again, even
             # where CONN_MAX_AGE is 0. What handlers opened besides is treated as after a request.
             if connection.alias == self._store.alias:
-                if session.is_kept or not connection.settings_dict["CONN_MAX_AGE"]:
+                if session.has_idle_transaction or not connection.settings_dict["CONN_MAX_AGE"]:
                     continue
             elif not is_clean(connection):
                 discard(connection)

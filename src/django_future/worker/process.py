@@ -33,7 +33,7 @@ from django_future.worker.stop_signals import StopSignals
 logger = logging.getLogger("django_future")
 
 MAX_EXPIRY_SECONDS = MAX_RESCUE_SECONDS = 5.0  # of one round of housekeeping
-BETWEEN_ATTEMPTS_SECONDS = 5.0  # to hear of new jobs
+RECONNECT_SECONDS = 5.0  # to hear of new jobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,20 +138,20 @@ class _WorkerProcess:
         def prune() -> None:
             maintenance.prune(store)
 
-        return [rescue, expire, loop.release_forgotten, prune]
+        return [rescue, expire, loop.release_orphaned_claims, prune]
 
     def _on_beat(self) -> None:
         self._punctuality.note(clock.from_row(self._worker.seen_at))
-        self._loop.doubt_pauses()
+        self._loop.refresh_paused_queues()
         self._worker.running = self._loop.pool.running
         if why := _why_worn_out(self._loop.pool.finished, self._options):
             self._is_worn_out = True
             self._loop.stop(why)
-        trouble = self._loop.trouble(config().HEARTBEAT)
-        self._beats_in_trouble = self._beats_in_trouble + 1 if trouble else 0
-        if trouble and self._beats_in_trouble.bit_count() == 1:  # ever less often
-            logger.error("This worker can run no job: %s", trouble)
-        if not trouble and self._options.heartbeat_file is not None:
+        why_no_progress = self._loop.why_no_progress(config().HEARTBEAT)
+        self._beats_in_trouble = self._beats_in_trouble + 1 if why_no_progress else 0
+        if why_no_progress and self._beats_in_trouble.bit_count() == 1:  # ever less often
+            logger.error("This worker can run no job: %s", why_no_progress)
+        if not why_no_progress and self._options.heartbeat_file is not None:
             self._options.heartbeat_file.touch()
 
     def _on_death(self, thread_name: str) -> None:
@@ -162,17 +162,17 @@ class _WorkerProcess:
     def _watch(self, stopped: Event) -> None:
         while not stopped.is_set():
             try:
-                self._store.watch(self._loop.wakeup, stopped)
+                self._store.listen(self._loop.wakeup, stopped)
             except DatabaseReplaced:
                 raise  # so that this process ends: none of its connections is of use any more
             except Exception:
-                logger.exception("Hints of new jobs are interrupted; polling meanwhile")
-                stopped.wait(BETWEEN_ATTEMPTS_SECONDS)
+                logger.exception("NotifyLimiter of new jobs are interrupted; polling meanwhile")
+                stopped.wait(RECONNECT_SECONDS)
 
 
 @contextmanager
 def _loaded_code_left_alone() -> Iterator[None]:
-    """Keep the garbage collector from going through what was loaded before, again and again."""
+    """Unset the garbage collector from going through what was loaded before, again and again."""
     gc.freeze()
     try:
         yield

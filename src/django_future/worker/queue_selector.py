@@ -7,10 +7,12 @@ from datetime import timedelta
 from django_future.store import Selection, Store
 from django_future.store.queues import paused_queues
 
-UNTIL_RESUMED = timedelta(seconds=1)  # at most, before a worker looks whether a queue still is
+RESUME_CHECK_INTERVAL = timedelta(
+    seconds=1
+)  # at most, before a worker looks whether a queue still is
 
 
-class Choice:
+class QueueSelector:
     """Narrows the selection of a worker.
 
     A claim takes nothing of a paused queue, whatever its worker believes. But to pass what waits
@@ -23,7 +25,7 @@ class Choice:
         self._paused: tuple[str, ...] = ()
         self._is_doubted = True
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """Have the next selection ask which queues are paused. May be called from anywhere."""
         self._is_doubted = True
 
@@ -43,4 +45,4 @@ class Choice:
     @property
     def longest_sleep(self) -> timedelta:
         """How long not to look: while a queue is paused, no hint may tell that it is resumed."""
-        return UNTIL_RESUMED if self._paused else timedelta.max
+        return RESUME_CHECK_INTERVAL if self._paused else timedelta.max

@@ -5,13 +5,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from django_future.execution.executor import NotRecorded, finish_together
+from django_future.execution.executor import NotRecorded, record_completions
 from django_future.models import ScheduledJob
 from django_future.store import Store
 
 logger = logging.getLogger("django_future")
 
-BETWEEN_TRIES = 1.0  # seconds, for completions whose rows another transaction has locked
+RETRY_INTERVAL_SECONDS = 1.0  # seconds, for completions whose rows another transaction has locked
 
 
 class Recorder:
@@ -53,12 +53,12 @@ class Recorder:
             self._unrecorded[0].record()
             self._unrecorded.popleft()
         if jobs := self._completions[:]:
-            locked = finish_together(jobs, self._store)
+            locked = record_completions(jobs, self._store)
             # Only now: until it is recorded, the end of a job must not be forgotten.
             del self._completions[: len(jobs)]
             self._put_off(locked)
         elif self._locked and time.monotonic() >= self._locked_again_at:
-            locked = finish_together(self._locked, self._store)
+            locked = record_completions(self._locked, self._store)
             self._locked = []
             self._put_off(locked)
 
@@ -69,4 +69,4 @@ class Recorder:
                 len(locked),
             )
             self._locked += locked
-            self._locked_again_at = time.monotonic() + BETWEEN_TRIES
+            self._locked_again_at = time.monotonic() + RETRY_INTERVAL_SECONDS

@@ -14,13 +14,13 @@ from typing import Any
 from django.utils import autoreload
 
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
-from django_future.signals import job_left
+from django_future.signals import job_handler_unknown
 from django_future.worker.stop_signals import StopRequest, StopSignals
 
 logger = logging.getLogger("django_future")
 
 CHANGED = 3  # the exit code on which the command is started again
-LOOK_SECONDS = 0.1  # between two looks at whether the child has ended
+CHILD_POLL_SECONDS = 0.1  # between two looks at whether the child has ended
 LOADED_ENV = "DJANGO_FUTURE_LOADED_FD"  # names what a child closes once it has loaded the project
 MAX_FAULTY_FILES = 1000
 
@@ -76,7 +76,7 @@ class Reloader:
             os.close(reader)
 
     def _pass_signals_on(self, child: subprocess.Popen[bytes]) -> None:
-        for number in self._signals.read(LOOK_SECONDS):
+        for number in self._signals.read(CHILD_POLL_SECONDS):
             is_first = not self._request.is_made
             if self._request.note(number):
                 child.kill()
@@ -89,7 +89,7 @@ class Reloader:
         watch = Thread(target=_watch_around, args=(has_changed,), name="reload", daemon=True)
         watch.start()
         while not has_changed.is_set():
-            for number in self._signals.read(LOOK_SECONDS):
+            for number in self._signals.read(CHILD_POLL_SECONDS):
                 self._request.note(number)
             if self._request.is_made:
                 return False
@@ -133,11 +133,11 @@ def _faulty_files_watched(reloader: Any) -> Iterator[None]:
             # A new set, for the reloader may just iterate over the old one.
             reloader.extra_files = reloader.extra_files | found
 
-    job_left.connect(watch)
+    job_handler_unknown.connect(watch)
     try:
         yield
     finally:
-        job_left.disconnect(watch)
+        job_handler_unknown.disconnect(watch)
 
 
 def _files_of(exception: BaseException) -> set[Path]:

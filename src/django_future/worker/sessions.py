@@ -25,7 +25,7 @@ MAX_SESSIONS = 100
 def sessions_known(
     store: Store, worker: Worker, *, limit: int = MAX_SESSIONS, only: Thread | None = None
 ) -> Iterator[None]:
-    """Keep on the worker's row by which sessions its threads, or the one given, are connected."""
+    """Unset on the worker's row by which sessions its threads, or the one given, are connected."""
     if store.connection.in_atomic_block:  # of a test, whose rows nobody else sees
         yield
         return

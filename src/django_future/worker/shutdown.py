@@ -13,7 +13,7 @@ from datetime import timedelta
 from threading import Event, Thread, current_thread, main_thread
 
 from django_future.service_thread import ServiceThread
-from django_future.worker.pool import LAST_WORDS
+from django_future.worker.pool import INTERRUPT_GRACE_SECONDS
 from django_future.worker.stop_signals import StopRequest, StopSignals, name_of
 
 logger = logging.getLogger("django_future")
@@ -21,14 +21,14 @@ logger = logging.getLogger("django_future")
 DONE, RECYCLE = 0, 75  # exit codes: all is done; start another process in this one's place
 MAX_TEARDOWN_SECONDS = 5.0  # for all that is to do once no handler runs any more
 MAX_LAST_LINE_SECONDS = 2.0  # to log why the process ends
-MAX_FAREWELL_SECONDS = 0.5  # to log that it ends at once
+MAX_EXIT_LOG_SECONDS = 0.5  # to log that it ends at once
 
 Stop = Callable[[str], None]  # gets the reason
 
 
 def bound_of(shutdown_timeout: timedelta) -> timedelta:
     """Return how long a process takes at most to end, if its jobs may take `shutdown_timeout`."""
-    return shutdown_timeout + timedelta(seconds=LAST_WORDS + MAX_TEARDOWN_SECONDS)
+    return shutdown_timeout + timedelta(seconds=INTERRUPT_GRACE_SECONDS + MAX_TEARDOWN_SECONDS)
 
 
 class Shutdown:
@@ -104,17 +104,17 @@ class Shutdown:
         os._exit(self._exit_code)
 
 
-def say_that_it_ends_at_once(number: int) -> None:
+def log_immediate_exit(number: int) -> None:
     """Log that a second signal ends this process, unless the log hangs."""
     text = "A second %s: this process ends at once, and its jobs will be rescued. Exit code %s."
     line = Thread(target=logger.warning, args=(text, name_of(number), 128 + number), daemon=True)
     with suppress(RuntimeError):  # there may be no room for another thread
         line.start()
-        line.join(MAX_FAREWELL_SECONDS)
+        line.join(MAX_EXIT_LOG_SECONDS)
 
 
 def _end_at_once(number: int) -> None:
-    say_that_it_ends_at_once(number)
+    log_immediate_exit(number)
     os._exit(128 + number)
 
 

@@ -11,7 +11,9 @@ from types import FrameType
 from typing import Any
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-ONE_SIGNAL_SECONDS = 1.0  # in which a terminal and a supervisor may both send what is meant once
+SIGNAL_DEBOUNCE_SECONDS = (
+    1.0  # in which a terminal and a supervisor may both send what is meant once
+)
 
 _WAKE = b"\0"  # no signal has this number
 
@@ -35,7 +37,7 @@ class StopRequest:
         """
         if self.first is None:
             self.first, self._first_at = number, time.monotonic()
-        return time.monotonic() - self._first_at > ONE_SIGNAL_SECONDS
+        return time.monotonic() - self._first_at > SIGNAL_DEBOUNCE_SECONDS
 
 
 def name_of(number: int) -> str:
@@ -67,7 +69,7 @@ class StopSignals:
             previous = signal.getsignal(number)
             if previous != signal.SIG_IGN:  # as `nohup` leaves SIGHUP
                 self._previous[number] = previous
-                signal.signal(number, _leave_to_the_pipe)
+                signal.signal(number, _wake_by_pipe)
         self._previous_writer = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         _received.append(self)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -120,7 +122,7 @@ _received: list[StopSignals] = []
 _mask = local()
 
 
-def _leave_to_the_pipe(number: int, frame: FrameType | None) -> None:
+def _wake_by_pipe(number: int, frame: FrameType | None) -> None:
     """Do nothing: that there is a handler is what makes the interpreter write to the pipe."""
 
 

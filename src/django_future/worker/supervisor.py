@@ -19,26 +19,31 @@ from django_future.worker.shutdown import (
     DONE,
     RECYCLE,
     bound_of,
-    say_that_it_ends_at_once,
+    log_immediate_exit,
 )
 from django_future.worker.stop_signals import STOP_SIGNALS, StopRequest, StopSignals
 
 logger = logging.getLogger("django_future")
 
-TOO_SOON = 5.0  # seconds; a process that lives no longer died of something that is still there
+CRASH_LOOP_SECONDS = (
+    5.0  # seconds; a process that lives no longer died of something that is still there
+)
 KILL_SECONDS = 4.0  # for a process that has not ended within its own bound
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before the next one is started in its place
+INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = (
+    0.5,
+    30.0,
+)  # seconds before the next one is started in its place
 
 
 @dataclass
-class _Place:
+class _Slot:
     """What one process after the other fills."""
 
     options: Options
     process: ForkProcess | None = None
     started_at: float = 0.0
     start_at: float = 0.0
-    pause: float = FIRST_PAUSE
+    pause: float = INITIAL_BACKOFF_SECONDS
     is_done: bool = False
     is_told_to_stop: bool = False
 
@@ -48,7 +53,7 @@ class Supervisor:
 
     def __init__(self, options: Options, count: int, signals: StopSignals) -> None:
         limits = replace(options.limits, parent=os.getpid())
-        self._places = [_Place(replace(options, limits=limits)) for _ in range(count)]
+        self._places = [_Slot(replace(options, limits=limits)) for _ in range(count)]
         self._signals = signals
         self._request = StopRequest()
         self._bound_seconds = bound_of(options.shutdown_timeout).total_seconds() + KILL_SECONDS
@@ -62,7 +67,7 @@ class Supervisor:
         close_pools()
         while not all(place.is_done for place in self._places):
             for place in self._places:
-                self._tend(place)
+                self._check(place)
             processes = [place.process.sentinel for place in self._places if place.process]
             wait([*processes, self._signals.fileno()], timeout=0.2)
             for number in self._signals.read(0):
@@ -71,9 +76,9 @@ class Supervisor:
                 self._kill_at = min(self._kill_at, time.monotonic() + self._bound_seconds)
         return RECYCLE if self._has_killed else DONE
 
-    def _tend(self, place: _Place) -> None:
+    def _check(self, place: _Slot) -> None:
         if place.process is not None and place.process.exitcode is not None:
-            self._bury(place, place.process.exitcode)
+            self._reap(place, place.process.exitcode)
         if place.process is not None:
             self._pass_signal_on(place.process, place)
         if place.process is None and self._request.is_made:
@@ -83,17 +88,19 @@ class Supervisor:
             place.is_told_to_stop = False
             place.started_at = time.monotonic()
 
-    def _bury(self, place: _Place, exit_code: int) -> None:
+    def _reap(self, place: _Slot, exit_code: int) -> None:
         place.process = None
         place.is_done = exit_code == DONE
-        is_too_soon = time.monotonic() - place.started_at < TOO_SOON
+        is_too_soon = time.monotonic() - place.started_at < CRASH_LOOP_SECONDS
         if exit_code == DONE or self._request.is_made or (exit_code == RECYCLE and not is_too_soon):
             return
-        place.pause = min(2 * place.pause, LONGEST_PAUSE) if is_too_soon else FIRST_PAUSE
+        place.pause = (
+            min(2 * place.pause, MAX_BACKOFF_SECONDS) if is_too_soon else INITIAL_BACKOFF_SECONDS
+        )
         place.start_at = time.monotonic() + place.pause
         logger.error("A worker process ended with %s; starting another", exit_code)
 
-    def _pass_signal_on(self, process: ForkProcess, place: _Place) -> None:
+    def _pass_signal_on(self, process: ForkProcess, place: _Slot) -> None:
         # Only the first, and that once: a process may have it from the terminal already, and when a
         # copy arrives says nothing about when it was sent. One that was being started as a signal
         # arrived gets it now.
@@ -110,7 +117,7 @@ class Supervisor:
         for place in self._places:
             if place.process is not None:
                 place.process.kill()
-        say_that_it_ends_at_once(number)
+        log_immediate_exit(number)
         return 128 + number
 
 

@@ -9,7 +9,7 @@ from django_future.store import Store, handler_of
 from django_future.store.leaving import postpone
 
 MAX_UNKNOWN_HANDLERS = 100  # that claims leave out by name
-FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 10.0, 600.0  # before a handler is tried again
+INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 10.0, 600.0  # before a handler is tried again
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class UnknownHandlers:
         previous = pauses.get(name)
         if previous is not None and not previous.has_ended():
             return  # another job of the same claim
-        seconds = min(2 * previous.seconds, MAX_PAUSE_SECONDS) if previous else FIRST_PAUSE_SECONDS
+        seconds = (
+            min(2 * previous.seconds, MAX_BACKOFF_SECONDS) if previous else INITIAL_BACKOFF_SECONDS
+        )
         pauses[name] = _Pause(seconds, time.monotonic() + seconds)
         if len(pauses) <= MAX_UNKNOWN_HANDLERS:
             self._pauses = pauses

@@ -18,9 +18,9 @@ from django_future.worker.maintenance import prune_status
 
 
 class Command(BaseCommand):
-    """Delete the jobs that were kept for as long as the setting `KEEP` says."""
+    """Delete the jobs that were kept for as long as the setting `RETENTION` says."""
 
-    help = "Deletes the jobs that were kept for as long as DJANGO_FUTURE['KEEP'] says."
+    help = "Deletes the jobs that were kept for as long as DJANGO_FUTURE['RETENTION'] says."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -34,11 +34,11 @@ class Command(BaseCommand):
         """Delete the jobs, and say how many those were of each status."""
         store = store_for(jobs_database(database))
         check_tables(store.alias)
-        keep = config().KEEP
+        keep = config().RETENTION
         if not keep:
             self.stdout.write(
                 "All jobs are kept for ever. To keep some for a while only, set for example "
-                "DJANGO_FUTURE = {'KEEP': {'complete': '7d'}}."
+                "DJANGO_FUTURE = {'RETENTION': {'complete': '7d'}}."
             )
         for status, length in keep.items():
             if dry_run:

@@ -56,7 +56,7 @@ def _job(store: Store, pk: int) -> ScheduledJob:
     if job is None:
         raise CommandError(
             f"There is no job {pk} in the database {store.alias!r}. It was deleted, or pruned as "
-            "DJANGO_FUTURE['KEEP'] says, or its transaction was rolled back."
+            "DJANGO_FUTURE['RETENTION'] says, or its transaction was rolled back."
         )
     return job
 

@@ -19,10 +19,10 @@ from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption, InvalidTime
 from django_future.log_stream import to_stream
 from django_future.management.tables import check_tables
-from django_future.options import DEFAULT_THREADS, checked_queue_name
+from django_future.options import DEFAULT_THREADS, validate_queue_name
 from django_future.store import Selection
 from django_future.when import parse_duration
-from django_future.worker.journal import say_where, warn_of_small_pools
+from django_future.worker.journal import log_where, warn_of_small_pools
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.reload import Reloader, is_reloaded, note_loaded
@@ -84,7 +84,7 @@ class Command(BaseCommand):
             options = replace(options, limits=replace(options.limits, parent=note_loaded()))
         # While a signal still ends this process: a database may take long to answer.
         _check_tables(alias)
-        say_where(alias)
+        log_where(alias)
         warn_of_small_pools(alias, options.threads)
         self._exit_with(lambda signals: self._run(options, given["processes"], signals))
 
@@ -125,7 +125,7 @@ def _options(given: dict[str, Any]) -> Options:
 
 def _queue_names(text: str) -> list[str]:
     try:
-        return [checked_queue_name(name.strip()) for name in text.split(",")]
+        return [validate_queue_name(name.strip()) for name in text.split(",")]
     except InvalidOption as error:
         raise ArgumentTypeError(str(error)) from error
 

@@ -18,27 +18,27 @@ from django_future.status import Status
 from django_future.store.postgresql.prepared import UNKNOWN_STATEMENT, Prepared, forget
 
 # What is the same for each new job.
-BLANK: dict[str, str | int | None] = {
+NEW_JOB_VALUES: dict[str, str | int | None] = {
     "status": Status.SCHEDULED.value, "attempts": 0, "rescues": 0, "worker": "", "lease": 0,
     "first_due_at": None, "started_at": None, "finished_at": None, "return_value": None,
     "error": "",
 }  # fmt: skip
-GIVEN = [
+GIVEN_COLUMNS = [
     field.attname
     for field in ScheduledJob._meta.concrete_fields
-    if field.attname not in {"id", *BLANK}
+    if field.attname not in {"id", *NEW_JOB_VALUES}
 ]
-TABLE, COLUMNS = "django_future_scheduledjob", ", ".join([*GIVEN, *BLANK])
+TABLE, COLUMNS = "django_future_scheduledjob", ", ".join([*GIVEN_COLUMNS, *NEW_JOB_VALUES])
 STORED = ("args", "kwargs", "options")
 INSTANTS = ("scheduled_at", "expires_at", "created_at")
-TYPES = dict.fromkeys(GIVEN, "text") | {
+TYPES = dict.fromkeys(GIVEN_COLUMNS, "text") | {
     **dict.fromkeys(INSTANTS, "timestamptz"),
     "content_type_id": "integer", "priority": "smallint", "max_attempts": "integer",
     "is_rescuable": "boolean",
 }  # fmt: skip
-COPIED = ("id", *GIVEN)
+COPIED = ("id", *GIVEN_COLUMNS)
 DIFFERENT = frozenset({"id", "args", "signature"})  # in each row, as a rule
-AT_ONCE = 500  # rows that are put into words before any of them is sent
+COPY_BATCH = 500  # rows that are put into words before any of them is sent
 
 # Of a connection, before the statement is prepared in it, which takes two round trips more. Many a
 # web request schedules one job on a connection of its own.
@@ -52,7 +52,7 @@ def insert(job: ScheduledJob, connection: BaseDatabaseWrapper, *, notify: str | 
     """Insert a new job, and notify the channel `notify` in the same statement."""
     job.created_at = clock.to_row(clock.now())
     _sign(job)
-    values = {name: _value(name, job.__dict__[name]) for name in GIVEN}
+    values = {name: _value(name, job.__dict__[name]) for name in GIVEN_COLUMNS}
     [row] = _inserted(connection, _statement(notify), values)
     job.pk = row[0]
     job._state.adding = False
@@ -71,8 +71,8 @@ def copy(jobs: Sequence[ScheduledJob], connection: BaseDatabaseWrapper) -> None:
             _sign(job)
         statement = f"COPY {TABLE} (id, {COLUMNS}) FROM STDIN"
         with connection.wrap_database_errors, cursor.copy(statement) as lines:
-            for start in range(0, len(jobs), AT_ONCE):
-                lines.write(_lines(jobs[start : start + AT_ONCE]))
+            for start in range(0, len(jobs), COPY_BATCH):
+                lines.write(_lines(jobs[start : start + COPY_BATCH]))
     for job in jobs:
         job._state.adding = False
 
@@ -115,8 +115,8 @@ _inserts: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 @cache
 def _statement(notify: str | None) -> Prepared:
     hint = f", PG_NOTIFY('{notify}', '')" if notify else ""
-    places = [f"%({name})s" for name in GIVEN]
-    blank = ["NULL" if value is None else repr(value) for value in BLANK.values()]
+    places = [f"%({name})s" for name in GIVEN_COLUMNS]
+    blank = ["NULL" if value is None else repr(value) for value in NEW_JOB_VALUES.values()]
     return Prepared(
         f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({', '.join([*places, *blank])}) "  # noqa: S608 - all of it is written in this package
         f"RETURNING id{hint}",
@@ -128,7 +128,7 @@ def _statement(notify: str | None) -> Prepared:
 def _lines(jobs: Sequence[ScheduledJob]) -> str:
     columns = zip(*[_values_of(job.__dict__) for job in jobs], strict=True)
     texts = [_texts(name, values) for name, values in zip(COPIED, columns, strict=True)]
-    blank = "\t".join(["", *map(_text, BLANK.values())])
+    blank = "\t".join(["", *map(_text, NEW_JOB_VALUES.values())])
     return "".join(["\t".join(row) + blank + "\n" for row in zip(*texts, strict=True)])
 
 

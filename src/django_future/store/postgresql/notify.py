@@ -19,28 +19,28 @@ from django_future.store.pooling import unpooled_copy
 logger = logging.getLogger("django_future")
 
 CHANNEL = "django_future"
-BETWEEN_HINTS = 0.01  # seconds
-BETWEEN_ATTEMPTS = 5  # seconds
+MIN_NOTIFY_INTERVAL_SECONDS = 0.01  # seconds
+RECONNECT_SECONDS = 5  # seconds
 LISTENING_SECONDS = 0.5  # before the listener looks whether it is stopped
-WORTH_A_HINT = timedelta(minutes=1)  # what is due later, every poll finds in time
+NOTIFY_HORIZON = timedelta(minutes=1)  # what is due later, every poll finds in time
 
 
-class Hints:
+class NotifyLimiter:
     """Says when a hint is worth sending, and not too soon after the one before."""
 
     def __init__(self) -> None:
         self._sent_at = -math.inf
 
-    def is_worth(self, scheduled_at: datetime) -> bool:
+    def is_soon(self, scheduled_at: datetime) -> bool:
         """Tell whether a job of that time may be due before a worker looks again."""
-        return scheduled_at - clock.now() < WORTH_A_HINT
+        return scheduled_at - clock.now() < NOTIFY_HORIZON
 
-    def may_send(self) -> bool:
+    def should_send(self) -> bool:
         """Tell whether to send a hint now, in the belief that it will be sent."""
         # At most one in a while: at its commit a NOTIFY takes a lock that all others wait for.
         # A worker that was told looks again a little later, and so finds those that were left out.
         now = time.monotonic()
-        if now - self._sent_at < BETWEEN_HINTS:
+        if now - self._sent_at < MIN_NOTIFY_INTERVAL_SECONDS:
             return False
         self._sent_at = now
         return True
@@ -58,30 +58,30 @@ class Hints:
                 self._sent_at = -math.inf
 
 
-def watch(connection: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Event) -> None:
-    """Call `wake` at each hint, until stopped, on a copy of `connection` that does nothing else.
+def listen(connection: BaseDatabaseWrapper, on_notify: Callable[[], None], stopped: Event) -> None:
+    """Call `on_notify` at each NOTIFY, until stopped, on its own copy of `connection`.
 
     Behind PgBouncer it may hear nothing, and where it breaks the worker polls meanwhile.
     """
     while not stopped.is_set():
         listener = unpooled_copy(connection)
         try:
-            _listen(listener, wake, stopped)
+            _listen(listener, on_notify, stopped)
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("Hints are interrupted, polling meanwhile: %s", error)
-            stopped.wait(BETWEEN_ATTEMPTS)
+            logger.warning("NotifyLimiter are interrupted, polling meanwhile: %s", error)
+            stopped.wait(RECONNECT_SECONDS)
         finally:
             listener.close()
 
 
-def _listen(listener: BaseDatabaseWrapper, wake: Callable[[], None], stopped: Event) -> None:
+def _listen(listener: BaseDatabaseWrapper, on_notify: Callable[[], None], stopped: Event) -> None:
     listener.ensure_connection()
     with listener.wrap_database_errors:
         listener.connection.execute(f"LISTEN {CHANNEL}")
-        wake()
+        on_notify()
         while not stopped.is_set():
             if _has_notification(listener.connection.pgconn):
-                wake()
+                on_notify()
 
 
 def _has_notification(connection: Any) -> bool:

@@ -3,7 +3,7 @@
 from enum import Enum
 from functools import cache
 
-from django_future.store.claimed import CLAIMED, COUNTED
+from django_future.store.claimed import CLAIM_COLUMNS, CLAIM_COUNTERS
 from django_future.store.completion import finish
 from django_future.store.postgresql.prepared import Prepared
 from django_future.store.selection import HANDLER, PAUSED
@@ -81,7 +81,7 @@ class Queues(Enum):
 # Entries of a priority that are read to find jobs of some queues among all. If that is not enough,
 # because the jobs of other queues stand before them, each queue is looked into by itself. How many
 # queues there are besides those that are left out is not known beforehand.
-GLANCE_PER_QUEUE, MAX_GLANCE, GLANCE_AT_OTHERS = 4, 1000, 100
+SCAN_PER_QUEUE, MAX_SCAN, SCAN_FOR_OTHERS = 4, 1000, 100
 
 # The server reads each list once in a statement, into a hash table.
 _WANTED = f"""
@@ -139,12 +139,12 @@ def claim(queues: Queues) -> Prepared:
         f"""
         WITH RECURSIVE {_with(queues)}
         UPDATE django_future_scheduledjob AS job
-        SET status = 'running', worker = %(worker)s, {COUNTED},
+        SET status = 'running', worker = %(worker)s, {CLAIM_COUNTERS},
             started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %(now)s END
         WHERE id = ANY(ARRAY(
             SELECT due.id FROM level CROSS JOIN LATERAL ({due}) AS due LIMIT %(most)s
         ))
-        RETURNING {", ".join(map(_as_claimed, CLAIMED))}
+        RETURNING {", ".join(map(_as_claimed, CLAIM_COLUMNS))}
         """,  # noqa: S608 - all of it is written in this package
         **_types(queues),
         **(_TYPES_OF_LAST if queues is Queues.ALL else {}),

@@ -16,20 +16,20 @@ from django.db.models.signals import post_save, pre_save
 
 from django_future import clock
 from django_future.models import ScheduledJob, Worker
-from django_future.options import HIGHEST_PRIORITY
+from django_future.options import MAX_PRIORITY
 from django_future.status import Status
 from django_future.store.base import BATCH, Expired, Store
-from django_future.store.claimed import read_claimed
+from django_future.store.claimed import jobs_from_rows
 from django_future.store.completion import NAMES, completion, lease_lost
-from django_future.store.contention import patient
+from django_future.store.contention import retry_on_contention
 from django_future.store.postgresql import statements
 from django_future.store.postgresql.insert import copy, insert
-from django_future.store.postgresql.notify import CHANNEL, Hints, watch
+from django_future.store.postgresql.notify import CHANNEL, NotifyLimiter, listen
 from django_future.store.postgresql.prepared import SETTINGS, forget
 from django_future.store.postgresql.statements import (
-    GLANCE_AT_OTHERS,
-    GLANCE_PER_QUEUE,
-    MAX_GLANCE,
+    MAX_SCAN,
+    SCAN_FOR_OTHERS,
+    SCAN_PER_QUEUE,
     Queues,
 )
 from django_future.store.selection import EVERYTHING, Selection
@@ -39,10 +39,10 @@ from django_future.store.server_sessions import SessionId
 # Of a session: when it began, in microseconds. No other has both this and its process id.
 ORIGIN = "((EXTRACT(EPOCH FROM backend_start) * 1000000)::bigint)::text"
 
-NEWEST = 2**63 - 1  # no id is greater
+MAX_ID = 2**63 - 1  # no id is greater
 FIRST = ("-infinity", 0)  # no job is before it
 LARGE = 100  # jobs of a claim that need not begin with the first
-BETWEEN_LOOKS_BACK = 1.0  # seconds
+LOOK_BACK_INTERVAL_SECONDS = 1.0  # seconds
 IDLE, IN_TRANSACTION = 0, 2  # of the driver's TransactionStatus
 
 LOCK_TIMEOUT = timedelta(milliseconds=50)  # for the rows of many completions
@@ -59,8 +59,8 @@ class PostgreSQLStore(Store):
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
         self._clock = ServerClock(self._server_time)
-        self._hints = Hints()
-        self._expected = HIGHEST_PRIORITY  # of the next claim, as the latest one was
+        self._notify_limiter = NotifyLimiter()
+        self._expected = MAX_PRIORITY  # of the next claim, as the latest one was
         self._last: tuple[datetime | str, int] = FIRST  # of the jobs that it claimed
         self._looks_back_at = -math.inf
 
@@ -83,7 +83,7 @@ class PostgreSQLStore(Store):
     def is_intact(self, session: Any) -> bool:
         return session.pgconn.transaction_status in {IDLE, IN_TRANSACTION}
 
-    def doubt(self, session: Any) -> None:
+    def forget_session_state(self, session: Any) -> None:
         forget(session)
 
     def is_usable(self, session: Any) -> bool:
@@ -96,7 +96,7 @@ class PostgreSQLStore(Store):
         if not jobs:
             return
         soonest = min(job.scheduled_at for job in jobs)
-        is_soon = self._hints.is_worth(clock.from_row(soonest))
+        is_soon = self._notify_limiter.is_soon(clock.from_row(soonest))
         is_later = self.connection.in_atomic_block  # a hint before the commit is of no use
         if len(jobs) > 1:
             copy(jobs, self.connection)
@@ -106,16 +106,16 @@ class PostgreSQLStore(Store):
             self._insert(jobs[0], is_hinting=is_soon and not is_later)
             is_soon = is_soon and is_later
         if is_soon and (is_later or self.connection.get_autocommit()):
-            transaction.on_commit(self.hint, using=self.alias, robust=True)
+            transaction.on_commit(self.notify, using=self.alias, robust=True)
         elif is_soon:
-            self.hint()
+            self.notify()
 
-    def watch(self, wake: Callable[[], None], stopped: Event) -> None:
-        watch(self.connection, wake, stopped)
+    def listen(self, on_notify: Callable[[], None], stopped: Event) -> None:
+        listen(self.connection, on_notify, stopped)
 
-    def hint(self) -> None:
-        if self._hints.may_send():
-            with self._hints.sending(self.connection), self.connection.cursor() as cursor:
+    def notify(self) -> None:
+        if self._notify_limiter.should_send():
+            with self._notify_limiter.sending(self.connection), self.connection.cursor() as cursor:
                 cursor.execute(f"NOTIFY {CHANNEL}")
 
     def session_id(self) -> SessionId | None:
@@ -134,7 +134,7 @@ class PostgreSQLStore(Store):
         with self.connection.wrap_database_errors:
             session.cancel()
 
-    def cut(self, session: Any) -> None:
+    def kill_session(self, session: Any) -> None:
         # To hang up, rather than to name a session to the server, of which a pooler says another.
         # Who waits for its client's next statement hears of it at once.
         with self.connection.wrap_database_errors:
@@ -144,7 +144,7 @@ class PostgreSQLStore(Store):
             if not session.closed:
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def end_sessions(self, sessions: Sequence[SessionId]) -> None:
+    def kill_sessions(self, sessions: Sequence[SessionId]) -> None:
         with self._as_session_user() as cursor:
             cursor.execute(
                 f"""
@@ -166,7 +166,7 @@ class PostgreSQLStore(Store):
         [(scheduled_at,)] = statements.next_due(queues).rows(self.connection, values)
         return scheduled_at and clock.from_row(scheduled_at)
 
-    @patient
+    @retry_on_contention
     def claim(
         self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
@@ -178,8 +178,8 @@ class PostgreSQLStore(Store):
         # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
         # worker's transaction then fails to match. So a claim need not wait for the disk.
         rows = statements.claim(queues).rows(self.connection, values, is_durable=False)
-        jobs = read_claimed(rows, self, worker, started_at)
-        self._expected = jobs[-1].priority if jobs else HIGHEST_PRIORITY
+        jobs = jobs_from_rows(rows, self, worker, started_at)
+        self._expected = jobs[-1].priority if jobs else MAX_PRIORITY
         self._last = (clock.from_row(jobs[-1].scheduled_at), jobs[-1].pk) if jobs else FIRST
         return jobs
 
@@ -190,11 +190,11 @@ class PostgreSQLStore(Store):
         """
         now = time.monotonic()
         if limit < LARGE or now >= self._looks_back_at:
-            self._looks_back_at = now + BETWEEN_LOOKS_BACK
+            self._looks_back_at = now + LOOK_BACK_INTERVAL_SECONDS
             return FIRST
         return self._last
 
-    @patient
+    @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
         values = {"at": at, "now": self.now(), "most": BATCH}
         return [Expired(*row) for row in statements.EXPIRE.rows(self.connection, values)]
@@ -204,12 +204,12 @@ class PostgreSQLStore(Store):
         values = {
             "expected": self._expected,
             "at": at,
-            "up_to_id": selection.up_to_id or NEWEST,
+            "up_to_id": selection.up_to_id or MAX_ID,
             "unknown_handlers": [*selection.unknown_handlers],
         }
         if queues is not Queues.ALL:
-            glance = min(GLANCE_PER_QUEUE * len(names), MAX_GLANCE)
-            glance = glance if queues is Queues.NAMED else GLANCE_AT_OTHERS
+            glance = min(SCAN_PER_QUEUE * len(names), MAX_SCAN)
+            glance = glance if queues is Queues.NAMED else SCAN_FOR_OTHERS
             values |= {"queue_names": names, "glance": glance}
         return queues, values
 
@@ -281,9 +281,9 @@ class PostgreSQLStore(Store):
             cursor.execute("SELECT SET_CONFIG('role', %s, true)", [role])
 
     def _insert(self, job: ScheduledJob, *, is_hinting: bool) -> None:
-        if is_hinting and self._hints.may_send():
+        if is_hinting and self._notify_limiter.should_send():
             # One round trip, the hint included.
-            with self._hints.sending(self.connection):
+            with self._notify_limiter.sending(self.connection):
                 insert(job, self.connection, notify=CHANNEL)
         else:
             insert(job, self.connection, notify=None)
