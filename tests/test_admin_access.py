@@ -158,7 +158,8 @@ class TestGuesses:
     @pytest.mark.parametrize(
         "lookup",
         [
-            "failed_attempts__traceback__contains", "current_progress__log__contains", "current_progress__message",
+            "failed_attempts__traceback__contains", "current_progress__log__contains",
+            "current_progress__message",
             "args_start__startswith", "kwargs_start__contains", "is_paused",
             "content_type__app_label", "failed_attempts__job__args__contains",
         ],

@@ -6,7 +6,7 @@ import pytest
 
 from django_future import clock, schedule_job
 from django_future.exceptions import LeaseLost
-from django_future.store import Session, store_for
+from django_future.store import Session, store_for, transitions
 from django_future.worker.confirmation import Confirmation
 from django_future.worker.delay_queue import DelayQueue
 from django_future.worker.heartbeat import new_worker
@@ -69,7 +69,7 @@ def test_a_job_that_was_cancelled_meanwhile_is_not_confirmed_with_the_others(
 
 
 def test_a_job_that_another_worker_has_claimed_meanwhile_is_lost(claimed, confirm, store):
-    store.release(claimed[0])
+    transitions.release(store, claimed[0])
     store.claim(new_worker(), at=store.now(), limit=1)
     with pytest.raises(LeaseLost):
         confirm(claimed[0], store.now())

@@ -8,7 +8,9 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
 from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
-from django_future.execution.executor import NotRecorded, NotStarted, execute, record_completions
+from django_future.execution.executor import execute
+from django_future.execution.outcome import NotRecorded, NotStarted
+from django_future.execution.recording import record_completions
 from django_future.execution.watchdog import Watchdog
 from django_future.models import Worker
 from django_future.status import Status

@@ -21,7 +21,7 @@ from django_future.handlers import resolve
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import Selection, handler_of, store_for
-from django_future.store.leaving import leave, postpone
+from django_future.store.transitions import postpone, release_unknown
 from django_future.testing import run_due_jobs
 from django_future.worker import unknown_handlers
 from django_future.worker.loop import Limits
@@ -195,7 +195,7 @@ class TestOnce:
         schedule(GONE)
         ScheduledJob.objects.update(scheduled_at=clock.to_row(at - timedelta(minutes=2)))
         [claimed] = store.claim(Worker(name="one"), at=at, limit=1)
-        leave(store, claimed, "unknown")
+        release_unknown(store, claimed, "unknown")
         postpone(store, claimed, at)
         claimed.refresh_from_db()
         delay = clock.from_row(claimed.scheduled_at) - at
@@ -205,7 +205,7 @@ class TestOnce:
         store, job = store_for("default"), schedule(GONE)
         at = clock.now()
         [claimed] = store.claim(Worker(name="one"), at=at, limit=1)
-        leave(store, claimed, "unknown")
+        release_unknown(store, claimed, "unknown")
         store.claim(Worker(name="two"), at=at, limit=1)
         postpone(store, claimed, at)
         job.refresh_from_db()
@@ -222,7 +222,7 @@ class TestOnce:
         [claimed] = store_for("default").claim(Worker(name="one"), at=clock.now(), limit=1)
         ScheduledJob.objects.update(lease=claimed.lease + 1)
         with pytest.raises(LeaseLost):
-            leave(store_for("default"), claimed, "unknown")
+            release_unknown(store_for("default"), claimed, "unknown")
         job.refresh_from_db()
         assert job.status == Status.RUNNING
 

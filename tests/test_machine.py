@@ -32,7 +32,7 @@ from django_future.execution.watchdog import Watchdog
 from django_future.models import JobAttempt, PausedQueue, Worker
 from django_future.serialization import encode
 from django_future.status import Status
-from django_future.store import EVERYTHING, Selection, Session, Store, ends, store_for
+from django_future.store import EVERYTHING, Selection, Session, Store, ends, store_for, transitions
 from django_future.store.workers import register
 from django_future.testing.travel import stopped_clock
 from django_future.worker import maintenance
@@ -165,7 +165,7 @@ class StoreMachine(RuleBasedStateMachine):
         claimed = self.take(worker, EVERYTHING, 1)
         for job in claimed:
             job.started_at = clock.to_row(self.model.now)
-            self.store.record_start(job)
+            transitions.record_start(self.store, job)
             self.model.jobs[job.pk].started_at = self.model.now
             getattr(self, way)(job)
         return multiple(*claimed)
@@ -258,7 +258,7 @@ class StoreMachine(RuleBasedStateMachine):
             known.put_back(attempts=known.attempts - 1)
 
     def release_or_raise(self, job):
-        if not self.store.release(job):
+        if not transitions.release(self.store, job):
             raise LeaseLost
 
     @rule(found=st.lists(claimed, min_size=1, max_size=4, unique_by=id))
@@ -283,7 +283,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(ids=st.sets(scheduled, min_size=1, max_size=3), running=st.booleans())
     def cancel(self, ids, running):
         chosen = self.model.chosen(ids, "scheduled", *["running"] * running)
-        assert self.store.cancel(self.rows(ids), running=running) == len(chosen)
+        assert transitions.cancel(self.store, self.rows(ids), running=running) == len(chosen)
         for known in chosen:
             self.model.end(known, "cancelled")
 

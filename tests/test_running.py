@@ -10,8 +10,8 @@ from django_future import ScheduledJob, clock, run_jobs, schedule_job, signals
 from django_future.exceptions import HandlerExited, LeaseLost, RunInsideTransaction
 from django_future.models import Worker
 from django_future.status import Status
-from django_future.store import store_for
-from django_future.store.ends import Failure, cancel_running, fail, retry
+from django_future.store import store_for, transitions
+from django_future.store.transitions import Failure, cancel_running, fail, schedule_retry
 from tests.connected import connected
 from tests.rewriting import rewrite
 from tests.shop import jobs
@@ -305,14 +305,14 @@ class TestTransactions:
             store.finish,
             store.discard,
             lambda job: fail(store, job, late),
-            lambda job: retry(store, job, clock.now(), late),
+            lambda job: schedule_retry(store, job, clock.now(), late),
             lambda job: cancel_running(store, job, "late"),
         ):
             with pytest.raises(LeaseLost), store.transaction():
                 end(job)
         assert store.finish_all([job]) == [job]
-        assert not store.release(job)
-        assert not store.rescue(job, is_counted=True)
+        assert not transitions.release(store, job)
+        assert not transitions.rescue(store, job, is_counted=True)
         assert ScheduledJob.objects.get().status == Status.RUNNING
 
     def test_a_handler_may_read_before_it_writes(self):

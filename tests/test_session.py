@@ -4,7 +4,8 @@ import pytest
 from django.db import connection, transaction
 
 from django_future import ScheduledJob, clock, schedule_job, schedule_jobs, signals
-from django_future.execution.executor import execute, record_completions
+from django_future.execution.executor import execute
+from django_future.execution.recording import record_completions
 from django_future.execution.watchdog import Watchdog
 from django_future.models import Worker
 from django_future.status import Status

@@ -13,7 +13,8 @@ from django_future.execution.failure import MAX_RESCUES
 from django_future.models import Worker
 from django_future.serialization import Stored, decode, encode
 from django_future.status import Status
-from django_future.store import EVERYTHING, Selection, store_for
+from django_future.store import EVERYTHING, Selection, store_for, transitions
+from django_future.store.due import newest_id
 from django_future.store.workers import register
 from django_future.testing.travel import stopped_clock
 from django_future.worker import maintenance
@@ -92,7 +93,7 @@ def test_what_is_not_due_or_too_late_is_left(store):
 
 def test_a_claim_can_leave_newer_jobs(store):
     schedule_job("0s", jobs.echo, args=["old"])
-    selection = Selection(up_to_id=store.newest_id())
+    selection = Selection(up_to_id=newest_id(store))
     schedule_job("0s", jobs.echo, args=["new"])
     assert [job.args for job in claim(store, 10, selection=selection)] == [["old"]]
 
@@ -100,10 +101,10 @@ def test_a_claim_can_leave_newer_jobs(store):
 def test_the_lease_grows_with_each_claim_and_a_release_takes_back_the_attempt(store):
     schedule_job("0s", jobs.echo)
     [first] = claim(store)
-    assert store.release(first)
+    assert transitions.release(store, first)
     [second] = claim(store)
     assert (second.lease, second.attempts) == (2, 1)
-    assert not store.release(first)
+    assert not transitions.release(store, first)
 
 
 def test_two_threads_never_claim_the_same(store):
@@ -242,7 +243,7 @@ class TestRescue:
     def claim_and_start(self, store):
         [job] = claim(store)
         job.started_at = clock.to_row(store.now())
-        store.record_start(job)
+        transitions.record_start(store, job)
 
     def test_a_worker_shows_again_that_it_lives(self, store):
         worker = self.worker(store, timedelta(hours=1))

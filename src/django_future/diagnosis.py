@@ -9,8 +9,8 @@ from django_future.models import PausedQueue, ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store import Store
 from django_future.store.backlog import backlog_of
-from django_future.store.leaving import is_left
 from django_future.store.selection import serves
+from django_future.store.transitions import is_handler_unknown
 from django_future.store.workers import is_alive
 
 MAX_WORKERS = 100  # that are looked at
@@ -88,7 +88,7 @@ def last_line(error: str) -> str:
 
 def _scheduled(job: ScheduledJob, store: Store, at: datetime) -> Iterator[Reason]:
     found = [*_why_not_yet(job, at)]
-    if is_left(job.error):
+    if is_handler_unknown(job.error):
         found.append(Reason("unknown_handler", job.error))
     paused = PausedQueue.objects.using(store.alias).filter(queue_name=job.queue_name).first()
     alive = [worker for worker in workers_of(store) if is_alive(worker, at)]
@@ -109,7 +109,7 @@ def _why_not_yet(job: ScheduledJob, at: datetime) -> Iterator[Reason]:
         )
     elif due_at > at:
         due = f"due in {length(due_at - at)}, at {moment(due_at, at)}"
-        if job.attempts and job.error and not is_left(job.error):
+        if job.attempts and job.error and not is_handler_unknown(job.error):
             yield Reason(
                 "retry",
                 f"Another attempt is {due}. Attempt {job.attempts} of {job.max_attempts} failed: "

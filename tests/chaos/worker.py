@@ -20,7 +20,7 @@ def main() -> None:
 def _break_fence() -> None:
     from django_future.execution.watchdog import Watchdog
     from django_future.status import Status
-    from django_future.store import Store, store_for
+    from django_future.store import leases, store_for
 
     # A worker that has once claimed a job may finish it, even if it is another's by now; and
     # nothing else stops a late one: neither its watchdog, nor the end of its session.
@@ -31,7 +31,7 @@ def _break_fence() -> None:
         held(store, job).update(status=Status.COMPLETE, finished_at=job.finished_at)
         job.status = Status.COMPLETE
 
-    Store.held = held  # type: ignore[method-assign]
+    leases.held = held
     Watchdog._check_leases = lambda *_: None  # type: ignore[method-assign]
     type(store_for("default")).kill_sessions = lambda *_: None  # type: ignore[method-assign]
     type(store_for("default")).finish = finish  # type: ignore[method-assign]

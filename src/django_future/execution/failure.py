@@ -13,8 +13,8 @@ from django_future.log import log_extra, named
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.retries import Cancel, Exponential, Retry, delay_after
-from django_future.store import Store
-from django_future.store.ends import Failure, cancel_running, fail, failures, retry
+from django_future.store import Store, transitions
+from django_future.store.transitions import Failure, cancel_running, fail, failures, schedule_retry
 from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")
@@ -57,7 +57,7 @@ def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
     may_have_run = not tells or job.started_at is not None
     most = MAX_RESCUES if job.is_rescuable else 0
     if job.rescues < most or not may_have_run:
-        if store.rescue(job, is_counted=may_have_run):
+        if transitions.rescue(store, job, is_counted=may_have_run):
             signals.job_rescued.send_robust(ScheduledJob, job=job)
         return
     error = WorkerLost(f"{reason} while it ran this job{_why_not_again(job)}")
@@ -113,7 +113,7 @@ def _settle(job: ScheduledJob, exception: Exception, options: JobOptions, store:
     if at is None:
         fail(store, job, _failure(told))
         return
-    retry(store, job, at, None if isinstance(exception, Retry) else _failure(told))
+    schedule_retry(store, job, at, None if isinstance(exception, Retry) else _failure(told))
 
 
 def _delay(

@@ -25,7 +25,7 @@ from django_future.log import log_extra, named
 from django_future.models import ScheduledJob
 from django_future.retries import Delay
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
-from django_future.store import Session, Store
+from django_future.store import Session, Store, leases
 from django_future.store.pooling import dedicated_connection
 from django_future.when import parse_duration
 
@@ -139,9 +139,9 @@ class Watchdog:
     def _check_leases(self, watched: list["HandlerCall"]) -> None:
         if not watched:
             return
-        leases = self._store.leases([each.job for each in watched])
+        held = leases.running_leases(self._store, [each.job for each in watched])
         for each in watched:
-            if (each.job.pk, each.job.lease, each.job.worker) not in leases:
+            if (each.job.pk, each.job.lease, each.job.worker) not in held:
                 each.interrupt(LeaseLost, self._store)
 
 

@@ -111,14 +111,14 @@ def raw_value(instance: models.Model, name: str) -> Any:
 @contextmanager
 def without_decoding() -> Iterator[None]:
     """Let stored fields be copied from one instance to another without being read."""
-    token = _is_left_unread.set(True)
+    token = _is_decoding_off.set(True)
     try:
         yield
     finally:
-        _is_left_unread.reset(token)
+        _is_decoding_off.reset(token)
 
 
-_is_left_unread = ContextVar("is_left_unread", default=False)
+_is_decoding_off = ContextVar("is_decoding_off", default=False)
 
 
 def _place(field: Any, instance: Any) -> Place:
@@ -132,7 +132,7 @@ class _StoredValue(DeferredAttribute):
         loaded = {} if instance is None else instance.__dict__
         name = self.field.attname
         value = loaded[name] if name in loaded else super().__get__(instance, cls)
-        if type(value) is Stored and not _is_left_unread.get():
+        if type(value) is Stored and not _is_decoding_off.get():
             value = loaded[name] = decode(value, _place(self.field, instance))
         return value
 

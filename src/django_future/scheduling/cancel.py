@@ -4,7 +4,7 @@ from django_future.databases import database_of_jobs, jobs_database
 from django_future.exceptions import NotCancellable
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
-from django_future.store import store_for
+from django_future.store import store_for, transitions
 
 
 def cancel_job(job: ScheduledJob, *, running: bool = False, reason: str = "") -> None:
@@ -16,7 +16,7 @@ def cancel_job(job: ScheduledJob, *, running: bool = False, reason: str = "") ->
     """
     alias = jobs_database(instance=job)
     jobs = ScheduledJob.objects.using(alias).filter(pk=job.pk)
-    cancelled = store_for(alias).cancel(jobs, running=running, reason=reason)
+    cancelled = transitions.cancel(store_for(alias), jobs, running=running, reason=reason)
     job.refresh_from_db(using=alias, fields=["status", "finished_at", "error"])
     if not cancelled:
         remedy = "" if running else " A job that runs is cancelled by cancel(running=True)."
@@ -30,4 +30,6 @@ def cancel_jobs(queryset: ScheduledJobQuerySet, *, running: bool = False, reason
     back. Others stay as they are, and are not counted.
     """
     alias = database_of_jobs(queryset)
-    return store_for(alias).cancel(queryset.using(alias), running=running, reason=reason)
+    return transitions.cancel(
+        store_for(alias), queryset.using(alias), running=running, reason=reason
+    )

@@ -6,7 +6,7 @@ from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store import store_for
-from django_future.store.revival import retry
+from django_future.store.transitions import retry
 
 
 def retry_job(job: ScheduledJob) -> None:

@@ -12,7 +12,7 @@ from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.serialization import Stored, moved
 from django_future.status import Status
 from django_future.store import store_for
-from django_future.store.parking import rename, sign
+from django_future.store.transitions import rename, sign
 
 STORED = ("args", "kwargs", "options")
 

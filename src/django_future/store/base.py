@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, cast
 
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Max
 
 from django_future import clock
 from django_future.models import ScheduledJob, Worker
@@ -16,12 +15,12 @@ from django_future.models.fields import as_parameter
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.claimed import CLAIM_COUNTERS, count_claim, jobs_from_rows
-from django_future.store.completion import completion, finish, lease_lost
+from django_future.store.completion import completion, finish
 from django_future.store.contention import retry_on_contention
 from django_future.store.due import DueQuery, PriorityHead
+from django_future.store.leases import lease_lost, not_complete
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_sessions import SessionId
-from django_future.text import shortened, storable
 
 BATCH = 1000
 JOBS = "django_future_scheduledjob"
@@ -128,10 +127,6 @@ class Store:
         """
         stopped.wait()
 
-    def newest_id(self) -> int:
-        """Return the id of the job that was added last, 0 if there is none."""
-        return self.jobs.aggregate(newest=Max("pk"))["newest"] or 0
-
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
         """Return when the next waiting job is due, an instant that may have passed."""
         due_query = self.due_query.heads(self.now(), selection)
@@ -223,73 +218,7 @@ class Store:
         with transaction.atomic(using=self.alias), connection.cursor() as cursor:
             cursor.executemany(FINISH, [completion(job, connection) for job in jobs])
             are_all_written = cursor.rowcount == len(jobs)
-        return [] if are_all_written else self.not_complete(jobs)
-
-    def not_complete(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
-        """Return those of `jobs` that are not complete under the lease they bear."""
-        # One that was written by an attempt whose answer was lost is complete, not lost.
-        complete = self.jobs.filter(status=Status.COMPLETE, pk__in=[job.pk for job in jobs])
-        leases = set(complete.values_list("pk", "lease", "worker"))
-        return [job for job in jobs if (job.pk, job.lease, job.worker) not in leases]
-
-    def discard(self, job: ScheduledJob) -> None:
-        """Delete within its transaction a job that is complete, in place of `finish`.
-
-        Raises `LeaseLost` as `finish` does.
-        """
-        with transaction.atomic(using=self.alias):
-            list(self.held(job).select_for_update())  # before its report, which may just be written
-            deleted, _ = self.held(job).delete()
-        if not deleted:
-            raise lease_lost(job)
-        job.status = Status.COMPLETE
-
-    def confirm(self, job: ScheduledJob) -> None:
-        """Raise `LeaseLost` if a claimed job is no longer this worker's."""
-        if not self.held(job).exists():
-            raise lease_lost(job)
-
-    def leases(self, jobs: Sequence[ScheduledJob]) -> set[tuple[int, int, str]]:
-        """Return the id, the lease and the worker of those of `jobs` that are running."""
-        # A handler may have changed the id of its instance.
-        ids = ", ".join([str(job.id) for job in jobs if type(job.id) is int])
-        if not ids:
-            return set()
-        # Only by primary key: with the state as a condition, a planner that has no statistics may
-        # read all that runs. As text, because to pass each id as a parameter takes ten times as
-        # long as the server takes to find it.
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"SELECT id, lease, worker, status FROM {JOBS} WHERE id IN ({ids})")  # noqa: S608 - numbers
-            return {row[:3] for row in cursor.fetchall() if row[3] == Status.RUNNING}
-
-    @retry_on_contention
-    def record_start(self, job: ScheduledJob) -> None:
-        """Record that a job starts, which a claim does not do for one that was rescued before.
-
-        Raises `LeaseLost` if the job is no longer this worker's.
-        """
-        if not self.held(job).update(started_at=job.started_at):
-            raise lease_lost(job)
-
-    @retry_on_contention
-    def release(self, job: ScheduledJob) -> bool:
-        """Put a claimed job back as if it had never been claimed, unless its lease was lost."""
-        return self._put_back(job, attempts=F("attempts") - 1)
-
-    @retry_on_contention
-    def cancel(self, jobs: ScheduledJobQuerySet, *, running: bool = False, reason: str = "") -> int:
-        """Cancel those of `jobs` that wait or are parked, or `running`, too; return how many.
-
-        What runs then has lost its lease, and with it whatever its handler writes.
-        """
-        if jobs.query.is_sliced:
-            jobs = self.jobs.filter(pk__in=list(jobs.values_list("pk", flat=True)))
-        return jobs.cancellable(running=running).update(
-            status=Status.CANCELLED,
-            finished_at=clock.to_row(self.now()),
-            error=shortened(storable(reason)),
-            unique_key=None,
-        )
+        return [] if are_all_written else not_complete(self, jobs)
 
     @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
@@ -310,15 +239,6 @@ class Store:
             return found
         own = set(jobs.filter(**changes).values_list("pk", flat=True))
         return [job for job in found if job.id in own]
-
-    def held_by(self, worker: Worker) -> list[ScheduledJob]:
-        """Return the running jobs that `worker` has claimed."""
-        return list(self.jobs.running().filter(worker=worker.name))
-
-    @retry_on_contention
-    def rescue(self, job: ScheduledJob, *, is_counted: bool) -> bool:
-        """Put a lost worker's job back for others to claim, unless it ended meanwhile."""
-        return self._put_back(job, rescues=F("rescues") + int(is_counted))
 
     def session_id(self) -> SessionId | None:
         """Return by what the server knows this thread's connection, if it does."""
@@ -344,15 +264,3 @@ class Store:
     def instant_reader(self) -> Callable[[Any], datetime]:
         """Return what makes an instant of what the driver reads from a column of instants."""
         return lambda value: cast("datetime", value.replace(tzinfo=UTC))
-
-    def held(self, job: ScheduledJob) -> ScheduledJobQuerySet:
-        """Return the row of `job`, or none if its lease was lost."""
-        # The worker, too: a server that crashes may forget a claim, and give its lease out again.
-        return self.jobs.running().filter(pk=job.pk, lease=job.lease, worker=job.worker)
-
-    def _put_back(self, job: ScheduledJob, **counts: object) -> bool:
-        row = self.held(job)
-        if not row.update(status=Status.SCHEDULED, worker="", started_at=None, **counts):
-            return False
-        self.notify()
-        return True

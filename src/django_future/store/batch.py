@@ -9,6 +9,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from django_future.models import ScheduledJob
 from django_future.store.base import Store
 from django_future.store.contention import retry_on_contention
+from django_future.store.leases import running_leases
 
 MAX_BATCH_BYTES = 2**20  # of return values; a server limits what it takes at once
 MAX_TRIES = 3  # for one job, before the database is said to refuse it
@@ -107,7 +108,7 @@ def _sort(
     if not not_complete:
         completions.complete.extend(jobs)
         return
-    held = store.leases(not_complete)
+    held = running_leases(store, not_complete)
     missing = {job.pk for job in not_complete}
     completions.complete.extend(job for job in jobs if job.pk not in missing)
     for job in not_complete:

@@ -6,7 +6,6 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
-from django_future.exceptions import LeaseLost
 from django_future.models import ScheduledJob
 from django_future.models.fields import as_parameter
 
@@ -35,11 +34,3 @@ def completion(job: ScheduledJob, connection: BaseDatabaseWrapper) -> list[Any]:
         job.lease,
         job.worker,
     ]
-
-
-def lease_lost(job: ScheduledJob) -> LeaseLost:
-    """Return the error of whoever has not the lease that it takes to finish `job`."""
-    return LeaseLost(
-        f"Job {job.pk} is no longer held by {job.worker} under lease {job.lease}: this worker was "
-        "believed lost, or the job was deleted."
-    )

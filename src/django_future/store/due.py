@@ -6,10 +6,11 @@ To look there costs as much as there are priorities in use, however many jobs wa
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from heapq import merge
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Max
 
 from django_future import clock
 from django_future.models import ScheduledJob
@@ -17,6 +18,9 @@ from django_future.models.fields import as_parameter
 from django_future.options import MAX_PRIORITY
 from django_future.store.claimed import COLUMNS
 from django_future.store.selection import HANDLER, Selection
+
+if TYPE_CHECKING:
+    from django_future.store.base import Store
 
 
 class PriorityHead(NamedTuple):
@@ -122,6 +126,11 @@ class DueQuery:
     def _table(self, index: str) -> str:
         """Return the table of jobs, to be read through `index` whatever the planner thinks."""
         return f"django_future_scheduledjob {self._index_hint.format(index)}"
+
+
+def newest_id(store: "Store") -> int:
+    """Return the id of the job that was added last, 0 if there is none."""
+    return store.jobs.aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def _index_for(queue_name: str | None) -> str:

@@ -14,6 +14,7 @@ from django_future.store.base import Store
 from django_future.store.completion import NAMES, completion
 from django_future.store.contention import retry_on_contention
 from django_future.store.due import DueQuery
+from django_future.store.leases import not_complete
 from django_future.store.server_clock import ServerClock
 from django_future.store.server_sessions import SessionId
 
@@ -143,7 +144,7 @@ class MySQLStore(Store):
             free = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
             ended = [job for job in jobs if job.pk in free]
             written = self._finish_rows(cursor, ended) if ended else 0
-        return [] if written == len(jobs) else self.not_complete(jobs)
+        return [] if written == len(jobs) else not_complete(self, jobs)
 
     def _finish_rows(self, cursor: CursorWrapper, jobs: Sequence[ScheduledJob]) -> int:
         # One statement, where executemany() would send one for each job.

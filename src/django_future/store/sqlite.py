@@ -17,9 +17,10 @@ from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store.base import BATCH, Expired, Store
 from django_future.store.claimed import CLAIM_COUNTERS, COLUMNS, jobs_from_rows
-from django_future.store.completion import completion, finish, lease_lost
+from django_future.store.completion import completion, finish
 from django_future.store.contention import retry_on_contention, with_retries
 from django_future.store.due import PriorityHead
+from django_future.store.leases import lease_lost
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.unreadable import escaped, fail_unreadable, is_unreadable
 

@@ -11,8 +11,8 @@ from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store.base import Expired, Store
 from django_future.store.contention import retry_on_contention
-from django_future.store.parking import park_locked
 from django_future.store.postgresql.notify import NOTIFY_HORIZON
+from django_future.store.transitions import park_locked
 
 TRIES = 10
 

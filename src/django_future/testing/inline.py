@@ -13,11 +13,12 @@ from functools import partial
 from typing import Self
 from unittest.mock import patch
 
-from django_future.execution.executor import abandon, execute
+from django_future.execution.executor import execute
+from django_future.execution.recording import abandon
 from django_future.execution.watchdog import Watchdog
 from django_future.models import ScheduledJob
 from django_future.store import Session, Store
-from django_future.store.single import claim_one
+from django_future.store.transitions import claim_one
 from django_future.testing.exclusive import exclusive
 from django_future.testing.running import raise_error_of
 from django_future.worker.heartbeat import heartbeat, new_worker

@@ -6,8 +6,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Model
 
-from django_future.execution.executor import Outcome
 from django_future.execution.invoke import call
+from django_future.execution.outcome import Outcome, Result
 from django_future.execution.result import result_text
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
@@ -61,7 +61,7 @@ def run_due_jobs(
         for outcome in one_pass(now=until, using=using):
             if raise_errors:
                 raise_error_of(outcome)
-            if not outcome.is_left:
+            if outcome.result is not Result.HANDLER_UNKNOWN:
                 ran.append(outcome.job)
         if not recurse or len(ran) == before:
             return ran
@@ -73,7 +73,7 @@ def run_due_jobs(
 
 def raise_error_of(outcome: Outcome) -> None:
     """Raise what the job failed with, or why it could not begin, which in a test is a mistake."""
-    could_not_begin = outcome.is_left or outcome.is_parked
+    could_not_begin = not outcome.was_called
     error = outcome.exception if could_not_begin else outcome.failure
     if error:
         raise error

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from django_future import clock
 from django_future.models import ScheduledJob
-from django_future.store import Session, Store
-from django_future.store.completion import lease_lost
+from django_future.store import Session, Store, leases
+from django_future.store.leases import lease_lost
 from django_future.worker.delay_queue import DelayQueue
 
 MAX_AT_ONCE = 500  # jobs; a query for each would take longer than a small job
@@ -28,7 +28,7 @@ class Confirmation:
         session.end_idle()
         now = clock.to_row(self._store.now())
         jobs = [job, *self._ready.first_due(MAX_AT_ONCE - 1)]
-        held = self._store.leases(jobs)
+        held = leases.running_leases(self._store, jobs)
         confirmed_at_by_job = {
             (each.id, each.lease): now
             for each in jobs

@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError
 
 from django_future.models import ScheduledJob, Worker
 from django_future.service_thread import OnDeath, ignore_death
-from django_future.store import EVERYTHING, Selection, Store
+from django_future.store import EVERYTHING, Selection, Store, leases, transitions
 from django_future.worker.lookahead import Lookahead
 from django_future.worker.pool import MAX_WAIT_FOR_THREAD, Pool
 from django_future.worker.queue_selector import QueueSelector
@@ -128,11 +128,11 @@ class Loop:
             return
         self._orphan_checks_remaining -= 1
         known = {(job.pk, job.lease) for job in [*self.pool.jobs, *self._to_release]}
-        held = {(job.pk, job.lease): job for job in self._store.held_by(self._worker)}
+        held = {(job.pk, job.lease): job for job in leases.held_by(self._store, self._worker)}
         unknown = held.keys() - known
         # Only what was not known at the last heartbeat either: a claim may be on its way just now.
         for key in unknown & self._orphan_candidates:
-            self._store.release(held[key])
+            transitions.release(self._store, held[key])
         self._orphan_candidates = set(unknown)
 
     def close(self, timeout: timedelta) -> None:
@@ -229,6 +229,6 @@ class Loop:
 
     def _release(self) -> None:
         while self._to_release:
-            self._store.release(self._to_release[-1])
+            transitions.release(self._store, self._to_release[-1])
             self._to_release.pop()
             self._claimed -= 1

@@ -13,13 +13,15 @@ from django.db import connections, reset_queries
 
 from django_future import clock
 from django_future.execution.async_exceptions import drop_pending, raise_in
-from django_future.execution.executor import Interrupted, NotRecorded, NotStarted, abandon, execute
+from django_future.execution.executor import execute
 from django_future.execution.failure import rescue_job
+from django_future.execution.outcome import Interrupted, NotRecorded, NotStarted, Result
+from django_future.execution.recording import abandon
 from django_future.execution.watchdog import Watchdog
 from django_future.log import log_extra, loggable, named
 from django_future.models import ScheduledJob
 from django_future.service_thread import OnDeath, ignore_death
-from django_future.store import Session, Store
+from django_future.store import Session, Store, transitions
 from django_future.store.connection_state import discard, is_clean
 from django_future.store.pooling import dedicated_connection
 from django_future.worker.confirmation import Confirmation
@@ -247,7 +249,7 @@ class Pool:
         try:
             if _has_expired(job, self._store):
                 session.end_idle()
-                self._store.release(job)
+                transitions.release(self._store, job)
                 return
             outcome = execute(
                 job,
@@ -257,7 +259,7 @@ class Pool:
                 confirm=self._confirmation.confirm,
                 is_held=True,
             )
-            if outcome.is_left:
+            if outcome.result is Result.HANDLER_UNKNOWN:
                 self.unknown_handlers.note(job)
         except NotStarted:
             raise

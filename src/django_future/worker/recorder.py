@@ -5,7 +5,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from django_future.execution.executor import NotRecorded, record_completions
+from django_future.execution.outcome import NotRecorded
+from django_future.execution.recording import record_completions
 from django_future.models import ScheduledJob
 from django_future.store import Store
 

@@ -14,18 +14,14 @@ from django.db import DatabaseError, InterfaceError
 from django_future import clock
 from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption, RunInsideTransaction
-from django_future.execution.executor import (
-    Interrupted,
-    NotRecorded,
-    NotStarted,
-    Outcome,
-    abandon,
-    execute,
-)
+from django_future.execution.executor import execute
+from django_future.execution.outcome import Interrupted, NotRecorded, NotStarted, Outcome, Result
+from django_future.execution.recording import abandon
 from django_future.execution.watchdog import Watchdog
 from django_future.models import ScheduledJob, Worker
 from django_future.remedies import kind_of
-from django_future.store import Selection, Session, Store, store_for
+from django_future.store import Selection, Session, Store, store_for, transitions
+from django_future.store.due import newest_id
 from django_future.store.queues import paused_queues
 from django_future.when import When, parse_when
 from django_future.worker import maintenance
@@ -102,7 +98,7 @@ def run_due(
     """
     maintenance.expire(store, at)
     # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
-    selection = Selection(up_to_id=store.newest_id(), excluded_queues=paused_queues(store))
+    selection = Selection(up_to_id=newest_id(store), excluded_queues=paused_queues(store))
     unknown = UnknownHandlers(store)
     session, runs = Session(store), Counter[int]()
     with _held_back(store) as held_back:
@@ -111,8 +107,8 @@ def run_due(
                 held_back.append(jobs[0])
                 continue
             outcome = _execute(jobs[0], session, watchdog, keep=keep)
-            runs[jobs[0].pk] += 1 if outcome.is_lost else MAX_RUNS
-            if outcome.is_left:
+            runs[jobs[0].pk] += 1 if outcome.result is Result.LEASE_LOST else MAX_RUNS
+            if outcome.result is Result.HANDLER_UNKNOWN:
                 unknown.note(outcome.job)
                 unknown.postpone(at)
                 selection = replace(selection, unknown_handlers=unknown.names)
@@ -127,7 +123,7 @@ def _held_back(store: Store) -> Iterator[list[ScheduledJob]]:
         yield held_back
     finally:
         for job in held_back:
-            store.release(job)
+            transitions.release(store, job)
 
 
 def _execute(job: ScheduledJob, session: Session, watchdog: Watchdog, *, keep: bool) -> Outcome:
@@ -138,7 +134,7 @@ def _execute(job: ScheduledJob, session: Session, watchdog: Watchdog, *, keep: b
         # The run ends. If its job cannot be released either, it is rescued.
         if isinstance(error, NotStarted):
             with suppress(DatabaseError, InterfaceError):
-                session.store.release(job)
+                transitions.release(session.store, job)
         raise error.__cause__ or error from None
     finally:
         session.tidy()

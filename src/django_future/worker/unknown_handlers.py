@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django_future.models import ScheduledJob
 from django_future.store import Store, handler_of
-from django_future.store.leaving import postpone
+from django_future.store.transitions import postpone
 
 MAX_UNKNOWN_HANDLERS = 100  # that claims leave out by name
 INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 10.0, 600.0  # before a handler is tried again

@@ -20,8 +20,9 @@ from django_future.options import MAX_PRIORITY
 from django_future.status import Status
 from django_future.store.base import BATCH, Expired, Store
 from django_future.store.claimed import jobs_from_rows
-from django_future.store.completion import NAMES, completion, lease_lost
+from django_future.store.completion import NAMES, completion
 from django_future.store.contention import retry_on_contention
+from django_future.store.leases import lease_lost, not_complete
 from django_future.store.postgresql import statements
 from django_future.store.postgresql.insert import copy, insert
 from django_future.store.postgresql.notify import CHANNEL, NotifyLimiter, listen
@@ -263,7 +264,7 @@ class PostgreSQLStore(Store):
         [(written,)] = statements.FINISH_ALL.rows(
             self.connection, values, lock_timeout=LOCK_TIMEOUT
         )
-        return [] if written == len(jobs) else self.not_complete(jobs)
+        return [] if written == len(jobs) else not_complete(self, jobs)
 
     @contextmanager
     def _as_session_user(self) -> Iterator[CursorWrapper]:

@@ -1,0 +1,40 @@
+"""The end of a job that is not recorded by the thread that ran it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from copy import copy
+
+from django_future import signals
+from django_future.exceptions import LeaseLost
+from django_future.execution.announcement import announce, announce_complete
+from django_future.execution.failure import record_failure
+from django_future.models import ScheduledJob
+from django_future.resolution import options_if_known
+from django_future.store import Store
+from django_future.store.batch import complete_batch
+
+
+def record_completions(jobs: Sequence[ScheduledJob], store: Store) -> list[ScheduledJob]:
+    """Record the completion of a batch, and return the jobs whose rows are locked by others.
+
+    A job whose completion the database refuses fails alone. Raises a database error if the database
+    is unreachable; the same jobs may then be passed again.
+    """
+    completions = complete_batch(store, jobs)
+    for job in completions.lost:
+        signals.job_lost.send_robust(ScheduledJob, job=job)
+    announce_complete(completions.complete)
+    for job, error in completions.refused:
+        _record_failure(job, error, store)
+    return completions.locked
+
+
+def abandon(job: ScheduledJob, exception: Exception, store: Store) -> None:
+    """Record the end of a job whose handler does not return."""
+    _record_failure(copy(job), exception, store)  # the handler may still use the instance
+
+
+def _record_failure(job: ScheduledJob, exception: Exception, store: Store) -> None:
+    with suppress(LeaseLost):
+        record_failure(job, exception, options_if_known(job), store)
+        announce(job, exception)

@@ -1,0 +1,378 @@
+"""The changes of a job's status that are the same on each database, in the order of its life.
+
+A claim, a completion and an expiry are methods of `Store`, because databases differ in them.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import Count, F, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce, Greatest
+
+from django_future import clock
+from django_future.models import JobAttempt, ScheduledJob, Worker
+from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.status import Status
+from django_future.store import leases
+from django_future.store.base import Store
+from django_future.store.contention import retry_on_contention
+from django_future.text import shortened, storable
+from django_future.when import MAX_INSTANT
+
+MAX_CLASS_NAME_LENGTH = 255
+# How long a job with an unknown handler is postponed.
+MIN_DELAY, MAX_DELAY = timedelta(seconds=1), timedelta(minutes=10)
+RETRY_BATCH = 500  # SQLite may limit a statement to 999 parameters
+
+HANDLER_UNKNOWN = "It is released for a worker that does."  # ends the error of such a job
+
+_TIMES = "scheduled_at", "first_due_at", "created_at", "expires_at"
+# The unique key is cleared, so that code can schedule the job for which the row stands.
+_PARKED: dict[str, Any] = {
+    "status": Status.PARKED, "worker": "", "started_at": None, "unique_key": None,
+}  # fmt: skip
+
+
+class Failure(NamedTuple):
+    """An exception as text that each database accepts: the name of its class, and its traceback."""
+
+    exception: str
+    traceback: str
+
+
+# scheduled -> running
+
+
+@retry_on_contention
+def claim_one(store: Store, worker: Worker, job_id: int) -> ScheduledJob | None:
+    """Claim for `worker` the job of that id, whatever its time; None if it is not scheduled.
+
+    Its lease grows, and its attempt is counted.
+    """
+    # Locks one row for the length of this statement, or of the open transaction. A rival's claim
+    # skips the row, or waits and then no longer sees it as scheduled.
+    claimed = (
+        store.jobs.scheduled()
+        .filter(pk=job_id)
+        .update(
+            status=Status.RUNNING,
+            worker=worker.name,
+            lease=F("lease") + 1,
+            attempts=F("attempts") + 1,
+            started_at=clock.to_row(store.now()),
+        )
+    )
+    return store.jobs.get(pk=job_id) if claimed else None
+
+
+@retry_on_contention
+def record_start(store: Store, job: ScheduledJob) -> None:
+    """Record that a job starts, which its claim does not do if the job was rescued before.
+
+    Raises `LeaseLost`.
+    """
+    _update_held(store, job, started_at=job.started_at)
+
+
+# running -> scheduled
+
+
+@retry_on_contention
+def release(store: Store, job: ScheduledJob) -> bool:
+    """Release a claimed job as if it had never been claimed; False if its lease is lost."""
+    return _schedule_again(store, job, attempts=F("attempts") - 1)
+
+
+@retry_on_contention
+def release_unknown(store: Store, job: ScheduledJob, error: str) -> None:
+    """Release a claimed job whose handler is unknown to its worker, and record why.
+
+    Raises `LeaseLost`.
+    """
+    _update_held(
+        store,
+        job,
+        status=Status.SCHEDULED,
+        worker="",
+        started_at=None,
+        attempts=F("attempts") - 1,
+        error=error,
+    )
+    job.status, job.error = Status.SCHEDULED, error
+    store.notify()
+
+
+def is_handler_unknown(error: str) -> bool:
+    """Return whether the recorded error of a job is that a worker did not know its handler."""
+    return error.endswith(HANDLER_UNKNOWN)
+
+
+@retry_on_contention
+def postpone(store: Store, job: ScheduledJob, at: datetime) -> None:
+    """Move a released job with an unknown handler to after `at`, by as long as it has been due.
+
+    A job that no worker knows is claimed ever less often, and delays no other job.
+    """
+    # A job that another worker has claimed since has another lease, and stays as it is.
+    released = store.jobs.scheduled().filter(pk=job.pk, lease=job.lease)
+    for row in released.only("scheduled_at", "first_due_at"):
+        first_due_at = row.first_due_at or row.scheduled_at
+        age = store.now() - clock.from_row(first_due_at)
+        later_at = clock.to_row(at + min(max(age, MIN_DELAY), MAX_DELAY))
+        released.update(scheduled_at=later_at, first_due_at=first_due_at)
+
+
+@retry_on_contention
+def rescue(store: Store, job: ScheduledJob, *, is_counted: bool) -> bool:
+    """Schedule the job of a lost worker again; False if it has ended in the meantime."""
+    return _schedule_again(store, job, rescues=F("rescues") + int(is_counted))
+
+
+@retry_on_contention
+def schedule_retry(store: Store, job: ScheduledJob, at: datetime, failure: Failure | None) -> None:
+    """Schedule a running job again for the instant `at`, and record its failed attempt.
+
+    Raises `LeaseLost`.
+    """
+    changes: dict[str, Any] = {"status": Status.SCHEDULED, "scheduled_at": clock.to_row(at)}
+    if failure is not None:
+        changes["error"] = failure.traceback
+    with transaction.atomic(using=store.alias):
+        # Before the new time: MySQL assigns from left to right, and would read the new time here.
+        first_due_at = Coalesce(F("first_due_at"), F("scheduled_at"))
+        _update_held(store, job, started_at=None, worker="", first_due_at=first_due_at, **changes)
+        if failure is not None:
+            job.finished_at = clock.to_row(store.now())
+            _record_attempt(store, job, failure)
+    vars(job).pop("first_due_at", None)  # the next access loads it
+    _apply(job, finished_at=None, return_value=None, **changes)
+    store.notify()
+
+
+def failures(store: Store, job: ScheduledJob) -> int:
+    """Return how many attempts of a job have failed."""
+    return JobAttempt.objects.using(store.alias).filter(job_id=job.pk).count()
+
+
+# running -> failed, cancelled or deleted
+
+
+@retry_on_contention
+def fail(store: Store, job: ScheduledJob, failure: Failure) -> None:
+    """Record that a job failed, and why.
+
+    Raises `LeaseLost`.
+    """
+    with transaction.atomic(using=store.alias):
+        _finish_as(store, job, Status.FAILED, failure.traceback)
+        _record_attempt(store, job, failure)
+
+
+@retry_on_contention
+def cancel_running(store: Store, job: ScheduledJob, reason: str) -> None:
+    """Record that a running job is cancelled by its own execution, and why.
+
+    Raises `LeaseLost`.
+    """
+    _finish_as(store, job, Status.CANCELLED, reason)
+
+
+def discard(store: Store, job: ScheduledJob) -> None:
+    """Delete a complete job within its transaction, in place of `Store.finish`.
+
+    Raises `LeaseLost`.
+    """
+    with transaction.atomic(using=store.alias):
+        # Locks the row before that of its progress, which another thread may be writing.
+        list(leases.held(store, job).select_for_update())
+        deleted, _ = leases.held(store, job).delete()
+    if not deleted:
+        raise leases.lease_lost(job)
+    job.status = Status.COMPLETE
+
+
+def has_deleted_itself(store: Store, job: ScheduledJob) -> bool:
+    """Return whether the open transaction has deleted the row of a job that it still held.
+
+    The commit of that transaction then records the end of the job with its effects.
+    """
+    if store.jobs.filter(pk=job.pk).exists():
+        return False
+    if len(store.connection.atomic_blocks) > 1:
+        return True  # in the transaction of a test, which no other connection sees
+    # Another connection still sees the row as it was before. The open transaction has the row
+    # locked until it ends, so the answer cannot become wrong.
+    observer = store.connection.copy()
+    try:
+        with observer.cursor() as cursor:
+            cursor.execute(
+                """
+                SELECT 1 FROM django_future_scheduledjob
+                WHERE id = %s AND lease = %s AND worker = %s AND status = 'running'
+                """,
+                [job.pk, job.lease, job.worker],
+            )
+            return cursor.fetchone() is not None
+    finally:
+        observer.close()
+
+
+# scheduled, parked or running -> cancelled
+
+
+@retry_on_contention
+def cancel(
+    store: Store, jobs: ScheduledJobQuerySet, *, running: bool = False, reason: str = ""
+) -> int:
+    """Cancel those of `jobs` that wait or are parked, and with `running` those that run.
+
+    Returns how many. A running job loses its lease, and with it everything its handler writes.
+    """
+    if jobs.query.is_sliced:
+        jobs = store.jobs.filter(pk__in=list(jobs.values_list("pk", flat=True)))
+    return jobs.cancellable(running=running).update(
+        status=Status.CANCELLED,
+        finished_at=clock.to_row(store.now()),
+        error=shortened(storable(reason)),
+        unique_key=None,
+    )
+
+
+# running or scheduled -> parked, parked -> scheduled
+
+
+@retry_on_contention
+def park(store: Store, job: ScheduledJob, reason: str) -> None:
+    """Park a claimed job as if it had never been claimed, and record why.
+
+    Raises `LeaseLost`.
+    """
+    _update_held(store, job, **_PARKED, attempts=F("attempts") - 1, error=reason)
+    job.status, job.error = Status.PARKED, reason
+
+
+def park_locked(store: Store, job: ScheduledJob, reason: str) -> None:
+    """Park a scheduled job whose row the open transaction has locked."""
+    store.jobs.filter(pk=job.pk).update(**_PARKED, error=reason)
+
+
+@retry_on_contention
+def sign(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
+    """Write a signature and what it signs, and schedule the job again if it is parked.
+
+    Returns False, and writes nothing, if the row has another status or signature than `job`.
+    """
+    rows = store.jobs.filter(pk=job.pk, status=job.status, signature=job.signature)
+    if not rows.update(**columns, status=Status.SCHEDULED, error=""):
+        return False
+    transaction.on_commit(store.notify, using=store.alias, robust=True)
+    return True
+
+
+@retry_on_contention
+def rename(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
+    """Write the new name of a scheduled job's callable, as `sign` writes a signature."""
+    with transaction.atomic(using=store.alias):
+        row = store.jobs.scheduled().filter(pk=job.pk, signature=job.signature)
+        is_renamed = bool(row.update(**columns, error=""))
+    if is_renamed:
+        transaction.on_commit(store.notify, using=store.alias, robust=True)
+    return is_renamed
+
+
+# failed, expired or cancelled -> scheduled
+
+
+def retry(store: Store, jobs: ScheduledJobQuerySet) -> int:
+    """Schedule those of `jobs` that may be retried for now, and return how many."""
+    if not jobs.query.is_sliced:
+        jobs = jobs.filter(status__in=Status.retryable())
+    ids = sorted(set(jobs.values_list("pk", flat=True)))
+    batches = [ids[start : start + RETRY_BATCH] for start in range(0, len(ids), RETRY_BATCH)]
+    count = sum(_retry_batch(store, batch) for batch in batches)
+    if count:
+        transaction.on_commit(store.notify, using=store.alias, robust=True)
+    return count
+
+
+@retry_on_contention
+def _retry_batch(store: Store, ids: Sequence[int]) -> int:
+    at = store.now()
+    # Locks the rows by primary key, in the order of their keys, until the batch commits. Workers
+    # do not claim these jobs. A rival waits, and then finds them scheduled.
+    with transaction.atomic(using=store.alias):
+        store.take_write_lock()
+        ids_by_lifetime: dict[timedelta | None, list[int]] = defaultdict(list)
+        rows = store.jobs.select_for_update().filter(pk__in=ids).order_by("pk")
+        for job in rows.only(*_TIMES, "status"):
+            if job.status in Status.retryable():
+                ids_by_lifetime[job.lifetime].append(job.pk)
+        return sum(
+            _retry_alike(store, same, at, lifetime) for lifetime, same in ids_by_lifetime.items()
+        )
+
+
+def _retry_alike(store: Store, ids: Sequence[int], at: datetime, lifetime: timedelta | None) -> int:
+    failed = JobAttempt.objects.filter(job=OuterRef("pk")).order_by().values("job")
+    count = Coalesce(Subquery(failed.values(count=Count("pk"))), Value(0))
+    return store.jobs.filter(pk__in=ids).update(
+        status=Status.SCHEDULED,
+        scheduled_at=clock.to_row(at),
+        first_due_at=None,
+        expires_at=_expiry(at, lifetime),
+        max_attempts=Greatest(F("max_attempts"), count + 1),
+        rescues=0,
+        worker="",
+        started_at=None,
+        finished_at=None,
+        error="",
+    )
+
+
+def _expiry(at: datetime, lifetime: timedelta | None) -> datetime | None:
+    if lifetime is None or lifetime > MAX_INSTANT - at:
+        return None
+    return clock.to_row(at + lifetime)
+
+
+# What the transitions share
+
+
+def _schedule_again(store: Store, job: ScheduledJob, **counts: object) -> bool:
+    row = leases.held(store, job)
+    if not row.update(status=Status.SCHEDULED, worker="", started_at=None, **counts):
+        return False
+    store.notify()
+    return True
+
+
+def _finish_as(store: Store, job: ScheduledJob, status: Status, error: str) -> None:
+    changes = {"status": status, "finished_at": clock.to_row(store.now()), "error": error}
+    _update_held(store, job, started_at=job.started_at, unique_key=None, **changes)
+    _apply(job, return_value=None, **changes)
+
+
+def _update_held(store: Store, job: ScheduledJob, **changes: Any) -> None:
+    if not leases.held(store, job).update(**changes):
+        raise leases.lease_lost(job)
+
+
+def _apply(job: ScheduledJob, **changes: Any) -> None:
+    for name, value in changes.items():
+        setattr(job, name, value)
+
+
+def _record_attempt(store: Store, job: ScheduledJob, failure: Failure) -> None:
+    finished_at: Any = job.finished_at
+    JobAttempt.objects.using(store.alias).create(
+        job_id=job.pk,
+        number=job.attempts,
+        worker=job.worker,
+        started_at=job.started_at or finished_at,
+        finished_at=finished_at,
+        exception=failure.exception[:MAX_CLASS_NAME_LENGTH],
+        traceback=failure.traceback,
+    )
