@@ -20,7 +20,7 @@ from django_future import ScheduledJob, conf, decorators, exceptions, options, s
 from django_future.models import JobProgress
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.options import UNSET
-from django_future.scheduling import jobs
+from django_future.scheduling import builder
 from django_future.status import Status
 from tests.shop import models
 
@@ -132,7 +132,7 @@ def test_what_is_for_tests_is_in_the_reference_with_its_signature(name):
 
 
 @pytest.mark.parametrize(
-    "option", [*options.HandlerOptions.__annotations__, *jobs.CallOptions.__annotations__]
+    "option", [*options.HandlerOptions.__annotations__, *builder.CallOptions.__annotations__]
 )
 def test_every_option_is_told_where_handlers_are(option):
     assert f"`{option}`" in (DOCS / "how-to" / "declare-handlers.md").read_text()
@@ -145,7 +145,7 @@ def test_every_option_is_told_where_handlers_are(option):
         ("api", [name for name in vars(ScheduledJobQuerySet) if not name.startswith("_")]),
         ("api", [field.name for field in JobProgress._meta.fields if field.name != "job"]),
         ("api", list(Status.values)),
-        ("api", list(jobs.JobSpec.__annotations__)),
+        ("api", list(builder.JobSpec.__annotations__)),
         ("api", [codename for codename, _ in ScheduledJob._meta.permissions]),
         ("settings", [field.name for field in fields(conf.Config)]),
         ("signals", [name for name, found in vars(signals).items() if isinstance(found, Signal)]),

@@ -8,13 +8,9 @@ if TYPE_CHECKING:
     from django_future.mixins import HasScheduledJobs
     from django_future.models import ScheduledJob
     from django_future.retries import Cancel, Exponential, Retry
+    from django_future.scheduling.builder import JobSpec
     from django_future.scheduling.cancel import cancel_jobs
-    from django_future.scheduling.jobs import (
-        JobSpec,
-        aschedule_job,
-        schedule_job,
-        schedule_jobs,
-    )
+    from django_future.scheduling.jobs import aschedule_job, schedule_job, schedule_jobs
     from django_future.scheduling.queues import pause_queue, resume_queue
     from django_future.scheduling.retry import retry_jobs
     from django_future.worker.run_once import run_jobs
@@ -46,7 +42,8 @@ _LAZY_EXPORTS = {
     "models": ["ScheduledJob"],
     "retries": ["Cancel", "Exponential", "Retry"],
     "scheduling.cancel": ["cancel_jobs"],
-    "scheduling.jobs": ["JobSpec", "aschedule_job", "schedule_job", "schedule_jobs"],
+    "scheduling.builder": ["JobSpec"],
+    "scheduling.jobs": ["aschedule_job", "schedule_job", "schedule_jobs"],
     "scheduling.queues": ["pause_queue", "resume_queue"],
     "scheduling.retry": ["retry_jobs"],
     "worker.run_once": ["run_jobs"],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
     from django_future.models import ScheduledJob
-    from django_future.scheduling.jobs import CallOptions, JobSpec
+    from django_future.scheduling.builder import CallOptions, JobSpec
     from django_future.when import When
 
 C = ParamSpec("C")  # how it is called
@@ -86,7 +86,7 @@ class Scheduler(Generic[P]):
 
     def using(self, **options: "Unpack[CallOptions]") -> "Scheduler[P]":
         """Return what schedules the same handler with other options."""
-        from django_future.scheduling.jobs import CallOptions  # noqa: PLC0415
+        from django_future.scheduling.builder import CallOptions  # noqa: PLC0415
 
         if unknown := options.keys() - CallOptions.__annotations__.keys():
             remedy = " Give the arguments of the handler to schedule()."

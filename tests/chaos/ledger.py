@@ -14,7 +14,7 @@ from tests.chaos import hostile, jobs
 from tests.shop.models import Trace
 
 if TYPE_CHECKING:
-    from django_future.scheduling.jobs import JobSpec
+    from django_future.scheduling.builder import JobSpec
 
 GIVEN_UP = "django_future.exceptions.WorkerLost"
 LONGEST = 0.3  # seconds that a job sleeps

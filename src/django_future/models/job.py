@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from django_future.databases import RowsWithJobs
     from django_future.handlers import Target
     from django_future.models.history import JobAttempt, JobProgress
-    from django_future.scheduling.jobs import Options
+    from django_future.scheduling.builder import Options
     from django_future.when import When
 
 SCHEDULED = Q(status=Status.SCHEDULED.value)

@@ -1,84 +1,239 @@
-"""What is asked of a job, checked, and as its row will hold it; nothing is written here."""
+"""A call of `schedule_job`, or a job that is copied, becomes a job that is not written yet."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
+from functools import cache
 from types import NoneType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Required, Unpack, cast, get_type_hints
 
 from django.db import models
 
-from django_future import clock, handlers, remedies
+from django_future import clock, handlers, signatures
+from django_future.content_objects import bind
+from django_future.databases import jobs_database
 from django_future.exceptions import (
-    InvalidArguments,
     InvalidCallable,
-    InvalidObject,
     InvalidOption,
     InvalidTime,
+    SchedulingError,
 )
-from django_future.handlers import Handler
-from django_future.models import MAX_OBJECT_ID_LENGTH, ScheduledJob
-from django_future.options import AnyOptions
+from django_future.handlers import Handler, Target
+from django_future.models import ScheduledJob
+from django_future.models.fields import raw_value, signed_columns
+from django_future.options import (
+    RUN_OPTIONS,
+    UNSET,
+    AnyOptions,
+    JobOptions,
+    Unset,
+    unknown_option_message,
+)
 from django_future.parameters import check_arguments
-from django_future.serialization import TAG, Stored, encode, plain_of
-from django_future.text import MAX_ARGUMENTS_BYTES
-from django_future.when import When, is_time, parse_when
+from django_future.scheduling.unique import unique_key
+from django_future.scheduling.validation import (
+    check_object,
+    check_order,
+    encode_args,
+    encode_kwargs,
+)
+from django_future.serialization import TAG, Stored, encode, moved, plain_of
+from django_future.when import When, parse_when
+
+
+class Options(AnyOptions, total=False):
+    """What `@job` may say, for one job; and the database `using`."""
+
+    using: str | None
+
+
+class CallOptions(Options, total=False):
+    """What may be said of a job beside when it calls what, with what."""
+
+    content_object: models.Model | None
+    expires: When | None
+
+
+class JobSpec(CallOptions, total=False):
+    """The arguments of one `schedule_job` call."""
+
+    when: Required[When]
+    callable: Required[Target]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any] | None
 
 
 class SchedulingContext(NamedTuple):
-    """When somebody schedules, and in which zone they mean a time without one."""
+    """The present instant, and the zone of a time without one."""
 
     now: datetime
     zone: tzinfo
 
     @classmethod
     def current(cls) -> "SchedulingContext":
-        """Return the present one."""
+        """Return the context of a call that is made now."""
         return cls(clock.now(), clock.current_zone())
 
 
-def check_object(content_object: models.Model | None) -> None:
-    """Raise `InvalidObject` unless a job can be bound to `content_object`."""
-    if content_object is None:
-        return
-    if not isinstance(content_object, models.Model):
-        raise InvalidObject(
-            f"content_object is of type {remedies.kind_of(content_object)}, not a model instance. "
-            f"{remedies.for_object(content_object)}"
-        )
-    if content_object._state.adding or content_object.pk is None:
-        raise InvalidObject(f"{content_object!r} is not saved yet. Save it first.")
-    if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > MAX_OBJECT_ID_LENGTH:
-        raise InvalidObject(
-            f"The primary key {content_object.pk!r} is composite or has more than "
-            f"{MAX_OBJECT_ID_LENGTH} characters. Pass the object in args."
-        )
+class Draft(NamedTuple):
+    """A job that is not written yet; `is_replacing`: a job with its key is moved instead."""
+
+    job: ScheduledJob
+    is_replacing: bool
 
 
-def check_order(when: object, **others: object) -> None:
-    """Raise `InvalidTime` if a time is among the other arguments, and `when` is none."""
-    times = [name for name, value in others.items() if is_time(value)]
-    if times and not is_time(when):
-        raise InvalidTime(
-            f"{times[0]} is a time, and when is of type {remedies.kind_of(when)} and is none: the "
-            "arguments seem to be swapped. The time comes first, then what to call."
-        )
+def build(
+    context: SchedulingContext,
+    /,
+    when: When,
+    callable: Target,  # noqa: A002
+    content_object: models.Model | None = None,
+    expires: When | Unset | None = UNSET,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    **options: Unpack[Options],
+) -> Draft:
+    """Build the job of one call of `schedule_job`, which is not written yet.
+
+    Raises a `SchedulingError`.
+    """
+    callable_name, handler = _identify(when, callable, content_object)
+    given, handler_options = _call_options(options), handlers.options_of(handler)
+    chosen = replace(handler_options, **given) if given else handler_options
+    kwargs = kwargs or {}
+    alias = jobs_database(options.get("using"), instance=content_object)
+    try:
+        values = _defaults() | {
+            "callable_name": callable_name,
+            "args": encode_args(args, callable_name),
+            "kwargs": encode_kwargs(kwargs, callable_name),
+            "options": _stored_options(given, callable_name),
+            **chosen.columns,
+        }
+        leading = handlers.leading(callable_name, handler, is_bound=content_object is not None)
+        check_arguments(callable_name, handler, leading, args, kwargs)
+        job = ScheduledJob.from_values(values, alias, is_new=True)
+        if content_object is not None:
+            bind(job, content_object)
+        if chosen.unique:
+            job.unique_key = unique_key(job, chosen.unique, handler, content_object, args, kwargs)
+    except SchedulingError as error:
+        if handler_options.sensitive_arguments:
+            raise error from None  # its cause may quote an argument
+        raise
+    try:
+        _set_times(job, context, when, chosen.expires if expires is UNSET else expires)
+    except InvalidTime:
+        check_order(when, **dict(zip(["the first argument"], args, strict=False)))
+        raise
+    return Draft(job, chosen.unique_replace)
 
 
-def set_times(
-    job: ScheduledJob, moment: SchedulingContext, when: When, expires: When | None
+def build_copy(
+    context: SchedulingContext,
+    old: ScheduledJob,
+    /,
+    when: When,
+    callable: Target | None = None,  # noqa: A002
+    content_object: models.Model | Unset | None = UNSET,
+    expires: When | Unset | None = UNSET,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    **options: Unpack[Options],
+) -> Draft:
+    """Build a job with the attributes of `old`, except for those that are passed.
+
+    Raises a `SchedulingError`.
+    """
+    _check_signature(old)
+    given = _call_options(options)
+    chosen = _options_of_copy(old, given)
+    new = _unchanged_copy(old, chosen)
+    new._state.db = jobs_database(options.get("using"), instance=old)
+    is_moved = new._state.db != jobs_database(instance=old) and old.object_id is not None
+    is_other = callable is not None or content_object is not UNSET or is_moved
+    handler = None
+    if is_other:
+        bound = old.content_object if content_object is UNSET else content_object
+        check_object(bound)
+        new.callable_name, handler = handlers.identify(callable or old.callable_name, bound)
+        bind(new, bound)
+    name = new.callable_name
+    new.args = _carried(old, "args", name) if args is None else encode_args(args, name)
+    new.kwargs = _carried(old, "kwargs", name) if kwargs is None else encode_kwargs(kwargs, name)
+    new.options = (
+        _stored_options({**_own_options(old), **given}, name)
+        if given
+        else _carried(old, "options", name)
+    )
+    if is_other or args is not None or kwargs is not None:
+        _check_copy(new, handler or _loaded_handler(old))
+    _set_times(new, context, when, old.lifetime if expires is UNSET else expires)
+    if chosen.unique:
+        new.unique_key = _key_of_copy(new, chosen)
+    return Draft(new, chosen.unique_replace)
+
+
+def _unchanged_copy(old: ScheduledJob, options: JobOptions) -> ScheduledJob:
+    return ScheduledJob(
+        callable_name=old.callable_name,
+        content_type_id=old.content_type_id,
+        object_id=old.object_id,
+        object_database=old.object_database,
+        **options.columns,
+    )
+
+
+def _identify(when: When, target: Target, bound: models.Model | None) -> tuple[str, Handler]:
+    try:
+        check_object(bound)
+        return handlers.identify(target, bound)
+    except SchedulingError:
+        check_order(when, callable=target, content_object=bound)
+        raise
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return {field.attname: field.get_default() for field in ScheduledJob._meta.concrete_fields}
+
+
+_KNOWN = get_type_hints(Options).keys()
+
+
+def _call_options(options: Options) -> AnyOptions:
+    if not options:
+        return {}
+    if unknown := options.keys() - _KNOWN:
+        remedy = f" An argument of the callable goes into kwargs={{{min(unknown)!r}: ...}}."
+        raise InvalidOption(f"For a job {unknown_option_message(unknown, Options, remedy)}")
+    given: Any = {name: value for name, value in options.items() if name != "using"}
+    return cast("AnyOptions", given)
+
+
+def _stored_options(given: AnyOptions, callable_name: str) -> Stored | None:
+    """Return the options that are read when the job runs, as its row stores them."""
+    if not given:
+        return None
+    stored = {name: value for name, value in given.items() if name in RUN_OPTIONS}
+    return encode(stored, ("options", callable_name)) if stored else None
+
+
+def _set_times(
+    job: ScheduledJob, context: SchedulingContext, when: When, expires: When | None
 ) -> None:
-    """Set when `job` is due, and past what time it does not run.
+    """Set when `job` is due and when it expires.
 
     A job whose time has passed is due at once, so its expiry counts from the present.
 
     Raises `InvalidTime`.
     """
-    scheduled_at = parse_when(when, now=moment.now, zone=moment.zone)
+    scheduled_at = parse_when(when, now=context.now, zone=context.zone)
     job.scheduled_at = clock.to_row(scheduled_at)
     if expires is None:
         return
-    due_at = max(scheduled_at, moment.now)
-    expires_at = parse_when(expires, now=due_at, zone=moment.zone)
+    due_at = max(scheduled_at, context.now)
+    expires_at = parse_when(expires, now=due_at, zone=context.zone)
     if expires_at <= due_at:
         name = "the present" if due_at > scheduled_at else "the scheduled time"
         raise InvalidTime(
@@ -88,29 +243,40 @@ def set_times(
     job.expires_at = clock.to_row(expires_at)
 
 
-def encoded_args(args: Sequence[Any], callable_name: str) -> str:
-    """Return what a job of `callable_name` stores of `args`, or raise `InvalidArguments`."""
-    if isinstance(args, str | bytes) or not isinstance(args, Sequence):
-        raise InvalidArguments(
-            f"args is of type {remedies.kind_of(args)}. Give a list or a tuple, such as [value]."
-        )
-    return _bounded("args", encode(list(args), ("args", callable_name)))
+def _check_signature(job: ScheduledJob) -> None:
+    # A copy is signed, so a row that was written by SQL must not be copied.
+    if not job.is_signed:
+        signatures.check({**signed_columns(job), "signature": job.signature})
 
 
-def encoded_kwargs(kwargs: Mapping[str, Any], callable_name: str) -> str:
-    """Return what a job of `callable_name` stores of `kwargs`, or raise `InvalidArguments`."""
-    if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
-        raise InvalidArguments(
-            f"kwargs is of type {remedies.kind_of(kwargs)}, or not all of its keys are texts. Give "
-            "a dictionary with the names of parameters as keys."
-        )
-    return _bounded("kwargs", encode(dict(kwargs), ("kwargs", callable_name)))
+def _carried(job: ScheduledJob, name: str, callable_name: str) -> Any:
+    """Return the stored value `name` of `job`, for a copy that calls `callable_name`."""
+    value = raw_value(job, name)
+    if type(value) is not Stored or callable_name == job.callable_name:
+        return value
+    return moved(value, (name, job.callable_name), (name, callable_name))
 
 
-def check_copy(new: ScheduledJob, handler: Handler | None) -> None:
+def _options_of_copy(job: ScheduledJob, given: AnyOptions) -> JobOptions:
+    old: Any = {
+        "queue_name": job.queue_name,
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "rescue": job.is_rescuable,
+    }
+    return JobOptions(**(old | given))
+
+
+def _key_of_copy(new: ScheduledJob, options: JobOptions) -> str:
+    content_object = new.content_object
+    _, handler = handlers.identify(new.callable_name, content_object)
+    return unique_key(new, options.unique, handler, content_object, new.args, new.kwargs)
+
+
+def _check_copy(new: ScheduledJob, handler: Handler | None) -> None:
     """Raise `InvalidArguments` unless `handler`, if it is known, accepts the arguments of `new`.
 
-    None of them is decoded for that: their number and their names decide.
+    The arguments are not decoded: only their number and their names count.
     """
     args, kwargs = (
         plain_of(value) if isinstance(value, Stored) else value
@@ -122,37 +288,18 @@ def check_copy(new: ScheduledJob, handler: Handler | None) -> None:
         check_arguments(new.callable_name, handler, leading, args, kwargs)
 
 
-def loaded_handler(job: ScheduledJob) -> Handler | None:
-    """Return the handler of `job`; None if it is not known here."""
+def _loaded_handler(job: ScheduledJob) -> Handler | None:
+    """Return the handler of `job`; None if it is unknown here."""
     bound = None if "." in job.callable_name else job.content_object
     try:
         return handlers.resolve(job.callable_name, bound)
     except InvalidCallable:
-        return None  # which a process with other code may know
+        return None  # another process may know it
 
 
-def fault_of(spec: Any, error: TypeError) -> str:
-    """Return what is wrong with a spec that raised `error` as it was drafted, and what to give."""
-    if not isinstance(spec, Mapping):
-        kind = remedies.kind_of(spec)
-        return f"is of type {kind}. Give a dictionary, or what handler.spec() returns."
-    if missing := [name for name in ("when", "callable") if name not in spec]:
-        return f"has no {' and no '.join(map(repr, missing))}. Give it."
-    return f"is not right: {error}."
-
-
-def own_options(job: ScheduledJob) -> AnyOptions:
-    """Return what was said of `job` alone, or raise `InvalidOption`."""
+def _own_options(job: ScheduledJob) -> AnyOptions:
+    """Return the options of this one job, or raise `InvalidOption`."""
     options = job.options
     if not isinstance(options, dict | NoneType):
         raise InvalidOption(f"The options of job {job.pk} are {options!r}. Schedule a new job.")
     return cast("AnyOptions", options or {})
-
-
-def _bounded(name: str, text: str) -> str:
-    if len(text) > MAX_ARGUMENTS_BYTES:
-        raise InvalidArguments(
-            f"{name} take {len(text):,} bytes. Give at most {MAX_ARGUMENTS_BYTES:,}: save what is "
-            "large, and pass its primary key or its path."
-        )
-    return text

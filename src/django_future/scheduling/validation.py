@@ -1,0 +1,79 @@
+"""Checks of what a call of `schedule_job` passes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import models
+
+from django_future import remedies
+from django_future.exceptions import InvalidArguments, InvalidObject, InvalidTime
+from django_future.models import MAX_OBJECT_ID_LENGTH
+from django_future.serialization import encode
+from django_future.text import MAX_ARGUMENTS_BYTES
+from django_future.when import is_time
+
+
+def check_object(content_object: models.Model | None) -> None:
+    """Raise `InvalidObject` unless a job can be bound to `content_object`."""
+    if content_object is None:
+        return
+    if not isinstance(content_object, models.Model):
+        raise InvalidObject(
+            f"content_object is of type {remedies.kind_of(content_object)}, not a model instance. "
+            f"{remedies.for_object(content_object)}"
+        )
+    if content_object._state.adding or content_object.pk is None:
+        raise InvalidObject(f"{content_object!r} is not saved yet. Save it first.")
+    if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > MAX_OBJECT_ID_LENGTH:
+        raise InvalidObject(
+            f"The primary key {content_object.pk!r} is composite or has more than "
+            f"{MAX_OBJECT_ID_LENGTH} characters. Pass the object in args."
+        )
+
+
+def check_order(when: object, **others: object) -> None:
+    """Raise `InvalidTime` if a time is among the other arguments, and `when` is none."""
+    times = [name for name, value in others.items() if is_time(value)]
+    if times and not is_time(when):
+        raise InvalidTime(
+            f"{times[0]} is a time, and when is of type {remedies.kind_of(when)} and is none: the "
+            "arguments seem to be swapped. The time comes first, then what to call."
+        )
+
+
+def encode_args(args: Sequence[Any], callable_name: str) -> str:
+    """Return what a job of `callable_name` stores of `args`, or raise `InvalidArguments`."""
+    if isinstance(args, str | bytes) or not isinstance(args, Sequence):
+        raise InvalidArguments(
+            f"args is of type {remedies.kind_of(args)}. Give a list or a tuple, such as [value]."
+        )
+    return _bounded("args", encode(list(args), ("args", callable_name)))
+
+
+def encode_kwargs(kwargs: Mapping[str, Any], callable_name: str) -> str:
+    """Return what a job of `callable_name` stores of `kwargs`, or raise `InvalidArguments`."""
+    if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
+        raise InvalidArguments(
+            f"kwargs is of type {remedies.kind_of(kwargs)}, or not all of its keys are texts. Give "
+            "a dictionary with the names of parameters as keys."
+        )
+    return _bounded("kwargs", encode(dict(kwargs), ("kwargs", callable_name)))
+
+
+def describe_fault(spec: Any, error: TypeError) -> str:
+    """Return what is wrong with a spec that raised `error` as it was drafted, and what to give."""
+    if not isinstance(spec, Mapping):
+        kind = remedies.kind_of(spec)
+        return f"is of type {kind}. Give a dictionary, or what handler.spec() returns."
+    if missing := [name for name in ("when", "callable") if name not in spec]:
+        return f"has no {' and no '.join(map(repr, missing))}. Give it."
+    return f"is not right: {error}."
+
+
+def _bounded(name: str, text: str) -> str:
+    if len(text) > MAX_ARGUMENTS_BYTES:
+        raise InvalidArguments(
+            f"{name} take {len(text):,} bytes. Give at most {MAX_ARGUMENTS_BYTES:,}: save what is "
+            "large, and pass its primary key or its path."
+        )
+    return text
