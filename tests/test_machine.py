@@ -32,7 +32,7 @@ from django_future.execution.watchdog import Watchdog
 from django_future.models import JobAttempt, PausedQueue, Worker
 from django_future.serialization import encode
 from django_future.status import Status
-from django_future.store import EVERYTHING, Selection, Session, Store, ends, store_for, transitions
+from django_future.store import EVERYTHING, Selection, Session, Store, store_for, transitions
 from django_future.store.workers import register
 from django_future.testing.travel import stopped_clock
 from django_future.worker import maintenance
@@ -54,7 +54,7 @@ SETTINGS = settings(
 
 NOW, SECOND, MINUTE, HOUR = (timedelta(seconds=length) for length in (0, 1, 60, 3600))
 WAYS_TO_END = ["finish", "fail", "try_again", "cancel_running", "release"]
-FAILURE = ends.Failure("ValueError", "ValueError: no")
+FAILURE = transitions.Failure("ValueError", "ValueError: no")
 
 # Those that end in one way on every database, in one process.
 HOSTILE = [
@@ -218,7 +218,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(job=claimed)
     def fail(self, job):
-        if self.is_done(job, lambda job: ends.fail(self.store, job, FAILURE)):
+        if self.is_done(job, lambda job: transitions.fail(self.store, job, FAILURE)):
             known = self.model.jobs[job.pk]
             failures = known.failures + 1
             self.model.end(known, "failed", started_at=self.model.now, failures=failures)
@@ -226,7 +226,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(job=claimed)
     def try_again(self, job):
         now = self.model.now
-        if self.is_done(job, lambda job: ends.retry(self.store, job, now, FAILURE)):
+        if self.is_done(job, lambda job: transitions.schedule_retry(self.store, job, now, FAILURE)):
             known = self.model.jobs[job.pk]
             first_due_at = known.first_due_at or known.scheduled_at
             failures = known.failures + 1
@@ -234,7 +234,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(job=claimed)
     def cancel_running(self, job):
-        if self.is_done(job, lambda job: ends.cancel_running(self.store, job, "no longer wanted")):
+        if self.is_done(
+            job, lambda job: transitions.cancel_running(self.store, job, "no longer wanted")
+        ):
             self.model.end(self.model.jobs[job.pk], "cancelled", started_at=self.model.now)
 
     def is_done(self, job, write):

@@ -10,7 +10,7 @@ from django_future import ScheduledJob, clock, retry_jobs, run_jobs, schedule_jo
 from django_future.exceptions import NotRetryable
 from django_future.models import JobAttempt
 from django_future.status import Status
-from django_future.store import revival
+from django_future.store import transitions
 from django_future.testing.travel import stopped_clock
 from tests.shop import jobs
 from tests.shop.models import Order
@@ -121,7 +121,7 @@ class TestManyJobs:
         assert retry_jobs(ScheduledJob.objects.for_object(order)) == 1
 
     def test_go_in_batches(self, monkeypatch):
-        monkeypatch.setattr(revival, "BATCH", 2)
+        monkeypatch.setattr(transitions, "RETRY_BATCH", 2)
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 5)
         ScheduledJob.objects.update(status=Status.FAILED)
         assert retry_jobs(ScheduledJob.objects.all()) == 5

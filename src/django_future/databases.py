@@ -96,7 +96,7 @@ class RowsWithJobs(models.QuerySet[Row]):
     @property
     def db(self) -> str:
         """The alias of the database of this queryset."""
-        instance = self._notify_limiter.get("instance")  # type: ignore[attr-defined]
+        instance = self._hints.get("instance")  # type: ignore[attr-defined]
         return jobs_database(self._db, instance=instance)  # type: ignore[attr-defined]
 
 
