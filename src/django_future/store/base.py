@@ -170,7 +170,7 @@ class Store:
                     SET status = 'running', worker = %s, {CLAIM_COUNTERS},
                         started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
                     WHERE id IN ({ids})
-                    """,  # noqa: S608 - numbers, and what is written in this package
+                    """,
                     [worker.name, self.parameter(started_at)],
                 )
         for job in jobs:
@@ -228,7 +228,7 @@ class Store:
                 f"""
                 SELECT id, callable_name FROM {JOBS} {self.index_hint.format("future_job_expires")}
                 WHERE status = 'scheduled' AND expires_at <= %s ORDER BY expires_at LIMIT %s
-                """,  # noqa: S608 - all of it is written in this package
+                """,
                 [self.parameter(at), BATCH],
             )
             found = [Expired(*row) for row in cursor.fetchall()]

@@ -72,7 +72,7 @@ class DueQuery:
                     f"""
                     SELECT queue_name FROM {self._table("future_job_queue")}
                     WHERE status = 'scheduled' AND queue_name > %s ORDER BY queue_name LIMIT 1
-                    """,  # noqa: S608 - all of it is written in this package
+                    """,
                     [name],
                 )
                 row = cursor.fetchone()
@@ -93,7 +93,7 @@ class DueQuery:
                 WHERE status = 'scheduled' {of_queue} AND priority < %s
                 AND (expires_at IS NULL OR expires_at > %s) {selection.sql(self._handler)}
                 ORDER BY priority DESC, scheduled_at, id LIMIT 1
-                """,  # noqa: S608 - all of it is written in this package
+                """,
                 [*parameters, below, as_parameter(at, self._connection), *selection.parameters],
             )
             if not first:
@@ -117,7 +117,7 @@ class DueQuery:
             WHERE status = 'scheduled' {of_queue} AND priority = %s AND scheduled_at <= %s
             AND (expires_at IS NULL OR expires_at > %s) {selection.sql(self._handler)}
             ORDER BY scheduled_at, id LIMIT %s
-        """  # noqa: S608 - all of it is written in this package
+        """
         instant = as_parameter(at, self._connection)
         return sql, [
             *parameters, level.priority, instant, instant, *selection.parameters, limit

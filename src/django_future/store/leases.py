@@ -36,7 +36,7 @@ def running_leases(store: "Store", jobs: Sequence[ScheduledJob]) -> set[tuple[in
     # as long as the server takes to find the row.
     with store.connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id, lease, worker, status FROM django_future_scheduledjob WHERE id IN ({ids})"  # noqa: S608 - numbers
+            f"SELECT id, lease, worker, status FROM django_future_scheduledjob WHERE id IN ({ids})"
         )
         return {row[:3] for row in cursor.fetchall() if row[3] == Status.RUNNING}
 

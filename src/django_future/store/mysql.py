@@ -159,7 +159,7 @@ class MySQLStore(Store):
                 job.return_value = finished.return_value, job.error = '',
                 job.unique_key = NULL
             WHERE job.status = 'running'
-            """,  # noqa: S608 - all of it is written in this package
+            """,
             [value for job in jobs for value in completion(job, self.connection)],
         )
         return int(cursor.rowcount)
@@ -182,7 +182,7 @@ class MySQLStore(Store):
             f"""
             SELECT CONCAT(UNIX_TIMESTAMP() - CAST(VARIABLE_VALUE AS SIGNED), ' ', @@hostname)
             FROM {schema}.global_status WHERE VARIABLE_NAME = 'Uptime'
-            """  # noqa: S608 - all of it is written in this package
+            """
         )
         (origin,) = cursor.fetchone()
         return str(origin)

@@ -61,7 +61,7 @@ def _prune_batch(
             SELECT id FROM django_future_scheduledjob {store.index_hint.format(INDEX)}
             WHERE status = %s AND finished_at < %s {"AND finished_at >= %s" if since else ""}
             ORDER BY finished_at LIMIT %s {"FOR UPDATE SKIP LOCKED" if lock else ""}
-            """,  # noqa: S608 - all of it is written in this package
+            """,
             [str(status), *map(store.parameter, [ended_before, *since]), BATCH],
         )
         ids = [pk for (pk,) in cursor.fetchall()]
@@ -84,7 +84,7 @@ def _delete(store: Store, ids: list[int], cursor: CursorWrapper) -> None:
     # Several times as fast.
     these = ", ".join(map(str, ids))
     for table, key in (("jobattempt", "job_id"), ("jobprogress", "job_id"), ("scheduledjob", "id")):
-        delete = f"DELETE FROM django_future_{table} WHERE {key}"  # noqa: S608
+        delete = f"DELETE FROM django_future_{table} WHERE {key}"
         if store.deletes_singly:
             cursor.executemany(f"{delete} = %s", [(pk,) for pk in ids])
         else:

@@ -41,17 +41,10 @@ class Selection:
         """The values for the placeholders in `sql`."""
         return [*self.unknown_handlers, *([] if self.up_to_id is None else [self.up_to_id])]
 
-    def describe(self) -> str:
-        """Return which queues these are, for people to read."""
-        names = ", ".join(self.queues) or "all"
-        return f"{names} but {', '.join(self.excluded_queues)}" if self.excluded_queues else names
-
-
-def serves(described: str, queue_name: str) -> bool:
-    """Tell whether a queue is among those that a selection `described`, as far as people can."""
-    names, _, excluded = described.partition(" but ")
-    is_named = names == "all" or queue_name in names.split(", ")
-    return is_named and queue_name not in excluded.split(", ")
+    @property
+    def queue_names(self) -> dict[str, list[str]]:
+        """The queues as the row of a worker stores them."""
+        return {"queues": list(self.queues), "excluded_queues": list(self.excluded_queues)}
 
 
 EVERYTHING = Selection()

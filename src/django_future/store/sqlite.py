@@ -90,7 +90,7 @@ class SQLiteStore(Store):
                 SET status = 'running', worker = %s, {CLAIM_COUNTERS},
                     started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
                 WHERE id IN ({due}) RETURNING {COLUMNS}
-                """,  # noqa: S608 - all of it is written in this package
+                """,
                 [worker.name, self.parameter(started_at), *parameters],
             )
             return jobs_from_rows(cursor.fetchall(), self, worker, started_at)

@@ -44,7 +44,7 @@ def fail_unreadable(store: "Store") -> int:
         columns = ", ".join(str(field.column) for field in TEXTS)
         with texts_read_as(store.connection.connection, bytes):
             cursor.execute(
-                f"SELECT id, {columns} FROM django_future_scheduledjob WHERE status = 'scheduled'"  # noqa: S608 - all of it is written in this package
+                f"SELECT id, {columns} FROM django_future_scheduledjob WHERE status = 'scheduled'"
             )
             found = dict(_unreadable(cursor))
         for pk, texts in found.items():

@@ -118,7 +118,7 @@ def _statement(notify: str | None) -> Prepared:
     places = [f"%({name})s" for name in GIVEN_COLUMNS]
     blank = ["NULL" if value is None else repr(value) for value in NEW_JOB_VALUES.values()]
     return Prepared(
-        f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({', '.join([*places, *blank])}) "  # noqa: S608 - all of it is written in this package
+        f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({', '.join([*places, *blank])}) "
         f"RETURNING id{hint}",
         "insert_and_notify_" if notify else "insert_",
         **TYPES,

@@ -13,7 +13,7 @@ FINISH = Prepared(
     f"""
     WITH finished AS ({finish("%({})s".format)} RETURNING id)
     SELECT (CASE WHEN EXISTS (SELECT FROM finished) THEN '1' ELSE '{IS_LOST}' END)::integer
-    """,  # noqa: S608 - all of it is written in this package
+    """,
     started_at="timestamptz",
     finished_at="timestamptz",
     return_value="text",
@@ -122,7 +122,7 @@ _LEVEL = f"""
         SELECT (SELECT priority {_WAITING} AND priority < level.priority {_HIGHEST})
         FROM level WHERE level.priority IS NOT NULL
     )
-"""  # noqa: S608 - all of it is written in this package
+"""
 
 
 @cache
@@ -145,7 +145,7 @@ def claim(queues: Queues) -> Prepared:
             SELECT due.id FROM level CROSS JOIN LATERAL ({due}) AS due LIMIT %(most)s
         ))
         RETURNING {", ".join(map(_as_claimed, CLAIM_COLUMNS))}
-        """,  # noqa: S608 - all of it is written in this package
+        """,
         **_types(queues),
         **(_TYPES_OF_LAST if queues is Queues.ALL else {}),
         most="bigint",
@@ -169,7 +169,7 @@ def _due_of_all() -> str:
         SELECT due.id FROM (
             {due} AND (scheduled_at, id) <= {last} ORDER BY {_BY_PRIORITY} {_LOCKED}
         ) AS due
-    """  # noqa: S608 - all of it is written in this package
+    """
 
 
 def _of_expected(column: str, kind: str) -> str:
@@ -207,7 +207,7 @@ def _due_of_some(queues: Queues) -> str:
             ) AS rest
             WHERE name.first_at IS NOT NULL
         ) AS due
-    """  # noqa: S608 - all of it is written in this package
+    """
 
 
 def _as_claimed(name: str) -> str:
@@ -225,7 +225,7 @@ def next_due(queues: Queues) -> Prepared:
         f"""
         WITH RECURSIVE {_with(queues)}
         SELECT MIN(first.scheduled_at) FROM level CROSS JOIN LATERAL ({first}) AS first
-        """,  # noqa: S608 - all of it is written in this package
+        """,
         **_types(queues),
     )
 
@@ -247,7 +247,7 @@ def _first_of_some(queues: Queues) -> str:
         ) AS rest
         WHERE EXISTS (SELECT {glance} OFFSET %(glance)s LIMIT 1)
         LIMIT 1
-    """  # noqa: S608 - all of it is written in this package
+    """
 
 
 def _types(queues: Queues) -> dict[str, str]:
@@ -273,4 +273,4 @@ _OTHER_NAMES = f"""
         ) FROM each WHERE each.queue_name IS NOT NULL
     ),
     name AS (SELECT queue_name FROM each WHERE queue_name IS NOT NULL {Queues.OTHERS.value})
-"""  # noqa: S608 - all of it is written in this package
+"""

@@ -125,7 +125,7 @@ class PostgreSQLStore(Store):
         with self._as_session_user() as cursor:
             # A pooler tells a number of its own. The server's session is not this connection's.
             cursor.execute(
-                f"SELECT {ORIGIN} FROM PG_STAT_GET_ACTIVITY(PG_BACKEND_PID()) WHERE pid = %s",  # noqa: S608 - all of it is written in this package
+                f"SELECT {ORIGIN} FROM PG_STAT_GET_ACTIVITY(PG_BACKEND_PID()) WHERE pid = %s",
                 [number],
             )
             row = cursor.fetchone()
@@ -152,7 +152,7 @@ class PostgreSQLStore(Store):
                 SELECT PG_TERMINATE_BACKEND(pid) FROM pg_stat_activity
                 WHERE usename = SESSION_USER AND pid <> PG_BACKEND_PID()
                 AND (pid, {ORIGIN}) IN (SELECT * FROM UNNEST(%s::bigint[], %s::text[]))
-                """,  # noqa: S608 - all of it is written in this package
+                """,
                 [[each.number for each in sessions], [each.origin for each in sessions]],
             )
 
