@@ -5,7 +5,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
-from tests.servers import find_servers
+from tests.support.servers import find_servers
 
 BANNER = "=" * 80
 

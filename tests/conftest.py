@@ -6,8 +6,8 @@ import signal
 import pytest
 from django.db import connection
 
-from tests.awaiting import eventually
-from tests.runner import second_signal, start_worker
+from tests.support.processes import start_worker, stop_at_once
+from tests.support.waiting import eventually
 
 pytest_plugins = ["pytester"]
 
@@ -54,7 +54,7 @@ def start():
 
     yield start_and_wait
     for process in processes:
-        eventually(lambda: second_signal(process))  # noqa: B023
+        eventually(lambda: stop_at_once(process))  # noqa: B023
 
 
 @pytest.fixture

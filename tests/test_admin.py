@@ -14,9 +14,9 @@ from django_future.admin import changelist
 from django_future.models import JobProgress
 from django_future.serialization import Stored
 from django_future.status import Status
-from tests.admin_pages import LIST, UNPICKLED, Suitcase, body, job_in, listed, page_of
 from tests.shop import jobs
 from tests.shop.models import Parcel
+from tests.support.admin_pages import LIST, UNPICKLED, Suitcase, body, job_in, listed, page_of
 
 pytestmark = pytest.mark.django_db
 

@@ -10,10 +10,10 @@ from django_future import ScheduledJob, job, pause_queue, schedule_job
 from django_future.models import PausedQueue, Worker
 from django_future.serialization import Stored
 from django_future.status import Status
-from tests.admin_pages import LIST, listed
-from tests.rewriting import rewrite
 from tests.shop import jobs
 from tests.shop.models import Order
+from tests.support.admin_pages import LIST, listed
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
 

@@ -7,9 +7,9 @@ from django.contrib.admin.models import LogEntry
 from django_future import ScheduledJob, run_jobs, schedule_job
 from django_future.serialization import Stored
 from django_future.status import Status
-from tests.admin_pages import LIST, UNPICKLED, Suitcase, act, body, job_in
-from tests.rewriting import rewrite
 from tests.shop import jobs
+from tests.support.admin_pages import LIST, UNPICKLED, Suitcase, act, body, job_in
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
 

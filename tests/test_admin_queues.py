@@ -5,8 +5,8 @@ from django.contrib.admin.models import LogEntry
 
 from django_future import pause_queue, schedule_job
 from django_future.models import PausedQueue, Worker
-from tests.admin_pages import LIST, act, body, page_of
 from tests.shop import jobs
+from tests.support.admin_pages import LIST, act, body, page_of
 
 pytestmark = pytest.mark.django_db
 

@@ -13,9 +13,9 @@ from django_future.exceptions import InvalidOption, InvalidTime
 from django_future.serialization import Stored
 from django_future.status import Status
 from django_future.text import MAX_ERROR_BYTES
-from tests.admin_pages import LIST, act, body, page_of
-from tests.rewriting import rewrite
 from tests.shop import jobs
+from tests.support.admin_pages import LIST, act, body, page_of
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

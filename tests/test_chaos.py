@@ -8,13 +8,13 @@ import pytest
 from django_future import ScheduledJob, schedule_job
 from django_future.models import Worker
 from django_future.status import Status
-from tests.awaiting import eventually, exit_code
 from tests.chaos import hostile, jobs, ledger
 from tests.chaos.crew import Crew
 from tests.chaos.trial import Plan, run
 from tests.chaos.worker import BREAK_FENCE
-from tests.runner import stop
 from tests.shop.models import Trace
+from tests.support.processes import stop
+from tests.support.waiting import eventually, exit_code
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 

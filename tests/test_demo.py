@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from django.db import connection
 
-from tests.awaiting import MAX_WAIT_SECONDS
+from tests.support.waiting import MAX_WAIT_SECONDS
 
 pytestmark = [
     pytest.mark.slow,

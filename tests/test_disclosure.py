@@ -10,9 +10,9 @@ from django_future import Cancel, Retry, ScheduledJob, job, run_jobs, schedule_j
 from django_future.models import JobAttempt
 from django_future.serialization import Stored
 from django_future.testing import run_due_jobs
-from tests.rewriting import rewrite
 from tests.shop.jobs import echo
 from tests.shop.models import Order
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,9 +9,9 @@ from django.db import transaction
 from django_future import job_as_parameter, run_jobs, schedule_job
 from django_future.models import JobProgress
 from django_future.status import Status
-from tests.awaiting import eventually
 from tests.shop import jobs
 from tests.shop.models import Trace
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

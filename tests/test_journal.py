@@ -18,9 +18,9 @@ from django_future.worker import stop_signals
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.stop_signals import StopRequest
-from tests.awaiting import eventually, exit_code
-from tests.runner import second_signal, start_worker
 from tests.shop import jobs
+from tests.support.processes import start_worker, stop_at_once
+from tests.support.waiting import eventually, exit_code
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -154,7 +154,7 @@ class TestEnd:
         process = start("-v1", output=output)
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
-        eventually(lambda: second_signal(process))
+        eventually(lambda: stop_at_once(process))
         assert exit_code(process) == 143
         assert said("A second SIGTERM: this process ends at once, and its jobs will be rescued.")
 
@@ -194,7 +194,7 @@ class TestOneSignal:
         supervisor = start("--processes", "2")
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
-        eventually(lambda: second_signal(supervisor))
+        eventually(lambda: stop_at_once(supervisor))
         assert exit_code(supervisor) == 143
         assert ScheduledJob.objects.get().status == Status.RUNNING
 

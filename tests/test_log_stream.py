@@ -14,8 +14,8 @@ from django_future import ScheduledJob, run_jobs, schedule_jobs, signals
 from django_future.log import log_completions, log_finished
 from django_future.log_stream import lines_written_together, to_stream
 from django_future.status import Status
-from tests.connected import connected
 from tests.shop import jobs
+from tests.support.receivers import connected
 
 
 class Stream(io.StringIO):

@@ -7,8 +7,8 @@ import pytest
 
 from django_future import schedule_job
 from django_future.models import Worker
-from tests.awaiting import eventually, exit_code
 from tests.shop.models import Trace
+from tests.support.waiting import eventually, exit_code
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 

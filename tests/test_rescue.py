@@ -19,8 +19,8 @@ from django_future.worker import maintenance
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.punctuality import Punctuality
 from django_future.worker.sessions import sessions_known
-from tests.connected import connected
 from tests.shop import jobs
+from tests.support.receivers import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

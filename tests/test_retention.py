@@ -18,9 +18,9 @@ from django_future.store import retention, store_for
 from django_future.worker import maintenance
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
-from tests.awaiting import MAX_WAIT_SECONDS, has_ended
-from tests.connected import connected
 from tests.shop import jobs
+from tests.support.receivers import connected
+from tests.support.waiting import MAX_WAIT_SECONDS, has_ended
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -16,8 +16,8 @@ from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, retention, store_for
 from django_future.store.backlog import MAX_PRIORITIES, MAX_QUEUES
 from django_future.worker.queue_selector import QueueSelector
-from tests.reading import entries_read
 from tests.shop import jobs
+from tests.support.index_reads import count_entries_read
 
 pytestmark = pytest.mark.slow
 
@@ -101,13 +101,13 @@ def most_queues(shape):
 
 def test_a_claim_reads_as_many_entries_as_it_takes(store, shape):
     most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities
-    assert entries_read(lambda: claim(store, EVERYTHING)) <= most
+    assert count_entries_read(lambda: claim(store, EVERYTHING)) <= most
 
 
 def test_a_claim_of_some_queues_reads_as_many_entries_as_it_finds(store, shape):
     selection, worker = some_queues(shape), Worker(name="one")
     found = []
-    read = entries_read(
+    read = count_entries_read(
         lambda: found.extend(store.claim(worker, selection, at=store.now(), limit=TAKEN))
     )
     assert found
@@ -117,7 +117,7 @@ def test_a_claim_of_some_queues_reads_as_many_entries_as_it_finds(store, shape):
 
 def test_a_look_ahead_reads_the_first_of_each_priority(store, shape):
     most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities  # those just claimed included
-    assert entries_read(store.next_due) <= most
+    assert count_entries_read(store.next_due) <= most
 
 
 @pytest.mark.only_on("postgresql", reason="elsewhere each queue takes statements of its own")
@@ -126,8 +126,8 @@ def test_claims_of_most_of_a_thousand_queues_visit_priorities_and_not_queues(sto
         pytest.skip("there is one queue")
     selection = most_queues(shape)
     most = TAKEN + MOST_OF_A_GLANCE + OF_EACH_LEVEL * shape.priorities
-    assert entries_read(lambda: claim(store, selection)) <= 2 * most + left_by_claims()
-    assert entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
+    assert count_entries_read(lambda: claim(store, selection)) <= 2 * most + left_by_claims()
+    assert count_entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
 
 
 @pytest.mark.only_on("postgresql", reason="elsewhere each queue takes statements of its own")
@@ -136,8 +136,8 @@ def test_a_look_ahead_passes_the_backlog_of_other_queues(store, shape):
         pytest.skip("there is one queue")
     selection = Selection(excluded_queues=("queue-1",))
     most = TAKEN + MOST_OF_A_GLANCE + OF_EACH_LEVEL * shape.priorities
-    assert entries_read(lambda: claim(store, selection)) <= 2 * most + left_by_claims()
-    assert entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
+    assert count_entries_read(lambda: claim(store, selection)) <= 2 * most + left_by_claims()
+    assert count_entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
 
 
 def test_a_claim_reads_little_of_a_backlog_that_its_worker_believes_paused(store, shape):
@@ -148,14 +148,14 @@ def test_a_claim_reads_little_of_a_backlog_that_its_worker_believes_paused(store
         waiting = {"when": timedelta(hours=-1), "callable": jobs.echo, "queue_name": "reports"}
         schedule([waiting] * 2 * TAKEN)
         selection = QueueSelector(store, EVERYTHING).selection(set())
-        assert entries_read(lambda: claim(store, selection)) <= DUE / 4
+        assert count_entries_read(lambda: claim(store, selection)) <= DUE / 4
     finally:
         resume_queue("default")
 
 
 def test_an_overview_reads_what_it_counts_and_the_first_of_each_priority(store, shape):
     found = []
-    read = entries_read(lambda: found.append(overview(store)))
+    read = count_entries_read(lambda: found.append(overview(store)))
     backlogs = [queue.backlog for queue in found[0].queues]
     counted = sum(backlog.waiting + backlog.due for backlog in backlogs)
     due_query = len(backlogs) * min(shape.priorities, MAX_PRIORITIES + 1)
@@ -165,19 +165,19 @@ def test_an_overview_reads_what_it_counts_and_the_first_of_each_priority(store, 
 
 
 def test_expiry_reads_nothing_where_nothing_has_expired(store):
-    assert entries_read(lambda: store.expire(store.now())) <= SLACK
+    assert count_entries_read(lambda: store.expire(store.now())) <= SLACK
 
 
 def test_pruning_reads_nothing_where_nothing_is_old(store):
     ended_before = store.now() - timedelta(days=5 * 365)
-    read = entries_read(lambda: [*retention.prune(store, Status.COMPLETE, ended_before)])
+    read = count_entries_read(lambda: [*retention.prune(store, Status.COMPLETE, ended_before)])
     assert read <= SLACK
 
 
 def test_pruning_reads_what_it_deletes(store):
     steps = retention.prune(store, Status.COMPLETE, store.now())
     deleted = []
-    read = entries_read(lambda: deleted.append(next(steps)))
+    read = count_entries_read(lambda: deleted.append(next(steps)))
     assert read <= 5 * deleted[0] + SLACK
 
 
@@ -189,7 +189,7 @@ def test_claims_after_many_read_no_more(store, shape):
         store.finish_all(_ended(store.claim(worker, at=store.now(), limit=1000)))
     most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities
     # On PostgreSQL one claim a second passes what was claimed before, to see what was added there.
-    assert min(entries_read(lambda: claim(store, EVERYTHING)) for _ in range(2)) <= most
+    assert min(count_entries_read(lambda: claim(store, EVERYTHING)) for _ in range(2)) <= most
 
 
 def _ended(claimed):
@@ -203,4 +203,7 @@ def _ended(claimed):
 @pytest.mark.django_db(transaction=True)
 def test_a_claim_of_an_empty_table_reads_nothing():
     store = store_for("default")
-    assert entries_read(lambda: store.claim(Worker(name="one"), at=store.now(), limit=1)) <= SLACK
+    assert (
+        count_entries_read(lambda: store.claim(Worker(name="one"), at=store.now(), limit=1))
+        <= SLACK
+    )

@@ -14,9 +14,9 @@ from django_future.testing import run_due_jobs
 from django_future.worker.loop import Limits
 from django_future.worker.maintenance import prune
 from django_future.worker.process import Options, run_worker
-from tests.connected import connected
 from tests.shop import jobs
 from tests.shop.models import Order, Parcel
+from tests.support.receivers import connected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

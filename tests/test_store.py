@@ -18,9 +18,9 @@ from django_future.store.due import newest_id
 from django_future.store.workers import register
 from django_future.testing.travel import stopped_clock
 from django_future.worker import maintenance
-from tests.ago import scheduled_ago
-from tests.awaiting import has_ended
 from tests.shop import jobs
+from tests.support.past_jobs import schedule_in_the_past
+from tests.support.waiting import has_ended
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,7 +87,7 @@ def test_many_ends_hold_any_text(store):
 
 def test_what_is_not_due_or_too_late_is_left(store):
     schedule_job("1h", jobs.echo)
-    scheduled_ago(timedelta(hours=2), jobs.echo, expires="1h")
+    schedule_in_the_past(timedelta(hours=2), jobs.echo, expires="1h")
     assert claim(store, 10) == []
 
 

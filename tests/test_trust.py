@@ -18,9 +18,9 @@ from django_future.exceptions import CallableNotAllowed, InvalidArguments, Inval
 from django_future.models import PausedQueue
 from django_future.serialization import Stored
 from django_future.status import Status
-from tests.rewriting import rewrite
 from tests.shop import jobs
 from tests.shop.models import Order
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
 

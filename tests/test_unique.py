@@ -14,11 +14,11 @@ from django_future.models import Worker
 from django_future.signals import jobs_expired
 from django_future.status import Status
 from django_future.store import store_for, unique
-from tests.ago import scheduled_ago
-from tests.awaiting import MAX_WAIT_SECONDS
-from tests.rival import KEYS, start_rival
 from tests.shop import jobs, once
 from tests.shop.models import ExpressOrder, Order, Trace
+from tests.support.past_jobs import schedule_in_the_past
+from tests.support.rival import KEYS, start_rival
+from tests.support.waiting import MAX_WAIT_SECONDS
 
 pytestmark = pytest.mark.django_db
 
@@ -105,7 +105,7 @@ class TestAnother:
     def test_job_follows_one_that_nobody_ran_in_time(self, django_capture_on_commit_callbacks):
         heard = []
         jobs_expired.connect(lambda count, **_: heard.append(count), weak=False, dispatch_uid=heard)
-        first = scheduled_ago(timedelta(days=8), once.sync, args=[1])
+        first = schedule_in_the_past(timedelta(days=8), once.sync, args=[1])
         with django_capture_on_commit_callbacks(execute=True):
             again = once.sync.schedule("0s", 1)
         jobs_expired.disconnect(dispatch_uid=heard)

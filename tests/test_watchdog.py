@@ -11,8 +11,8 @@ from django_future.exceptions import InvalidOption, NotCancellable
 from django_future.execution import watchdog
 from django_future.models import JobAttempt
 from django_future.status import Status
-from tests.awaiting import eventually, exit_code, has_ended
 from tests.shop import flaky, jobs
+from tests.support.waiting import eventually, exit_code, has_ended
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

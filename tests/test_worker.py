@@ -17,11 +17,11 @@ from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.wakeup import Wakeup
-from tests.ago import scheduled_ago
-from tests.awaiting import MAX_WAIT_SECONDS, eventually, exit_code, has_ended
-from tests.runner import second_signal, stop
 from tests.shop import jobs
 from tests.shop.models import Trace
+from tests.support.past_jobs import schedule_in_the_past
+from tests.support.processes import stop, stop_at_once
+from tests.support.waiting import MAX_WAIT_SECONDS, eventually, exit_code, has_ended
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,7 +80,7 @@ class TestBurst:
         assert (Trace.objects.count(), count(Status.SCHEDULED)) == (7, 13)
 
     def test_expired_jobs_are_marked_first(self, traces):
-        scheduled_ago(timedelta(hours=2), jobs.trace, expires="1h")
+        schedule_in_the_past(timedelta(hours=2), jobs.trace, expires="1h")
         burst()
         assert (traces(), count(Status.EXPIRED)) == ([], 1)
 
@@ -167,7 +167,7 @@ class TestStopping:
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: second_signal(process))
+        eventually(lambda: stop_at_once(process))
         start(HEARTBEAT="1s")
         eventually(lambda: count(Status.COMPLETE) == 1 or held.unlink(missing_ok=True))
         assert Trace.objects.count() == 1

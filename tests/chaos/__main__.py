@@ -9,7 +9,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
-from tests import servers
+from tests.support import servers
 
 DATABASES = ["sqlite", "postgresql", "mariadb"]
 

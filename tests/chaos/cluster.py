@@ -9,7 +9,7 @@ MODES = ["fast", "immediate"]  # immediate is a crash, and a recovery from the l
 
 
 class Cluster:
-    """The server that `tests.servers.postgresql_from_wheel` has started at an address."""
+    """The server that `tests.support.servers.postgresql_from_wheel` has started at an address."""
 
     def __init__(self, home: Path) -> None:
         self._data = home / "data"

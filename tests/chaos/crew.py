@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tests.runner import HERE
+from tests.support.processes import ROOT
 
 HEARTBEAT = 1.0  # seconds
 COMMAND = ["-m", "tests.chaos.worker", "--no-reload", "-v0"]
@@ -105,7 +105,7 @@ class Crew:
         self.started += 1
         return subprocess.Popen(
             self._command,
-            cwd=HERE, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT,
+            cwd=ROOT, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
     def _thaw(self, process: subprocess.Popen[bytes]) -> None:

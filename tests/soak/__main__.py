@@ -12,7 +12,7 @@ import sys
 
 import django
 
-from tests.servers import postgresql_from_wheel
+from tests.support.servers import postgresql_from_wheel
 
 
 def main(arguments: list[str]) -> int:

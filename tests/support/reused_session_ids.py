@@ -1,4 +1,4 @@
-"""A process whose server is started again meanwhile: `python -m tests.reused_numbers`.
+"""A process whose server is started again meanwhile: `python -m tests.support.reused_session_ids`.
 
 It lets a worker be lost with sessions that are open, waits for a line, and rescues. By then other
 connections have the numbers of these sessions. It prints what became of them.

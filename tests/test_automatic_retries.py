@@ -11,10 +11,10 @@ from django_future.retries import Retry, delay_after
 from django_future.status import Status
 from django_future.store import store_for
 from django_future.testing.travel import stopped_clock
-from tests.connected import connected
-from tests.rewriting import rewrite
 from tests.shop import flaky
 from tests.shop.models import Trace
+from tests.support.receivers import connected
+from tests.support.rows import rewrite
 
 ERROR = ValueError("failed")
 

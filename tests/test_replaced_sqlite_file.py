@@ -11,9 +11,9 @@ from django.db import connection
 
 from django_future.exceptions import DatabaseReplaced
 from django_future.store import store_for
-from tests.awaiting import eventually
-from tests.runner import start_worker
 from tests.settings import SCRATCH
+from tests.support.processes import start_worker
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -154,7 +154,7 @@ class TestTheNextJob:
             sizes.append(len(connection.queries_log))
 
         from django_future import signals
-        from tests.connected import connected
+        from tests.support.receivers import connected
 
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 50)
         with connected(signals.job_finished, note):

@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 
 from django_future import ScheduledJob, schedule_job
 from django_future.status import Status
-from tests.runner import HERE
 from tests.shop import jobs
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -71,6 +71,6 @@ def test_it_can_run_the_jobs_of_another_database():
 def test_the_exit_code_tells_cron(handler, options, code):
     schedule_job("0s", handler)
     command = [sys.executable, "-m", "django", "runscheduledjobs", *options]
-    done = subprocess.run(command, cwd=HERE, env=os.environ, check=False, capture_output=True)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, check=False, capture_output=True)
     assert done.returncode == code
     assert (b"ValueError: fail" in done.stderr) == (handler is jobs.fail)

@@ -8,9 +8,9 @@ import pytest
 from benchmarks.distance import distant
 from django_future import ScheduledJob, clock, schedule_jobs
 from django_future.status import Status
-from tests.awaiting import eventually
 from tests.chaos.address import server_of, through
 from tests.shop import jobs
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -7,8 +7,8 @@ from django_future import schedule_jobs
 from django_future.models import ScheduledJob, Worker
 from django_future.store.connection_state import discard
 from django_future.store.pooling import close_pools, dedicated_connection
-from tests.awaiting import eventually
 from tests.shop import jobs
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -11,11 +11,11 @@ from django_future import ScheduledJob, run_jobs
 from django_future.models import Worker
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
-from tests.awaiting import eventually
 from tests.chaos import jobs, ledger
 from tests.chaos.address import server_of
 from tests.chaos.proxy import SchedulingContext, proxy_to
 from tests.shop.models import Trace
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,4 +1,4 @@
-"""Processes that run jobs, for the tests that need real ones: `python -m tests.runner`."""
+"""Processes that execute jobs, for tests: `python -m tests.support.processes`."""
 
 import os
 import signal
@@ -9,13 +9,13 @@ from pathlib import Path
 from django.db import OperationalError, transaction
 from django.db.models import F
 
-HERE = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def start_runner(**environment: str) -> "subprocess.Popen[bytes]":
     """Start a process that runs what is due, once."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.runner"], cwd=HERE, env=os.environ | environment
+        [sys.executable, "-m", "tests.support.processes"], cwd=ROOT, env=os.environ | environment
     )
 
 
@@ -26,14 +26,14 @@ def start_worker(
     command = [sys.executable, "-m", "django", "future_worker", "--no-reload", "-v0", *options]
     environment = os.environ | environment
     if output is None:
-        return subprocess.Popen(command, cwd=HERE, env=environment)
+        return subprocess.Popen(command, cwd=ROOT, env=environment)
     with output.open("ab") as file:
         return subprocess.Popen(
-            command, cwd=HERE, env=environment, stdout=file, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
         )
 
 
-def second_signal(process: "subprocess.Popen[bytes]") -> bool:
+def stop_at_once(process: "subprocess.Popen[bytes]") -> bool:
     """Tell a worker again to stop, now, and tell whether it has."""
     process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGTERM)

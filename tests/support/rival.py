@@ -1,4 +1,4 @@
-"""Processes that schedule the same unique jobs and run them: `python -m tests.rival`."""
+"""Processes that schedule the same unique jobs and run them: `python -m tests.support.rival`."""
 
 import os
 import subprocess
@@ -7,15 +7,15 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-HERE = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 KEYS, ROUNDS = 5, 8
 
 
 def start_rival() -> "subprocess.Popen[str]":
     """Start a process that says by their ids which jobs it was given."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.rival"],
-        cwd=HERE,
+        [sys.executable, "-m", "tests.support.rival"],
+        cwd=ROOT,
         env=os.environ,
         stdout=subprocess.PIPE,
         text=True,

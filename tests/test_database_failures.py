@@ -19,9 +19,9 @@ from django_future.worker.loop import Limits
 from django_future.worker.pool import Pool
 from django_future.worker.process import Options, run_worker
 from django_future.worker.recorder import Recorder
-from tests.awaiting import eventually
 from tests.shop import jobs
 from tests.shop.models import Trace
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

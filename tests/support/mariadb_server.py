@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.awaiting import eventually
+from tests.support.waiting import eventually
 
 PROGRAMS = ("mariadb-admin", "mariadbd", "mariadb-install-db")
 
@@ -61,7 +61,7 @@ class Server:
 
 
 @contextmanager
-def mariadb_of_its_own() -> Iterator[Server]:
+def temporary_mariadb() -> Iterator[Server]:
     """Run a server meanwhile."""
     with tempfile.TemporaryDirectory(prefix="future-mariadb-", ignore_cleanup_errors=True) as name:
         server = Server(Path(name))

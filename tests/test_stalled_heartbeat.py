@@ -15,9 +15,9 @@ from django_future.models import Worker
 from django_future.store import store_for
 from django_future.store.workers import register
 from django_future.worker.heartbeat import new_worker
-from tests import own_mariadb, reused_numbers
-from tests.awaiting import eventually
 from tests.shop import jobs
+from tests.support import mariadb_server, reused_session_ids
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -93,11 +93,11 @@ def test_who_is_the_first_to_beat_after_a_stall_takes_no_job_of_others(start):
 
 
 @pytest.mark.only_on("mysql", reason="PostgreSQL numbers sessions by processes")
-@pytest.mark.skipif(not own_mariadb.is_installed(), reason="no MariaDB server to start")
+@pytest.mark.skipif(not mariadb_server.is_installed(), reason="no MariaDB server to start")
 def test_sessions_with_the_numbers_of_those_before_a_restart_are_left_alone():
-    with own_mariadb.mariadb_of_its_own() as server:
+    with mariadb_server.temporary_mariadb() as server:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.reused_numbers"],
+            [sys.executable, "-m", "tests.support.reused_session_ids"],
             env=os.environ | {"DATABASE_URL": server.url},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -109,4 +109,4 @@ def test_sessions_with_the_numbers_of_those_before_a_restart_are_left_alone():
         output, _ = process.communicate("\n", timeout=60)
     reused, still_open = (int(line.split()[0]) for line in output.splitlines())
     assert reused > 0
-    assert still_open == 2 * reused_numbers.CONNECTIONS
+    assert still_open == 2 * reused_session_ids.CONNECTIONS

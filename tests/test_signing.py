@@ -10,8 +10,8 @@ from django.db import connection
 
 from django_future import ScheduledJob, clock, run_jobs, schedule_job
 from django_future.status import Status
-from tests.admin_pages import LIST, act, body, page_of
 from tests.shop import jobs
+from tests.support.admin_pages import LIST, act, body, page_of
 from tests.test_admin_job import log_in
 
 pytestmark = pytest.mark.django_db(transaction=True)

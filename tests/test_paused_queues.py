@@ -22,9 +22,9 @@ from django_future.store.queues import paused_queues
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.queue_selector import QueueSelector
-from tests.ago import scheduled_ago
-from tests.awaiting import eventually
 from tests.shop import jobs
+from tests.support.past_jobs import schedule_in_the_past
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,7 +89,7 @@ class TestWhatWaits:
         assert claimed == [waiting]
 
     def test_they_may_expire(self):
-        job = scheduled_ago(timedelta(hours=2), jobs.trace, expires="1h")
+        job = schedule_in_the_past(timedelta(hours=2), jobs.trace, expires="1h")
         pause_queue("default")
         run_jobs()
         assert status_of(job) == Status.EXPIRED

@@ -20,9 +20,9 @@ from django_future.testing import perform_job, run_due_jobs
 from django_future.worker import housekeeping
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
-from tests.awaiting import MAX_WAIT_SECONDS, eventually, has_ended
-from tests.rewriting import rewrite
 from tests.shop import jobs
+from tests.support.rows import rewrite
+from tests.support.waiting import MAX_WAIT_SECONDS, eventually, has_ended
 
 
 def run_report(*said, lines=()):

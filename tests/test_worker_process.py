@@ -9,11 +9,11 @@ import pytest
 from django_future import ScheduledJob, schedule_job
 from django_future.models import Worker
 from django_future.status import Status
-from tests.awaiting import eventually
 from tests.chaos.address import server_of, through
 from tests.chaos.proxy import proxy_to
-from tests.runner import start_worker
 from tests.shop import jobs
+from tests.support.processes import start_worker
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 

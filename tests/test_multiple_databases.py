@@ -18,9 +18,9 @@ from django_future import (
 )
 from django_future.models import JobAttempt, JobProgress, PausedQueue, Worker
 from django_future.status import Status
-from tests.rewriting import rewrite
 from tests.shop import jobs
 from tests.shop.models import Order, Subscription
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -30,7 +30,7 @@ MODELS = (ScheduledJob, JobAttempt, JobProgress, PausedQueue, Worker)
 @pytest.fixture
 def replica(settings):
     """Read from the database `other`, which has no rows until they are copied."""
-    settings.DATABASE_ROUTERS = ["tests.routers.PrimaryAndReplica"]
+    settings.DATABASE_ROUTERS = ["tests.support.routers.PrimaryAndReplica"]
     with CaptureQueriesContext(connections["other"]) as queries:
         yield queries
 
@@ -38,7 +38,7 @@ def replica(settings):
 @pytest.fixture
 def apart(settings):
     """Unset jobs in the database `other`, and everything else in `default`."""
-    settings.DATABASE_ROUTERS = ["tests.routers.JobsApart"]
+    settings.DATABASE_ROUTERS = ["tests.support.routers.JobsApart"]
 
 
 def copy(*rows):
@@ -270,7 +270,7 @@ class TestWithSeveralDatabasesOfJobs:
         assert on("other", job).return_value == "mine: ring"
 
     def test_a_router_does_not_move_a_job_whose_database_was_named(self, settings):
-        settings.DATABASE_ROUTERS = ["tests.routers.PrimaryAndReplica"]
+        settings.DATABASE_ROUTERS = ["tests.support.routers.PrimaryAndReplica"]
         schedule_job("1d", jobs.echo)
         job = schedule_job("1d", jobs.echo, using="other")
         on("other", job).cancel()

@@ -12,10 +12,10 @@ from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import store_for, transitions
 from django_future.store.transitions import Failure, cancel_running, fail, schedule_retry
-from tests.connected import connected
-from tests.rewriting import rewrite
 from tests.shop import jobs
 from tests.shop.models import Order, Trace
+from tests.support.receivers import connected
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
 

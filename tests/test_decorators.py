@@ -14,8 +14,8 @@ from asgiref.sync import async_to_sync
 from django_future import ScheduledJob, job, run_jobs, schedule_job, schedule_jobs
 from django_future.exceptions import InvalidArguments, InvalidCallable, InvalidOption
 from django_future.testing import run_due_jobs
-from tests.rewriting import rewrite
 from tests.shop.decorated import greet, remind, report, wave
+from tests.support.rows import rewrite
 
 ROOT = Path(__file__).parent.parent
 TYPED = """

@@ -5,7 +5,7 @@ from django.db import connection
 INSTRUCTIONS = 400  # of SQLite's machine, that one row of a claim may take
 
 
-def entries_read(act):
+def count_entries_read(act):
     """Return how many entries `act` reads, rows that are read without an index included."""
     return _COUNTERS[connection.vendor](act)
 

@@ -7,10 +7,10 @@ import pytest
 from django_future import ScheduledJob, schedule_job, schedule_jobs
 from django_future.models import Worker
 from django_future.status import Status
-from tests.awaiting import eventually, exit_code
-from tests.runner import start_runner
 from tests.shop import jobs
 from tests.shop.models import Trace
+from tests.support.processes import start_runner
+from tests.support.waiting import eventually, exit_code
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 

@@ -37,9 +37,9 @@ from django_future.exceptions import (
 from django_future.parameters import signature_of
 from django_future.testing import assert_not_scheduled, assert_scheduled, perform_job, run_due_jobs
 from django_future.text import MAX_ARGUMENTS_BYTES
-from tests.rewriting import rewrite
 from tests.shop import decorated, jobs
 from tests.shop.models import Order, Trace
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
 

@@ -110,7 +110,7 @@ def handler(job, n=5):
 
 
 def test_a_handler_can_repeat_itself_with_other_parameters():
-    schedule_job("0h", "tests.test_seed.handler")
+    schedule_job("0h", "tests.test_first_api.handler")
     before = datetime.now()
     run_jobs()
     again = ScheduledJob.objects.get(status=Status.SCHEDULED)

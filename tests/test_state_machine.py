@@ -37,9 +37,9 @@ from django_future.store.workers import register
 from django_future.testing.travel import stopped_clock
 from django_future.worker import maintenance
 from tests.chaos import hostile
-from tests.model import Model
 from tests.shop import jobs
 from tests.shop.models import Trace
+from tests.support.model import Model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

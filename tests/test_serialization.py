@@ -264,7 +264,7 @@ def test_a_description_loads_nothing(django_assert_num_queries):
     with django_assert_num_queries(0):
         described = describe(text)
     assert described == (
-        f"{{'who': <auth.user {user.pk}>, 'what': <tests.test_arguments.Basket, pickled>, "
+        f"{{'who': <auth.user {user.pk}>, 'what': <tests.test_serialization.Basket, pickled>, "
         "'when': date('2030-01-31'), 'n': [1, 'x']}"
     )
 

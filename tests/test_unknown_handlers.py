@@ -26,10 +26,10 @@ from django_future.testing import run_due_jobs
 from django_future.worker import unknown_handlers
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
-from tests.awaiting import eventually
-from tests.rewriting import rewrite
 from tests.shop import jobs
 from tests.shop.models import Order, Parcel
+from tests.support.rows import rewrite
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,9 +12,9 @@ from django_future.exceptions import InvalidTime, RunInsideTransaction
 from django_future.models import Worker
 from django_future.testing import assert_none_left, assert_scheduled, travel_to
 from django_future.testing.travel import stopped_clock
-from tests.ago import scheduled_ago
 from tests.shop import flaky, jobs
 from tests.shop.models import Trace
+from tests.support.past_jobs import schedule_in_the_past
 
 pytestmark = pytest.mark.django_db
 
@@ -64,7 +64,7 @@ class TestTheJobs:
         assert ScheduledJob.objects.get().status == "failed"
 
     def test_that_expire_on_the_way_do_not_run_late(self):
-        overdue = scheduled_ago(timedelta(days=8), jobs.echo)
+        overdue = schedule_in_the_past(timedelta(days=8), jobs.echo)
         in_time = schedule_job("1d", jobs.echo, expires="1s")
         assert travel_to("3d") == [in_time]
         overdue.refresh_from_db()
