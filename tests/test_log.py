@@ -109,7 +109,7 @@ class TestRetry:
     def test_that_a_handler_asked_for_is_no_warning(self, text):
         job = schedule_job("0s", flaky.come_again)
         run()
-        assert f"INFO Job {job.pk} tests.shop.flaky.come_again asked for it and will be" in text()
+        assert f"INFO Job {job.pk} tests.shop.flaky.come_again raised Retry and will be" in text()
 
     def test_does_not_count_attempts_beyond_the_most(self, text):
         job = flaky.charge.schedule("0s", 5)

@@ -193,7 +193,7 @@ class TestAWorker:
         maintenance.prune(store)
         maintenance.prune(store)
         assert [record.message for record in caplog.records] == [
-            "3 complete jobs were deleted that had been kept long enough"
+            "3 complete jobs were deleted after their retention"
         ]
 
 

@@ -1,4 +1,4 @@
-"""Every line that is logged about jobs."""
+"""The log lines about jobs."""
 
 import logging
 import traceback
@@ -30,65 +30,66 @@ _FINISHED_OF_OBJECT = f"Job %s %s (%s) {_TIMES}"
 
 @receiver(signals.job_finished)
 def log_finished(*, job: ScheduledJob, exception: Exception | None, **_: Any) -> None:
-    """Log a job's end: ERROR with the traceback if it failed, else INFO."""
+    """Log the end of a job: ERROR with the traceback if it failed, else INFO."""
     level = logging.ERROR if exception else logging.INFO
     if not logger.isEnabledFor(level):
         return
-    shown = exception and loggable(job, exception)
-    text, facts = _end(job, str(job.status))
+    error = exception and loggable(job, exception)
+    text, facts = _text_and_facts(job, str(job.status))
     logger.log(
         level,
         text,
         *facts.values(),
-        exc_info=shown if shown and _can_be_formatted(shown) else None,
+        exc_info=error if error and _can_be_formatted(error) else None,
         extra={"facts": facts},
     )
 
 
 def is_only_receiver() -> bool:
-    """Tell whether the log is the only receiver of `job_finished`."""
+    """Return whether the log is the only receiver of `job_finished`."""
     return {key[0] for key, *_ in signals.job_finished.receivers} == {id(log_finished)}
 
 
 def log_completions(jobs: Sequence[ScheduledJob]) -> None:
-    """Log the ends of jobs that are complete, as `log_finished` does, but for many at once."""
+    """Log the completion of many jobs, in the same lines as `log_finished`."""
     if not logger.isEnabledFor(logging.INFO):
         return
-    record = _record_maker()
+    make_record = _record_maker()
     with lines_written_together():
         for job in jobs:
-            logger.handle(record(*_end(job, Status.COMPLETE.value)))
+            logger.handle(make_record(*_text_and_facts(job, Status.COMPLETE.value)))
 
 
 def _record_maker() -> Callable[[str, dict[str, Any]], logging.LogRecord]:
-    """Return what makes the records of lines that are logged at the same time and place.
+    """Return a function that makes records with the same time, thread and caller.
 
-    A record takes longer than a small job, for it looks up its thread and its process, and its
-    caller. So what a project makes records with is called each time, but Python's own only once.
+    Python looks up the thread, the process and the caller for each record, which takes longer than
+    a small job. Here it does so once, and the other records copy the result. A record factory of
+    the project is called for each record.
     """
     code, template = log_completions.__code__, dict[str, Any]()
     place = (code.co_filename, code.co_firstlineno)
-    is_usual = logging.getLogRecordFactory() is logging.LogRecord
+    is_default_factory = logging.getLogRecordFactory() is logging.LogRecord
 
-    def record(text: str, facts: dict[str, Any]) -> logging.LogRecord:
+    def make_record(text: str, facts: dict[str, Any]) -> logging.LogRecord:
         args = tuple(facts.values())
         if not template:
             extra = {"facts": facts}
-            made = logger.makeRecord(
+            record = logger.makeRecord(
                 logger.name, logging.INFO, *place, text, args, None, code.co_name, extra
             )
-            if is_usual:
-                template.update(made.__dict__)  # before a filter or a handler adds to it
-            return made
-        made = logging.LogRecord.__new__(logging.LogRecord)
-        made.__dict__.update(template, msg=text, args=args, facts=facts)
-        return made
+            if is_default_factory:
+                template.update(record.__dict__)  # before a filter or a handler adds to it
+            return record
+        record = logging.LogRecord.__new__(logging.LogRecord)
+        record.__dict__.update(template, msg=text, args=args, facts=facts)
+        return record
 
-    return record
+    return make_record
 
 
-def _end(job: ScheduledJob, outcome: str) -> tuple[str, dict[str, Any]]:
-    """Return the text of a line about a job's end, and the facts that it has places for."""
+def _text_and_facts(job: ScheduledJob, outcome: str) -> tuple[str, dict[str, Any]]:
+    """Return the text of the line about the end of a job, and the facts that fill its places."""
     facts = facts_about(job)
     text = _FINISHED_OF_OBJECT if "object" in facts else _FINISHED
     facts["outcome"] = outcome
@@ -100,7 +101,7 @@ def _end(job: ScheduledJob, outcome: str) -> tuple[str, dict[str, Any]]:
 
 @receiver(signals.job_retried)
 def log_retried(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
-    """Log that another attempt follows: WARNING if one failed, INFO if it was asked for."""
+    """Log that another attempt follows: INFO if the handler raised `Retry`, else WARNING."""
     next_at = clock.from_row(job.scheduled_at)
     facts = {
         "outcome": "retried",
@@ -110,57 +111,61 @@ def log_retried(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
     }
     again = f"will be tried again at {_in_project_zone(next_at)}"
     if isinstance(exception, Retry):
-        logger.info("Job %s asked for it and %s", named(job), again, extra=log_extra(job, **facts))
+        logger.info(
+            "Job %s raised Retry and %s", job_label(job), again, extra=log_extra(job, **facts)
+        )
         return
     facts["exception"] = _class_name(exception)
-    shown = loggable(job, exception)
-    is_shown = _can_be_formatted(shown)
+    error = loggable(job, exception)
+    is_shown = _can_be_formatted(error)
     logger.warning(
         "Job %s failed in %s and %s: %s",
-        named(job),
+        job_label(job),
         _attempt(job),
         again,
-        f"{facts['exception']}: {shown}" if is_shown else facts["exception"],
-        exc_info=shown if is_shown else None,
+        f"{facts['exception']}: {error}" if is_shown else facts["exception"],
+        exc_info=error if is_shown else None,
         extra=log_extra(job, **facts),
     )
 
 
 @receiver(signals.job_lost)
 def log_lost(*, job: ScheduledJob, **_: Any) -> None:
-    """Log that a job was taken from whoever ran it."""
+    """Log that the lease of a running job was lost."""
     logger.warning(
-        "Job %s was cancelled or claimed by another worker; nothing it wrote was kept",
-        named(job),
+        "Job %s was cancelled or claimed by another worker; its writes were rolled back",
+        job_label(job),
         extra=log_extra(job),
     )
 
 
 @receiver(signals.job_rescued)
 def log_rescued(*, job: ScheduledJob, **_: Any) -> None:
-    """Log a job that was taken from a lost worker."""
-    logger.warning("Job %s lost its worker and will run again", named(job), extra=log_extra(job))
+    """Log that a job was rescued."""
+    logger.warning(
+        "Job %s lost its worker and will run again", job_label(job), extra=log_extra(job)
+    )
 
 
 @receiver(signals.job_handler_unknown)
 def log_handler_unknown(*, job: ScheduledJob, **_: Any) -> None:
-    """Log that a worker leaves the jobs of a handler to others, once for each handler."""
-    # A worker may have claimed hundreds, on several threads, before it finds out.
-    with _saying:
-        is_new = job.error not in _said
-        _said.add(job.error)
+    """Log that a handler is unknown to a worker, once for each handler."""
+    # Several threads may have claimed hundreds of its jobs before the first of them is released.
+    with _reasons_lock:
+        is_new = job.error not in _logged_reasons
+        _logged_reasons.add(job.error)
     if is_new:
         logger.warning(job.error, extra=log_extra(job))
 
 
-_said: set[str] = set()
-_saying = Lock()
+_logged_reasons: set[str] = set()
+_reasons_lock = Lock()
 
 
 @receiver(signals.job_parked)
 def log_parked(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
-    """Log a job that does not run, because its signature does not hold."""
-    # Its name is quoted: SQL wrote it, and it may hold the ends of lines.
+    """Log a job that does not run because its signature does not hold."""
+    # The name is quoted, because it may come from SQL and contain line breaks.
     logger.warning(
         "Job %s %r is parked: %s", job.pk, job.callable_name, exception, extra=log_extra(job)
     )
@@ -181,23 +186,23 @@ def log_expired(*, count: int, jobs: Sequence[Expired], **_: Any) -> None:
 
 @receiver(signals.jobs_pruned)
 def log_pruned(*, status: str, count: int, **_: Any) -> None:
-    """Log how many jobs were deleted that had been kept long enough."""
-    logger.info("%s %s jobs were deleted that had been kept long enough", count, status)
+    """Log how many jobs were deleted after their retention."""
+    logger.info("%s %s jobs were deleted after their retention", count, status)
 
 
-def named(job: ScheduledJob) -> str:
-    """Return how a line names a job: by its id, its callable and its object, without a query."""
+def job_label(job: ScheduledJob) -> str:
+    """Return the id, the callable and the object of a job for a log line, without a query."""
     label = known_label(job)
     return f"{job.pk} {job.callable_name} ({label})" if label else f"{job.pk} {job.callable_name}"
 
 
 def log_extra(job: ScheduledJob, **more: Any) -> dict[str, Any]:
-    """Return the `extra` of a line about a job, so that its JSON names `job` and `handler`."""
+    """Return the `extra` of a log line about a job, for the fields of its JSON."""
     return {"facts": facts_about(job) | more}
 
 
 def facts_about(job: ScheduledJob) -> dict[str, Any]:
-    """Return what a line in JSON says of a job: `job`, `handler`, and `object` if it has one."""
+    """Return the JSON fields of a job: `job`, `handler`, and `object` if it has one."""
     facts = {"job": job.id, "handler": job.callable_name}
     if job.__dict__.get("object_id") is not None:
         facts["object"] = known_label(job)
@@ -205,9 +210,10 @@ def facts_about(job: ScheduledJob) -> dict[str, Any]:
 
 
 def _attempt(job: ScheduledJob) -> str:
-    # Attempts that asked for another, or that lost their worker, count, too, but not as failures.
-    most = f" of {job.max_attempts}" if job.attempts < job.max_attempts else ""
-    return f"attempt {job.attempts}{most}"
+    # Attempts that raised Retry or lost their worker count in `attempts`, but not as failures. So
+    # the number can exceed `max_attempts`.
+    limit = f" of {job.max_attempts}" if job.attempts < job.max_attempts else ""
+    return f"attempt {job.attempts}{limit}"
 
 
 def _class_name(exception: Exception) -> str:
@@ -217,19 +223,19 @@ def _class_name(exception: Exception) -> str:
 
 
 def _in_project_zone(instant: datetime) -> str:
-    # As the other times of the log are, and not in a zone that the handler has activated.
+    # Like the other times of the log, and not in a time zone that the handler has activated.
     return f"{instant.astimezone(timezone.get_default_timezone()):%Y-%m-%d %H:%M:%S}"
 
 
 def loggable(job: ScheduledJob, exception: BaseException) -> BaseException:
-    """Return what may be logged of an exception, which may quote the arguments of its job."""
+    """Return an exception that may be logged: without its text if the arguments are sensitive."""
     is_sensitive = bool(options_if_known(job).sensitive_arguments)
     return disclosed(exception, is_sensitive=is_sensitive)
 
 
 def _can_be_formatted(exception: BaseException) -> bool:
-    # The exceptions of others may raise as soon as they are shown, and not every handler of a log
-    # survives that. The job's row says then what failed.
+    # The exception of a handler may itself raise while it is formatted, and not every logging
+    # handler catches that. The row of the job then shows what failed.
     try:
         traceback.format_exception(exception)
     except Exception:  # noqa: BLE001

@@ -1,4 +1,4 @@
-"""The log on a worker's own stream, where the project's LOGGING says nothing of it."""
+"""The log on the stream of a worker, if the LOGGING of the project does not configure it."""
 
 import json
 import logging
@@ -13,9 +13,9 @@ logger = logging.getLogger("django_future")
 
 
 def to_stream(stream: Any, log_format: str, verbosity: int) -> None:
-    """Show the log on `stream`, unless the project's LOGGING already says where it goes.
+    """Write the log to `stream`, unless the LOGGING of the project already handles it.
 
-    A level that the project has set for the logger is kept.
+    A level that the project has set for the logger applies.
     """
     if _is_handled():
         return
@@ -28,23 +28,23 @@ def to_stream(stream: Any, log_format: str, verbosity: int) -> None:
 
 @contextmanager
 def lines_written_together() -> Iterator[None]:
-    """Write what this thread logs within this block at its end, by one write to the stream.
+    """Collect the lines that this thread logs in the block, and write them at its end.
 
-    A line of WARNING or above, and one that another thread logs, is written at once, with those
-    that came before it.
+    A line of level WARNING or above, and a line of another thread, is written immediately, together
+    with the lines before it.
     """
-    own = [handler for handler in logger.handlers if isinstance(handler, _StreamHandler)]
-    for handler in own:
-        handler.hold()
+    handlers = [handler for handler in logger.handlers if isinstance(handler, _StreamHandler)]
+    for handler in handlers:
+        handler.start_buffering()
     try:
         yield
     finally:
-        for handler in own:
-            handler.release_held()
+        for handler in handlers:
+            handler.stop_buffering()
 
 
 def _is_handled() -> bool:
-    """Tell whether a handler of the logger, or of one that it passes its lines to, shows them."""
+    """Return whether the logger, or one that it propagates to, has a handler."""
     current: logging.Logger | None = logger
     while current is not None:
         if any(not isinstance(handler, logging.NullHandler) for handler in current.handlers):
@@ -54,46 +54,46 @@ def _is_handled() -> bool:
 
 
 class _StreamHandler(logging.StreamHandler[IO[str]]):
-    """Writes each line at once, or those of a block together: a write takes as long as a job."""
+    """Writes each line immediately, or many lines together: a write can take as long as a job."""
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(stream)
-        self._held: list[str] = []
-        self._latest: logging.LogRecord | None = None  # of those that are held
-        self._holders: set[int] = set()  # threads
-        # A child process would write once more what its parent holds.
-        os.register_at_fork(after_in_child=self._held.clear)
+        self._buffer: list[str] = []
+        self._latest: logging.LogRecord | None = None  # the last record in the buffer
+        self._buffering_threads: set[int] = set()
+        # Otherwise a child process would write the buffered lines of its parent again.
+        os.register_at_fork(after_in_child=self._buffer.clear)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._held.append(self.format(record) + self.terminator)
+            self._buffer.append(self.format(record) + self.terminator)
         except RecursionError:
             raise
         except Exception:  # noqa: BLE001 - as every handler of logging does
             self.handleError(record)
             return
         self._latest = record
-        if record.levelno >= logging.WARNING or get_ident() not in self._holders:
-            self._write_held()
+        if record.levelno >= logging.WARNING or get_ident() not in self._buffering_threads:
+            self._write_buffer()
 
-    def hold(self) -> None:
-        """Hold the lines of this thread from now on."""
-        self._holders.add(get_ident())
+    def start_buffering(self) -> None:
+        """Buffer the lines of this thread from now on."""
+        self._buffering_threads.add(get_ident())
 
-    def release_held(self) -> None:
-        """Write what is held, and hold the lines of this thread no more."""
-        self._holders.discard(get_ident())
+    def stop_buffering(self) -> None:
+        """Write the buffer, and no longer buffer the lines of this thread."""
+        self._buffering_threads.discard(get_ident())
         self.acquire()
         try:
-            self._write_held()
+            self._write_buffer()
         finally:
             self.release()
 
-    def _write_held(self) -> None:
+    def _write_buffer(self) -> None:
         if self._latest is None:
             return
-        text, record = "".join(self._held), self._latest
-        self._held.clear()
+        text, record = "".join(self._buffer), self._latest
+        self._buffer.clear()
         self._latest = None
         try:
             self.stream.write(text)
@@ -105,7 +105,7 @@ class _StreamHandler(logging.StreamHandler[IO[str]]):
 
 
 class _TextFormatter(logging.Formatter):
-    """Formats a line as `logging` does, but the time once for the records that have the same."""
+    """Formats a line as `logging` does, but formats a time once for all records that share it."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")

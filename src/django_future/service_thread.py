@@ -1,4 +1,4 @@
-"""Threads that a process cannot do without."""
+"""Threads without which a process must end."""
 
 import logging
 from collections.abc import Callable
@@ -7,20 +7,20 @@ from typing import Self
 
 logger = logging.getLogger("django_future")
 
-MAX_JOIN_SECONDS = 2.0  # for a thread that hangs in a call when it is told to stop
+MAX_JOIN_SECONDS = 2.0  # to wait for a thread that may hang in a call
 
 OnDeath = Callable[[str], None]
 
 
 def ignore_death(name: str) -> None:
-    """Do nothing about a service thread that has ended, besides the line in the log."""
+    """Do nothing when a service thread has ended; the log reports it anyway."""
 
 
 class ServiceThread:
     """A thread that runs `work` until it is stopped.
 
-    `work` gets the event that tells it to stop, and must not return before. If it ends before, for
-    whatever reason, the log says so and `on_death` is called with the name of the thread.
+    `work` receives the event `stopped` and must not return before it is set. If it does, or raises
+    an exception, the thread logs this and calls `on_death` with its name.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ServiceThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell the thread to stop, and wait until it has; but not for one that hangs."""
+        """Stop the thread, and wait for its end for at most two seconds."""
         self.stopped.set()
         if self._thread.ident is None:
             return  # it was never started
@@ -56,7 +56,7 @@ class ServiceThread:
         error: BaseException | None = None
         try:
             self._work(self.stopped)
-        except BaseException as raised:  # noqa: BLE001 - even one that is to end the process
+        except BaseException as raised:  # noqa: BLE001 - also a SystemExit
             error = raised
         if not self.stopped.is_set():
             logger.critical("The thread %r has ended, so this process ends", self._name,

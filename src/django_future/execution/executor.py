@@ -26,7 +26,7 @@ from django_future.execution.invoke import call
 from django_future.execution.outcome import Interrupted, NotRecorded, NotStarted, Outcome, Result
 from django_future.execution.result import result_text
 from django_future.execution.watchdog import Watchdog
-from django_future.log import log_extra, named
+from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.resolution import options_for, unbound_handler
@@ -203,7 +203,7 @@ class Execution:
         if session.is_committed:
             logger.error(
                 "Job %s is complete, but a hook of its on_commit raised",
-                named(job),
+                job_label(job),
                 exc_info=disclosed(error, is_sensitive=self._is_sensitive()),
                 extra=log_extra(job),
             )

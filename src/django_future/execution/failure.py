@@ -9,7 +9,7 @@ from django.db import InterfaceError, OperationalError
 from django_future import clock, signals
 from django_future.disclosure import disclosed
 from django_future.exceptions import LeaseLost, ObjectGone, WorkerLost
-from django_future.log import log_extra, named
+from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.retries import Cancel, Exponential, Retry, delay_after
@@ -88,7 +88,7 @@ def _fail_without_words(
     """Record that a job failed with what could not be recorded because of `error`."""
     logger.error(
         "What becomes of job %s could not be recorded, so it fails: %s",
-        named(job),
+        job_label(job),
         type(error).__name__,
         extra=log_extra(job),
     )
@@ -141,7 +141,7 @@ def _delay(
         shown = disclosed(error, is_sensitive=bool(options.sensitive_arguments))
         logger.exception(
             "The backoff of job %s is unusable; waiting as usual",
-            named(job),
+            job_label(job),
             exc_info=shown,
             extra=log_extra(job),
         )

@@ -21,7 +21,7 @@ from django_future.exceptions import JobTimeout, LeaseLost
 from django_future.execution import forked_child
 from django_future.execution.async_exceptions import drop_pending, raise_in
 from django_future.handlers import Handler
-from django_future.log import log_extra, named
+from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.retries import Delay
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
@@ -128,13 +128,13 @@ class Watchdog:
         self.stuck.add(watched.thread)
         job = watched.job
         logger.error(
-            "Job %s does not end, and holds up its process", named(job), extra=log_extra(job)
+            "Job %s does not end, and holds up its process", job_label(job), extra=log_extra(job)
         )
         try:
             self._store.kill_session(watched.driver_session)
             self._on_stuck(watched.job, watched.interruption())
         except (DatabaseError, InterfaceError):
-            logger.exception("Job %s will be rescued", named(job), extra=log_extra(job))
+            logger.exception("Job %s will be rescued", job_label(job), extra=log_extra(job))
 
     def _check_leases(self, watched: list["HandlerCall"]) -> None:
         if not watched:

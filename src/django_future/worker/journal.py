@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from django_future import __version__
 from django_future.connection_checks import small_pools
-from django_future.log import named
+from django_future.log import job_label
 from django_future.models import ScheduledJob, Worker
 from django_future.service_thread import ServiceThread
 from django_future.store import Selection, Store
@@ -72,7 +72,7 @@ class Journal:
             "start",
             f"serves {_queues(selection)} with {_count(threads, 'thread')}; "
             f"{_waiting(self._store, selection)}. Stop it with CONTROL-C.",
-            queues=selection.describe(),
+            **selection.queue_names,
             threads=threads,
         )
 
@@ -159,7 +159,7 @@ def _place(settings: dict[str, Any]) -> str:
 
 
 def _named(jobs: Sequence[ScheduledJob]) -> str:
-    names = ", ".join(named(job) for job in jobs[:MAX_NAMED])
+    names = ", ".join(job_label(job) for job in jobs[:MAX_NAMED])
     return f"{names} and others" if len(jobs) > MAX_NAMED else names
 
 

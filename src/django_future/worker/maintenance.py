@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django_future import signals
 from django_future.conf import config
 from django_future.execution.failure import rescue_job
-from django_future.log import log_extra, named
+from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.status import Status
 from django_future.store import Expired, Store, retention
@@ -116,5 +116,5 @@ def _rescue_lost(store: Store, job: ScheduledJob) -> None:
     except Exception:
         # The fault is in its row. Others are rescued all the same.
         logger.exception(
-            "Job %s of a lost worker cannot be rescued", named(job), extra=log_extra(job)
+            "Job %s of a lost worker cannot be rescued", job_label(job), extra=log_extra(job)
         )

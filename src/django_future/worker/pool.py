@@ -18,7 +18,7 @@ from django_future.execution.failure import rescue_job
 from django_future.execution.outcome import Interrupted, NotRecorded, NotStarted, Result
 from django_future.execution.recording import abandon
 from django_future.execution.watchdog import Watchdog
-from django_future.log import log_extra, loggable, named
+from django_future.log import job_label, log_extra, loggable
 from django_future.models import ScheduledJob
 from django_future.service_thread import OnDeath, ignore_death
 from django_future.store import Session, Store, transitions
@@ -266,7 +266,7 @@ class Pool:
         except NotRecorded as error:
             logger.exception(
                 "Job %s has ended; that is recorded as soon as possible",
-                named(job),
+                job_label(job),
                 exc_info=loggable(job, error),
                 extra=log_extra(job),
             )
@@ -274,7 +274,7 @@ class Pool:
         except Exception as error:
             logger.exception(
                 "The end of job %s could not be recorded",
-                named(job),
+                job_label(job),
                 exc_info=loggable(job, error),
                 extra=log_extra(job),
             )

@@ -12,7 +12,7 @@ from django.db import connections
 from django_future import clock
 from django_future.databases import jobs_database
 from django_future.diagnosis import diagnose, last_line, length, moment
-from django_future.log import named
+from django_future.log import job_label
 from django_future.management.tables import check_tables
 from django_future.models import ScheduledJob, Worker
 from django_future.overview import Overview, Queue, overview
@@ -63,7 +63,7 @@ def _job(store: Store, pk: int) -> ScheduledJob:
 
 def _job_in_words(job: ScheduledJob, store: Store) -> str:
     reasons = [f"  {reason.text}" for reason in diagnose(job, store)]
-    return "\n".join([f"Job {named(job)} is {job.status}.", *reasons])
+    return "\n".join([f"Job {job_label(job)} is {job.status}.", *reasons])
 
 
 def _job_as_json(job: ScheduledJob, store: Store) -> str:
@@ -114,7 +114,7 @@ def _queue_row(queue: Queue, at: datetime) -> list[str]:
 def _worker_row(worker: Worker, at: datetime) -> list[str]:
     seen = f"{length(at - clock.from_row(worker.seen_at))} ago"
     shown = seen if is_alive(worker, at) else f"{seen} (lost)"
-    return [worker.name, worker.queues, str(worker.running), shown]
+    return [worker.name, worker.describe_queues(), str(worker.running), shown]
 
 
 def _paused(queue: Queue, at: datetime) -> str:
@@ -144,7 +144,7 @@ def _list(recent: Recent, what: str, at: datetime) -> Iterator[str]:
     yield f"{jobs} {what}{more}:".capitalize()
     for job in recent.latest:
         when = f" at {moment(clock.from_row(job.finished_at), at)}" if job.finished_at else ""
-        yield f"  {named(job)}{when}{': ' if job.error else ''}{last_line(job.error)}"
+        yield f"  {job_label(job)}{when}{': ' if job.error else ''}{last_line(job.error)}"
 
 
 def _as_json(seen: Overview) -> str:
@@ -158,7 +158,7 @@ def _as_json(seen: Overview) -> str:
                     "name": worker.name,
                     "host": worker.host,
                     "pid": worker.pid,
-                    "queues": worker.queues,
+                    **(worker.queue_names or {"queues": None, "excluded_queues": None}),
                     "running": worker.running,
                     "seen_at": clock.from_row(worker.seen_at),
                     "is_alive": is_alive(worker, seen.at),
