@@ -5,6 +5,10 @@ from django.contrib.admin.models import LogEntry
 
 from django_future import pause_queue, schedule_job
 from django_future.models import PausedQueue, Worker
+from django_future.serialization import Stored
+from django_future.store import Selection, store_for
+from django_future.store.workers import register
+from django_future.worker.heartbeat import new_worker
 from tests.shop import jobs
 from tests.support.admin_pages import LIST, act, body, page_of
 
@@ -25,21 +29,52 @@ def test_a_job_says_that_its_queue_is_paused(admin_client, django_assert_num_que
 
 
 @pytest.mark.parametrize(
-    ("queues", "is_served"),
+    ("selections", "is_served"),
     [
-        (["all"], True), (["mail"], True), (["reports, mail"], True), (["all but reports"], True),
-        ([], True), (["reports"], False), (["all but mail"], False), (["mailing"], False),
+        ([Selection()], True),
+        ([Selection(queues=("mail",))], True),
+        ([Selection(queues=("reports", "mail"))], True),
+        ([Selection(queues=("reports",)), Selection(queues=("mail",))], True),
+        ([Selection(excluded_queues=("reports",))], True),
+        ([], True),
+        ([Selection(queues=("reports",))], False),
+        ([Selection(excluded_queues=("mail",))], False),
+        ([Selection(queues=("mailing",))], False),
+        ([Selection(queues=("reports, mail",))], False),
+        ([Selection(queues=("all but reports",))], False),
     ],
-)  # fmt: skip
-def test_a_job_says_that_no_worker_serves_its_queue(queues, is_served, admin_client):
+)
+def test_a_job_says_that_no_worker_serves_its_queue(selections, is_served, admin_client):
     job = schedule_job("1h", jobs.echo, queue_name="mail")
-    for number, names in enumerate(queues):
+    for number, selection in enumerate(selections):
         Worker.objects.create(
-            name=f"worker {number}", host="host", pid=1, queues=names,
+            name=f"worker {number}", host="host", pid=1, queues=selection.queue_names,
             started_at=job.created_at, seen_at=job.created_at,
         )  # fmt: skip
     for address in (LIST, page_of(job)):
         assert ("mail (no worker)" in body(admin_client.get(address))) is not is_served
+
+
+@pytest.mark.parametrize("queue_name", ["a, b", "all but mail", "mail but a", "all"])
+def test_a_worker_serves_a_queue_whose_name_looks_like_a_list(queue_name):
+    register(store_for("default"), new_worker("host", Selection(queues=("mail", queue_name))))
+    named = Worker.objects.get()
+    assert named.serves(queue_name)
+    assert not named.serves("a")
+    excluding = Worker(queues=Selection(excluded_queues=(queue_name,)).queue_names)
+    assert not excluding.serves(queue_name)
+    assert excluding.serves("mail")
+    assert excluding.serves("b")
+
+
+def test_the_list_of_workers_shows_their_queues(admin_client):
+    selection = Selection(queues=("mail", "a but b"), excluded_queues=("c",))
+    for worker in (new_worker("first", selection), new_worker("second")):
+        register(store_for("default"), worker)
+    Worker.objects.filter(name__startswith="second").update(queues=Stored("not JSON"))
+    html = body(admin_client.get("/admin/django_future/worker/"))
+    assert "mail, a but b but c" in html
+    assert ">unknown<" in html
 
 
 def test_a_queue_is_paused_by_adding_it(login):

@@ -9,7 +9,7 @@ from django_future import ScheduledJob, cancel_jobs, clock, pause_queue, run_job
 from django_future.diagnosis import diagnose, last_line, length, moment
 from django_future.models import Worker
 from django_future.status import Status
-from django_future.store import store_for
+from django_future.store import Selection, store_for
 from django_future.store.workers import register
 from django_future.worker import maintenance
 from django_future.worker.heartbeat import new_worker
@@ -28,8 +28,8 @@ def store():
 def worker(store):
     """Return a function that registers a living worker."""
 
-    def registered(queues="all", name="host-3"):
-        found = new_worker(name, queues)
+    def registered(*queues, name="host-3"):
+        found = new_worker(name, Selection(queues=queues))
         found.host = "host-3"
         register(store, found)
         return found
@@ -96,7 +96,7 @@ class TestScheduled:
         assert "no_worker" in reasons(schedule_job("0s", jobs.echo))
 
     def test_waits_in_a_queue_that_no_worker_serves(self, worker):
-        other = worker("default, reports")
+        other = worker("default", "reports")
         found = reasons(schedule_job("0s", jobs.echo, queue_name="mail"))
         assert found["not_served"] == (
             f"No worker serves its queue 'mail': {other.name} serves default, reports. Start one "

@@ -94,7 +94,8 @@ class TestStart:
         assert exit_code(start_worker(*options, output=output)) == 0
         lines = [json.loads(line) for line in output.read_text().splitlines()]
         assert [line["event"] for line in lines] == ["setup", "start", "stop", "end"]
-        assert (lines[1]["queues"], lines[1]["threads"]) == ("all", 4)
+        assert (lines[1]["queues"], lines[1]["excluded_queues"]) == ([], [])
+        assert lines[1]["threads"] == 4
         assert (lines[3]["exit_code"], lines[3]["jobs"]) == (0, 0)
         assert len({line["worker"] for line in lines[1:]}) == 1
 

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from django_future import ScheduledJob, clock, pause_queue, run_jobs, schedule_job
 from django_future import schedule_jobs as schedule
-from django_future.store import backlog, recent, store_for
+from django_future.store import Selection, backlog, recent, store_for
 from django_future.store.backlog import backlog_of
 from django_future.store.workers import register
 from django_future.worker import maintenance
@@ -39,8 +39,8 @@ def data(show):
 def worker():
     """Return a function that registers a living worker."""
 
-    def registered(queues="all"):
-        found = new_worker("host", queues)
+    def registered(*queues):
+        found = new_worker("host", Selection(queues=queues))
         register(store_for("default"), found)
         return found.name
 
@@ -156,8 +156,9 @@ class TestWorkers:
         assert "0 seconds ago" in show()
         settled = data()["workers"]
         assert [(each["name"], each["queues"], each["is_alive"]) for each in settled] == [
-            (name, "mail", True)
+            (name, ["mail"], True)
         ]
+        assert settled[0]["excluded_queues"] == []
 
 
 class TestJob:

@@ -9,7 +9,6 @@ from django_future.models import PausedQueue, ScheduledJob, Worker
 from django_future.status import Status
 from django_future.store import Store
 from django_future.store.backlog import backlog_of
-from django_future.store.selection import serves
 from django_future.store.transitions import is_handler_unknown
 from django_future.store.workers import is_alive
 
@@ -57,8 +56,10 @@ def why_queue_waits(
             "no_worker",
             f"No worker runs for the database {alias!r}. Start one with `manage.py future_worker`.",
         )
-    elif not any(serves(worker.queues, queue_name) for worker in alive):
-        others = ", ".join(f"{worker.name} serves {worker.queues}" for worker in alive[:MAX_NAMED])
+    elif not any(worker.serves(queue_name) for worker in alive):
+        others = ", ".join(
+            f"{worker.name} serves {worker.describe_queues()}" for worker in alive[:MAX_NAMED]
+        )
         yield Reason(
             "not_served",
             f"No worker serves its queue {queue_name!r}: {others}. Start one with "
@@ -120,7 +121,7 @@ def _why_not_yet(job: ScheduledJob, at: datetime) -> Iterator[Reason]:
 
 
 def _in_turn(job: ScheduledJob, store: Store, alive: Sequence[Worker], at: datetime) -> Reason:
-    serving = [worker.name for worker in alive if serves(worker.queues, job.queue_name)]
+    serving = [worker.name for worker in alive if worker.serves(job.queue_name)]
     backlog = backlog_of(store, job.queue_name, at)
     at_least = "" if backlog.is_exact else "at least "
     jobs = "1 job is" if backlog.due == 1 else f"{at_least}{backlog.due:,} jobs are"

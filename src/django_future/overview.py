@@ -9,7 +9,6 @@ from django_future.status import Status
 from django_future.store import EVERYTHING, Store
 from django_future.store.backlog import MAX_QUEUES, Backlog, backlogs
 from django_future.store.recent import Recent, ended_since, overdue, parked
-from django_future.store.selection import serves
 from django_future.store.workers import is_alive
 
 RECENTLY = timedelta(days=1)
@@ -66,7 +65,7 @@ def _queues(store: Store, workers: list[Worker], at: datetime) -> list[Queue]:
             name,
             found.get(name, nothing),
             paused.get(name),
-            [worker.name for worker in alive if serves(worker.queues, name)],
+            [worker.name for worker in alive if worker.serves(name)],
         )
         for name in sorted(found.keys() | paused.keys())
     ]

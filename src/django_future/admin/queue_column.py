@@ -1,4 +1,4 @@
-"""Where a job waits, and what keeps it there."""
+"""The queue of a job, and why the job waits in it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +11,10 @@ from django.utils.translation import ngettext
 from django_future.admin.changelist import MAX_COUNTED
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
-from django_future.store.selection import serves
 
 
 def parked_notice(jobs: Any) -> str | None:
-    """Return how many jobs are parked, in words; None if there are none."""
+    """Return a sentence with the number of parked jobs, or None if there are none."""
     counted: int = jobs.order_by().parked().values("pk")[: MAX_COUNTED + 1].count()
     if not counted:
         return None
@@ -29,8 +28,11 @@ def parked_notice(jobs: Any) -> str | None:
 
 
 def queue_column() -> Callable[[Any], str]:
-    """Return what shows the queue of a job, for one page: workers come and go."""
-    workers: Any = SimpleLazyObject(lambda: list(Worker.objects.values_list("queues", flat=True)))
+    """Return a function that shows the queue of a job.
+
+    It reads the workers once, so use it for one page only.
+    """
+    workers: Any = SimpleLazyObject(lambda: list(Worker.objects.only("queues")))
 
     @labelled(description=_("queue"))
     def queue_name(job: ScheduledJob) -> str:
@@ -38,8 +40,8 @@ def queue_column() -> Callable[[Any], str]:
             return str(job.queue_name)
         if getattr(job, "is_paused", False):
             return _("%(queue)s (paused)") % {"queue": job.queue_name}
-        # Where there is no worker at all, runs may serve every queue.
-        if workers and not any(serves(queues, job.queue_name) for queues in workers):
+        # If there are no workers, one-off runs may serve every queue.
+        if workers and not any(worker.serves(job.queue_name) for worker in workers):
             return _("%(queue)s (no worker)") % {"queue": job.queue_name}
         return str(job.queue_name)
 

@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
                 ('name', django_future.models.fields.KeyField(max_length=100, unique=True, verbose_name='name')),
                 ('host', models.CharField(max_length=255, verbose_name='host')),
                 ('pid', models.PositiveIntegerField(verbose_name='process id')),
-                ('queues', models.CharField(default='all', max_length=255, verbose_name='queues')),
+                ('queues', django_future.models.fields.StoredField(default=dict, help_text='The queues that it serves, and those excluded.', verbose_name='queues')),
                 ('version', models.CharField(default='', max_length=20, verbose_name='version')),
                 ('running', models.PositiveIntegerField(default=0, verbose_name='running jobs')),
                 ('sessions', django_future.models.fields.StoredField(default=list, help_text="Its connections, by the server's count.", verbose_name='sessions')),

@@ -4,7 +4,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
-from django_future.models.fields import InstantField, KeyField, StoredField
+from django_future.models.fields import InstantField, KeyField, StoredField, raw_value
+from django_future.serialization import Stored, plain_of
 
 
 class Worker(models.Model):
@@ -13,7 +14,9 @@ class Worker(models.Model):
     name = KeyField(_("name"), max_length=100, unique=True)
     host = models.CharField(_("host"), max_length=255)
     pid = models.PositiveIntegerField(_("process id"))
-    queues = models.CharField(_("queues"), max_length=255, default="all")
+    queues = StoredField(
+        _("queues"), default=dict, help_text=_("The queues that it serves, and those excluded.")
+    )
     version = models.CharField(_("version"), max_length=20, default="")
     running = models.PositiveIntegerField(_("running jobs"), default=0)
     sessions = StoredField(
@@ -31,3 +34,33 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return str(self.name)
+
+    def serves(self, queue_name: str) -> bool:
+        """Return whether the worker claims jobs of this queue; False if its row is unreadable."""
+        names = self.queue_names
+        if names is None:
+            return False
+        queues, excluded = names["queues"], names["excluded_queues"]
+        return (not queues or queue_name in queues) and queue_name not in excluded
+
+    def describe_queues(self) -> str:
+        """Return which queues the worker serves, as text for people."""
+        names = self.queue_names
+        if names is None:
+            return "unknown"
+        queues = ", ".join(map(str, names["queues"])) or "all"
+        excluded = ", ".join(map(str, names["excluded_queues"]))
+        return f"{queues} but {excluded}" if excluded else queues
+
+    @property
+    def queue_names(self) -> dict[str, list[str]] | None:
+        """The `queues`, empty for all, and the `excluded_queues`.
+
+        None if another version or SQL wrote something else.
+        """
+        stored = raw_value(self, "queues")
+        names = plain_of(stored) if isinstance(stored, Stored) else stored
+        if not isinstance(names, dict):
+            return None
+        found = {key: names.get(key, []) for key in ("queues", "excluded_queues")}
+        return found if all(isinstance(value, list) for value in found.values()) else None

@@ -16,7 +16,7 @@ from django_future.conf import config
 from django_future.models import Worker
 from django_future.progress import Inbox
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
-from django_future.store import Store
+from django_future.store import EVERYTHING, Selection, Store
 from django_future.store.pooling import dedicated_connection
 from django_future.store.workers import register, unregister
 from django_future.worker.housekeeping import (
@@ -31,7 +31,7 @@ logger = logging.getLogger("django_future")
 INITIAL_BACKOFF_SECONDS = 0.1  # before a beat that failed is tried again
 
 
-def new_worker(name: str = "", queues: str = "all") -> Worker:
+def new_worker(name: str = "", selection: Selection = EVERYTHING) -> Worker:
     """Return a worker that stands for this process, and is not registered yet."""
     host, pid = socket.gethostname(), os.getpid()
     unique = f"{name[:60] or host[:60]}-{pid}-{secrets.token_hex(4)}"
@@ -40,7 +40,7 @@ def new_worker(name: str = "", queues: str = "all") -> Worker:
         name=unique,
         host=host[:255],
         pid=pid,
-        queues=queues[:255],
+        queues=selection.queue_names,
         version=__version__,
         started_at=started_at,
     )

@@ -66,7 +66,7 @@ class _WorkerProcess:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._store = store_for(options.alias)
-        self._worker = new_worker(options.name, options.selection.describe())
+        self._worker = new_worker(options.name, options.selection)
         self._loop = Loop(
             self._store,
             self._worker,
