@@ -72,7 +72,7 @@ def test_the_list_does_not_read_arguments_of_any_size(admin_client):
     schedule_job("1h", jobs.echo, args=["x" * 100_000])
     job = admin_client.get(LIST).context["cl"].result_list[0]
     assert job.get_deferred_fields() == {"args", "kwargs", "return_value", "error"}
-    assert len(job.args_start) == changelist.START
+    assert len(job.args_start) == changelist.MAX_PREVIEW_LENGTH
 
 
 def test_nothing_is_unpickled_or_fetched_to_be_shown(admin_client, order):

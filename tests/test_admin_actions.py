@@ -44,7 +44,7 @@ def test_retrying_leaves_what_waits_runs_or_is_complete(login):
     client = login("view_scheduledjob", "operate_scheduledjob")
     assert act(client, "retry_selected", *ended, *others) == [
         "3 jobs will be retried.",
-        "3 jobs were not retried: they did not fail, expire or get cancelled.",
+        "3 jobs were not retried: they have not failed, expired or been cancelled.",
     ]
     for job in [*ended, *others]:
         job.refresh_from_db()
@@ -61,7 +61,7 @@ def test_running_again_copies_what_has_ended(login, order):
     client = login("view_scheduledjob", "operate_scheduledjob")
     assert act(client, "run_again", *ended, *others) == [
         "4 jobs will run again.",
-        "2 jobs were left as they are: they have not ended.",
+        "2 jobs were skipped: they have not ended.",
     ]
     run_jobs()
     order.refresh_from_db()
@@ -91,7 +91,7 @@ def test_a_job_that_cannot_be_scheduled_again_does_not_stop_the_others(admin_cli
 
 def test_an_action_reaches_all_jobs_that_the_list_would_show(admin_client, monkeypatch):
     monkeypatch.setattr(admin.site.get_model_admin(ScheduledJob), "list_per_page", 2)
-    monkeypatch.setattr("django_future.admin.actions.BATCH", 2)
+    monkeypatch.setattr("django_future.admin.actions.BATCH_SIZE", 2)
     selected = [schedule_job("1h", jobs.echo) for _ in range(5)]
     other = schedule_job("1h", jobs.trace)
     data = {"action": "cancel_selected", "_selected_action": selected[0].pk, "select_across": 1}

@@ -1,4 +1,4 @@
-"""What people see of jobs, queues and workers in Django's admin, and what they can do there."""
+"""Admin pages for jobs, paused queues and workers."""
 
 from django_future.admin.jobs import ScheduledJobAdmin
 from django_future.admin.queues import PausedQueueAdmin

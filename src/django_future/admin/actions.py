@@ -1,11 +1,11 @@
-"""What people can do with the jobs they have selected."""
+"""Actions on the jobs that are selected in the admin."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import action
-from django.contrib.admin.actions import delete_selected as delete_after_a_question
+from django.contrib.admin.actions import delete_selected as delete_after_confirmation
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.db.models import QuerySet
@@ -22,8 +22,8 @@ from django_future.scheduling.retry import retry_jobs
 from django_future.scheduling.signing import not_signed, vouch_for
 from django_future.status import Status
 
-BATCH = 500
-MAX_DELETED = 500  # jobs; the question posts back one form field for each
+BATCH_SIZE = 500
+MAX_DELETED = 500  # jobs; the confirmation page has one form field for each
 _CANCELLED = ngettext_lazy(
     "%(count)s job was cancelled.", "%(count)s jobs were cancelled.", "count"
 )
@@ -41,14 +41,14 @@ _RETRIED = ngettext_lazy(
     "%(count)s job will be retried.", "%(count)s jobs will be retried.", "count"
 )
 _NOT_RETRIED = ngettext_lazy(
-    "%(count)s job was not retried: it did not fail, expire or get cancelled.",
-    "%(count)s jobs were not retried: they did not fail, expire or get cancelled.",
+    "%(count)s job was not retried: it has not failed, expired or been cancelled.",
+    "%(count)s jobs were not retried: they have not failed, expired or been cancelled.",
     "count",
 )
 _AGAIN = ngettext_lazy("%(count)s job will run again.", "%(count)s jobs will run again.", "count")
 _NOT_ENDED = ngettext_lazy(
-    "%(count)s job was left as it is: it has not ended.",
-    "%(count)s jobs were left as they are: they have not ended.",
+    "%(count)s job was skipped: it has not ended.",
+    "%(count)s jobs were skipped: they have not ended.",
     "count",
 )
 _REFUSED = ngettext_lazy(
@@ -69,43 +69,46 @@ _TOO_MANY = _("No more than %(count)s jobs can be deleted at once. Nothing was d
 def cancel_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
-    """Cancel the selected jobs that are still scheduled, and say how many were not."""
-    kept = _cancel_all(queryset, model_admin, request, running=False)
-    if kept:
-        model_admin.message_user(request, _NOT_CANCELLED % {"count": kept}, messages.WARNING)
+    """Cancel the selected jobs that are still scheduled, and report how many were not."""
+    skipped = _cancel_all(queryset, model_admin, request, running=False)
+    if skipped:
+        model_admin.message_user(request, _NOT_CANCELLED % {"count": skipped}, messages.WARNING)
 
 
 @action(
     permissions=["operate"],
-    description=_("Cancel selected %(verbose_name_plural)s, also those that run"),
+    description=_("Cancel selected %(verbose_name_plural)s, including running ones"),
 )
 def cancel_running(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
-    """Cancel the selected jobs that have not ended, and say how many had."""
-    kept = _cancel_all(queryset, model_admin, request, running=True)
-    if kept:
-        model_admin.message_user(request, _ENDED % {"count": kept}, messages.WARNING)
+    """Cancel the selected jobs that have not ended, and report how many had."""
+    skipped = _cancel_all(queryset, model_admin, request, running=True)
+    if skipped:
+        model_admin.message_user(request, _ENDED % {"count": skipped}, messages.WARNING)
 
 
 @action(permissions=["operate"], description=_("Retry selected %(verbose_name_plural)s"))
 def retry_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
-    """Put the selected jobs that ended without success back, and say how many did not."""
+    """Retry the selected jobs that ended without success, and report how many did not."""
     ids = _ids(queryset)
     retried = sum(_retry(jobs, request) for jobs in _batches(ids, queryset))
     if retried:
         model_admin.message_user(request, _RETRIED % {"count": retried}, messages.SUCCESS)
-    if kept := len(ids) - retried:
-        model_admin.message_user(request, _NOT_RETRIED % {"count": kept}, messages.WARNING)
+    if skipped := len(ids) - retried:
+        model_admin.message_user(request, _NOT_RETRIED % {"count": skipped}, messages.WARNING)
 
 
 @action(permissions=["operate"], description=_("Run selected %(verbose_name_plural)s again"))
 def run_again(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
-    """Schedule copies for now of the selected jobs that have ended, and say what was left out."""
+    """Schedule a copy of each selected job that has ended, due at once.
+
+    Report how many had not ended, and why a copy was refused.
+    """
     ids = _ids(queryset)
     errors = [
         _run_again(job, model_admin, request)
@@ -113,10 +116,10 @@ def run_again(
         for job in jobs.finished().defer("return_value", "error")
     ]
     refusals = [error for error in errors if error]
-    if again := len(errors) - len(refusals):
-        model_admin.message_user(request, _AGAIN % {"count": again}, messages.SUCCESS)
-    if kept := len(ids) - len(errors):
-        model_admin.message_user(request, _NOT_ENDED % {"count": kept}, messages.WARNING)
+    if copied := len(errors) - len(refusals):
+        model_admin.message_user(request, _AGAIN % {"count": copied}, messages.SUCCESS)
+    if skipped := len(ids) - len(errors):
+        model_admin.message_user(request, _NOT_ENDED % {"count": skipped}, messages.WARNING)
     if refusals:
         details = {"count": len(refusals), "reason": refusals[0]}
         model_admin.message_user(request, _REFUSED % details, messages.ERROR)
@@ -126,36 +129,36 @@ def run_again(
 def sign_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
-    """Sign the selected jobs that are parked, so that they run, and say how many were not."""
+    """Sign the selected jobs that are parked, and report how many were not."""
     ids = _ids(queryset)
     signed = sum(_sign(jobs, request) for jobs in _batches(ids, queryset))
     if signed:
         model_admin.message_user(request, _SIGNED % {"count": signed}, messages.SUCCESS)
-    if kept := len(ids) - signed:
-        model_admin.message_user(request, _NOT_SIGNED % {"count": kept}, messages.WARNING)
+    if skipped := len(ids) - signed:
+        model_admin.message_user(request, _NOT_SIGNED % {"count": skipped}, messages.WARNING)
 
 
 @action(permissions=["delete"], description=_("Delete selected %(verbose_name_plural)s"))
 def delete_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> HttpResponseBase | None:
-    """Delete the selected jobs after a question, unless they are too many to ask about."""
+    """Delete the selected jobs after a confirmation, unless they are too many to confirm."""
     if len(queryset.values_list("pk")[: MAX_DELETED + 1]) > MAX_DELETED:
         details = {"count": MAX_DELETED}
         model_admin.message_user(request, _TOO_MANY % details, messages.ERROR)
         return None
-    return delete_after_a_question(model_admin, request, queryset)
+    return delete_after_confirmation(model_admin, request, queryset)
 
 
 def _ids(queryset: QuerySet[ScheduledJob]) -> list[int]:
-    # All of them first: what the action does may move jobs in or out of the queryset. Oldest first,
-    # which is the order in which the copies then run.
+    # Read all ids first, because the action may move jobs in or out of the queryset. Oldest first,
+    # because copies run in the order in which they are scheduled.
     return sorted(queryset.values_list("pk", flat=True))
 
 
 def _batches(ids: list[int], queryset: QuerySet[ScheduledJob]) -> Iterator[ScheduledJobQuerySet]:
-    for start in range(0, len(ids), BATCH):
-        batch = ids[start : start + BATCH]
+    for start in range(0, len(ids), BATCH_SIZE):
+        batch = ids[start : start + BATCH_SIZE]
         yield ScheduledJob.objects.using(queryset.db).filter(pk__in=batch).order_by("pk")
 
 
@@ -166,7 +169,7 @@ def _cancel_all(
     *,
     running: bool,
 ) -> int:
-    """Cancel jobs, say how many, and return how many were not."""
+    """Cancel jobs, report how many, and return how many were not cancelled."""
     ids = _ids(queryset)
     batches = _batches(ids, queryset)
     cancelled = sum(_cancel(jobs, request, running=running) for jobs in batches)
@@ -176,11 +179,11 @@ def _cancel_all(
 
 
 def _cancel(jobs: ScheduledJobQuerySet, request: HttpRequest, *, running: bool) -> int:
-    wanted = list(jobs.cancellable(running=running).values_list("pk", flat=True))
+    ids = list(jobs.cancellable(running=running).values_list("pk", flat=True))
     user_id: Any = request.user.pk
     with transaction.atomic(using=jobs.db):
-        count = cancel_jobs(jobs.filter(pk__in=wanted), running=running)
-        cancelled = jobs.filter(pk__in=wanted, status=Status.CANCELLED)
+        count = cancel_jobs(jobs.filter(pk__in=ids), running=running)
+        cancelled = jobs.filter(pk__in=ids, status=Status.CANCELLED)
         LogEntry.objects.log_actions(
             user_id,
             cancelled.only("callable_name", "scheduled_at"),

@@ -1,4 +1,4 @@
-"""The failed attempts of a job, as the admin shows them."""
+"""The failed attempts on the page of a job."""
 
 from django.contrib.admin import display as labelled
 from django.utils.html import format_html, format_html_join
@@ -12,7 +12,7 @@ MAX_SHOWN = 20
 
 @labelled(description=_("failed attempts"))
 def failed_attempts(job: ScheduledJob) -> str:
-    """Show the latest attempts that failed, each with its traceback folded."""
+    """Show the latest failed attempts, each with its traceback collapsed."""
     attempts = job.failed_attempts.order_by("-number", "-pk")[:MAX_SHOWN]
     return format_html_join("", "{}", ((_shown(attempt),) for attempt in attempts)) or (
         display.NOTHING

@@ -1,4 +1,4 @@
-"""The object that a job is bound to, as the admin shows it."""
+"""How the admin shows the object of a job."""
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
@@ -15,7 +15,7 @@ from django_future.models import ScheduledJob
 
 
 def label(job: ScheduledJob) -> str:
-    """Return what names the object, such as 'shop.order 17', without asking whether it exists."""
+    """Return the name of the object, such as 'shop.order 17', without a query for the object."""
     if job.object_id is None:
         return NOTHING
     found = content_type(job)
@@ -24,7 +24,7 @@ def label(job: ScheduledJob) -> str:
 
 
 def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
-    """Return a link to the object in the admin if the user may view it there, else its label."""
+    """Return a link to the object's admin page, or only its label if the user may not view it."""
     kind = content_type(job)
     model = None if kind is None else kind.model_class()
     if job.object_id is None or model is None:

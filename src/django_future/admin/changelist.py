@@ -1,4 +1,4 @@
-"""A list of jobs whose cost does not grow with the table, unless a search finds little in it."""
+"""The list of jobs. Its cost grows with the table only if a search finds few jobs."""
 
 from typing import Any
 
@@ -11,39 +11,42 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 MAX_COUNTED = 10_000
-START = 1000  # characters of the arguments, which may be many megabytes
+MAX_PREVIEW_LENGTH = 1000  # characters of the arguments, which may be many megabytes
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than to the first row past ten thousand, where its pages end."""
+    """Counts and pages at most `MAX_COUNTED` rows, and one more to know whether there are more."""
 
     @cached_property
     def count(self) -> int:
-        """The number of rows, or one that says it is not all of them."""
+        """The number of rows; it shows as "10000+" if there are more."""
         rows: Any = self.object_list
         counted: int = rows.order_by().values("pk")[: MAX_COUNTED + 1].count()
         return counted if counted <= MAX_COUNTED else _MoreThan(counted)
 
 
 class JobList(ChangeList):
-    """The newest jobs first, in an order that an index has, without their largest columns."""
+    """The newest jobs first, in the order of the primary key, without their largest columns."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:  # noqa: ARG002
-        """Return the one order there is, whatever the address says."""
+        """Return the only order, without regard to the URL."""
         return ["-pk"]
 
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
     ) -> QuerySet[Any]:
-        """Read of the arguments only as much as a line can show."""
+        """Read only the beginning of the arguments, because a line shows no more."""
         jobs: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
-        jobs = jobs.annotate(args_start=Left("args", START), kwargs_start=Left("kwargs", START))
+        jobs = jobs.annotate(
+            args_start=Left("args", MAX_PREVIEW_LENGTH),
+            kwargs_start=Left("kwargs", MAX_PREVIEW_LENGTH),
+        )
         return jobs.defer("args", "kwargs", "return_value", "error", "current_progress__log")
 
 
 class _MoreThan(int):
-    """A count that stopped one past what it stands for."""
+    """A count that stopped at one more than the number that it shows, such as "10000+"."""
 
     def __str__(self) -> str:
-        # With separators Django would group the characters of this text, the sign among them.
+        # Django groups the characters of this text by thousands, and would count "+" as a digit.
         return str(int(self)) if settings.USE_THOUSAND_SEPARATOR else f"{int(self) - 1}+"

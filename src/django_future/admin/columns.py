@@ -1,4 +1,4 @@
-"""What the admin shows of a row, each under its label."""
+"""Columns and fields of the admin, each with its label."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,24 +15,24 @@ from django_future.serialization import describe
 from django_future.signatures import holds
 from django_future.status import Status
 
-LINE = 60  # characters of the arguments in a list
+MAX_LINE_LENGTH = 60  # characters of one cell of the list
 NO_ARGS, NO_KWARGS = "[]", "{}"
 
 
 def column(model: type[Model], name: str, show: Callable[[Any], str]) -> Callable[[Any], str]:
-    """Return what shows the field `name`, which it does not decode, under the field's own label."""
+    """Return a function that shows the raw value of a field, with the label of the field."""
     field: Any = model._meta.get_field(name)
 
     @labelled(description=field.verbose_name, ordering=name)
     def shown(row: Model) -> str:
         return show(field.value_from_object(row))
 
-    shown.__name__ = name  # by which the admin finds the help text
+    shown.__name__ = name  # the admin finds the help text by this name
     return shown
 
 
 def arguments(name: str) -> Callable[[Any], str]:
-    """Return what shows the arguments in the field `name`, but for the sensitive ones."""
+    """Return a function that shows the arguments in a field, without the sensitive ones."""
     field: Any = ScheduledJob._meta.get_field(name)
 
     @labelled(description=field.verbose_name)
@@ -45,28 +45,28 @@ def arguments(name: str) -> Callable[[Any], str]:
 
 @labelled(description=_("status"))
 def status(job: ScheduledJob) -> str:
-    """Show the status in words and as a symbol."""
+    """Show the status as a symbol and a label."""
     return display.status(job.status, job.get_status_display())
 
 
 @labelled(description=_("arguments"))
 def call(job: Any) -> str:
-    """Show on one line what the callable is called with.
+    """Show the arguments on one line.
 
-    The list gives `args_start` and `kwargs_start`, the beginnings of what is stored.
+    The list annotates `args_start` and `kwargs_start`, the beginnings of the stored arguments.
     """
     texts = [(job.args_start, NO_ARGS), (job.kwargs_start, NO_KWARGS)]
-    # Of very long arguments the list has the beginnings, with which no signature holds.
+    # The list has only the beginning of very long arguments, so their signature cannot hold.
     job.is_signed = holds({**vars(job), "args": job.args_start, "kwargs": job.kwargs_start})
     shown = " ".join(
-        describe(without_sensitive(job, text)) for text, nothing in texts if text != nothing
+        describe(without_sensitive(job, text)) for text, empty in texts if text != empty
     )
-    return display.line(shown, LINE) or display.NOTHING
+    return display.line(shown, MAX_LINE_LENGTH) or display.NOTHING
 
 
 @labelled(description=_("content object"))
 def content_object(job: ScheduledJob) -> str:
-    """Show which object the job is bound to, without asking whether it exists."""
+    """Show the name of the bound object, without a query for it."""
     return bound_object.label(job)
 
 
@@ -80,25 +80,25 @@ def duration(job: ScheduledJob) -> str:
 
 @labelled(description=_("status"))
 def status_and_progress(job: ScheduledJob) -> str:
-    """Show the status, and beside it how far a job that runs is."""
+    """Show the status, and the progress of a running job."""
     label = str(job.get_status_display())
     if job.status == Status.RUNNING and has_progress(job):
         label = f"{label}, {display.progress(job.current_progress)}"
-    return display.status(job.status, display.cut(label, LINE))
+    return display.status(job.status, display.cut(label, MAX_LINE_LENGTH))
 
 
 @labelled(description=_("progress"))
 def progress(job: ScheduledJob) -> str:
-    """Show how far a job is, or was at last, as its handler said."""
+    """Show the last progress that the handler reported."""
     return display.progress(job.current_progress)
 
 
 @labelled(description=_("log"))
 def log(job: ScheduledJob) -> str:
-    """Show the lines that the handler has written."""
+    """Show the log lines that the handler has written."""
     return display.text(job.current_progress.log)
 
 
 def has_progress(job: ScheduledJob) -> bool:
-    """Tell whether the handler has said anything."""
+    """Return whether the handler has reported progress or written log lines."""
     return hasattr(job, "current_progress")

@@ -1,4 +1,4 @@
-"""How the admin writes what rows hold. Nothing here loads a pickle or asks the database."""
+"""Formatting of values for the admin. No function here loads a pickle or runs a query."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from django_future.serialization import describe
 from django_future.status import Status
 
 NOTHING = "-"
-MAX_VALUE_LENGTH = 10_000  # characters of one value, of which a page may show several
+MAX_VALUE_LENGTH = 10_000  # characters of one value; a page may show several values
 _SYMBOLS: dict[str, str] = {
     Status.SCHEDULED: "○",
     Status.RUNNING: "▸",
@@ -27,18 +27,18 @@ _SYMBOLS: dict[str, str] = {
 
 
 def dotted(name: str) -> str:
-    """Return a dotted name that a narrow column may break between its words."""
+    """Return a dotted name that may wrap after each "." and "_"."""
     return _breakable(re.split(r"(?<=[._])", name))
 
 
 def status(value: str, label: str) -> str:
-    """Return a status in words, with a symbol that helps the eye and is not read aloud."""
+    """Return the label of a status, with a symbol that screen readers skip."""
     symbol = _SYMBOLS.get(value, "?")
     return format_html('<span aria-hidden="true">{}</span>&nbsp;{}', symbol, label)
 
 
 def instant(value: datetime | None) -> str:
-    """Return a row's instant to the second, in the current time zone."""
+    """Return a time from a row to the second, in the current time zone."""
     if value is None:
         return NOTHING
     local = clock.from_row(value).astimezone(clock.current_zone())
@@ -49,32 +49,32 @@ def instant(value: datetime | None) -> str:
 
 
 def duration(length: timedelta) -> str:
-    """Return a length of time to the millisecond, or from a minute on to the second."""
+    """Return a duration to the millisecond; from one minute on, to the second."""
     if length < timedelta(minutes=1):
         return f"{formats.number_format(length.total_seconds(), 3)} s"
     return str(timedelta(seconds=round(length.total_seconds())))
 
 
 def value(text: str | None) -> str:
-    """Return a stored value for people to read."""
+    """Return a stored value as text for people, cut after `MAX_VALUE_LENGTH` characters."""
     if text is None:
         return NOTHING
     return format_html("<code>{}</code>", line(describe(text), MAX_VALUE_LENGTH))
 
 
 def progress(report: JobProgress) -> str:
-    """Return how far a job is, such as '3 of 10, 30 %: resizing'."""
+    """Return the progress of a job, such as '3 of 10, 30 %: resizing'."""
     return ": ".join(filter(None, [_amount(report), report.message])) or NOTHING
 
 
 def text(text: str) -> str:
-    """Return a traceback or a log as it would be printed, its long lines wrapped."""
+    """Return a traceback or a log as preformatted text with wrapped lines."""
     return format_html("<pre wrap>{}</pre>", text) if text else NOTHING
 
 
-def line(text: str, longest: int) -> str:
-    """Return at most `longest` characters, which a narrow column may break inside long words."""
-    return _breakable(re.findall(r"\s+|\S{1,20}", cut(text, longest)))
+def line(text: str, max_length: int) -> str:
+    """Return at most `max_length` characters; a narrow column may break long words."""
+    return _breakable(re.findall(r"\s+|\S{1,20}", cut(text, max_length)))
 
 
 def _amount(report: JobProgress) -> str:
@@ -88,9 +88,9 @@ def _amount(report: JobProgress) -> str:
     return _("%(done)s of %(total)s, %(percent)s\N{NO-BREAK SPACE}%%") % shown
 
 
-def cut(text: str, longest: int) -> str:
-    """Return no more than `longest` characters of `text`, and say so if there are more."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+def cut(text: str, max_length: int) -> str:
+    """Return at most `max_length` characters of `text`, with "…" at the end if it is longer."""
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
 def _breakable(parts: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The jobs in the admin."""
+"""The admin of jobs."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -26,8 +26,8 @@ from django_future.admin.queue_column import parked_notice, queue_column
 from django_future.admin.read_only import ReadOnlyAdmin, may_operate
 from django_future.models import PausedQueue, ScheduledJob
 
-MAX_NAMED = 100  # jobs, to whoever is asked whether to delete them
-MAX_ID_DIGITS = 18  # digits that surely fit a primary key
+MAX_NAMED = 100  # jobs on the page that confirms a deletion
+MAX_ID_DIGITS = 18  # a number with more digits may not fit into a primary key
 
 _column = partial(columns.column, ScheduledJob)
 _number = _column("id", str)
@@ -53,7 +53,7 @@ _OUTCOME = [
 
 @admin.register(ScheduledJob)
 class ScheduledJobAdmin(ReadOnlyAdmin):
-    """All that is known of jobs, and what can be done about them."""
+    """Shows jobs, and offers the actions on them. Users cannot add or edit jobs."""
 
     list_display = [
         _number,
@@ -87,69 +87,70 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     ]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may cancel jobs, retry them and run them again."""
+        """Return whether the user may cancel jobs, retry them and run them again."""
         return may_operate(request) and self.has_view_permission(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Tell whether the user may delete jobs, for which they must be allowed to view them."""
+        """Return whether the user may delete jobs; this requires the permission to view them."""
         is_visible = self.has_view_permission(request, obj)
         return is_visible and super().has_delete_permission(request, obj)
 
     def has_sign_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may sign jobs, which is to say which code runs."""
+        """Return whether the user may sign jobs, and so decide which code runs."""
         return bool(request.user.is_active and request.user.is_superuser)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        """Show the list, and above it how many jobs are parked."""
+        """Show the list, with the number of parked jobs above it."""
         context = {"subtitle": parked_notice(self.get_queryset(request))}
         return super().changelist_view(request, context | (extra_context or {}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return all jobs, each with whether its queue is paused."""
+        """Return all jobs, annotated with `is_paused`: whether the queue is paused."""
         paused = PausedQueue.objects.filter(queue_name=OuterRef("queue_name"))
         jobs: QuerySet[Any] = super().get_queryset(request).annotate(is_paused=Exists(paused))
         return jobs
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Return the columns, of which one says what keeps a job waiting."""
+        """Return the columns; the one for the queue shows why a job waits."""
         shown = queue_column()
         return [
             shown if name == "queue_name" else name for name in super().get_list_display(request)
         ]
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
-        """Return the list that bears a million rows."""
+        """Return the list that stays fast with a million rows."""
         return JobList
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Take a number for an id alone, which the primary key finds at once."""
+        """Search for a number by primary key only, because that is fast."""
         if search_term.isdecimal() and len(search_term) <= MAX_ID_DIGITS:
             return queryset.filter(pk=search_term), False
         return super().get_search_results(request, queryset, search_term)
 
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledJob | None = None) -> Any:
-        """Return what the page of a job shows."""
+        """Return the sections of the page of a job."""
 
-        # Made here because a method is not told who asks, and so who may follow the link.
+        # A closure, because the admin does not pass the request to a method, and the link depends
+        # on the permissions of the user.
         @admin.display(description=_("content object"))
         def content_object(job: ScheduledJob) -> str:
             return bound_object.link(job, request, self.admin_site)
 
-        said = [columns.progress, columns.log] if obj and columns.has_progress(obj) else []
+        progress = [columns.progress, columns.log] if obj and columns.has_progress(obj) else []
         return [
             (_("What"), {"fields": [_callable_name, content_object, *_ARGUMENTS]}),
             (_("When"), {"fields": [_INSTANTS, (queue_column(), "priority")]}),
-            (_("Outcome"), {"fields": [*_OUTCOME, *said]}),
+            (_("Outcome"), {"fields": [*_OUTCOME, *progress]}),
         ]
 
     def get_deleted_objects(
         self, objs: Sequence[ScheduledJob] | QuerySet[ScheduledJob], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Name the jobs, or the first of them, but not what was kept of their attempts."""
+        """Name the first jobs, but not their attempts and progress, which are deleted with them."""
         count = objs.count() if isinstance(objs, QuerySet) else len(objs)
         names = [f"{job.pk}: {job}" for job in objs[:MAX_NAMED]]
         if more := count - len(names):

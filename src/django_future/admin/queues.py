@@ -1,4 +1,4 @@
-"""The paused queues in the admin: to add one is to pause it."""
+"""The admin of paused queues. Adding a row pauses a queue."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from django_future.models import PausedQueue
 from django_future.scheduling.queues import pause_queue, resume_queue
 
 _RESUMED = ngettext_lazy("%(count)s queue was resumed.", "%(count)s queues were resumed.", "count")
-_GIVEN = ["queue_name", "reason"]
+_FORM_FIELDS = ["queue_name", "reason"]
 _paused_at = column(PausedQueue, "paused_at", display.instant)
 
 
@@ -37,32 +37,32 @@ def resume_selected(
 
 @admin.register(PausedQueue)
 class PausedQueueAdmin(ReadOnlyAdmin):
-    """The queues whose jobs wait, and why."""
+    """Shows which queues are paused, and why."""
 
-    list_display = [*_GIVEN, _paused_at]
+    list_display = [*_FORM_FIELDS, _paused_at]
     ordering = ["queue_name"]
     filters = frozenset({"queue_name"})
     actions = [resume_selected]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may pause queues and resume them."""
+        """Return whether the user may pause queues and resume them."""
         return may_operate(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let whoever may resume them see them."""
+        """Return whether the user may view paused queues, or resume them."""
         return may_operate(request) or super().has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may pause queues."""
+        """Return whether the user may pause queues."""
         return may_operate(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Refuse everybody: a queue is resumed."""
+        """Return False: the action "Resume" ends a pause, so that it is logged."""
         return False
 
     def get_fields(self, request: HttpRequest, obj: PausedQueue | None = None) -> Any:  # noqa: ARG002
-        """Return what is asked of who pauses a queue, and what is known of one that is paused."""
-        return _GIVEN if obj is None else [*_GIVEN, _paused_at]
+        """Return the fields of the form, and for a paused queue also the time of the pause."""
+        return _FORM_FIELDS if obj is None else [*_FORM_FIELDS, _paused_at]
 
     def save_model(self, request: Any, obj: PausedQueue, form: Any, change: Any) -> None:  # noqa: ARG002
         """Pause the queue."""

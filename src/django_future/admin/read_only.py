@@ -1,4 +1,4 @@
-"""An admin in which nobody adds or changes rows: what happens to them is all that changes them."""
+"""Base class for an admin in which users cannot add or edit rows."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,61 +12,64 @@ from django_future.store.unreadable import escaped, texts_read_as
 
 
 def may_operate(request: HttpRequest) -> bool:
-    """Tell whether the user may do something to jobs and queues, and not look at them only."""
+    """Return whether the user may change the state of jobs and queues."""
     return request.user.has_perm("django_future.operate_scheduledjob")
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
-    """Shows rows to whoever may view them.
+    """Shows rows to users with the permission to view them.
 
-    `filters` are the columns by whose whole value an address may choose rows.
+    The URL of the list can filter by the exact value of the columns in `filters`.
     """
 
     filters: frozenset[str] = frozenset()
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Refuse everybody."""
+        """Return False: no user adds rows."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Refuse everybody."""
+        """Return False: no user edits rows."""
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:  # noqa: ARG002
-        """Allow no lookup that would tell whether a guess at what is hidden is right."""
+        """Return whether the URL may use this lookup.
+
+        Other lookups would let users find out hidden values by guessing.
+        """
         return lookup.removesuffix("__exact") in self.filters and "\0" not in value
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Any:
-        """Return the row of an address, or None if no row can have such a primary key."""
+        """Return the row with this id, or None also if the database refuses the id."""
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Show the list, also of rows with texts that are not UTF-8."""
-        return self._readably(super().changelist_view, request, *args, **kwargs)
+        """Show the list, even if rows contain text that is not UTF-8."""
+        return self._with_readable_text(super().changelist_view, request, *args, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Show a row, also if it has texts that are not UTF-8."""
-        return self._readably(super().changeform_view, request, *args, **kwargs)
+        """Show a row, even if it contains text that is not UTF-8."""
+        return self._with_readable_text(super().changeform_view, request, *args, **kwargs)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Delete a row, also if it has texts that are not UTF-8."""
-        return self._readably(super().delete_view, request, *args, **kwargs)
+        """Delete a row, even if it contains text that is not UTF-8."""
+        return self._with_readable_text(super().delete_view, request, *args, **kwargs)
 
-    def _readably(
+    def _with_readable_text(
         self, view: Callable[..., HttpResponseBase], *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         with _escaping(self.get_queryset(args[0]).db) as is_escaping:
             response = view(*args, **kwargs)
             if is_escaping and hasattr(response, "render"):
-                response.render()  # it asks the database, too
+                response.render()  # rendering runs queries too
             return response
 
 
 @contextmanager
 def _escaping(alias: str) -> Iterator[bool]:
-    """Let texts be read that are not UTF-8, which only SQLite holds; tell whether that is so."""
+    """Escape text that is not UTF-8, which only SQLite can store; yield whether that is active."""
     connection = connections[alias]
     if connection.vendor != "sqlite":
         yield False

@@ -1,4 +1,4 @@
-"""Arguments that their handler calls sensitive, hidden from whoever looks at its jobs."""
+"""Hides the arguments that a handler declares sensitive."""
 
 import inspect
 import json
@@ -17,35 +17,35 @@ HIDDEN = "[hidden]"
 
 
 def without_sensitive(job: ScheduledJob, text: str) -> str:
-    """Return the stored text of arguments of `job`, less what its handler has nobody see.
+    """Return the stored arguments of `job` with the sensitive ones hidden.
 
-    Where the handler is not to be found nobody knows what that is, so nothing is shown.
+    If the handler cannot be found, all arguments are hidden.
     """
     try:
         names = options_for(job, _handler(job)).sensitive_arguments
         if not names:
             return text
-        shown = HIDDEN if names is True else _without(json.loads(text), names, job)
-    # It is cut off in the middle, or too deep, or there is no signature.
+        shown = HIDDEN if names is True else _hide(json.loads(text), names, job)
+    # The JSON is cut off or too deeply nested, or the handler or its parameters are unknown.
     except (ValueError, TypeError, RecursionError, FutureError):
         shown = HIDDEN
     return json.dumps(shown)
 
 
-def _without(values: Any, names: Collection[str], job: ScheduledJob) -> Any:
+def _hide(values: Any, names: Collection[str], job: ScheduledJob) -> Any:
     if isinstance(values, list):
-        places = chain(_parameters(job), repeat(None))
+        parameter_names = chain(_positional_names(job), repeat(None))
         return [
-            HIDDEN if place is None or place in names else value
-            for place, value in zip(places, values, strict=False)
+            HIDDEN if name is None or name in names else value
+            for name, value in zip(parameter_names, values, strict=False)
         ]
     if isinstance(values, dict) and TAG not in values:
         return {name: HIDDEN if name in names else value for name, value in values.items()}
     return HIDDEN
 
 
-def _parameters(job: ScheduledJob) -> Any:
-    """Return the names of the parameters for the positional arguments of `job`."""
+def _positional_names(job: ScheduledJob) -> Any:
+    """Return the name of the parameter for each positional argument of `job`."""
     handler = _handler(job)
     parameters = list(inspect.signature(handler).parameters.values())
     passed = takes_job(handler) + (job.object_id is not None)
@@ -56,7 +56,8 @@ def _parameters(job: ScheduledJob) -> Any:
 
 
 def _handler(job: ScheduledJob) -> Any:
-    # To look at what SQL wrote must not import it.
+    # A row that was written by SQL must not cause an import, so an unsigned job's handler is only
+    # looked up among the imported modules.
     if job.is_signed:
         return unbound_handler(job)
     handler = loaded_handler(job)
