@@ -272,7 +272,7 @@ class TestTransactions:
         job = run_one(jobs.trace_and_break_hook)
         assert job.status == Status.COMPLETE
         assert traces() == ["kept"]
-        assert "a hook of its on_commit raised" in caplog.text
+        assert "one of its on_commit() hooks raised an exception" in caplog.text
 
     def test_a_job_whose_lease_is_lost_leaves_nothing(self, traces, caplog):
         def claim_again(job, **_):

@@ -130,7 +130,7 @@ class TestAResult:
     def test_that_is_too_large_is_replaced_by_words(self, run_between):
         job = run_between(hostile.return_huge)
         assert job.status == Status.COMPLETE
-        assert f"more than {MAX_RESULT_BYTES:,} is not kept" in job.return_value
+        assert f"more than {MAX_RESULT_BYTES:,} bytes is not stored" in job.return_value
 
     def test_of_many_jobs_may_be_more_than_a_server_takes_at_once(self):
         schedule_jobs([{"when": "0s", "callable": hostile.return_large}] * 200)

@@ -20,7 +20,7 @@ def announce(job: ScheduledJob, exception: Exception | None) -> None:
 def announce_complete(jobs: Sequence[ScheduledJob]) -> None:
     """Send `job_finished` for each of many complete jobs.
 
-    If the log is the only receiver, all lines are logged together, which takes less time.
+    If the log is the only receiver, the lines are logged together, which takes less time.
     """
     for job in jobs:
         job.status = Status.COMPLETE

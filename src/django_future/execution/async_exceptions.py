@@ -1,20 +1,27 @@
-"""Exceptions that one thread raises in another, between two of its instructions."""
+"""Exceptions that one thread raises in another.
+
+Python delivers such an exception between two bytecode instructions of the other thread.
+"""
 
 import ctypes
 from threading import get_ident
 
 
 def raise_in(thread: int, exception: type[BaseException]) -> None:
-    """Raise `exception` in the thread with this identifier, in place of one on its way there."""
+    """Raise `exception` in a thread; it replaces one that is pending there.
+
+    `thread` is the identifier of the thread.
+    """
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))
 
 
 def drop_pending() -> None:
-    """Let nothing arrive in this thread that another one has raised in it.
+    """Drop the exception that another thread has raised in this one, if it is still pending.
 
-    One exception is delivered here and dropped. Until one has been delivered, CPython before 3.13
-    looks for it at each step of each thread, even if its thread has ended. That is slow, and under
-    a tracer, such as a debugger, CPython 3.11 never gets past such a step.
+    This replaces it with another exception, waits until that arrives, and drops it. Before 3.13,
+    CPython checks every thread for a pending exception at each step until one is delivered, even
+    if the thread of the exception has ended. This is slow, and under a tracer such as a debugger,
+    CPython 3.11 hangs in such a step.
     """
     try:
         raise_in(get_ident(), _Dropped)

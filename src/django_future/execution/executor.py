@@ -36,8 +36,8 @@ from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")
 
-# A job that was claimed longer ago is confirmed to be still this worker's before it starts. A job
-# that was claimed before it was due has time for the query.
+# Before a job starts whose claim is older than this, the worker checks its lease. A job that was
+# claimed before its time can spare the query, so its limit is shorter.
 MAX_UNCONFIRMED = timedelta(milliseconds=50)
 MAX_UNCONFIRMED_AHEAD = timedelta(milliseconds=10)
 
@@ -59,16 +59,14 @@ def execute(
 ) -> Outcome:
     """Run a claimed job and record how it ended; `keep=False` deletes it once it is complete.
 
-    `batch` takes a complete job that did not use its database; `record_completions` records it.
-    `confirm` replaces the check that a job that was claimed some time ago is still this worker's.
-    With `is_held`, the handler is not called before the time of the job; everything that needs the
-    database before the call is done first.
+    `batch` receives a complete job that did not use its database, for `record_completions`.
+    `confirm` replaces the default check of the lease. With `is_held`, the handler is not called
+    before the time of the job; what needs the database before the call is done first.
 
     Raises `NotStarted` if the database was unreachable before the handler was called, and
     `NotRecorded` if it was unreachable when the end was to be recorded.
     """
-    # In a context of its own: a language, a time zone or a variable that a handler sets ends with
-    # the execution.
+    # A language, time zone or context variable that a handler sets ends with this context.
     return copy_context().run(
         Execution(
             job, session, watchdog, keep=keep, batch=batch, confirm=confirm, is_held=is_held
@@ -109,7 +107,7 @@ class Execution:
         self.is_finishing = False  # whether the handler has returned
 
     def run(self) -> Outcome:
-        """Take the job through its steps, and return what became of it."""
+        """Execute the job, and return how it ended."""
         self.session.start()
         try:
             signatures.check(self.job.__dict__)
@@ -150,7 +148,7 @@ class Execution:
             signals.job_started.send_robust(ScheduledJob, job=job)
 
     def _wait_until_due(self) -> None:
-        # The database's clock may be read again during the sleep, and turn out to be behind.
+        # The clock of the database may be read again during the sleep, and may be behind.
         while (now := clock.to_row(self.store.now())) < self.job.scheduled_at:
             time.sleep((self.job.scheduled_at - now).total_seconds())
         self.job.started_at = now
@@ -162,20 +160,21 @@ class Execution:
         return options
 
     def _call(self, options: JobOptions) -> None:
-        with self.watchdog.watch(self.job, self.session, options.timeout) as watched, watched:
-            result = call(self.job, self.handler, watched.awaited, on_call=self._note_call)
+        watched = self.watchdog.watch(self.job, self.session, options.timeout)
+        with watched, watched:  # twice: see `HandlerCall`
+            result = call(self.job, self.handler, watched.cancellable, on_call=self._set_called)
         self.is_finishing = True
         self.job.return_value = None if result is None else result_text(result, self.name)
         self.job.finished_at = clock.to_row(self.store.now())
 
-    def _note_call(self) -> None:
+    def _set_called(self) -> None:
         self.is_called = True
 
     def _finish(self, options: JobOptions) -> bool:
-        """Record the completion; return False if it belongs in a batch.
+        """Record the completion; return False if it belongs in a completion batch.
 
-        Completions of handlers that ran no query are recorded together, which takes a fraction of
-        the time.
+        Completions of handlers that ran no query are recorded in batches, which is several times
+        faster.
         """
         session = self.session
         session.verify()
@@ -197,12 +196,12 @@ class Execution:
     # The end of a job that did not complete
 
     def _conclude(self, error: BaseException) -> Outcome:
-        """Record the end of an execution that raised `error`, and return what became of the job."""
+        """Record the end of an execution that raised `error`, and return how it ended."""
         job, session = self.job, self.session
         job.pk, job.lease, job.worker = self.row
         if session.is_committed:
             logger.error(
-                "Job %s is complete, but a hook of its on_commit raised",
+                "Job %s is complete, but one of its on_commit() hooks raised an exception",
                 job_label(job),
                 exc_info=disclosed(error, is_sensitive=self._is_sensitive()),
                 extra=log_extra(job),
@@ -246,7 +245,7 @@ class Execution:
     def _end_lost(self, error: Exception) -> Outcome:
         job = self.job
         if leases.held(self.store, job).exists():
-            # The handler ended its own job, and the rollback has undone that.
+            # The handler ended its own job, and the rollback reverted this.
             reason = "The handler cancelled or deleted its own job."
             transitions.cancel_running(self.store, job, reason)
             return self._announce(None)
@@ -267,8 +266,8 @@ class Execution:
         return Outcome(self.job, error, Result.PARKED)
 
     def _rescue(self, error: Exception) -> Outcome:
-        # It is unknown whether the commit was executed. If it was, the job is not held any more.
-        rescue_job(self.job, self.store, "The connection to the database broke")
+        # The commit may have succeeded. Then the lease is no longer held, and this changes nothing.
+        rescue_job(self.job, self.store, "The connection to the database broke while this job ran")
         return Outcome(self.job, error, Result.LEASE_LOST)
 
     def _fail(self, error: Exception) -> Outcome:

@@ -1,4 +1,4 @@
-"""What becomes of a job that did not complete: another attempt, a failure or a cancelled job."""
+"""The end of an attempt that did not complete: a retry, a failure, a cancelled job or a rescue."""
 
 import logging
 import traceback
@@ -21,46 +21,49 @@ logger = logging.getLogger("django_future")
 
 MAX_RESCUES = 3
 MAX_FRAMES = 50  # of a traceback that Python cannot format
-MAX_TRIES = 3  # to record a failure, where the connection breaks meanwhile
+MAX_TRIES = 3  # to record a failure while the connection breaks each time
 
 
 def record_failure(
     job: ScheduledJob, exception: Exception, options: JobOptions, store: Store
 ) -> None:
-    """Record what becomes of a running job whose handler raised.
+    """Record the failed attempt of a running job, and schedule a retry if its options allow one.
 
-    If that cannot be told, as with an exception that cannot be formatted or a delay that leads
-    past the end of time, the job fails, and its error says so.
+    If this cannot be recorded, for example because the time of the retry is out of range, the job
+    fails with an error that says so.
 
-    Raises `LeaseLost` if the job is no longer this worker's, and a database error only if the
-    database is out of reach.
+    Raises `LeaseLost` if the lease is lost, and a database error only if the database is
+    unreachable.
     """
     for tries_left in reversed(range(MAX_TRIES)):
         try:
-            _settle(job, exception, options, store)
+            _handle_failure(job, exception, options, store)
         except LeaseLost:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must not run again for it
-            is_cut = isinstance(error, OperationalError | InterfaceError) and _renew(store)
-            if is_cut and tries_left:
-                continue  # the connection broke, which says nothing of what is to be recorded
-            _fail_without_words(job, exception, error, store)
+        except Exception as error:  # noqa: BLE001 - no error may cause the job to run again
+            is_database_error = isinstance(error, OperationalError | InterfaceError)
+            if is_database_error and _reconnect(store) and tries_left:
+                continue  # the connection broke, so the values to record may be valid
+            _fail_without_details(job, exception, error, store)
         return
 
 
 def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
-    """Put a job back that was interrupted; fail it if that has happened too often."""
-    # A worker holds many jobs, of which it runs a few. A job that was rescued before, or must not
-    # be, tells by its start whether it ran, so that those beside one that takes down its workers
-    # do not fail with it.
-    tells = job.rescues > 0 or not job.is_rescuable
-    may_have_run = not tells or job.started_at is not None
-    most = MAX_RESCUES if job.is_rescuable else 0
-    if job.rescues < most or not may_have_run:
+    """Rescue a job for `reason`, a clause; fail it if it was rescued too often.
+
+    If the lease is lost, this changes nothing.
+    """
+    # A worker holds many claimed jobs, but runs only a few. `started_at` is written at the start of
+    # a job that was rescued before or is not rescuable. If it is empty, the job was only waiting in
+    # a process that another job may have ended, so this rescue does not count.
+    is_start_recorded = job.rescues > 0 or not job.is_rescuable
+    may_have_run = not is_start_recorded or job.started_at is not None
+    max_rescues = MAX_RESCUES if job.is_rescuable else 0
+    if job.rescues < max_rescues or not may_have_run:
         if transitions.rescue(store, job, is_counted=may_have_run):
             signals.job_rescued.send_robust(ScheduledJob, job=job)
         return
-    error = WorkerLost(f"{reason} while it ran this job{_why_not_again(job)}")
+    error = WorkerLost(f"{reason}. {_why_not_again(job)}")
     name = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
     try:
         fail(store, job, Failure(name, f"{name}: {error}"))
@@ -69,10 +72,10 @@ def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
     signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
 
 
-def _renew(store: Store) -> bool:
-    """Open another connection, and tell whether there is one; a transaction keeps its own.
+def _reconnect(store: Store) -> bool:
+    """Open another connection, and return True; in a transaction do nothing, and return False.
 
-    Raises a database error if the database is out of reach.
+    Raises a database error if the database is unreachable.
     """
     connection = store.connection
     if connection.in_atomic_block:
@@ -82,50 +85,54 @@ def _renew(store: Store) -> bool:
     return True
 
 
-def _fail_without_words(
+def _fail_without_details(
     job: ScheduledJob, exception: Exception, error: Exception, store: Store
 ) -> None:
-    """Record that a job failed with what could not be recorded because of `error`."""
+    """Fail a job with the class of its exception only, because `error` prevented the rest."""
     logger.error(
-        "What becomes of job %s could not be recorded, so it fails: %s",
+        "Job %s fails, because the result of its attempt could not be recorded: %s",
         job_label(job),
         type(error).__name__,
         extra=log_extra(job),
     )
     name = type(exception).__name__
-    text = f"{name}, and that could not be recorded: {type(error).__name__}"
+    text = f"{name}. Its details could not be recorded: {type(error).__name__}"
     fail(store, job, Failure(storable(name), storable(text)))
 
 
-def _settle(job: ScheduledJob, exception: Exception, options: JobOptions, store: Store) -> None:
+def _handle_failure(
+    job: ScheduledJob, exception: Exception, options: JobOptions, store: Store
+) -> None:
     if isinstance(exception, Cancel):
         cancel_running(store, job, _bounded(exception.reason))
         return
-    told = disclosed(exception, is_sensitive=bool(options.sensitive_arguments))
+    stored = disclosed(exception, is_sensitive=bool(options.sensitive_arguments))
     if isinstance(exception, ObjectGone) and options.on_delete == "cancel":
-        cancel_running(store, job, _bounded(told))
+        cancel_running(store, job, _bounded(stored))
         return
-    delay = _delay(job, exception, options, store, told)
+    delay = _retry_delay(job, exception, options, store, stored)
     at = None if delay is None else store.now() + delay
     if at and job.expires_at and at >= clock.from_row(job.expires_at):
-        told.add_note(f"There is no time for another attempt: it expires at {job.expires_at}.")
+        stored.add_note(
+            f"There is no time for another attempt: the job expires at {job.expires_at}."
+        )
         at = None
     if at is None:
-        fail(store, job, _failure(told))
+        fail(store, job, _failure(stored))
         return
-    schedule_retry(store, job, at, None if isinstance(exception, Retry) else _failure(told))
+    schedule_retry(store, job, at, None if isinstance(exception, Retry) else _failure(stored))
 
 
-def _delay(
+def _retry_delay(
     job: ScheduledJob,
     exception: Exception,
     options: JobOptions,
     store: Store,
-    told: BaseException,
+    stored: BaseException,
 ) -> timedelta | None:
-    """Return how long to wait before another attempt; None if there is none.
+    """Return how long to wait before the retry; None if there is none.
 
-    What is wrong with the backoff is noted in `told`.
+    If the backoff fails, a note on `stored` describes its error.
     """
     if isinstance(exception, Retry):
         if exception.after is not None:
@@ -138,14 +145,14 @@ def _delay(
     try:
         return delay_after(number, exception, options.backoff)
     except Exception as error:
-        shown = disclosed(error, is_sensitive=bool(options.sensitive_arguments))
+        backoff_error = disclosed(error, is_sensitive=bool(options.sensitive_arguments))
         logger.exception(
-            "The backoff of job %s is unusable; waiting as usual",
+            "The backoff of job %s failed, so the default backoff applies",
             job_label(job),
-            exc_info=shown,
+            exc_info=backoff_error,
             extra=log_extra(job),
         )
-        told.add_note(f"Its backoff is unusable, so the job waits as usual: {shown!r}")
+        stored.add_note(f"Its backoff failed, so the default backoff applies: {backoff_error!r}")
         return Exponential()(number, exception)
 
 
@@ -157,7 +164,7 @@ def _failure(exception: BaseException) -> Failure:
 def _trace(exception: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(exception))
-    except Exception as error:  # noqa: BLE001 - str() and attributes of the exceptions of others
+    except Exception as error:  # noqa: BLE001 - from str() or attributes of the exception
         frames = "".join(traceback.format_tb(exception.__traceback__, MAX_FRAMES))
         name = type(exception).__name__
         return f"{frames}{name}, which cannot be formatted: {type(error).__name__}\n"
@@ -169,7 +176,7 @@ def _bounded(value: object) -> str:
 
 def _why_not_again(job: ScheduledJob) -> str:
     if not job.is_rescuable:
-        return ". How far it came nobody knows, and with rescue=False it is not run again."
+        return "It may have had effects, and with rescue=False it does not run again."
     return (
-        f", as did {job.rescues} before it. The job may be what ends them, so it is not run again."
+        f"It was rescued {job.rescues} times before. It may be the cause, so it does not run again."
     )

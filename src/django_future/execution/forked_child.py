@@ -1,4 +1,4 @@
-"""A process that a handler forks: it is no worker, and what becomes of it is not its job's end."""
+"""A process that a handler forks. It is no worker, and its end is not the end of the job."""
 
 import os
 import sys
@@ -11,29 +11,29 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
-_runners: set[object] = set()  # what runs handlers in this process
-_opened: WeakSet[BaseDatabaseWrapper] = WeakSet()  # on whatever thread
-_kept: list[Any] = []  # what a child must not close, since it belongs to the parent
+_runners: set[object] = set()  # the objects that run handlers in this process
+_opened: WeakSet[BaseDatabaseWrapper] = WeakSet()  # on all threads
+_owned_by_parent: list[Any] = []  # references, so that a child does not close the connections
 _is_child = False
 
 
-def expect(runner: object) -> None:
-    """Treat what this process forks as a child of a handler, while `runner` runs handlers."""
+def register_runner(runner: object) -> None:
+    """Treat processes that this one forks as children of a handler, because `runner` runs some."""
     _runners.add(runner)
 
 
-def expect_no_more(runner: object) -> None:
-    """Treat what this process forks as any process again."""
+def unregister_runner(runner: object) -> None:
+    """Stop treating forked processes as children of a handler because of `runner`."""
     _runners.discard(runner)
 
 
 def is_this_process() -> bool:
-    """Tell whether this process was forked while handlers ran."""
+    """Return whether this process was forked while handlers ran."""
     return _is_child
 
 
-def end(error: BaseException | None) -> NoReturn:
-    """End this process as Python ends one whose main function raised `error`, or returned."""
+def exit_with(error: BaseException | None) -> NoReturn:
+    """End this process like a Python program that raised `error`, or that returned."""
     code = 0
     if isinstance(error, SystemExit):
         code = _exit_code(error)
@@ -53,25 +53,25 @@ def _exit_code(error: SystemExit) -> int:
 
 
 @receiver(connection_created)
-def _note_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
+def _track_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
     _opened.add(connection)
 
 
 def _become_child() -> None:
-    """Leave the parent's connections to it: the child opens its own when it needs them."""
+    """Give up the connections of the parent; the child opens its own when it needs them."""
     global _is_child  # noqa: PLW0603
     if not _runners:
         return
     _is_child = True
-    # A driver that frees a connection says goodbye to the server, on the socket of the parent.
+    # A driver that frees a connection ends the session of the parent, because both share a socket.
     for wrapper in list(_opened):
-        _kept.append((wrapper, wrapper.connection))
+        _owned_by_parent.append((wrapper, wrapper.connection))
         pools = getattr(wrapper, "_connection_pools", None)
         if pools:
-            _kept.append(dict(pools))
+            _owned_by_parent.append(dict(pools))
             pools.clear()
     for connection in connections.all(initialized_only=True):
-        _kept.append(connection)
+        _owned_by_parent.append(connection)
         del connections[connection.alias]
     _runners.clear()
 

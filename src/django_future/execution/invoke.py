@@ -22,12 +22,12 @@ def call(
     wrap_coroutine: Wrap = lambda handler: handler,
     on_call: Callable[[], None] = lambda: None,
 ) -> Any:
-    """Call the handler of a job with its arguments, and return what it returns.
+    """Call the handler of a job with its arguments, and return its result.
 
-    One that is a coroutine function is awaited as what `wrap_coroutine` makes of it. `on_call` is
-    called once the arguments are loaded, just before the handler.
+    A coroutine function is wrapped by `wrap_coroutine` and awaited. `on_call` is called just before
+    the handler, after the arguments are loaded.
 
-    Raises `NotAwaited` if the handler returns what has yet to run.
+    Raises `NotAwaited` if the handler returns an awaitable or a generator.
     """
     args, kwargs = _arguments(job)
     content_object, handler = _content_object(job), unbound
@@ -51,21 +51,21 @@ def call(
 
 
 def _is_coroutine_function(handler: handlers.Handler) -> bool:
-    if type(handler) is FunctionType and not handler.__dict__:  # nothing has marked it as one
+    if type(handler) is FunctionType and not handler.__dict__:  # not marked as a coroutine function
         return bool(handler.__code__.co_flags & inspect.CO_COROUTINE)
     return iscoroutinefunction(handler)
 
 
 def _check_has_run(job: ScheduledJob, result: Any) -> None:
     kind = type(result)
-    if kind in {bool, int, str, dict, list}:  # most results; the check below takes a while
+    if kind in {bool, int, str, dict, list}:  # most results; the checks below are slow
         return
     if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
         if inspect.iscoroutine(result):
-            result.close()  # or Python warns of it later
+            result.close()  # otherwise Python warns that it was never awaited
         raise NotAwaited(
             f"{job.callable_name} returned a {kind.__name__}, so its body has not run. Declare "
-            "the handler with async def, or call what it wraps; do not yield in it."
+            "the handler with async def and await in it, and do not use yield in it."
         )
 
 
@@ -73,8 +73,8 @@ def _arguments(job: ScheduledJob) -> tuple[list[Any], dict[str, Any]]:
     args, kwargs = job.args, job.kwargs
     if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
         raise InvalidArguments(
-            f"The row of job {job.pk} holds no list of arguments, or no dictionary of keyword "
-            "arguments. Reschedule it with args and kwargs."
+            f"The arguments of job {job.pk} are not a list, or its keyword arguments are not a "
+            "dictionary. Reschedule the job with args and kwargs."
         )
     return list(args), dict(kwargs)
 
@@ -95,7 +95,7 @@ def _check_arguments(
     kwargs: dict[str, Any],
     error: TypeError,
 ) -> None:
-    leading = handlers.leading(job.callable_name, handler, is_bound=job.object_id is not None)
+    leading = handlers.leading_arguments(job.callable_name, handler, is_bound=job.object_id is not None)
     try:
         parameters.check_arguments(
             job.callable_name, handler, leading, args[len(leading) :], kwargs

@@ -1,4 +1,4 @@
-"""What became of one execution of a job, and why an execution may not come to its end."""
+"""The result of one execution of a job, and the exceptions that interrupt an execution."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -13,13 +13,13 @@ class Result(Enum):
     """How an execution ended."""
 
     RECORDED = "recorded"  # the status of the job says how
-    LEASE_LOST = "lease lost"  # the job belongs to another worker now, which reports its end
+    LEASE_LOST = "lease lost"  # this worker records no end; another worker may execute the job
     HANDLER_UNKNOWN = "handler unknown"  # the job is released for another worker
     PARKED = "parked"  # the signature of the job does not hold
 
 
 class Outcome(NamedTuple):
-    """What became of one execution; `exception` is what its handler raised."""
+    """The result of one execution; `exception` is what its handler raised."""
 
     job: ScheduledJob
     exception: Exception | None = None
@@ -33,22 +33,22 @@ class Outcome(NamedTuple):
 
     @property
     def was_called(self) -> bool:
-        """Whether the handler of the job could be called at all."""
+        """Whether the handler was found and allowed, so that it could be called."""
         return self.result not in {Result.HANDLER_UNKNOWN, Result.PARKED}
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised in a handler that still runs when its worker must end."""
+    """Raised in a handler that still runs when the time of its worker to stop is over."""
 
 
 class NotStarted(FutureError):
-    """Raised if the database was unreachable before the call, so the job is to be released."""
+    """Raised if the database was unreachable before the call; the caller releases the job."""
 
 
 class NotRecorded(FutureError):
-    """Raised if the database was unreachable when the end of `job` was to be recorded.
+    """Raised if the end of `job` could not be recorded, because the database was unreachable.
 
-    `record` records it, on any thread, once the database is reachable again.
+    Call `record` when the database is reachable again; any thread may do so.
     """
 
     def __init__(self, job: ScheduledJob, record: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""The end of a job that is not recorded by the thread that ran it."""
+"""The ends of jobs that are not recorded by the thread that executed them."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,10 +15,10 @@ from django_future.store.batch import complete_batch
 
 
 def record_completions(jobs: Sequence[ScheduledJob], store: Store) -> list[ScheduledJob]:
-    """Record the completion of a batch, and return the jobs whose rows are locked by others.
+    """Record a completion batch, and return the jobs whose rows other transactions have locked.
 
-    A job whose completion the database refuses fails alone. Raises a database error if the database
-    is unreachable; the same jobs may then be passed again.
+    If the database rejects the completion of one job, only this job fails. Raises a database error
+    if the database is unreachable; the caller may then pass the same jobs again.
     """
     completions = complete_batch(store, jobs)
     for job in completions.lost:

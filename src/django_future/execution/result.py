@@ -1,4 +1,4 @@
-"""The text that is stored of what a handler returned."""
+"""The stored text of the result of a handler."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ from django_future.text import MAX_RESULT_BYTES, shortened, storable
 
 
 def result_text(result: Any, callable_name: str) -> Stored:
-    """Return the text that is kept of what a handler returned.
+    """Return the text to store for the result of a handler.
 
-    Whatever it is, a result is no reason to undo the work: one that cannot be stored is kept as
-    its `repr()`, and one that is too large as a text that says so.
+    A result never fails a job. If it cannot be encoded, its `repr()` is stored. If it is too large
+    or contains `SECRET_KEY`, a text that says so is stored.
     """
     try:
         text = encode(result, ("return_value", callable_name))
-    except Exception:  # noqa: BLE001 - of the classes of others
+    except Exception:  # noqa: BLE001 - raised by the class of the result
         text = encode(shortened(_representation(result)))
     if holds_secret(text):
-        text = encode(f"A {type(result).__name__} that holds SECRET_KEY, which is not kept.")
+        text = encode(f"A {type(result).__name__} that contains SECRET_KEY, so it is not stored.")
     if len(text) > MAX_RESULT_BYTES:
         text = encode(
-            f"A {type(result).__name__} that takes {len(text):,} bytes. A result of more than "
-            f"{MAX_RESULT_BYTES:,} is not kept."
+            f"A {type(result).__name__} of {len(text):,} bytes. A result of more than "
+            f"{MAX_RESULT_BYTES:,} bytes is not stored."
         )
     return text
 
@@ -29,5 +29,5 @@ def result_text(result: Any, callable_name: str) -> Stored:
 def _representation(result: Any) -> str:
     try:
         return storable(repr(result))
-    except Exception as error:  # noqa: BLE001 - of the classes of others
+    except Exception as error:  # noqa: BLE001 - raised by the class of the result
         return f"A {type(result).__name__} whose repr() raised {type(error).__name__}."

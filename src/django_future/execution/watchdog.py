@@ -1,8 +1,8 @@
-"""What ends handlers before their time: a timeout, or that their job is no longer theirs.
+"""Interrupts handlers after their timeout, and handlers whose job has lost its lease.
 
-Python can be interrupted between two of its instructions, and a database while it executes a
-statement. A call that returns from neither, such as a long sleep, is stuck: its transaction is cut
-off at the server, and its thread is of no more use.
+The watchdog interrupts Python code between two bytecode instructions, and a statement in the
+database. A call that reacts to neither, such as a long sleep, is stuck. Then the watchdog ends the
+session at the server, and the process can no longer use the thread.
 """
 
 import logging
@@ -31,29 +31,29 @@ from django_future.when import parse_duration
 
 logger = logging.getLogger("django_future")
 
-FAST_INTERVAL_SECONDS = 0.1  # seconds between two looks at what has a timeout
-SLOW_INTERVAL_SECONDS = (
-    1.0  # seconds between two looks otherwise, and after which a handler is asked after
-)
-GRACE_SECONDS = 3.0  # seconds in which an interrupted handler should end
+# How often the calls are checked: fast while one of them has a timeout or was interrupted. The slow
+# interval is also the age from which the lease of a call is checked.
+FAST_INTERVAL_SECONDS = 0.1
+SLOW_INTERVAL_SECONDS = 1.0
+GRACE_SECONDS = 3.0  # for an interrupted handler to end
 
 OnStuck = Callable[[ScheduledJob, Exception], None]
 
 
 class Watchdog:
-    """Watches the handlers of one process from a thread of its own."""
+    """Watches the handlers of one process from a separate thread."""
 
     def __init__(self, store: Store, on_stuck: OnStuck, on_death: OnDeath = ignore_death) -> None:
-        self.stuck: set[int] = set()  # threads
-        self.watched: dict[int, HandlerCall] = {}
+        self.stuck: set[int] = set()  # identifiers of threads
+        self.calls: dict[int, HandlerCall] = {}  # by the identifier of the thread
         self._store = store
         self._on_stuck = on_stuck
-        self._is_hurried = False
+        self._is_polling_fast = False
         self._woken = Event()
         self._thread = ServiceThread("watchdog", self._run, on_death)
-        self._asks_at = 0.0
-        # In the transaction of a test, nobody else sees its jobs.
-        self._asks = not store.connection.in_atomic_block
+        self._check_leases_at = 0.0
+        # The jobs in the transaction of a test are not visible to the connection of this thread.
+        self._is_database_checked = not store.connection.in_atomic_block
 
     def __enter__(self) -> Self:
         self.start()
@@ -63,31 +63,31 @@ class Watchdog:
         self.stop()
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread of the watchdog."""
         self._thread.start()
-        forked_child.expect(self)
+        forked_child.register_runner(self)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop the thread of the watchdog."""
         self._thread.stopped.set()
         self._woken.set()
         self._thread.stop()
-        forked_child.expect_no_more(self)
+        forked_child.unregister_runner(self)
 
     def watch(self, job: ScheduledJob, session: Session, timeout: Delay | None) -> "HandlerCall":
-        """Return a block in which a handler runs, for so long at most."""
+        """Return the context manager of a handler call, which runs for at most `timeout`."""
         seconds = None if timeout is None else parse_duration(timeout).total_seconds()
         return HandlerCall(self, job, session, seconds)
 
     def cancel_tasks(self) -> None:
-        """Cancel the tasks of the coroutines that run, whose threads only wait for them."""
-        for watched in list(self.watched.values()):
-            watched.cancel_task()
+        """Cancel the tasks of all coroutines that run; their threads only wait for them."""
+        for call in list(self.calls.values()):
+            call.cancel_task()
 
     def poll_fast(self) -> None:
-        """Look more often, as long as a call that has a timeout has_run_for."""
-        if not self._is_hurried:
-            self._is_hurried = True
+        """Check the calls in the fast interval, as long as one of them is urgent."""
+        if not self._is_polling_fast:
+            self._is_polling_fast = True
             self._woken.set()
 
     def _run(self, stopped: Event) -> None:
@@ -96,64 +96,73 @@ class Watchdog:
 
     def _watch(self, stopped: Event) -> None:
         while not stopped.is_set():
-            self._woken.wait(FAST_INTERVAL_SECONDS if self._is_hurried else SLOW_INTERVAL_SECONDS)
+            interval = FAST_INTERVAL_SECONDS if self._is_polling_fast else SLOW_INTERVAL_SECONDS
+            self._woken.wait(interval)
             self._woken.clear()
-            # Before it looks: who begins meanwhile finds it out of a poll_fast, and wakes it.
-            self._is_hurried = False
-            watched = list(self.watched.values())
-            self._is_hurried |= any(each.is_urgent for each in watched)
+            # Reset before the calls are read. A call that begins after this line finds the flag
+            # unset, and wakes this thread.
+            self._is_polling_fast = False
+            calls = list(self.calls.values())
+            self._is_polling_fast |= any(call.is_urgent for call in calls)
             try:
-                self._look(watched, time.monotonic())
+                self._check(calls, time.monotonic())
             except (DatabaseError, InterfaceError):
-                self._store.connection.close()  # it is away, which others will tell
+                self._store.connection.close()  # unreachable; the main thread logs this
             except Exception:
-                logger.exception("The watchdog stumbled, and goes on")
+                logger.exception("The watchdog could not check the running jobs; it tries again")
         self._store.connection.close()
 
-    def _look(self, watched: list["HandlerCall"], now: float) -> None:
-        for each in watched:
-            if each.is_late(now):
-                each.interrupt(JobTimeout, self._store)
-            if self._asks and each.is_stuck(now):
-                self._abandon(each)
-        if self._asks and now >= self._asks_at:
-            self._asks_at = now + SLOW_INTERVAL_SECONDS / 2
+    def _check(self, calls: list["HandlerCall"], now: float) -> None:
+        for call in calls:
+            if call.is_timed_out(now):
+                call.interrupt(JobTimeout, self._store)
+            if self._is_database_checked and call.is_stuck(now):
+                self._abandon(call)
+        if self._is_database_checked and now >= self._check_leases_at:
+            self._check_leases_at = now + SLOW_INTERVAL_SECONDS / 2
             self._check_leases(
-                [each for each in watched if each.has_run_for(SLOW_INTERVAL_SECONDS, now)]
+                [call for call in calls if call.has_run_for(SLOW_INTERVAL_SECONDS, now)]
             )
 
-    def _abandon(self, watched: "HandlerCall") -> None:
-        if watched.thread in self.stuck:
+    def _abandon(self, call: "HandlerCall") -> None:
+        if call.thread in self.stuck:
             return
-        self.stuck.add(watched.thread)
-        job = watched.job
+        self.stuck.add(call.thread)
+        job = call.job
         logger.error(
-            "Job %s does not end, and holds up its process", job_label(job), extra=log_extra(job)
+            "Job %s was interrupted and does not end; its thread cannot be used again",
+            job_label(job),
+            extra=log_extra(job),
         )
         try:
-            self._store.kill_session(watched.driver_session)
-            self._on_stuck(watched.job, watched.interruption())
+            self._store.kill_session(call.driver_session)
+            self._on_stuck(job, call.interruption())
         except (DatabaseError, InterfaceError):
-            logger.exception("Job %s will be rescued", job_label(job), extra=log_extra(job))
+            logger.exception(
+                "The end of job %s could not be recorded, so the job will be rescued",
+                job_label(job),
+                extra=log_extra(job),
+            )
 
-    def _check_leases(self, watched: list["HandlerCall"]) -> None:
-        if not watched:
+    def _check_leases(self, calls: list["HandlerCall"]) -> None:
+        if not calls:
             return
-        held = leases.running_leases(self._store, [each.job for each in watched])
-        for each in watched:
-            if (each.job.pk, each.job.lease, each.job.worker) not in held:
-                each.interrupt(LeaseLost, self._store)
+        held = leases.running_leases(self._store, [call.job for call in calls])
+        for call in calls:
+            if (call.job.pk, call.job.lease, call.job.worker) not in held:
+                call.interrupt(LeaseLost, self._store)
 
 
 class HandlerCall:
     """One call of a handler, which another thread may interrupt.
 
-    Enter it twice. What is raised in this thread from outside may arrive anywhere, even as the
-    inner block is left; then the outer one does what is left to do.
+    Enter it twice, in one `with` statement. The exception of the other thread may arrive anywhere,
+    even at the start of the inner `__exit__`. Then the outer one completes the clean-up. A wrapper
+    that enters it twice by itself cannot do this, because the exception may arrive in the wrapper.
     """
 
-    # Each side says what it does before it looks at the other, so that one of them sees it. A lock
-    # could be left locked by the very exception that it is to hold back.
+    # A handshake without a lock: each thread sets its own flag before it reads the flag of the
+    # other, so at least one of them notices. The exception could arrive while a lock is held.
     _is_over = _is_raising = False
 
     _reason: type[Exception] | None = None
@@ -176,7 +185,7 @@ class HandlerCall:
         self._started_at = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._watchdog.watched[self.thread] = self
+        self._watchdog.calls[self.thread] = self
         if self._seconds is not None:
             self._watchdog.poll_fast()
         return self
@@ -188,14 +197,13 @@ class HandlerCall:
         traceback: TracebackType | None,
     ) -> None:
         if forked_child.is_this_process():
-            forked_child.end(error)
+            forked_child.exit_with(error)
         self._is_over = True
         while self._is_raising:
             time.sleep(0.001)
-        self._watchdog.watched.pop(self.thread, None)
+        self._watchdog.calls.pop(self.thread, None)
         if self._reason is not None:
-            # What has not arrived yet must not arrive later.
-            drop_pending()
+            drop_pending()  # an exception that is still pending would interrupt the next job
             if self._error is None or error is not self._error:
                 self._error = self.interruption()
                 raise self._error from error
@@ -206,19 +214,19 @@ class HandlerCall:
         return self._seconds is not None or self._reason is not None
 
     def has_run_for(self, seconds: float, now: float) -> bool:
-        """Tell whether the call has lasted for so long."""
+        """Return whether the call has run for at least `seconds`."""
         return now - self._started_at >= seconds
 
-    def is_late(self, now: float) -> bool:
-        """Tell whether the call has lasted for longer than it may."""
+    def is_timed_out(self, now: float) -> bool:
+        """Return whether the call has run for its timeout."""
         return self._seconds is not None and self.has_run_for(self._seconds, now)
 
     def is_stuck(self, now: float) -> bool:
-        """Tell whether the call was interrupted and goes on all the same."""
+        """Return whether the call still runs three seconds after it was interrupted."""
         return self._reason is not None and now - self._first_raised_at > GRACE_SECONDS
 
     def interruption(self) -> Exception:
-        """Return the error that says why the call was interrupted."""
+        """Return the exception that shows why the call was interrupted."""
         if self._reason is JobTimeout:
             return JobTimeout(
                 f"{self.job.callable_name} ran for longer than its timeout of {self._seconds:g} s."
@@ -226,7 +234,11 @@ class HandlerCall:
         return LeaseLost(f"Job {self.job.pk} was cancelled or claimed again while it ran.")
 
     def interrupt(self, reason: type[Exception], store: Store) -> None:
-        """Raise `reason` in the handler; once more after a while if it has swallowed it."""
+        """Raise `reason` in the handler, and cancel its statement in the database.
+
+        If the handler catches the exception and goes on, a later call raises it again, at most once
+        a second.
+        """
         now = time.monotonic()
         if now - self._raised_at < SLOW_INTERVAL_SECONDS:
             return
@@ -237,20 +249,20 @@ class HandlerCall:
                     self._reason, self._first_raised_at = reason, now
                 self._raised_at = now
                 self._raise()
-                with suppress(DatabaseError, InterfaceError):  # it may be away
+                with suppress(DatabaseError, InterfaceError):  # it may be unreachable
                     store.interrupt(self.driver_session)
         finally:
             self._is_raising = False
 
     def cancel_task(self) -> None:
-        """Cancel the task in which a coroutine runs, if this is one."""
+        """Cancel the task of the handler, if it is a coroutine."""
         if self._task is not None:
             loop, task = self._task
             with suppress(RuntimeError):  # the loop has just closed
                 loop.call_soon_threadsafe(task.cancel)
 
-    def awaited(self, handler: Handler) -> Handler:
-        """Return a coroutine function whose task can be cancelled from another thread."""
+    def cancellable(self, handler: Handler) -> Handler:
+        """Return a coroutine function whose task another thread can cancel."""
 
         async def await_handler(*args: Any, **kwargs: Any) -> Any:
             task = current_task()
@@ -261,7 +273,7 @@ class HandlerCall:
                 return await handler(*args, **kwargs)
             finally:
                 if forked_child.is_this_process():
-                    forked_child.end(sys.exc_info()[1])
+                    forked_child.exit_with(sys.exc_info()[1])
 
         return await_handler
 

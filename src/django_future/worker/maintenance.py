@@ -110,7 +110,7 @@ def _kill_sessions(store: Store, worker: LostWorker) -> None:
 
 def _rescue_lost(store: Store, job: ScheduledJob) -> None:
     try:
-        rescue_job(job, store, f"The worker {job.worker} stopped without a word")
+        rescue_job(job, store, f"The worker {job.worker} was lost while it ran this job")
     except (OperationalError, InterfaceError):
         raise
     except Exception:

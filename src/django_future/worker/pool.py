@@ -279,7 +279,7 @@ class Pool:
                 extra=log_extra(job),
             )
             session.discard()
-            reason = "The end of the job could not be recorded"
+            reason = "The end of this job could not be recorded"
             record = partial(rescue_job, job, self._store, reason)
             self._recorder.add(NotRecorded(job, record))
 
