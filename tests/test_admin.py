@@ -27,7 +27,7 @@ def customer():
     return User.objects.create_user("customer")
 
 
-def test_the_list_shows_what_will_be_called_and_with_what(admin_client, order):
+def test_the_admin_list_shows_handlers_and_arguments(admin_client, order):
     schedule_job("1h", jobs.take, order, args=[2], kwargs={"urgent": True}, queue_name="mail")
     html = body(admin_client.get(LIST))
     assert "tests.shop.jobs.take" in html
@@ -37,14 +37,14 @@ def test_the_list_shows_what_will_be_called_and_with_what(admin_client, order):
 
 
 @pytest.mark.parametrize("status", Status)
-def test_a_status_is_shown_in_words_and_as_a_symbol(admin_client, status):
+def test_the_admin_shows_a_status_as_a_word_and_a_symbol(admin_client, status):
     html = body(admin_client.get(page_of(job_in(status))))
     symbol, word = html.split('<span aria-hidden="true">')[1].split("</span>&nbsp;")
     assert len(symbol) == 1
     assert word.startswith(f"{status.label}<")
 
 
-def test_the_time_is_shown_to_the_second(admin_client):
+def test_the_admin_shows_times_to_the_second(admin_client):
     job = schedule_job("2030-01-31T09:30:15+01:00", jobs.echo)
     html = body(admin_client.get(page_of(job)))
     assert "Jan.\N{NO-BREAK SPACE}31,\N{NO-BREAK SPACE}2030 09:30:15" in html
@@ -54,7 +54,7 @@ def test_the_time_is_shown_to_the_second(admin_client):
     ("length", "shown"),
     [(timedelta(milliseconds=1250), "1.250 s"), (timedelta(hours=2, seconds=5.4), "2:00:05")],
 )
-def test_the_duration_of_a_job_that_ran_is_shown(admin_client, length, shown):
+def test_the_admin_shows_how_long_a_job_ran(admin_client, length, shown):
     job = job_in(Status.COMPLETE)
     job.started_at, job.finished_at = job.scheduled_at, job.scheduled_at + length
     job.save()
@@ -62,20 +62,20 @@ def test_the_duration_of_a_job_that_ran_is_shown(admin_client, length, shown):
     assert f">{shown}<" in body(admin_client.get(page_of(job)))
 
 
-def test_long_arguments_are_cut_in_the_list_and_whole_on_the_page(admin_client):
+def test_the_admin_list_cuts_long_arguments_and_the_job_page_shows_all(admin_client):
     job = schedule_job("1h", jobs.echo, args=[list(range(50))])
     assert "49" not in body(admin_client.get(LIST)).split('field-call"')[1].split("</td>")[0]
     assert ", 49]" in body(admin_client.get(page_of(job)))
 
 
-def test_the_list_does_not_read_arguments_of_any_size(admin_client):
+def test_the_admin_list_reads_only_the_beginning_of_arguments(admin_client):
     schedule_job("1h", jobs.echo, args=["x" * 100_000])
     job = admin_client.get(LIST).context["cl"].result_list[0]
     assert job.get_deferred_fields() == {"args", "kwargs", "return_value", "error"}
     assert len(job.args_start) == changelist.MAX_PREVIEW_LENGTH
 
 
-def test_nothing_is_unpickled_or_fetched_to_be_shown(admin_client, order):
+def test_the_admin_unpickles_and_fetches_nothing_for_display(admin_client, order):
     job = schedule_job("1h", jobs.take, args=[Suitcase(), order])
     UNPICKLED.clear()
     for address in (LIST, page_of(job)):
@@ -95,7 +95,7 @@ def test_nothing_is_unpickled_or_fetched_to_be_shown(admin_client, order):
         "[" * 100_000,
     ],
 )
-def test_a_damaged_job_is_shown_as_it_is(admin_client, text):
+def test_the_admin_shows_a_damaged_job_as_stored(admin_client, text):
     job = schedule_job("1h", jobs.echo)
     ScheduledJob.objects.update(
         callable_name="<b>", args=Stored(text), kwargs=Stored(text), return_value=Stored(text)
@@ -106,7 +106,7 @@ def test_a_damaged_job_is_shown_as_it_is(admin_client, text):
         assert "<b>" not in html
 
 
-def test_a_list_takes_as_many_queries_for_many_jobs_as_for_few(
+def test_the_admin_list_takes_a_constant_number_of_queries(
     admin_client, order, django_assert_num_queries
 ):
     for number in range(60):
@@ -116,14 +116,14 @@ def test_a_list_takes_as_many_queries_for_many_jobs_as_for_few(
         body(admin_client.get(LIST))
 
 
-def test_a_count_stops_and_says_so(admin_client, monkeypatch):
+def test_the_admin_list_marks_a_count_that_stopped_at_its_maximum(admin_client, monkeypatch):
     monkeypatch.setattr(changelist, "MAX_COUNTED", 2)
     for _ in range(4):
         schedule_job("1h", jobs.echo)
     assert "2+ scheduled jobs" in body(admin_client.get(LIST))
 
 
-def test_a_count_that_stopped_bears_thousands_separators(admin_client, monkeypatch, settings):
+def test_a_stopped_count_works_with_thousand_separators(admin_client, monkeypatch, settings):
     settings.USE_THOUSAND_SEPARATOR = True
     monkeypatch.setattr(changelist, "MAX_COUNTED", 2)
     for _ in range(4):
@@ -131,7 +131,7 @@ def test_a_count_that_stopped_bears_thousands_separators(admin_client, monkeypat
     assert "3 scheduled jobs" in body(admin_client.get(LIST))
 
 
-def test_no_page_is_longer_than_a_page(admin_client, monkeypatch):
+def test_an_admin_list_page_never_exceeds_list_per_page(admin_client, monkeypatch):
     monkeypatch.setattr(admin.site.get_model_admin(ScheduledJob), "list_per_page", 2)
     monkeypatch.setattr(changelist, "MAX_COUNTED", 3)
     newest = [schedule_job("1h", jobs.echo).pk for _ in range(6)][::-1]
@@ -139,19 +139,19 @@ def test_no_page_is_longer_than_a_page(admin_client, monkeypatch):
     assert listed(admin_client.get(f"{LIST}?p=2")) == newest[2:4]
 
 
-def test_no_address_sorts_the_list_in_an_order_that_no_index_has(admin_client):
+def test_the_admin_list_ignores_orders_without_an_index(admin_client):
     newest = [schedule_job("1h", jobs.echo).pk for _ in range(3)][::-1]
     for column in range(1, 11):
         assert listed(admin_client.get(f"{LIST}?o={column}")) == newest
 
 
-def test_the_list_is_filtered_by_status(admin_client):
+def test_the_admin_list_filters_by_status(admin_client):
     schedule_job("1h", jobs.echo)
     failed = job_in(Status.FAILED)
     assert listed(admin_client.get(f"{LIST}?status__exact=failed")) == [failed.pk]
 
 
-def test_jobs_are_found_by_id(admin_client):
+def test_the_admin_search_finds_jobs_by_id(admin_client):
     wanted = schedule_job("1h", jobs.echo)
     schedule_job("1h", jobs.echo)
     assert listed(admin_client.get(f"{LIST}?q={wanted.pk}")) == [wanted.pk]
@@ -160,39 +160,39 @@ def test_jobs_are_found_by_id(admin_client):
 @pytest.mark.parametrize(
     "term", ["9" * 18, "9" * 30, "9" * 5000, "²", "%", "_", "tests.shop.jobs.f"]
 )
-def test_no_search_fails_or_finds_too_much(admin_client, term):
+def test_the_admin_search_finds_nothing_for_unknown_terms(admin_client, term):
     schedule_job("1h", jobs.echo)
     assert listed(admin_client.get(LIST, {"q": term})) == []
 
 
-def test_jobs_are_found_by_the_beginning_of_their_callable(admin_client):
+def test_the_admin_search_finds_jobs_by_the_beginning_of_callable_name(admin_client):
     wanted = schedule_job("1h", jobs.trace)
     schedule_job("1h", jobs.echo)
     assert listed(admin_client.get(f"{LIST}?q=tests.shop.jobs.tra")) == [wanted.pk]
     assert listed(admin_client.get(f"{LIST}?q=shop.jobs.trace")) == []
 
 
-def test_viewing_takes_no_more_than_the_permission_to_view(login):
+def test_the_view_permission_opens_a_job_page_and_changes_nothing(login):
     job = schedule_job("1h", jobs.echo)
     client = login("view_scheduledjob")
     assert "tests.shop.jobs.echo" in body(client.get(page_of(job)))
     assert client.post(page_of(job), {"priority": 5}).status_code == 403
 
 
-def test_nobody_adds_or_changes_a_job_by_hand(admin_client):
+def test_the_admin_has_no_form_that_adds_or_changes_a_job(admin_client):
     job = schedule_job("1h", jobs.echo)
     assert admin_client.get(f"{LIST}add/").status_code == 403
     assert admin_client.post(page_of(job), {"priority": 5}).status_code == 403
     assert "<input" not in body(admin_client.get(page_of(job))).split("<fieldset", 1)[1]
 
 
-def test_a_result_is_shown(admin_client):
+def test_the_admin_shows_the_return_value_of_a_job(admin_client):
     job = schedule_job("0s", jobs.echo, args=[{"sum": 12}])
     run_jobs()
     assert "<code>{&#x27;sum&#x27;: 12}</code>" in body(admin_client.get(page_of(job)))
 
 
-def test_a_traceback_is_shown_and_cannot_smuggle_in_markup(admin_client):
+def test_the_admin_escapes_markup_in_a_traceback(admin_client):
     job = schedule_job("0s", jobs.fail, args=["<script>"])
     run_jobs(ignore_errors=True)
     html = body(admin_client.get(page_of(job)))
@@ -209,7 +209,7 @@ def test_a_traceback_is_shown_and_cannot_smuggle_in_markup(admin_client):
         ({}, "-"),
     ],
 )
-def test_what_a_handler_says_of_its_progress_is_shown(admin_client, said, shown):
+def test_the_job_page_shows_the_progress_of_a_handler(admin_client, said, shown):
     job = job_in(Status.RUNNING)
     JobProgress.objects.create(job=job, updated_at=job.scheduled_at, log="Z <began>", **said)
     html = body(admin_client.get(page_of(job))).replace("\N{NO-BREAK SPACE}", " ")
@@ -217,7 +217,7 @@ def test_what_a_handler_says_of_its_progress_is_shown(admin_client, said, shown)
     assert "<pre wrap>Z &lt;began&gt;</pre>" in html
 
 
-def test_the_list_shows_how_far_what_runs_is(admin_client, django_assert_num_queries):
+def test_the_admin_list_shows_the_progress_of_running_jobs(admin_client, django_assert_num_queries):
     for status in [Status.RUNNING, Status.RUNNING, Status.COMPLETE]:
         job = job_in(status)
         JobProgress.objects.create(
@@ -230,7 +230,7 @@ def test_the_list_shows_how_far_what_runs_is(admin_client, django_assert_num_que
     assert not any("jobprogress`.`log" in one["sql"].replace('"', "`") for one in queries)
 
 
-def test_the_pages_need_no_style_or_script_of_their_own(admin_client, order):
+def test_the_admin_pages_contain_no_inline_style(admin_client, order):
     job = schedule_job("1h", "remind", order)
     for address in (LIST, page_of(job)):
         html = body(admin_client.get(address))
@@ -238,33 +238,33 @@ def test_the_pages_need_no_style_or_script_of_their_own(admin_client, order):
         assert "<style" not in html
 
 
-def test_the_content_object_is_linked(login, customer):
+def test_the_job_page_links_the_content_object(login, customer):
     job = schedule_job("1h", jobs.trace_object, customer)
     link = f'<a href="{reverse("admin:auth_user_change", args=[customer.pk])}">customer</a>'
     html = body(login("view_scheduledjob", "view_user").get(page_of(job)))
     assert f"{link} (auth.user {customer.pk})" in html
 
 
-def test_a_content_object_that_the_user_may_not_view_is_only_named(login, customer):
+def test_the_job_page_does_not_link_a_content_object_without_view_permission(login, customer):
     job = schedule_job("1h", jobs.trace_object, customer)
     html = body(login("view_scheduledjob").get(page_of(job)))
     assert f">auth.user {customer.pk}<" in html
     assert ">customer<" not in html
 
 
-def test_a_content_object_outside_the_admin_is_only_named(admin_client, order):
+def test_the_job_page_does_not_link_a_content_object_outside_the_admin(admin_client, order):
     job = schedule_job("1h", "remind", order)
     assert f">shop.order {order.pk}<" in body(admin_client.get(page_of(job)))
 
 
-def test_a_content_object_that_was_deleted_is_said_to_be(admin_client, order):
+def test_the_job_page_marks_a_deleted_content_object(admin_client, order):
     job = schedule_job("1h", "remind", order)
     name = f"shop.order {order.pk}"
     order.delete()
     assert f">{name} (deleted)<" in body(admin_client.get(page_of(job)))
 
 
-def test_a_content_object_with_an_impossible_id_is_said_to_be_deleted(admin_client):
+def test_the_job_page_marks_a_content_object_with_an_invalid_id_as_deleted(admin_client):
     job = schedule_job("1h", jobs.trace_object, Parcel.objects.create())
     ScheduledJob.objects.update(object_id="no uuid")
     assert ">shop.parcel no uuid (deleted)<" in body(admin_client.get(page_of(job)))

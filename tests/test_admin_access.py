@@ -52,7 +52,7 @@ class TestPermissions:
                 yield folder, page.rpartition("/")[0].rpartition("/")[2], client.get(folder + page)
 
     @pytest.mark.parametrize("count", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
-    def test_of_each_kind_and_pair_of_them_open_what_they_say(self, count, client, rows):
+    def test_each_permission_and_pair_opens_only_its_pages(self, count, client, rows):
         known = {found.codename: found for found in Permission.objects.all()}
         user = User.objects.create_user("somebody", is_staff=True)
         client.force_login(user)
@@ -77,7 +77,9 @@ class TestPermissions:
             (["view_scheduledjob", "delete_scheduledjob"], True),
         ],
     )
-    def test_to_delete_a_job_are_two(self, given, is_done, login, rows):
+    def test_deleting_a_job_requires_the_view_and_delete_permissions(
+        self, given, is_done, login, rows
+    ):
         scheduled, *_ = rows
         client = login(*given)
         client.post(f"{LIST}{scheduled.pk}/delete/", {"post": "yes"})
@@ -92,7 +94,9 @@ class TestPermissions:
             (["view_scheduledjob", "operate_scheduledjob"], True),
         ],
     )
-    def test_to_cancel_a_job_are_two(self, given, is_done, login, rows):
+    def test_cancelling_a_job_requires_the_view_and_operate_permissions(
+        self, given, is_done, login, rows
+    ):
         scheduled, *_ = rows
         data = {"action": "cancel_selected", "_selected_action": scheduled.pk}
         login(*given).post(LIST, data)
@@ -102,7 +106,7 @@ class TestPermissions:
     @pytest.mark.parametrize(
         "given", ["change_scheduledjob", "change_pausedqueue", "change_worker"]
     )
-    def test_change_nothing_in_a_row(self, given, login, rows):
+    def test_the_change_permission_changes_no_row(self, given, login, rows):
         client = login(given, "view_scheduledjob", "operate_scheduledjob")
         for folder, row in zip((LIST, QUEUES, WORKERS), rows, strict=True):
             before = type(row).objects.values().get()
@@ -128,7 +132,7 @@ def may(folder, page, given):
     return {"add": False, "delete": False}.get(page, sees_workers)
 
 
-class TestGuesses:
+class TestProbingQueries:
     @pytest.fixture(autouse=True)
     def guarded(self):
         """Schedule a job whose every hidden column holds what is guessed."""
@@ -145,7 +149,9 @@ class TestGuesses:
         "lookup",
         ["", "__exact", "__startswith", "__contains", "__icontains", "__regex", "__gt", "__in"],
     )
-    def test_are_answered_alike(self, column, lookup, login):
+    def test_filters_on_hidden_columns_answer_right_and_wrong_guesses_alike(
+        self, column, lookup, login
+    ):
         client = login("view_scheduledjob")
         stored = ScheduledJob.objects.values_list(column, flat=True).get()
         text = stored if isinstance(stored, str) else Stored(repr(stored))
@@ -164,28 +170,28 @@ class TestGuesses:
             "content_type__app_label", "failed_attempts__job__args__contains",
         ],
     )  # fmt: skip
-    def test_at_what_belongs_to_a_job_are_refused(self, lookup, login):
+    def test_filters_on_related_rows_and_annotations_are_refused(self, lookup, login):
         client = login("view_scheduledjob")
         assert client.get(LIST, {lookup: SECRET}).status_code == 400
 
-    def test_by_way_of_a_search_find_nothing(self, login):
+    def test_a_search_does_not_find_hidden_values(self, login):
         client = login("view_scheduledjob")
         for guess in (SECRET, SECRET[:3]):
             assert listed(client.get(LIST, {"q": guess})) == []
 
-    def test_by_way_of_the_order_find_nothing(self, login, guarded):
+    def test_an_order_by_hidden_columns_is_ignored(self, login, guarded):
         other = schedule_job("1h", pay, args=[5], kwargs={"card": "0"})
         client = login("view_scheduledjob")
         for order in ("1", "-1", "5", "kwargs", "-error"):
             assert listed(client.get(LIST, {"o": order})) == [other.pk, guarded.pk]
 
-    def test_by_way_of_another_key_are_refused(self, login):
+    def test_a_to_field_parameter_on_hidden_columns_is_refused(self, login):
         client = login("view_scheduledjob")
         for column in ("args", "error", "unique_key"):
             assert client.get(LIST, {"_to_field": column}).status_code == 400
 
     @pytest.mark.parametrize("column", ["status", "queue_name", "callable_name", "worker"])
-    def test_at_what_the_list_shows_are_filters(self, column, login, guarded):
+    def test_filters_on_visible_columns_work(self, column, login, guarded):
         client = login("view_scheduledjob")
         value = getattr(guarded, column)
         assert listed(client.get(LIST, {column: value})) == [guarded.pk]
@@ -209,7 +215,7 @@ QUERIES = [
 
 @pytest.mark.parametrize("query", QUERIES)
 @pytest.mark.parametrize("folder", [LIST, QUEUES, WORKERS])
-def test_no_query_string_is_an_error_of_the_server(folder, query, admin_client):
+def test_no_query_string_causes_a_server_error(folder, query, admin_client):
     scheduled = schedule_job("1h", jobs.echo)
     pause_queue("mail")
     pages = {LIST: scheduled.pk, QUEUES: "mail", WORKERS: 1}
@@ -221,7 +227,7 @@ def test_no_query_string_is_an_error_of_the_server(folder, query, admin_client):
     "key", ["abc", "_00", "-1", "9" * 50, "_", "_5F", "1.5", "%ff", "__", "a" * 500]
 )
 @pytest.mark.parametrize("folder", [LIST, QUEUES, WORKERS])
-def test_no_key_is_an_error_of_the_server(folder, key, admin_client):
+def test_no_primary_key_in_the_url_causes_a_server_error(folder, key, admin_client):
     for page in PAGES:
         assert admin_client.get(f"{folder}{key}/{page}/").status_code < 500
 
@@ -268,7 +274,7 @@ ROWS = {
 @pytest.mark.parametrize(
     "target", [jobs.take, pay, log_in], ids=["open", "sensitive in part", "sensitive"]
 )
-def test_no_row_is_an_error_of_the_server(changes, target, admin_client):
+def test_no_stored_row_causes_a_server_error(changes, target, admin_client):
     order = Order.objects.create(number="A1")
     scheduled = schedule_job("1h", target, order, args=[SECRET])
     rewrite(status=Status.FAILED, **changes)
@@ -283,7 +289,7 @@ def test_no_row_is_an_error_of_the_server(changes, target, admin_client):
     assert not ScheduledJob.objects.filter(pk=scheduled.pk).exists()
 
 
-def test_a_content_type_that_is_gone_is_no_error_of_the_server(admin_client, order):
+def test_a_removed_content_type_causes_no_server_error(admin_client, order):
     scheduled = schedule_job("1h", "remind", order)
     gone = ContentType.objects.create(app_label="gone", model="gone")
     ScheduledJob.objects.update(content_type=gone)

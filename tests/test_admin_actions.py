@@ -14,7 +14,7 @@ from tests.support.rows import rewrite
 pytestmark = pytest.mark.django_db
 
 
-def test_cancelling_leaves_what_runs_or_has_ended(login):
+def test_the_cancel_action_skips_running_and_finished_jobs(login):
     waiting = [schedule_job("1h", jobs.echo) for _ in range(2)]
     others = [job_in(Status.RUNNING), job_in(Status.COMPLETE), job_in(Status.CANCELLED)]
     client = login("view_scheduledjob", "operate_scheduledjob")
@@ -28,7 +28,7 @@ def test_cancelling_leaves_what_runs_or_has_ended(login):
     assert [job.status for job in others] == [Status.RUNNING, Status.COMPLETE, Status.CANCELLED]
 
 
-def test_jobs_that_run_can_be_cancelled_too(login):
+def test_the_cancel_running_action_cancels_running_jobs_too(login):
     client = login("view_scheduledjob", "operate_scheduledjob")
     selected = [job_in(status) for status in (Status.SCHEDULED, Status.RUNNING, Status.COMPLETE)]
     assert act(client, "cancel_running", *selected) == [
@@ -38,7 +38,7 @@ def test_jobs_that_run_can_be_cancelled_too(login):
     assert ScheduledJob.objects.filter(status=Status.CANCELLED).count() == 2
 
 
-def test_retrying_leaves_what_waits_runs_or_is_complete(login):
+def test_the_retry_action_skips_scheduled_running_and_complete_jobs(login):
     ended = [job_in(status) for status in Status.retryable()]
     others = [schedule_job("1h", jobs.echo), job_in(Status.RUNNING), job_in(Status.COMPLETE)]
     client = login("view_scheduledjob", "operate_scheduledjob")
@@ -52,7 +52,7 @@ def test_retrying_leaves_what_waits_runs_or_is_complete(login):
     assert [job.status for job in others] == [Status.SCHEDULED, Status.RUNNING, Status.COMPLETE]
 
 
-def test_running_again_copies_what_has_ended(login, order):
+def test_the_run_again_action_copies_finished_jobs(login, order):
     ended = [
         job_in(status, "remind", content_object=order, args=[3], priority=7)
         for status in Status.final()
@@ -71,7 +71,7 @@ def test_running_again_copies_what_has_ended(login, order):
         assert job.status == status
 
 
-def test_a_damaged_job_can_run_again_without_being_read(admin_client):
+def test_the_run_again_action_copies_a_damaged_job_without_decoding_it(admin_client):
     job = job_in(Status.FAILED, args=[Suitcase()])
     UNPICKLED.clear()
     rewrite(kwargs=Stored("not json"))
@@ -79,7 +79,7 @@ def test_a_damaged_job_can_run_again_without_being_read(admin_client):
     assert UNPICKLED == []
 
 
-def test_a_job_that_cannot_be_scheduled_again_does_not_stop_the_others(admin_client):
+def test_the_run_again_action_continues_after_a_job_that_cannot_be_copied(admin_client):
     far = job_in(Status.FAILED, expires="9000-01-01T00:00Z")
     long_ago = "0002-01-01T00:00Z"
     ScheduledJob.objects.update(scheduled_at=long_ago, created_at=long_ago)
@@ -89,7 +89,7 @@ def test_a_job_that_cannot_be_scheduled_again_does_not_stop_the_others(admin_cli
     assert bad_news.startswith("1 job cannot be scheduled again: ")
 
 
-def test_an_action_reaches_all_jobs_that_the_list_would_show(admin_client, monkeypatch):
+def test_an_action_on_all_pages_reaches_every_job_of_the_list(admin_client, monkeypatch):
     monkeypatch.setattr(admin.site.get_model_admin(ScheduledJob), "list_per_page", 2)
     monkeypatch.setattr("django_future.admin.actions.BATCH_SIZE", 2)
     selected = [schedule_job("1h", jobs.echo) for _ in range(5)]
@@ -101,7 +101,7 @@ def test_an_action_reaches_all_jobs_that_the_list_would_show(admin_client, monke
     assert other.status == Status.SCHEDULED
 
 
-def test_what_was_done_to_a_job_is_in_its_history(admin_client):
+def test_admin_actions_are_recorded_in_the_history_of_a_job(admin_client):
     job, ended = schedule_job("1h", jobs.echo), job_in(Status.FAILED)
     act(admin_client, "cancel_selected", job, ended)
     act(admin_client, "run_again", job)
@@ -121,7 +121,7 @@ def test_what_was_done_to_a_job_is_in_its_history(admin_client):
     "action",
     ["cancel_selected", "cancel_running", "retry_selected", "run_again", "delete_selected"],
 )
-def test_whoever_may_only_view_can_do_nothing(login, action):
+def test_a_user_with_only_the_view_permission_has_no_actions(login, action):
     job, ended = schedule_job("1h", jobs.echo), job_in(Status.FAILED)
     client = login("view_scheduledjob")
     assert action not in body(client.get(LIST))
@@ -133,11 +133,11 @@ def test_whoever_may_only_view_can_do_nothing(login, action):
     assert not LogEntry.objects.exists()
 
 
-def test_whoever_may_operate_but_not_view_sees_nothing(login):
+def test_the_operate_permission_alone_does_not_open_the_list(login):
     assert login("operate_scheduledjob").get(LIST).status_code == 403
 
 
-def test_jobs_are_deleted_after_a_question(login):
+def test_selected_jobs_are_deleted_after_confirmation(login):
     jobs_to_go = [job_in(Status.RUNNING), schedule_job("1h", jobs.echo, args=[Suitcase()])]
     kept = schedule_job("1h", jobs.echo)
     client = login("view_scheduledjob", "delete_scheduledjob")
@@ -148,7 +148,7 @@ def test_jobs_are_deleted_after_a_question(login):
     assert list(ScheduledJob.objects.all()) == [kept]
 
 
-def test_one_job_is_deleted_from_its_page(login):
+def test_a_job_can_be_deleted_from_its_page(login):
     job = schedule_job("1h", jobs.echo)
     client = login("view_scheduledjob", "delete_scheduledjob")
     assert str(job) in body(client.get(f"{LIST}{job.pk}/delete/"))
@@ -156,7 +156,7 @@ def test_one_job_is_deleted_from_its_page(login):
     assert not ScheduledJob.objects.exists()
 
 
-def test_the_question_names_some_jobs_and_counts_all(admin_client, monkeypatch):
+def test_the_delete_confirmation_names_some_jobs_and_counts_all(admin_client, monkeypatch):
     monkeypatch.setattr("django_future.admin.jobs.MAX_NAMED", 2)
     selected = [schedule_job("1h", jobs.echo).pk for _ in range(5)]
     data = {"action": "delete_selected", "_selected_action": selected}
@@ -165,7 +165,7 @@ def test_the_question_names_some_jobs_and_counts_all(admin_client, monkeypatch):
     assert "Scheduled jobs: 5" in question
 
 
-def test_too_many_jobs_are_not_deleted_at_once(admin_client, monkeypatch):
+def test_the_delete_action_refuses_more_jobs_than_its_maximum(admin_client, monkeypatch):
     monkeypatch.setattr("django_future.admin.actions.MAX_DELETED", 2)
     selected = [schedule_job("1h", jobs.echo) for _ in range(3)]
     assert act(admin_client, "delete_selected", *selected) == [

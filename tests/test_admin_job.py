@@ -44,14 +44,14 @@ def seen(client, scheduled):
         ([5, SECRET], {"note": "n" * 2000}, "[5"),
     ],
 )
-def test_sensitive_arguments_are_hidden(args, kwargs, visible, login):
+def test_the_admin_hides_sensitive_arguments(args, kwargs, visible, login):
     scheduled = schedule_job("5d", pay, args=args, kwargs=kwargs)
     for page in seen(login("view_scheduledjob"), scheduled):
         assert SECRET not in page
         assert visible in page
 
 
-def test_all_arguments_may_be_sensitive(login):
+def test_the_admin_hides_all_arguments_if_all_are_sensitive(login):
     scheduled = log_in.schedule("5d", "Ada", password=SECRET)
     for page in seen(login("view_scheduledjob"), scheduled):
         assert SECRET not in page
@@ -59,28 +59,28 @@ def test_all_arguments_may_be_sensitive(login):
         assert "[hidden]" in page
 
 
-def test_nothing_is_shown_to_a_handler_that_nobody_knows(login):
+def test_the_admin_hides_all_arguments_of_an_unknown_handler(login):
     scheduled = schedule_job("5d", log_in, args=["Ada", SECRET])
     type(scheduled).objects.update(callable_name="tests.gone.log_in")
     for page in seen(login("view_scheduledjob"), scheduled):
         assert SECRET not in page
 
 
-def test_the_job_and_its_object_are_none_of_them(login):
+def test_sensitive_names_do_not_count_the_job_and_the_content_object(login):
     order = Order.objects.create(number="A1")
     scheduled = schedule_job("5d", pay_for, order, args=[SECRET])
     for page in seen(login("view_scheduledjob"), scheduled):
         assert SECRET not in page
 
 
-def test_other_arguments_are_shown(login):
+def test_the_admin_shows_arguments_that_are_not_sensitive(login):
     scheduled = schedule_job("5d", echo, args=["in plain sight"])
     for page in seen(login("view_scheduledjob"), scheduled):
         assert "in plain sight" in page
 
 
 @pytest.mark.django_db(transaction=True)
-def test_failed_attempts_are_shown_with_their_tracebacks(login):
+def test_the_job_page_shows_failed_attempts_with_tracebacks(login):
     scheduled = flaky.charge.schedule("0s", 5)
     run_jobs()
     _, page = seen(login("view_scheduledjob"), scheduled)
@@ -90,7 +90,7 @@ def test_failed_attempts_are_shown_with_their_tracebacks(login):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_with_failed_attempts_can_be_deleted(login):
+def test_the_admin_can_delete_a_job_with_failed_attempts(login):
     scheduled = flaky.charge.schedule("0s", 5)
     run_jobs()
     client = login("view_scheduledjob", "delete_scheduledjob")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 QUEUES = "/admin/django_future/pausedqueue/"
 
 
-def test_a_job_says_that_its_queue_is_paused(admin_client, django_assert_num_queries):
+def test_the_admin_marks_jobs_of_a_paused_queue(admin_client, django_assert_num_queries):
     paused = schedule_job("1h", jobs.echo, queue_name="mail")
     schedule_job("1h", jobs.echo, queue_name="reports")
     pause_queue("mail")
@@ -44,7 +44,7 @@ def test_a_job_says_that_its_queue_is_paused(admin_client, django_assert_num_que
         ([Selection(queues=("all but reports",))], False),
     ],
 )
-def test_a_job_says_that_no_worker_serves_its_queue(selections, is_served, admin_client):
+def test_the_admin_marks_jobs_of_a_queue_without_workers(selections, is_served, admin_client):
     job = schedule_job("1h", jobs.echo, queue_name="mail")
     for number, selection in enumerate(selections):
         Worker.objects.create(
@@ -77,7 +77,7 @@ def test_the_list_of_workers_shows_their_queues(admin_client):
     assert ">unknown<" in html
 
 
-def test_a_queue_is_paused_by_adding_it(login):
+def test_adding_a_paused_queue_in_the_admin_pauses_it(login):
     client = login("operate_scheduledjob")
     data = {"queue_name": "mail", "reason": "the relay is down"}
     html = body(client.post(f"{QUEUES}add/", data, follow=True))
@@ -86,12 +86,12 @@ def test_a_queue_is_paused_by_adding_it(login):
     assert "mail" in body(client.get(f"{QUEUES}{queue.pk}/change/"))
 
 
-def test_a_queue_that_is_paused_already_is_not_added_again(admin_client):
+def test_the_admin_refuses_to_pause_a_paused_queue_again(admin_client):
     pause_queue("mail")
     assert "already exists" in body(admin_client.post(f"{QUEUES}add/", {"queue_name": "mail"}))
 
 
-def test_selected_queues_are_resumed(login):
+def test_the_resume_action_resumes_selected_queues(login):
     for name in ("mail", "reports", "letters"):
         pause_queue(name)
     client = login("operate_scheduledjob")
@@ -104,7 +104,7 @@ def test_selected_queues_are_resumed(login):
     }
 
 
-def test_whoever_may_only_view_paused_queues_can_do_nothing(login):
+def test_a_user_with_only_the_view_permission_cannot_pause_or_resume_queues(login):
     pause_queue("mail")
     client = login("view_pausedqueue")
     assert "resume_selected" not in body(client.get(QUEUES))
@@ -113,7 +113,7 @@ def test_whoever_may_only_view_paused_queues_can_do_nothing(login):
     assert client.post(f"{QUEUES}mail/change/", {"reason": "none"}).status_code == 403
 
 
-def test_workers_are_there_to_look_at(admin_client):
+def test_the_admin_shows_workers_read_only(admin_client):
     run = {"started_at": "2030-01-31T09:30:15Z", "seen_at": "2030-01-31T09:31:15Z"}
     worker = Worker.objects.create(name="web-3", host="web-3.example.org", pid=12345, **run)
     address = "/admin/django_future/worker/"

@@ -38,7 +38,7 @@ class Late(Exception):
     pass
 
 
-def test_what_another_thread_raises_arrives():
+def test_an_exception_raised_in_another_thread_arrives_there():
     is_waiting, caught = Event(), []
 
     def wait():
@@ -57,7 +57,7 @@ def test_what_another_thread_raises_arrives():
     assert len(caught) == 1
 
 
-def test_what_is_dropped_does_not_arrive():
+def test_a_dropped_asynchronous_exception_does_not_arrive():
     arrived = []
     try:
         raise_in(get_ident(), Late)
@@ -72,7 +72,7 @@ def test_what_is_dropped_does_not_arrive():
     assert "later" not in arrived
 
 
-def test_a_tracer_gets_past_what_was_dropped():
+def test_a_tracer_works_after_an_asynchronous_exception_was_dropped():
     command = [sys.executable, "-c", UNDER_A_TRACER]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "done\n", done.stderr

@@ -74,7 +74,7 @@ def status_of(job):
     return job.status
 
 
-class TestInstants:
+class TestBadTimes:
     @pytest.mark.parametrize("column", ["scheduled_at", "expires_at", "finished_at", "created_at"])
     @pytest.mark.parametrize(
         "value",
@@ -92,28 +92,28 @@ class TestInstants:
             for value in values
         ],
     )  # fmt: skip
-    def test_the_database_refuses_one_that_cannot_be_read(self, column, value):
+    def test_the_database_refuses_a_time_that_cannot_be_read(self, column, value):
         job = schedule_job("1h", jobs.echo)
         with pytest.raises(DatabaseError):
             set_column(column, value, id=job.pk)
         assert status_of(job) == Status.SCHEDULED
 
     @pytest.mark.parametrize("at", ["0001-01-01T12:00Z", "9999-12-31T12:00Z"])
-    def test_one_at_the_ends_of_the_calendar_is_refused_in_words(self, at):
+    def test_a_time_at_the_ends_of_the_calendar_is_refused(self, at):
         with pytest.raises(InvalidTime, match="outside"):
             schedule_job(at, jobs.echo, expires=None)
 
     @pytest.mark.parametrize(
         "at", ["0001-01-02T12:00Z", "2032-12-31T23:59:59.999999Z", "9999-12-30T00:00Z"]
     )
-    def test_all_others_are_kept_and_shown(self, at, admin_client):
+    def test_the_earliest_and_latest_allowed_times_are_stored_and_shown(self, at, admin_client):
         job = schedule_job(at, jobs.echo, expires=None)
         job.refresh_from_db()
         assert clock.from_row(job.scheduled_at) == datetime.fromisoformat(at)
         body(admin_client.get(LIST))
         body(admin_client.get(page_of(job)))
 
-    def test_one_that_would_expire_after_the_calendar_never_expires_once_retried(self):
+    def test_a_retried_job_whose_expiry_exceeds_the_calendar_never_expires(self):
         job = schedule_job("1d", jobs.echo, expires="9999-12-29T00:00Z")
         job.cancel()
         long_ago = clock.to_row(clock.now() - timedelta(days=9000))
@@ -122,7 +122,7 @@ class TestInstants:
         assert job.expires_at is None
 
 
-class TestTheZoneOfTheConnection:
+class TestConnectionTimeZone:
     @pytest.fixture(autouse=True)
     def berlin(self, monkeypatch, settings):
         """Give the connection a zone with summer time, as TIME_ZONE in DATABASES does."""
@@ -140,7 +140,7 @@ class TestTheZoneOfTheConnection:
         forget()
 
     @pytest.mark.parametrize("minute", [15, 75])
-    def test_does_not_move_a_job_in_the_hour_that_comes_twice(self, minute):
+    def test_the_connection_time_zone_does_not_move_a_job_in_a_repeated_hour(self, minute):
         at = datetime(2037, 10, 25, 0, tzinfo=UTC) + timedelta(minutes=minute)
         job = schedule_job(at, jobs.echo, expires="10s")
         job.refresh_from_db()
@@ -158,7 +158,7 @@ class TestCounters:
         ("column", "value"),
         [("attempts", 2**15 - 1), ("attempts", 2**31 - 1), ("lease", 2**63 - 1)],
     )
-    def test_one_at_its_end_holds_up_no_claim(self, column, value, traces):
+    def test_a_counter_at_its_maximum_does_not_block_claims(self, column, value, traces):
         job = schedule_job("0s", jobs.trace, args=["counted"], priority=1)
         ScheduledJob.objects.update(**{column: value})
         schedule_job("0s", jobs.trace, args=["the next"])
@@ -166,7 +166,7 @@ class TestCounters:
         assert traces() == ["counted", "the next"]
         assert status_of(job) == Status.COMPLETE
 
-    def test_a_job_may_fail_and_be_retried_after_many_attempts(self):
+    def test_a_job_with_many_attempts_can_fail_and_be_retried(self):
         job = schedule_job("0s", jobs.fail, max_attempts=2)
         ScheduledJob.objects.update(attempts=2**15 - 1, max_attempts=2**15 - 1)
         run_jobs(ignore_errors=True)
@@ -189,7 +189,7 @@ class TestNames:
         assert one != another
 
     @pytest.mark.parametrize("name", ["Mail", "mail ", "máil"])
-    def test_queues_whose_names_differ_are_two(self, name, traces):
+    def test_queue_names_that_differ_in_case_or_accents_are_different_queues(self, name, traces):
         pause_queue("mail")
         schedule_job("0s", jobs.trace, queue_name=name)
         assert ScheduledJob.objects.filter(queue_name="mail").count() == 0
@@ -197,20 +197,20 @@ class TestNames:
         assert traces() == ["ran"]
 
 
-class TestAnyText:
+class TestBadText:
     @pytest.fixture
     def next_job(self):
         """Return a job that is due after all others."""
         return schedule_job("0s", jobs.echo, priority=-1)
 
-    def test_ends_its_job_and_holds_up_no_other(self, next_job):
+    def test_bad_text_ends_its_job_and_blocks_no_other(self, next_job):
         bad = with_texts("args", "kwargs", "options")
         call_command("runscheduledjobs", "-i", verbosity=0, stderr=StringIO())
         assert status_of(next_job) == Status.COMPLETE
         for job in bad:
             assert status_of(job) in {Status.FAILED, Status.COMPLETE, Status.CANCELLED}
 
-    def test_can_be_copied_and_its_job_retried(self):
+    def test_a_job_with_bad_text_can_be_copied_and_retried(self):
         for job in with_texts("args", "kwargs", "options"):
             copy = job.reschedule("1d")
             job.cancel()
@@ -220,7 +220,7 @@ class TestAnyText:
                 assert len(kept) == 1
             assert status_of(copy) == status_of(job) == Status.SCHEDULED
 
-    def test_can_be_seen_in_the_admin(self, admin_client):
+    def test_jobs_with_bad_text_work_in_the_admin(self, admin_client):
         for job in with_texts("args", "kwargs", "options", "return_value"):
             body(admin_client.get(page_of(job)))
         body(admin_client.get(LIST))
@@ -244,7 +244,7 @@ class TestTextThatIsNotUTF8:
         set_column(request.param, "CAST(x'22ff22' AS TEXT)", id=job.pk)
         return job
 
-    def test_fails_its_job_and_holds_up_no_other(self, bad):
+    def test_text_that_is_not_utf8_fails_its_job_and_blocks_no_other(self, bad):
         others = [schedule_job("0s", jobs.echo, priority=number) for number in (0, 1, 2)]
         pause_queue("another")
         call_command("runscheduledjobs", "-i", verbosity=0, stderr=StringIO())
@@ -252,7 +252,7 @@ class TestTextThatIsNotUTF8:
         assert status_of(bad) == Status.FAILED
         assert "not UTF-8" in bad.error
 
-    def test_can_be_seen_in_the_admin(self, bad, admin_client):
+    def test_jobs_with_text_that_is_not_utf8_work_in_the_admin(self, bad, admin_client):
         body(admin_client.get(LIST))
         body(admin_client.get(page_of(bad)))
         body(admin_client.get(f"{LIST}?status__exact=scheduled"))
@@ -263,7 +263,7 @@ class TestTextThatIsNotUTF8:
 
 
 class TestBounds:
-    def test_a_reason_is_cut_and_says_so(self):
+    def test_a_long_cancel_reason_is_cut_with_a_mark(self):
         job = schedule_job("1h", jobs.echo)
         job.cancel(reason=f"begin\0{'x' * 2_000_000}end")
         assert len(job.error.encode()) <= MAX_ERROR_BYTES
@@ -283,7 +283,7 @@ class TestOptions:
             ("nonsense", "InvalidArguments"),
         ],
     )
-    def test_that_are_none_fail_their_job_once_and_in_words(self, text, words):
+    def test_invalid_stored_options_fail_the_job_in_one_attempt(self, text, words):
         job = schedule_job("0s", jobs.echo)
         rewrite(options=Stored(text))
         run_jobs(ignore_errors=True)
@@ -291,7 +291,7 @@ class TestOptions:
         assert job.attempts == 1
         assert words in job.error
 
-    def test_that_are_none_cannot_be_changed_in_part(self):
+    def test_a_job_with_invalid_stored_options_cannot_be_rescheduled_with_new_ones(self):
         job = schedule_job("0s", jobs.echo)
         rewrite(options=Stored("5"))
         job.refresh_from_db()

@@ -72,7 +72,7 @@ class TestArguments:
             ({"callable": jobs.trace_async}, "missing a required argument: 'text'"),
         ],
     )
-    def test_that_the_handler_does_not_take_are_refused(self, arguments, words):
+    def test_arguments_that_the_handler_does_not_accept_are_refused(self, arguments, words):
         with pytest.raises(InvalidArguments, match=words):
             schedule_job("5d", **arguments)
         assert not ScheduledJob.objects.exists()
@@ -86,30 +86,30 @@ class TestArguments:
             (jobs.trace, [1], "the content object, 1 in args"),
         ],
     )
-    def test_that_a_method_does_not_take_are_refused(self, target, args, words, order):
+    def test_arguments_that_a_method_does_not_accept_are_refused(self, target, args, words, order):
         with pytest.raises(InvalidArguments, match=words):
             schedule_job("5d", target, order, args=args)
 
     @pytest.mark.parametrize(
         ("target", "args"), [("remind", [2]), ("note", ["text"]), ("ring", []), (jobs.trace, [])]
     )
-    def test_that_a_method_takes_are_accepted(self, target, args, order):
+    def test_arguments_that_a_method_accepts_are_allowed(self, target, args, order):
         schedule_job("5d", target, order, args=args)
 
-    def test_that_nothing_is_known_of_are_accepted(self, monkeypatch):
+    def test_arguments_of_a_handler_without_a_signature_are_allowed(self, monkeypatch):
         monkeypatch.setattr(jobs, "echo", type("Opaque", (), {"__call__": print})())
         monkeypatch.setattr(type(jobs.echo), "__signature__", "none", raising=False)
         monkeypatch.setattr(type(jobs.echo), "__module__", jobs.__name__)
         schedule_job("5d", "tests.shop.jobs.echo", args=[1, 2, 3])
 
-    def test_are_checked_for_each_of_many(self):
+    def test_arguments_are_checked_for_each_spec(self):
         specs = [{"when": "5d", "callable": TRACE, "args": args} for args in ([1], [1, 2])]
         with pytest.raises(InvalidArguments, match="too many") as caught:
             schedule_jobs(specs)
-        assert caught.value.__notes__ == ["This is the spec at index 1."]
+        assert caught.value.__notes__ == ["The error is in the spec at index 1."]
         assert not ScheduledJob.objects.exists()
 
-    def test_are_checked_with_other_options_too(self):
+    def test_arguments_are_checked_with_using(self):
         with pytest.raises(InvalidArguments, match="'name'"):
             decorated.greet.using(priority=1).schedule("5d")
 
@@ -122,39 +122,39 @@ class TestArguments:
             {"content_object": True},
         ],
     )
-    def test_are_checked_when_a_job_is_rescheduled(self, changes, order):
+    def test_arguments_are_checked_when_a_job_is_rescheduled(self, changes, order):
         old = schedule_job("5d", jobs.trace, args=["text"])
         if "content_object" in changes:
             changes = {"content_object": order}
         with pytest.raises(InvalidArguments, match="does not accept"):
             old.reschedule("5d", **changes)
 
-    def test_of_a_handler_that_is_unknown_here_are_not_checked(self):
+    def test_arguments_of_an_unknown_handler_are_not_checked(self):
         schedule_job("5d", jobs.trace)
         rewrite(callable_name="tests.shop.jobs.gone")
         assert ScheduledJob.objects.get().reschedule("5d", args=[1, 2]).args == [1, 2]
 
-    def test_are_checked_by_what_performs_a_job_in_a_test(self):
+    def test_perform_job_checks_arguments(self):
         with pytest.raises(InvalidArguments, match="too many"):
             perform_job(jobs.trace, args=[1, 2])
 
     @pytest.mark.parametrize("check", [assert_scheduled, assert_not_scheduled])
     @pytest.mark.parametrize("described", [{"args": [1, 2, 3]}, {"kwargs": {"texts": 1}}])
-    def test_that_no_job_can_have_are_refused_in_a_test(self, check, described):
+    def test_assertions_refuse_arguments_that_no_job_can_have(self, check, described):
         with pytest.raises(InvalidArguments, match="does not accept"):
             check(jobs.trace, **described)
 
     @pytest.mark.parametrize("described", [{"args": ["a"]}, {"kwargs": {"text": 1}}, {}])
-    def test_may_be_described_in_part(self, described, order):
+    def test_assertions_accept_a_part_of_the_arguments(self, described, order):
         assert_not_scheduled(decorated.remind, **described)
 
-    def test_are_not_quoted(self):
+    def test_errors_do_not_quote_sensitive_arguments(self):
         for arguments in ({"args": [SECRET, 1, SECRET]}, {"kwargs": {"card": SECRET, "x": SECRET}}):
             with pytest.raises(InvalidArguments) as caught:
                 schedule_job("5d", pay, **arguments)
             assert SECRET not in str(caught.value)
 
-    def test_may_be_large_but_not_without_limit(self):
+    def test_arguments_have_a_maximum_size(self):
         schedule_job("5d", jobs.echo, args=["x" * (MAX_ARGUMENTS_BYTES - 4)])
         with pytest.raises(InvalidArguments, match=r"args take 1,048,577 bytes\. Give at most"):
             schedule_job("5d", jobs.echo, args=["x" * (MAX_ARGUMENTS_BYTES - 3)])
@@ -163,17 +163,17 @@ class TestArguments:
 
 
 class TestSignature:
-    def test_of_a_wrapper_that_passes_all_on_is_that_of_the_function(self):
+    def test_a_wrapper_without_own_parameters_has_the_signature_of_its_function(self):
         assert list(signature_of(transaction.atomic(jobs.echo)).parameters) == ["value"]
 
-    def test_of_a_wrapper_with_parameters_is_its_own(self):
+    def test_a_wrapper_with_parameters_has_its_own_signature(self):
         @functools.wraps(jobs.hold)
         def wrapper(text):
             return jobs.hold("path", text)
 
         assert list(signature_of(wrapper).parameters) == ["text"]
 
-    def test_may_be_set(self):
+    def test_a_wrapper_can_set_its_signature(self):
         @functools.wraps(jobs.hold)
         def wrapper(*args, **kwargs):
             return jobs.hold("path", *args, **kwargs)
@@ -215,7 +215,7 @@ def held(name):
     }[name]()
 
 
-class TestWhatIsNoArgument:
+class TestUnsuitableArguments:
     @pytest.mark.parametrize(
         ("name", "remedy"),
         [
@@ -243,21 +243,21 @@ class TestWhatIsNoArgument:
         ],
         ids=["args", "kwargs", "nested", "pickled"],
     )
-    def test_is_refused_with_what_to_pass_instead(self, name, remedy, wrap):
+    def test_an_unsuitable_argument_is_refused_with_the_remedy(self, name, remedy, wrap):
         value = held(name)
         with pytest.raises(InvalidArguments, match=remedy):
             schedule_job("5d", jobs.echo, **wrap(value))
         if hasattr(value, "close") and name == "file":
             value.close()
 
-    def test_is_not_read_for_that(self, django_assert_num_queries):
+    def test_a_queryset_argument_is_refused_without_a_query(self, django_assert_num_queries):
         with django_assert_num_queries(0), pytest.raises(InvalidArguments):
             schedule_job("5d", jobs.echo, args=[Order.objects.all()])
 
-    def test_is_not_what_holds_its_content_in_memory(self):
+    def test_a_bytes_io_is_accepted_as_an_argument(self):
         assert perform_job(jobs.echo, args=[io.BytesIO(b"content")]).getvalue() == b"content"
 
-    def test_is_said_without_what_it_holds(self):
+    def test_an_error_does_not_show_the_content_of_a_sensitive_argument(self):
         class Card:
             def __reduce__(self):
                 raise RuntimeError(SECRET)
@@ -270,26 +270,26 @@ class TestWhatIsNoArgument:
 
 
 class TestTime:
-    def test_that_has_passed_is_due_and_expires_as_long_after_the_call(self):
+    def test_a_time_in_the_past_is_due_at_once_and_expires_relative_to_the_call(self):
         scheduled = schedule_job(datetime(2020, 1, 1, tzinfo=UTC), jobs.trace, expires="1h")
         left = clock.from_row(scheduled.expires_at) - clock.now()
         assert left == pytest.approx(timedelta(hours=1), abs=timedelta(minutes=1))
         run_jobs()
         assert Trace.objects.count() == 1
 
-    def test_that_has_passed_gives_heirs_no_more_time(self):
+    def test_a_copy_of_a_job_due_in_the_past_has_the_same_lifetime(self):
         old = schedule_job(datetime(2020, 1, 1, tzinfo=UTC), jobs.trace, expires="1h")
         for job_ in (old, ScheduledJob.objects.get()):
             new = job_.reschedule("1d")
             lifetime = new.expires_at - new.scheduled_at
             assert lifetime == pytest.approx(timedelta(hours=1), abs=timedelta(minutes=1))
 
-    def test_to_expire_that_has_passed_is_refused(self):
-        with pytest.raises(InvalidTime, match="is not after the present"):
+    def test_an_expiry_in_the_past_is_refused(self):
+        with pytest.raises(InvalidTime, match="is not after the current time"):
             schedule_job("2020-01-01", jobs.trace, expires="2020-02-01")
 
 
-class TestWrongPlace:
+class TestSwappedArguments:
     @pytest.mark.parametrize(
         "call",
         [
@@ -304,12 +304,14 @@ class TestWrongPlace:
             lambda _: many([{"when": jobs.trace, "callable": "1m"}]),
         ],
     )
-    def test_of_the_time_is_noticed(self, call, order):
+    def test_a_swapped_time_is_reported(self, call, order):
         with pytest.raises(InvalidTime, match=r"seem to be swapped\. The time comes first"):
             call(order)
 
-    def test_of_an_argument_is_noticed(self):
-        with pytest.raises(InvalidOption, match=r"goes into kwargs=\{'tone': \.\.\.\}"):
+    def test_an_argument_among_the_options_is_reported(self):
+        with pytest.raises(
+            InvalidOption, match=r"Pass an argument of the callable as kwargs=\{'tone': \.\.\.\}"
+        ):
             schedule_job("5d", jobs.echo, tone="x")
         with pytest.raises(InvalidOption, match=r"handler to schedule\(\)"):
             decorated.greet.using(tone="x")
@@ -322,7 +324,7 @@ class TestWrongPlace:
             lambda: decorate(queue="mail"),
         ],
     )
-    def test_of_an_option_name_is_noticed(self, call):
+    def test_a_misspelt_option_is_reported_with_a_suggestion(self, call):
         with pytest.raises(InvalidOption, match="Did you mean 'queue_name'"):
             call()
 
@@ -335,7 +337,7 @@ class TestWrongPlace:
             ("shpo.jobs.remind", "there is no module 'shpo'"),
         ],
     )
-    def test_of_a_callable_is_noticed(self, target, words):
+    def test_a_wrong_callable_is_reported_with_the_remedy(self, target, words):
         with pytest.raises(InvalidCallable, match=words):
             schedule_job("5d", target)
 
@@ -349,7 +351,7 @@ class TestWrongPlace:
             (HttpRequest, "Pass a saved model instance"),
         ],
     )
-    def test_of_what_is_no_object_is_noticed(self, bound, words):
+    def test_a_wrong_content_object_is_reported_with_the_remedy(self, bound, words):
         with pytest.raises(InvalidObject, match=words):
             schedule_job("5d", "remind", content_object=bound())
         with pytest.raises(InvalidObject, match="no model instance"):
@@ -364,22 +366,22 @@ class TestWrongPlace:
             lambda: run_due_jobs(using="gone"),
         ],
     )
-    def test_of_a_database_is_noticed(self, call):
+    def test_an_unknown_database_is_reported(self, call):
         with pytest.raises(InvalidOption, match="'gone', which DATABASES does not have"):
             call()
 
     @pytest.mark.parametrize("options", [{"delete_completed": "default"}, {"ignore_errors": 1}])
-    def test_of_the_options_of_a_run_is_noticed(self, options):
+    def test_run_jobs_refuses_options_that_are_not_booleans(self, options):
         with pytest.raises(InvalidOption, match="Give True or False"):
             run_jobs(**options)
 
-    def test_of_a_callable_is_told_without_what_it_holds(self):
+    def test_an_error_about_a_callable_does_not_show_its_arguments(self):
         for target in (partial(jobs.echo, SECRET), {"card": SECRET}):
             with pytest.raises(InvalidCallable) as caught:
                 at("5d", target)
             assert SECRET not in str(caught.value)
 
-    def test_of_too_many_delays_is_noticed(self):
+    def test_too_many_backoff_delays_are_refused(self):
         with pytest.raises(InvalidOption, match="Give at most 1000"):
             schedule_job("5d", jobs.echo, backoff=["1s"] * 1001)
 
@@ -387,11 +389,11 @@ class TestWrongPlace:
 class TestDecorators:
     @pytest.mark.parametrize("decorator", [job, job(), job_as_parameter])
     @pytest.mark.parametrize("target", ["mail", 5, ["mail"]])
-    def test_want_a_function(self, decorator, target):
+    def test_decorators_refuse_what_is_no_function(self, decorator, target):
         with pytest.raises(InvalidCallable, match=r"@job\(queue_name='mail'\)"):
             decorator(target)
 
-    def test_want_no_class_method(self):
+    def test_decorators_refuse_a_class_method(self):
         with pytest.raises(InvalidCallable, match="class method"):
 
             class Shop:
@@ -414,7 +416,7 @@ class TestJobs:
             lambda _: None,
         ],
     )
-    def test_are_given_as_a_queryset(self, change, given):
+    def test_cancel_jobs_and_retry_jobs_require_a_queryset_of_jobs(self, change, given):
         found = schedule_job("5d", jobs.trace)
         with pytest.raises(InvalidJobs, match=r"ScheduledJob\.objects"):
             change(given(found))
@@ -430,7 +432,7 @@ class TestSpecs:
             ([{}], "has no 'when' and no 'callable'"),
             ([("1d", TRACE)], "is of type tuple. Give a dictionary"),
             (["1d"], "is of type str. Give a dictionary"),
-            ([{1: 2, "when": "1d", "callable": TRACE}], "is not right"),
+            ([{1: 2, "when": "1d", "callable": TRACE}], "is not valid"),
             (
                 {"when": "1d", "callable": TRACE},
                 "specs is of type dict. Give a list of dictionaries",
@@ -439,16 +441,16 @@ class TestSpecs:
             (None, "specs is of type NoneType"),
         ],
     )
-    def test_of_a_wrong_form_are_refused(self, specs, words):
+    def test_malformed_specs_are_refused(self, specs, words):
         with pytest.raises(InvalidOption, match=words) as caught:
             schedule_jobs(specs)
-        assert "_draft" not in str(caught.value).partition("is not right")[0]
+        assert "_draft" not in str(caught.value).partition("is not valid")[0]
 
     @pytest.mark.parametrize("spec", [{"when": "1d"}, "1d", None])
-    def test_of_a_handler_are_those_that_it_makes(self, spec):
+    def test_schedule_many_refuses_specs_that_the_handler_did_not_make(self, spec):
         with pytest.raises(InvalidCallable, match=r"Make it with spec\(\)"):
             decorated.greet.schedule_many([spec])
 
-    def test_are_refused_as_one_kind_of_error(self):
+    def test_a_refused_spec_raises_scheduling_error(self):
         with pytest.raises(SchedulingError):
             schedule_jobs([{"when": "1d"}])

@@ -19,18 +19,18 @@ from tests.support.waiting import eventually, exit_code
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
-def test_nothing_is_lost_whatever_dies(tmp_path):
+def test_no_job_is_lost_while_workers_are_killed(tmp_path):
     seed = random.randrange(10**6)
     plan = Plan(seed=seed, jobs=300, workers=3, seconds=8)
     assert run(plan, tmp_path / "log").verdict.faults == [], plan
 
 
-def test_a_worker_that_was_believed_lost_changes_nothing(take_over):
+def test_a_worker_that_resumes_after_its_job_was_rescued_changes_nothing(take_over):
     take_over()
     assert ledger.judge(1).faults == []
 
 
-def test_a_broken_fence_is_caught(take_over):
+def test_the_chaos_ledger_detects_a_broken_fence(take_over):
     """Let the worker that was believed lost finish its job all the same."""
     take_over(**{BREAK_FENCE: "1"})
     assert "the effect of job 0 is there 1 times too often" in ledger.judge(1).faults

@@ -20,7 +20,7 @@ def messages(**options):
     return {message.id: message for message in run_checks(**options)}
 
 
-def test_a_sound_project_hears_nothing(db):
+def test_a_correct_project_passes_all_checks(db):
     assert messages(databases=["default"]) == {}
 
 
@@ -44,7 +44,7 @@ def test_a_sound_project_hears_nothing(db):
         ({"RETENTION": {"complete": timedelta(-1)}}, "Give 0 or more, or None for ever"),
     ],
 )
-def test_a_wrong_setting_is_named(settings, given, words):
+def test_the_settings_check_names_a_wrong_setting(settings, given, words):
     settings.DJANGO_FUTURE = given
     assert re.search(words, messages()["django_future.E001"].msg)
     with pytest.raises(ImproperlyConfigured, match=words):
@@ -52,25 +52,25 @@ def test_a_wrong_setting_is_named(settings, given, words):
 
 
 @pytest.mark.parametrize("path", ["library", "library.jobs", "tests.shop.jobs.missing"])
-def test_a_listed_callable_that_is_not_there_is_named(settings, path):
+def test_the_settings_check_names_a_missing_callable(settings, path):
     settings.DJANGO_FUTURE = {"CALLABLES": [path]}
     assert path in messages()["django_future.E002"].msg
 
 
-def test_listed_modules_and_callables_are_fine(settings):
+def test_the_settings_check_accepts_listed_modules_and_callables(settings):
     settings.DJANGO_FUTURE = {"CALLABLES": ["json", "json.dumps", "os.path"]}
     assert messages() == {}
 
 
 @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time anyway")
-def test_a_database_without_skip_locked_is_named(db, monkeypatch):
+def test_the_database_check_requires_skip_locked(db, monkeypatch):
     monkeypatch.setattr(connection.features, "has_select_for_update_skip_locked", False)
     assert "SKIP LOCKED" in messages(databases=["default"])["django_future.E003"].msg
 
 
 @pytest.mark.django_db
 @pytest.mark.only_on("sqlite", reason="WAL is a mode of SQLite's journal")
-def test_sqlite_without_wal_is_told(tmp_path, monkeypatch):
+def test_the_database_check_warns_of_sqlite_without_wal(tmp_path, monkeypatch):
     from django.db.backends.sqlite3.base import DatabaseWrapper
 
     from django_future import checks
@@ -86,7 +86,7 @@ def test_sqlite_without_wal_is_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-class TestTables:
+class TestTableChecks:
     @pytest.fixture(autouse=True)
     def _without_a_table(self):
         with connection.cursor() as cursor:
@@ -95,15 +95,15 @@ class TestTables:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE django_future_moved RENAME TO django_future_jobprogress")
 
-    def test_that_are_missing_are_named(self):
+    def test_the_table_check_names_missing_tables(self):
         found = messages(databases=["default"])["django_future.W002"]
         assert "lacks the tables django_future_jobprogress" in found.msg
         assert found.notify == "Run `manage.py migrate`."
 
-    def test_are_not_asked_for_without_a_database(self):
+    def test_the_table_check_runs_only_with_a_database(self):
         assert messages() == {}
 
-    def test_are_not_missed_by_the_command_that_creates_them(self, monkeypatch):
+    def test_the_table_check_does_not_warn_during_migrate(self, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["manage.py", "migrate"])
         assert messages(databases=["default"]) == {}
 
@@ -115,22 +115,22 @@ def options(monkeypatch, alias="default", **options):
     return settings
 
 
-class TestPools:
+class TestPoolChecks:
     @pytest.mark.parametrize("pool", [{"max_size": 3}, {"min_size": 2}])
-    def test_that_lend_fewer_connections_than_there_are_threads_are_named(self, monkeypatch, pool):
+    def test_the_pool_check_names_a_pool_smaller_than_the_default_threads(self, monkeypatch, pool):
         options(monkeypatch, "other", pool=pool)
         assert "'other'" in messages()["django_future.W003"].msg
 
     @pytest.mark.parametrize("pool", [True, {"max_size": 4}, {"min_size": 1, "max_size": 8}])
-    def test_that_lend_enough_are_fine(self, monkeypatch, pool):
+    def test_the_pool_check_accepts_a_large_enough_pool(self, monkeypatch, pool):
         options(monkeypatch, "other", pool=pool)
         assert messages() == {}
 
-    def test_of_the_jobs_own_database_do_not_matter(self, monkeypatch):
+    def test_the_pool_check_ignores_the_database_of_the_jobs(self, monkeypatch):
         options(monkeypatch, "default", pool={"max_size": 1})
         assert messages() == {}
 
-    def test_are_held_against_the_threads_of_a_worker(self, monkeypatch, caplog):
+    def test_a_worker_warns_of_a_pool_smaller_than_its_threads(self, monkeypatch, caplog):
         options(monkeypatch, "other", pool={"max_size": 8})
         warn_of_small_pools("default", 8)
         assert not caplog.records
@@ -148,44 +148,44 @@ class TestMySQLOptions:
             "SET default_storage_engine=INNODB",
         ],
     )
-    def test_a_costly_init_command_is_named(self, monkeypatch, command):
+    def test_the_mysql_check_names_a_redundant_init_command(self, monkeypatch, command):
         options(monkeypatch, init_command=command)
         assert repr(command) in messages()["django_future.W004"].msg
 
-    def test_another_init_command_is_fine(self, monkeypatch):
+    def test_the_mysql_check_accepts_other_init_commands(self, monkeypatch):
         options(monkeypatch, init_command="SET NAMES utf8mb4")
         assert messages() == {}
 
     @pytest.mark.parametrize("level", ["repeatable read", "serializable", None])
-    def test_another_isolation_level_is_named(self, monkeypatch, level):
+    def test_the_mysql_check_names_another_isolation_level(self, monkeypatch, level):
         options(monkeypatch, isolation_level=level)
         assert repr(level) in messages()["django_future.W005"].msg
 
-    def test_read_committed_is_fine(self, monkeypatch):
+    def test_the_mysql_check_accepts_read_committed(self, monkeypatch):
         options(monkeypatch, isolation_level="READ COMMITTED")
         assert messages() == {}
 
 
 @pytest.mark.only_on("sqlite", reason="it is an option of SQLite")
 class TestTransactionMode:
-    def test_that_locks_for_each_request_is_named(self, monkeypatch):
+    def test_the_sqlite_check_names_immediate_mode_with_atomic_requests(self, monkeypatch):
         monkeypatch.setitem(
             options(monkeypatch, transaction_mode="IMMEDIATE"), "ATOMIC_REQUESTS", True
         )
         assert "each request holds the write lock" in messages()["django_future.W006"].msg
 
-    def test_that_keeps_others_from_reading_is_named(self, monkeypatch):
+    def test_the_sqlite_check_names_exclusive_mode(self, monkeypatch):
         options(monkeypatch, transaction_mode="EXCLUSIVE")
         assert "keeps all others from reading" in messages()["django_future.W006"].msg
 
     @pytest.mark.parametrize("mode", [None, "DEFERRED", "IMMEDIATE"])
-    def test_that_costs_nothing_is_fine(self, monkeypatch, mode):
+    def test_the_sqlite_check_accepts_other_transaction_modes(self, monkeypatch, mode):
         options(monkeypatch, transaction_mode=mode)
         assert messages() == {}
 
 
 @pytest.mark.django_db
-def test_no_migration_is_missing():
+def test_the_migrations_match_the_models():
     call_command("makemigrations", "django_future", check=True, dry_run=True, stdout=io.StringIO())
 
 
@@ -197,9 +197,9 @@ class TestPsycopg2:
 
         monkeypatch.setattr(psycopg_any, "is_psycopg3", False)
 
-    def test_is_an_error(self):
+    def test_the_database_check_refuses_psycopg2(self):
         assert "Install psycopg 3" in messages()["django_future.E004"].notify
 
-    def test_keeps_a_worker_from_starting(self):
+    def test_a_worker_does_not_start_with_psycopg2(self):
         with pytest.raises(CommandError, match="Install psycopg 3"):
             call_command("future_worker", "--burst")

@@ -42,7 +42,7 @@ def assert_each_ran_exactly_once():
     assert sorted(texts, key=int) == [str(number) for number in range(JOBS)]
 
 
-def test_sixteen_processes_run_each_job_once(due, runners):
+def test_sixteen_one_off_runs_execute_each_job_once(due, runners):
     runners += [start_runner() for _ in range(RUNNERS)]
     assert [exit_code(process) for process in runners] == [0] * RUNNERS
     assert_each_ran_exactly_once()
@@ -60,7 +60,7 @@ def test_killed_processes_leave_nothing_half_done(due, runners):
     assert_each_ran_exactly_once()
 
 
-def test_the_job_of_a_killed_process_runs_again_and_once(runners, held):
+def test_the_job_of_a_killed_process_runs_again_once(runners, held):
     job = schedule_job("0s", jobs.hold, args=[str(held)])
     victim = start_runner(HEARTBEAT="1s")
     runners.append(victim)

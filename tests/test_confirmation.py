@@ -37,14 +37,14 @@ def confirm(store, claimed):
     return lambda job, since: confirmation.confirm(job, session, clock.to_row(since))
 
 
-def test_one_query_confirms_all_that_wait(claimed, confirm, store, django_assert_num_queries):
+def test_one_query_confirms_all_waiting_jobs(claimed, confirm, store, django_assert_num_queries):
     since = store.now()
     with django_assert_num_queries(1):
         for job in claimed:
             confirm(job, since)
 
 
-def test_what_was_confirmed_too_long_ago_is_confirmed_again(
+def test_a_confirmation_that_is_too_old_is_repeated(
     claimed, confirm, store, django_assert_num_queries
 ):
     confirm(claimed[0], store.now())
@@ -52,15 +52,13 @@ def test_what_was_confirmed_too_long_ago_is_confirmed_again(
         confirm(claimed[1], store.now() + timedelta(seconds=1))
 
 
-def test_when_a_job_started_is_not_for_a_confirmation_to_say(claimed, confirm, store):
+def test_a_confirmation_does_not_change_started_at(claimed, confirm, store):
     started_at = [job.started_at for job in claimed]
     confirm(claimed[0], store.now())
     assert [job.started_at for job in claimed] == started_at
 
 
-def test_a_job_that_was_cancelled_meanwhile_is_not_confirmed_with_the_others(
-    claimed, confirm, store
-):
+def test_a_job_cancelled_after_its_claim_is_not_confirmed_with_the_others(claimed, confirm, store):
     since = store.now()
     store.jobs.get(pk=claimed[1].pk).cancel(running=True)
     confirm(claimed[0], since)
@@ -68,14 +66,14 @@ def test_a_job_that_was_cancelled_meanwhile_is_not_confirmed_with_the_others(
         confirm(claimed[1], since)
 
 
-def test_a_job_that_another_worker_has_claimed_meanwhile_is_lost(claimed, confirm, store):
+def test_a_job_claimed_by_another_worker_is_not_confirmed(claimed, confirm, store):
     transitions.release(store, claimed[0])
     store.claim(new_worker(), at=store.now(), limit=1)
     with pytest.raises(LeaseLost):
         confirm(claimed[0], store.now())
 
 
-def test_the_jobs_that_start_next_are_those_that_are_confirmed(store):
+def test_the_confirmed_jobs_are_those_that_start_next(store):
     for number in range(100):
         schedule_job("0s", jobs.echo, priority=number % 7)
     ready = DelayQueue(store.now)

@@ -53,7 +53,7 @@ def work():
 
 @pytest.mark.parametrize("run", [run_once, work])
 @pytest.mark.parametrize("moment", list(SchedulingContext), ids=lambda moment: moment.value)
-def test_a_line_may_be_cut_at_any_command(run, moment, line, settings):
+def test_a_connection_cut_at_any_command_loses_and_doubles_nothing(run, moment, line, settings):
     settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
     for number in count(1):
         for model in (ScheduledJob, Worker, Trace):

@@ -43,20 +43,20 @@ def test_a_dedicated_connection_is_not_taken_from_the_pool(pool):
     assert pool.get_stats()["requests_num"] == 1
 
 
-def test_a_dedicated_connection_gives_back_what_its_thread_had_borrowed(pool):
+def test_a_dedicated_connection_returns_the_pooled_connection_of_its_thread(pool):
     backend_pid()
     with dedicated_connection("default"), pool.connection(timeout=5), pool.connection(timeout=5):
         pass
 
 
-def test_a_connection_that_may_be_interrupted_is_not_lent_again(pool):
+def test_a_discarded_connection_does_not_return_to_the_pool(pool):
     interrupted = backend_pid()
     discard(connection)
     with pool.connection(timeout=5) as one, pool.connection(timeout=5) as two:
         assert interrupted not in {one.info.backend_pid, two.info.backend_pid}
 
 
-def test_a_process_that_is_forked_finds_no_pool(pool):
+def test_a_forked_process_does_not_use_the_pool_of_its_parent(pool):
     backend_pid()
     connections.close_all()
     close_pools()
@@ -65,9 +65,7 @@ def test_a_process_that_is_forked_finds_no_pool(pool):
 
 
 @pytest.mark.slow
-def test_a_worker_with_more_threads_than_its_pool_has_connections_shows_that_it_lives(
-    start, tmp_path
-):
+def test_a_worker_with_more_threads_than_pooled_connections_keeps_its_heartbeat(start, tmp_path):
     pytest.importorskip("psycopg_pool")
     held = [tmp_path / f"held-{number}" for number in range(4)]
     schedule_jobs({"when": "0s", "callable": jobs.hold, "args": [str(path)]} for path in held)

@@ -75,8 +75,10 @@ class Refusing:
         monkeypatch.setattr(kind, "get_new_connection", get_new_connection)
 
 
-class TestBeforeTheHandlerIsCalled:
-    def test_a_refused_connection_releases_the_job_and_is_tried_again(self, monkeypatch, traces):
+class TestBeforeStart:
+    def test_a_refused_connection_releases_the_job_and_the_worker_retries(
+        self, monkeypatch, traces
+    ):
         refusing = Refusing(monkeypatch, times=3)
         job = schedule_job("0s", jobs.trace)
         assert run_worker(Options(alias="default", threads=1, limits=Limits(burst=True))) == 0
@@ -84,7 +86,7 @@ class TestBeforeTheHandlerIsCalled:
         assert (job.status, job.attempts, job.rescues) == (Status.COMPLETE, 1, 0)
         assert (refusing.refusals, traces()) == (3, ["ran"])
 
-    def test_what_breaks_before_it_says_that_the_job_did_not_start(
+    def test_a_connection_error_before_the_handler_raises_not_started(
         self, store, watchdog, monkeypatch
     ):
         schedule_job("0s", jobs.trace)
@@ -100,7 +102,7 @@ class TestBeforeTheHandlerIsCalled:
         assert status(job) == Status.RUNNING  # for its worker to release
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server to hang up")
-    def test_a_connection_that_the_server_closed_meanwhile_is_replaced(
+    def test_a_connection_closed_by_the_server_between_jobs_is_replaced(
         self, store, pool, monkeypatch, traces
     ):
         numbers = {}  # of connections at rest, by how many jobs have ended
@@ -131,8 +133,8 @@ class TestBeforeTheHandlerIsCalled:
         assert traces() == ["ran"]
 
 
-class TestTheRecordOfAnEnd:
-    def test_that_cannot_be_written_now_is_written_later_without_another_run(
+class TestRecording:
+    def test_an_end_that_cannot_be_recorded_is_recorded_later_without_another_attempt(
         self, store, watchdog, monkeypatch
     ):
         schedule_job("0s", jobs.fail)
@@ -156,7 +158,7 @@ class TestTheRecordOfAnEnd:
         assert recorder.jobs == []
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
-    def test_of_one_job_whose_row_is_locked_does_not_hold_up_the_others(self, store, watchdog):
+    def test_a_locked_row_does_not_delay_the_other_completions(self, store, watchdog):
         schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 3)
         gathered = []
         session = Session(store)
@@ -184,9 +186,7 @@ class TestTheRecordOfAnEnd:
         assert record_completions(locked, store) == []
         assert status(gathered[1]) == Status.COMPLETE
 
-    def test_that_the_database_refuses_for_one_job_fails_that_job_alone(
-        self, store, watchdog, monkeypatch
-    ):
+    def test_a_refused_completion_fails_only_its_job(self, store, watchdog, monkeypatch):
         schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 3)
         gathered = []
         session = Session(store)
@@ -206,8 +206,8 @@ class TestTheRecordOfAnEnd:
         assert statuses == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
 
 
-class TestAThreadOfAWorker:
-    def test_that_ends_has_its_process_replaced(self, monkeypatch):
+class TestPoolThreads:
+    def test_a_pool_thread_that_ends_makes_the_process_exit_with_75(self, monkeypatch):
         def end(self, job, session):
             raise RuntimeError("a fault of ours")
 
@@ -217,13 +217,13 @@ class TestAThreadOfAWorker:
 
 
 @pytest.mark.only_on("sqlite", reason="other databases have more than one writer")
-class TestTheWriteLockOfSQLite:
+class TestSQLiteWriteLock:
     @pytest.fixture
     def immediate(self, monkeypatch):
         """Begin transactions as OPTIONS={"transaction_mode": "IMMEDIATE"} does."""
         monkeypatch.setattr(connections["default"], "transaction_mode", "IMMEDIATE")
 
-    def test_is_not_taken_by_a_handler_that_asks_nothing(self, immediate, monkeypatch):
+    def test_a_handler_without_queries_does_not_take_the_write_lock(self, immediate, monkeypatch):
         seen = []
 
         def write_elsewhere(value=None):
@@ -240,7 +240,7 @@ class TestTheWriteLockOfSQLite:
         run_jobs()
         assert (seen, Trace.objects.count()) == (["written"], 1)
 
-    def test_is_waited_for_longer_than_the_connection_waits(self, monkeypatch, traces):
+    def test_a_job_waits_for_the_write_lock_longer_than_busy_timeout(self, monkeypatch, traces):
         is_locked, may_end = Event(), Event()
         waits = []
 

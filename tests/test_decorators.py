@@ -36,18 +36,18 @@ def lifetime(scheduled):
     return scheduled.expires_at and scheduled.expires_at - scheduled.scheduled_at
 
 
-class TestTheFunction:
-    def test_is_called_as_before(self):
+class TestDecoratedFunction:
+    def test_a_decorated_function_is_called_as_before(self):
         assert greet("you", times=2) == "hello, hello you"
 
-    def test_keeps_its_name_and_its_signature(self):
+    def test_a_decorated_function_keeps_its_name_and_signature(self):
         assert (greet.__name__, greet.__doc__) == ("greet", "Greet somebody.")
         assert str(inspect.signature(greet)) == "(name: str, *, times: int = 1) -> str"
 
-    def test_of_a_coroutine_is_one(self):
+    def test_a_decorated_coroutine_function_returns_a_coroutine(self):
         assert async_to_sync(wave)("you") == "waved at you"
 
-    def test_may_be_a_method(self):
+    def test_a_method_can_be_decorated(self):
         class Shop:
             @job
             def open(self, door):
@@ -56,10 +56,10 @@ class TestTheFunction:
         shop = Shop()
         assert shop.open("front") == (shop, "front")
 
-    def test_is_pickled_by_name(self):
+    def test_a_decorated_function_is_pickled_by_name(self):
         assert pickle.loads(pickle.dumps(greet)) is greet
 
-    def test_stays_a_handler_when_it_is_wrapped(self):
+    def test_a_wrapped_handler_keeps_its_options(self):
         @functools.wraps(remind)
         def traced(*args):
             return remind(*args)
@@ -70,42 +70,42 @@ class TestTheFunction:
 
 @pytest.mark.django_db(transaction=True)
 class TestScheduling:
-    def test_with_the_arguments_of_a_call(self):
+    def test_schedule_takes_the_arguments_of_a_call(self):
         scheduled = greet.schedule("0s", "you", times=2)
         assert scheduled.callable_name == "tests.shop.decorated.greet"
         assert run_one(scheduled) == "hello, hello you"
 
-    def test_from_async_code(self):
+    def test_aschedule_schedules_from_async_code(self):
         scheduled = async_to_sync(greet.aschedule)("5d", "you")
         assert ScheduledJob.objects.get() == scheduled
 
-    def test_a_coroutine(self):
+    def test_a_coroutine_handler_can_be_scheduled(self):
         assert run_one(wave.schedule("0s", "you")) == "waved at you"
 
-    def test_many_in_one_call(self, django_assert_max_num_queries):
+    def test_schedule_many_schedules_jobs_in_few_queries(self, django_assert_max_num_queries):
         with django_assert_max_num_queries(6):
             greet.schedule_many(greet.spec("0s", name) for name in "abc")
         assert [ran.return_value for ran in run_due_jobs()] == ["hello a", "hello b", "hello c"]
 
-    def test_many_of_several_handlers(self):
+    def test_schedule_jobs_takes_specs_of_several_handlers(self):
         schedule_jobs([greet.spec("5d", "you"), wave.spec("5d", "you")])
         assert ScheduledJob.objects.count() == 2
 
-    def test_refuses_the_spec_of_another_handler(self):
+    def test_schedule_many_refuses_the_spec_of_another_handler(self):
         with pytest.raises(InvalidCallable, match="schedule_jobs"):
             greet.schedule_many([wave.spec("5d", "you")])
 
-    def test_bound_to_an_object(self, order):
+    def test_bound_to_schedules_a_job_for_an_object(self, order):
         scheduled = remind.bound_to(order).schedule("0s", text="now")
         assert scheduled.content_object == order
         assert run_one(scheduled) == "A1: now"
 
-    def test_of_a_method_by_its_name(self, order):
+    def test_a_decorated_method_is_scheduled_by_its_name(self, order):
         scheduled = schedule_job("0s", "ring", order, args=[2])
         assert scheduled.queue_name == "calls"
         assert run_one(scheduled) == "A1: ring ring"
 
-    def test_passes_the_job_to_whom_asks_for_it(self):
+    def test_a_handler_with_job_as_parameter_receives_its_job(self):
         scheduled = report.schedule("0s", "ran")
         assert run_one(scheduled) == f"{scheduled.pk}: ran"
 
@@ -120,37 +120,37 @@ class TestScheduling:
 
 @pytest.mark.django_db
 class TestOptions:
-    def test_are_those_of_the_handler(self, order):
+    def test_a_job_has_the_options_of_its_handler(self, order):
         scheduled = remind.schedule("1h", order)
         assert (scheduled.queue_name, scheduled.priority) == ("mail", 5)
         assert lifetime(scheduled) == timedelta(days=2)
 
-    def test_are_the_usual_ones_where_it_has_none(self):
+    def test_a_handler_without_options_uses_the_defaults(self):
         scheduled = greet.schedule("1h", "you")
         assert (scheduled.queue_name, scheduled.priority) == ("default", 0)
         assert lifetime(scheduled) == timedelta(days=7)
 
-    def test_never_to_expire_is_one(self):
+    def test_a_handler_can_be_declared_never_to_expire(self):
         assert wave.schedule("1h", "you").expires_at is None
 
     @pytest.mark.parametrize("target", [remind, "tests.shop.decorated.remind"])
-    def test_hold_for_schedule_job_too(self, order, target):
+    def test_handler_options_apply_to_schedule_job_too(self, order, target):
         scheduled = schedule_job("1h", target, order)
         assert (scheduled.queue_name, scheduled.priority) == ("mail", 5)
         assert lifetime(scheduled) == timedelta(days=2)
 
-    def test_give_way_to_those_of_the_call(self, order):
+    def test_options_of_schedule_job_override_handler_options(self, order):
         scheduled = schedule_job("1h", remind, order, "3d", queue_name="slow", priority=0)
         assert (scheduled.queue_name, scheduled.priority) == ("slow", 0)
         assert lifetime(scheduled) == timedelta(days=3)
 
-    def test_give_way_for_one_call(self, order):
+    def test_using_overrides_handler_options_for_one_call(self, order):
         scheduled = remind.using(priority=0, expires="3d").schedule("1h", order)
         assert (scheduled.queue_name, scheduled.priority) == ("mail", 0)
         assert lifetime(scheduled) == timedelta(days=3)
         assert remind.schedule("1h", order).priority == 5
 
-    def test_of_several_calls_add_up(self, order):
+    def test_several_calls_of_using_add_up(self, order):
         slow = remind.using(queue_name="slow").using(priority=1).bound_to(order)
         scheduled = slow.schedule("1h")
         assert (scheduled.queue_name, scheduled.priority) == ("slow", 1)
@@ -166,11 +166,11 @@ class TestOptions:
             ({"colour": "red"}, "no option 'colour', but atomic, backoff, expires, max_attempts"),
         ],
     )
-    def test_that_make_no_sense_are_refused_at_once(self, options, message):
+    def test_job_refuses_invalid_options(self, options, message):
         with pytest.raises(InvalidOption, match=message):
             job(**options)
 
-    def test_that_a_call_does_not_know_are_refused(self):
+    def test_using_refuses_unknown_options(self):
         with pytest.raises(InvalidOption, match=r"no option 'colour', but .*content_object"):
             greet.using(colour="red")
 
@@ -198,15 +198,19 @@ class TestOptions:
         ('report.schedule("5d", 5)', "incompatible type"),
     ],
 )
-def test_types(call, complaint, complaints):
+def test_mypy_checks_calls_of_a_typed_handler(call, complaint, complaints):
     assert complaint in complaints[call]
     assert bool(complaint) == bool(complaints[call])
 
 
 @pytest.fixture(scope="module")
 def complaints(tmp_path_factory):
-    """Return what mypy says of each call that `test_types` makes."""
-    (mark,) = (mark for mark in test_types.pytestmark if mark.name == "parametrize")
+    """Return what mypy says of each call of a typed handler."""
+    (mark,) = (
+        mark
+        for mark in test_mypy_checks_calls_of_a_typed_handler.pytestmark
+        if mark.name == "parametrize"
+    )
     calls = [call for call, _ in mark.args[1]]
     module = tmp_path_factory.mktemp("typed") / "calls.py"
     module.write_text(TYPED + "\n".join(calls))

@@ -66,11 +66,11 @@ def port():
         r"shop.jobs.greet +Ada .+ scheduled +due in \d+ \w+",
     ],
 )
-def test_the_demo_shows_a_job_of_every_kind_and_what_came_of_it(told, line):
+def test_the_demo_shows_every_kind_of_job_and_its_result(told, line):
     assert re.search(rf"^\d+ +{line}$", told, re.MULTILINE)
 
 
-def test_the_demo_tells_what_to_look_at_next(told):
+def test_the_demo_prints_what_to_try_next(told):
     assert "The roses are still unpaid" in told
     assert "make demo-admin" in told
     assert "Traceback" not in told

@@ -59,13 +59,13 @@ def past_its_expiry():
 
 
 class TestScheduled:
-    def test_is_not_due_yet(self, worker):
+    def test_the_diagnosis_of_a_job_that_is_not_due_gives_its_time(self, worker):
         worker()
         found = reasons(schedule_job(timedelta(hours=3, minutes=30), jobs.echo))
         assert list(found) == ["not_due"]
         assert re.fullmatch(r"It is due in 3 hours, at .*\d\d:\d\d:\d\d\.", found["not_due"])
 
-    def test_is_to_be_tried_again(self, worker):
+    def test_the_diagnosis_of_a_job_before_a_retry_gives_the_last_error(self, worker):
         worker()
         job = flaky.charge.schedule("0s", 5)
         run_jobs(ignore_errors=True)
@@ -73,7 +73,7 @@ class TestScheduled:
         assert re.match(r"Another attempt is due in (1 minute|\d+ seconds?), at ", found)
         assert found.endswith("Attempt 1 of 3 failed: tests.shop.flaky.Declined: 5 declined")
 
-    def test_waits_in_a_paused_queue(self, worker):
+    def test_the_diagnosis_names_the_paused_queue(self, worker):
         worker()
         pause_queue("mail", reason="month end")
         found = reasons(schedule_job("0s", jobs.echo, queue_name="mail"))
@@ -82,20 +82,20 @@ class TestScheduled:
             r"Its queue 'mail' is paused since \d\d:\d\d:\d\d: month end\.", found["paused"]
         )
 
-    def test_waits_where_no_worker_runs(self):
+    def test_the_diagnosis_reports_that_no_worker_runs(self):
         found = reasons(schedule_job("0s", jobs.echo))
         assert found == {
             "no_worker": "No worker runs for the database 'default'. Start one with "
             "`manage.py future_worker`."
         }
 
-    def test_does_not_take_a_lost_worker_for_one(self, worker):
+    def test_the_diagnosis_does_not_count_lost_workers(self, worker):
         lost = worker()
         seen_at = clock.to_row(clock.now() - timedelta(hours=1))
         Worker.objects.filter(name=lost.name).update(seen_at=seen_at)
         assert "no_worker" in reasons(schedule_job("0s", jobs.echo))
 
-    def test_waits_in_a_queue_that_no_worker_serves(self, worker):
+    def test_the_diagnosis_reports_that_no_worker_serves_the_queue(self, worker):
         other = worker("default", "reports")
         found = reasons(schedule_job("0s", jobs.echo, queue_name="mail"))
         assert found["not_served"] == (
@@ -103,19 +103,19 @@ class TestScheduled:
             "with `manage.py future_worker --queue mail`, or for all queues."
         )
 
-    def test_is_left_because_no_worker_knows_its_handler(self, worker, order):
+    def test_the_diagnosis_reports_an_unknown_handler(self, worker, order):
         worker()
         job = schedule_job("0s", "remind", content_object=order)
         text = "Worker one does not know 'remind'. It is left for a worker that does."
         ScheduledJob.objects.filter(pk=job.pk).update(error=text)
         assert reasons(job) == {"unknown_handler": text}
 
-    def test_has_expired_and_is_not_marked(self, worker):
+    def test_the_diagnosis_reports_an_overdue_job_that_is_not_marked_expired(self, worker):
         worker()
         job = past_its_expiry()
         assert "before a worker ran it" in reasons(job)["overdue"]
 
-    def test_waits_for_its_turn(self, worker):
+    def test_the_diagnosis_reports_a_due_job_that_waits_for_a_thread(self, worker):
         serving = worker()
         schedule_job(timedelta(seconds=-80), jobs.echo)
         found = reasons(schedule_job(timedelta(seconds=-90), jobs.echo))
@@ -124,27 +124,27 @@ class TestScheduled:
             "2 jobs are due in its queue 'default'."
         }
 
-    def test_has_several_reasons(self):
+    def test_the_diagnosis_lists_several_reasons(self):
         pause_queue("mail")
         job = schedule_job("1h", jobs.echo, queue_name="mail")
         assert list(reasons(job)) == ["not_due", "paused", "no_worker"]
 
 
 class TestRunning:
-    def test_runs_on_a_host(self, store, worker):
+    def test_the_diagnosis_of_a_running_job_names_host_and_worker(self, store, worker):
         job = schedule_job("0s", jobs.echo)
         holder = worker()
         claim(store, holder)
         found = reasons(job)["running"]
         assert re.fullmatch(rf"It runs since \d\d:\d\d:\d\d on host-3, by {holder.name}\.", found)
 
-    def test_is_claimed_and_has_not_started(self, store, worker):
+    def test_the_diagnosis_reports_a_claimed_job_that_has_not_started(self, store, worker):
         job = schedule_job("0s", jobs.echo)
         claim(store, worker())
         ScheduledJob.objects.update(started_at=None)
         assert "and has not started" in reasons(job)["claimed"]
 
-    def test_has_lost_its_worker(self, store, worker):
+    def test_the_diagnosis_reports_a_running_job_whose_worker_is_lost(self, store, worker):
         job = schedule_job("0s", jobs.echo)
         lost = worker()
         claim(store, lost)
@@ -156,40 +156,40 @@ class TestRunning:
 
 
 class TestEnded:
-    def test_is_complete(self):
+    def test_the_diagnosis_of_a_complete_job_says_so(self):
         job = schedule_job("0s", jobs.echo)
         run_jobs()
         assert reasons(job)["complete"].startswith("It has run, and is complete since ")
 
-    def test_has_failed(self):
+    def test_the_diagnosis_of_a_failed_job_gives_the_error(self):
         job = schedule_job("0s", jobs.fail)
         run_jobs(ignore_errors=True)
         found = reasons(job)["failed"]
-        assert "in attempt 1 of 1: ValueError: fail Mend the cause, and retry the job." in found
+        assert "in attempt 1 of 1: ValueError: fail Fix the cause, and retry the job." in found
 
-    def test_has_expired(self):
+    def test_the_diagnosis_of_an_expired_job_says_so(self):
         job = past_its_expiry()
         maintenance.expire(store_for("default"), clock.now())
         assert "and no worker ran it until" in reasons(job)["expired"]
 
-    def test_was_cancelled_for_a_reason(self):
+    def test_the_diagnosis_of_a_cancelled_job_gives_the_reason(self):
         job = schedule_job("5d", jobs.echo)
         cancel_jobs(ScheduledJob.objects.all(), reason="the order is paid")
         assert reasons(job)["cancelled"].endswith(": the order is paid")
 
-    def test_was_cancelled_without_a_reason(self):
+    def test_the_diagnosis_of_a_cancelled_job_works_without_a_reason(self):
         job = schedule_job("5d", jobs.echo)
         job.cancel()
         assert reasons(job)["cancelled"].endswith(".")
 
-    def test_is_parked(self):
+    def test_the_diagnosis_of_a_parked_job_gives_the_reason(self):
         job = schedule_job("5d", jobs.echo)
         job.status, job.error = "parked", "Its signature does not hold."
         [reason] = diagnose(job, store_for("default"))
         assert reason == ("parked", "It is parked: Its signature does not hold.")
 
 
-def test_every_status_is_explained(store):
+def test_every_status_has_a_diagnosis(store):
     job = schedule_job("5d", jobs.echo)
     for status in Status.values:
         job.status = status
@@ -206,11 +206,11 @@ def test_every_status_is_explained(store):
         (timedelta(seconds=-5), "0 seconds"),
     ],
 )
-def test_a_length_is_told_in_its_largest_unit(duration, words):
+def test_a_duration_is_shown_in_its_largest_unit(duration, words):
     assert length(duration) == words
 
 
-def test_a_moment_of_another_day_is_told_with_the_day():
+def test_a_time_on_another_day_is_shown_with_its_date():
     now = clock.now()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", moment(now - timedelta(days=2), now))
 

@@ -84,7 +84,7 @@ def all_that_is_kept():
 @pytest.mark.parametrize(
     "handler", [decline, decline_twice, decline_and_wait, ask_the_database, leave, group]
 )
-def test_the_text_of_an_error_is_hidden(handler, caplog):
+def test_the_error_text_of_a_sensitive_handler_is_hidden(handler, caplog):
     caplog.set_level(logging.DEBUG, logger="django_future")
     handler.schedule("0s", SECRET)
     run_jobs(ignore_errors=True)
@@ -95,7 +95,7 @@ def test_the_text_of_an_error_is_hidden(handler, caplog):
     assert "[hidden]" in caplog.text
 
 
-def test_the_classes_and_the_tracebacks_are_shown():
+def test_exception_classes_and_tracebacks_of_a_sensitive_handler_are_shown():
     decline.schedule("0s", SECRET)
     run_jobs(ignore_errors=True)
     error = ScheduledJob.objects.get().error
@@ -104,7 +104,7 @@ def test_the_classes_and_the_tracebacks_are_shown():
     )
 
 
-def test_who_runs_jobs_gets_what_the_handler_raised():
+def test_run_due_jobs_raises_the_original_error_of_a_sensitive_handler():
     decline.schedule("0s", SECRET)
     with pytest.raises(Declined, match=SECRET):
         run_due_jobs()
@@ -122,7 +122,7 @@ def test_who_runs_jobs_gets_what_the_handler_raised():
     ],
 )
 @pytest.mark.parametrize("column", ["args", "kwargs"])
-def test_arguments_that_cannot_be_read_are_not_quoted(text, column, caplog):
+def test_sensitive_arguments_that_cannot_be_decoded_are_not_quoted(text, column, caplog):
     take.schedule("0s", "")
     text = text if column == "args" else f'{{"card": {text}}}'
     rewrite(**{column: Stored(text)})
@@ -132,7 +132,7 @@ def test_arguments_that_cannot_be_read_are_not_quoted(text, column, caplog):
     assert SECRET not in caplog.text
 
 
-def test_an_object_that_is_gone_is_not_named(caplog):
+def test_a_deleted_object_in_sensitive_arguments_is_not_named(caplog):
     order = Order.objects.create(number="A1", pk=4111)
     take.schedule("0s", order)
     order.delete()
@@ -143,7 +143,7 @@ def test_an_object_that_is_gone_is_not_named(caplog):
     assert "no longer in the database" in job_.error
 
 
-def test_other_errors_are_kept_whole(caplog):
+def test_errors_of_other_handlers_are_kept_in_full(caplog):
     schedule_job("0s", echo)
     rewrite(callable_name="tests.shop.jobs.fail", args=["in plain sight"])
     run_jobs(ignore_errors=True)
@@ -163,7 +163,7 @@ def come_back(card):
     raise Retry(after="1h")
 
 
-def test_what_a_handler_says_on_purpose_is_kept(caplog):
+def test_a_cancel_reason_of_a_sensitive_handler_is_kept(caplog):
     cancel_running.schedule("0s", SECRET)
     come_back.schedule("0s", SECRET)
     run_jobs()

@@ -22,7 +22,7 @@ JOBS = 20
 
 
 @pytest.mark.slow
-class TestAWorkerFarFromItsServer:
+class TestDistantServer:
     @pytest.fixture
     def far_away(self, start):
         url = os.environ["DATABASE_URL"]
@@ -33,7 +33,7 @@ class TestAWorkerFarFromItsServer:
             process.wait()
 
     @pytest.mark.usefixtures("far_away")
-    def test_claims_a_known_job_before_its_instant_and_starts_it_not_before(self):
+    def test_a_worker_far_from_its_server_claims_ahead_and_never_starts_early(self):
         first = clock.now() + timedelta(seconds=4)
         instants = [first + timedelta(milliseconds=137 * number) for number in range(JOBS)]
         schedule_jobs([{"when": at, "callable": jobs.tell_time} for at in instants])

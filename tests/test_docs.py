@@ -53,7 +53,7 @@ def shop(monkeypatch, settings):
 
 @pytest.mark.django_db(databases="__all__")
 @pytest.mark.parametrize("page", PAGES)
-def test_the_examples_of_a_page_do_what_it_says(page, shop, order):
+def test_the_examples_of_each_page_work(page, shop, order):
     text = (ROOT / page).read_text()
     for block in blocks(text, "python"):
         if block.startswith(JOBS):
@@ -68,14 +68,14 @@ def test_the_examples_of_a_page_do_what_it_says(page, shop, order):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_code_of_a_page_compiles(page):
+def test_the_code_of_each_page_compiles(page):
     for block in blocks((ROOT / page).read_text(), "python"):
         assert ">>>" not in block, "An example with a prompt belongs into a block of pycon."
         compile(textwrap.dedent(block), page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_settings_of_a_page_are_valid(page, settings):
+def test_the_settings_of_each_page_are_valid(page, settings):
     for block in blocks((ROOT / page).read_text(), "python"):
         found = settings_of(block)
         if "DJANGO_FUTURE" in found:
@@ -84,7 +84,7 @@ def test_the_settings_of_a_page_are_valid(page, settings):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_links_of_a_page_lead_somewhere(page):
+def test_the_links_of_each_page_lead_to_a_file(page):
     folder = (ROOT / page).parent
     links = LINK.findall((ROOT / page).read_text())
     assert [link for link in links if not (folder / link).exists()] == []
@@ -125,7 +125,7 @@ def test_the_methods_of_a_handler_are_in_the_reference_with_their_signatures(nam
         "override_future",
     ],
 )
-def test_what_is_for_tests_is_in_the_reference_with_its_signature(name):
+def test_the_test_helpers_are_in_the_reference_with_their_signatures(name):
     pattern = rf"^:::{{py:function}} {name}\((.*)\).*$"
     (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
     assert parameters(shown) == parameters_of(getattr(testing, name))
@@ -134,7 +134,7 @@ def test_what_is_for_tests_is_in_the_reference_with_its_signature(name):
 @pytest.mark.parametrize(
     "option", [*options.HandlerOptions.__annotations__, *builder.CallOptions.__annotations__]
 )
-def test_every_option_is_told_where_handlers_are(option):
+def test_every_option_is_in_the_page_on_handlers(option):
     assert f"`{option}`" in (DOCS / "how-to" / "declare-handlers.md").read_text()
 
 
@@ -151,7 +151,7 @@ def test_every_option_is_told_where_handlers_are(option):
         ("signals", [name for name, found in vars(signals).items() if isinstance(found, Signal)]),
     ],
 )
-def test_the_reference_leaves_nothing_out(page, names):
+def test_every_field_setting_and_signal_is_in_the_reference(page, names):
     text = reference(page)
     assert [name for name in names if not re.search(rf"`{name}(\(.*\))?`", text)] == []
 

@@ -19,17 +19,17 @@ def enter_inline():
         pass
 
 
-def test_two_threads_do_not_run_jobs_inline_at_once(elsewhere):
+def test_override_future_refuses_a_second_thread(elsewhere):
     with override_future(), pytest.raises(RuntimeError, match="another thread is inside"):
         elsewhere(enter_inline)
     elsewhere(enter_inline)
 
 
-def test_no_thread_travels_while_another_runs_jobs_inline(elsewhere):
+def test_travel_to_refuses_a_thread_while_another_runs_jobs_inline(elsewhere):
     with override_future(), pytest.raises(RuntimeError, match=r"travel_to\(\) changes"):
         elsewhere(lambda: travel_to("1d"))
 
 
-def test_one_thread_may_nest_them():
+def test_override_future_can_be_nested_in_one_thread():
     with override_future():
         enter_inline()

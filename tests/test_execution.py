@@ -29,7 +29,7 @@ def run_one(callable_, *given, **options):
 
 
 class TestOrder:
-    def test_the_highest_priority_first_and_then_the_earliest(self, traces):
+    def test_jobs_run_by_priority_and_then_by_time(self, traces):
         for text, when, priority in [
             ("late", "2030-01-02", 0),
             ("early", "2030-01-01", 0),
@@ -40,14 +40,14 @@ class TestOrder:
         run_jobs(now="2030-01-04")
         assert traces() == ["urgent", "early", "late", "idle"]
 
-    def test_a_job_that_a_job_schedules_waits_for_the_next_run(self, traces):
+    def test_a_job_scheduled_by_a_job_waits_for_the_next_one_off_run(self, traces):
         schedule_job("0s", jobs.schedule_another)
         run_jobs()
         assert traces() == []
         run_jobs()
         assert traces() == ["by another"]
 
-    def test_a_job_that_becomes_due_meanwhile_waits_for_the_next_run(self):
+    def test_a_job_that_becomes_due_later_waits_for_the_next_one_off_run(self):
         def hasten(**_):
             ScheduledJob.objects.scheduled().update(scheduled_at=clock.to_row(clock.now()))
 
@@ -60,31 +60,33 @@ class TestOrder:
 
 
 class TestCalls:
-    def test_the_job_then_the_object_then_the_arguments(self, order, traces):
+    def test_a_handler_receives_the_job_then_the_object_then_the_arguments(self, order, traces):
         run_one(jobs.trace_all, order, args=[1], kwargs={"k": 2})
         [text] = traces()
         assert text.startswith("<ScheduledJob (running) callable='tests.shop.jobs.trace_all'>")
         assert text.endswith("<Order: Order A1> (1,) {'k': 2}")
 
-    def test_a_method_of_the_object(self, order):
+    def test_a_method_of_the_content_object_is_called(self, order):
         run_one("remind", order, kwargs={"times": 3})
         assert Order.objects.get().reminders == 3
 
-    def test_a_method_can_ask_for_the_job(self, order, traces):
+    def test_a_method_can_receive_its_job(self, order, traces):
         job = run_one("note", order, args=["noted"])
         assert traces() == [f"A1 {job.pk} noted"]
 
-    def test_a_method_of_a_proxy(self, traces):
+    def test_a_method_of_a_proxy_model_is_called(self, traces):
         from tests.shop.models import ExpressOrder
 
         run_one("hurry", ExpressOrder.objects.create())
         assert traces() == ["ExpressOrder hurried"]
 
-    def test_a_coroutine(self, traces):
+    def test_a_coroutine_handler_is_awaited(self, traces):
         assert run_one(jobs.trace_async, args=["awaited"]).status == Status.COMPLETE
         assert traces() == ["awaited"]
 
-    def test_the_job_of_a_handler_holds_the_same_object(self, order, django_assert_num_queries):
+    def test_the_job_in_signals_holds_the_loaded_content_object(
+        self, order, django_assert_num_queries
+    ):
         seen = []
 
         def watch(job, **_):
@@ -97,7 +99,7 @@ class TestCalls:
 
 
 class TestCompletion:
-    def test_a_complete_job_tells_when_and_how_it_ran(self):
+    def test_a_complete_job_records_its_times_result_and_worker(self):
         job = run_one(jobs.echo, args=[{"sum": 3}])
         assert (job.status, job.attempts, job.lease, job.error) == (Status.COMPLETE, 1, 1, "")
         assert job.scheduled_at <= job.started_at <= job.finished_at
@@ -105,40 +107,40 @@ class TestCompletion:
         assert job.worker
 
     @pytest.mark.parametrize("value", [None, False, 0, "", "text", (1, 2), {1, 2}])
-    def test_what_a_handler_returns_is_kept(self, value):
+    def test_the_return_value_of_a_handler_is_recorded(self, value):
         back = run_one(jobs.echo, args=[value]).return_value
         assert (back, type(back)) == (value, type(value))
 
-    def test_what_cannot_be_stored_is_kept_as_its_repr(self):
+    def test_a_return_value_that_cannot_be_stored_is_recorded_as_its_repr(self):
         job = run_one(jobs.unstorable)
         assert job.status == Status.COMPLETE
         assert "<lambda>" in job.return_value
 
-    def test_a_complete_job_can_be_deleted(self, traces):
+    def test_run_jobs_can_delete_complete_jobs(self, traces):
         schedule_job("0s", jobs.trace)
         run_jobs(delete_completed=True)
         assert traces() == ["ran"]
         assert not ScheduledJob.objects.exists()
 
-    def test_a_failed_job_is_never_deleted(self):
+    def test_run_jobs_never_deletes_failed_jobs(self):
         schedule_job("0s", jobs.fail)
         run_jobs(delete_completed=True, ignore_errors=True)
         assert ScheduledJob.objects.get().status == Status.FAILED
 
-    def test_no_worker_stays_on_the_list(self):
+    def test_a_one_off_run_removes_its_worker_row(self):
         run_one(jobs.echo)
         assert not Worker.objects.exists()
 
 
 class TestFailure:
-    def test_nothing_a_failed_handler_wrote_stays(self, traces):
+    def test_the_writes_of_a_failed_handler_are_rolled_back(self, traces):
         job = run_one(jobs.trace_and_fail)
         assert (job.status, job.attempts) == (Status.FAILED, 1)
         assert job.finished_at
         assert "ValueError: fail" in job.error
         assert traces() == []
 
-    def test_the_run_stops_and_later_jobs_look_as_if_never_claimed(self):
+    def test_a_one_off_run_stops_at_a_failure_and_leaves_later_jobs_untouched(self):
         schedule_job("0s", jobs.fail)
         later = ScheduledJob.objects.get(pk=schedule_job("0s", jobs.echo).pk)
         with pytest.raises(ValueError, match="fail"):
@@ -148,13 +150,13 @@ class TestFailure:
             assert getattr(after, field.attname) == getattr(later, field.attname)
         assert not Worker.objects.exists()
 
-    def test_the_run_goes_on_if_errors_are_ignored(self, traces):
+    def test_a_one_off_run_continues_if_errors_are_ignored(self, traces):
         schedule_job("0s", jobs.fail)
         schedule_job("0s", jobs.trace)
         run_jobs(ignore_errors=True)
         assert traces() == ["ran"]
 
-    def test_a_handler_that_exits_fails_and_ends_nothing_else(self):
+    def test_a_handler_that_calls_exit_fails(self):
         job = schedule_job("0s", jobs.quit_program)
         with pytest.raises(HandlerExited):
             run_jobs()
@@ -162,12 +164,12 @@ class TestFailure:
         assert job.status == Status.FAILED
         assert "SystemExit: 3" in job.error
 
-    def test_words_that_no_database_likes_are_kept_legibly(self):
+    def test_an_error_with_nul_and_surrogates_is_recorded(self):
         error = run_one(jobs.with_cause).error
         assert r"nul \0 and \udc80" in error
         assert "direct cause" in error
 
-    def test_ctrl_c_releases_the_job(self, monkeypatch):
+    def test_ctrl_c_in_a_one_off_run_releases_the_job(self, monkeypatch):
         def interrupt(value=None):
             signal.raise_signal(signal.SIGINT)
 
@@ -192,7 +194,7 @@ class TestBadRows:
             ({"kwargs": {"colour": "red"}}, "unexpected keyword argument 'colour'"),
         ],
     )  # fmt: skip
-    def test_the_job_fails_in_words_and_the_run_goes_on(self, changes, words, traces):
+    def test_a_bad_row_fails_its_job_and_the_one_off_run_continues(self, changes, words, traces):
         job = schedule_job("0s", jobs.trace)
         schedule_job("0s", jobs.trace, args=["the next"])
         rewrite(job, **changes)
@@ -226,7 +228,7 @@ class TestBadRows:
     @pytest.mark.parametrize(
         ("on_delete", "status"), [("cancel", Status.CANCELLED), ("fail", Status.FAILED)]
     )
-    def test_an_object_that_is_gone_is_named(self, object_id, on_delete, status, order):
+    def test_the_error_names_a_deleted_content_object(self, object_id, on_delete, status, order):
         job = schedule_job("0s", jobs.trace_object, order, on_delete=on_delete)
         rewrite(object_id=object_id)
         run_jobs(ignore_errors=True)
@@ -234,12 +236,12 @@ class TestBadRows:
         assert job.status == status
         assert f"The content object, Shop | order {object_id}, is gone." in job.error
 
-    def test_a_type_error_of_the_handlers_own_is_left_alone(self):
+    def test_a_type_error_inside_the_handler_is_recorded_unchanged(self):
         assert run_one(jobs.type_error_inside).error.endswith("TypeError: inside\n")
 
 
-class TestOthers:
-    def test_a_receiver_that_raises_changes_nothing(self):
+class TestReceiversAndLog:
+    def test_a_receiver_that_raises_does_not_affect_the_job(self):
         def broken(**_):
             raise RuntimeError("receiver")
 
@@ -247,7 +249,7 @@ class TestOthers:
             job = run_one(jobs.echo)
         assert job.status == Status.COMPLETE
 
-    def test_each_job_is_one_line_in_the_log(self, caplog):
+    def test_each_job_is_logged_in_one_line(self, caplog):
         caplog.set_level(logging.INFO, logger="django_future")
         job = run_one(jobs.echo)
         [record] = caplog.records
@@ -264,17 +266,17 @@ class TestOthers:
 
 @pytest.mark.django_db(transaction=True)
 class TestTransactions:
-    def test_jobs_do_not_run_inside_a_transaction(self):
+    def test_run_jobs_refuses_to_run_inside_a_transaction(self):
         with transaction.atomic(), pytest.raises(RunInsideTransaction, match="'default'"):
             run_jobs()
 
-    def test_a_hook_that_raises_after_the_commit_changes_nothing(self, traces, caplog):
+    def test_an_on_commit_hook_that_raises_does_not_affect_the_job(self, traces, caplog):
         job = run_one(jobs.trace_and_break_hook)
         assert job.status == Status.COMPLETE
         assert traces() == ["kept"]
         assert "one of its on_commit() hooks raised an exception" in caplog.text
 
-    def test_a_job_whose_lease_is_lost_leaves_nothing(self, traces, caplog):
+    def test_the_writes_of_a_job_whose_lease_is_lost_are_rolled_back(self, traces, caplog):
         def claim_again(job, **_):
             ScheduledJob.objects.update(lease=job.lease + 1)
 
@@ -285,7 +287,7 @@ class TestTransactions:
         assert ScheduledJob.objects.get().status == Status.RUNNING
         assert "claimed by another worker" in caplog.text
 
-    def test_a_job_deleted_while_it_runs_leaves_nothing(self, traces):
+    def test_the_writes_of_a_job_deleted_while_it_runs_are_rolled_back(self, traces):
         def delete(job, **_):
             ScheduledJob.objects.all().delete()
 
@@ -294,7 +296,7 @@ class TestTransactions:
             run_jobs()
         assert traces() == []
 
-    def test_the_lease_fences_every_end_of_a_job(self):
+    def test_every_recorded_end_requires_the_lease(self):
         store, worker = store_for("default"), Worker(name="one")
         schedule_job("0s", jobs.echo)
         [job] = store.claim(worker, at=clock.now(), limit=1)
@@ -303,7 +305,7 @@ class TestTransactions:
         late = Failure("ValueError", "late")
         for end in (
             store.finish,
-            store.discard,
+            lambda job: transitions.discard(store, job),
             lambda job: fail(store, job, late),
             lambda job: schedule_retry(store, job, clock.now(), late),
             lambda job: cancel_running(store, job, "late"),
@@ -315,7 +317,7 @@ class TestTransactions:
         assert not transitions.rescue(store, job, is_counted=True)
         assert ScheduledJob.objects.get().status == Status.RUNNING
 
-    def test_a_handler_may_read_before_it_writes(self):
+    def test_a_handler_can_write_after_a_read_and_a_concurrent_write(self):
         """Another connection writes in between; SQLite alone would refuse."""
         from threading import Thread
 

@@ -44,7 +44,7 @@ def test_a_job_runs_at_its_time_and_only_once(capsys):
 
 
 @pytest.mark.parametrize("when", ["3d", timedelta(days=3)])
-def test_an_offset_counts_from_the_present(when, capsys):
+def test_an_offset_counts_from_the_time_of_the_call(when, capsys):
     schedule_job(when, SAMPLE)
     run_jobs(now=in_(days=2))
     assert printed(capsys) == ""
@@ -70,13 +70,13 @@ def test_a_job_expires_after_one_week_by_default():
     assert job.expires_at - job.scheduled_at == timedelta(weeks=1)
 
 
-def test_parameters_are_passed_on(capsys):
+def test_args_and_kwargs_are_passed_to_the_handler(capsys):
     schedule_job("0h", "django_future.tests.job_with_args", args=[11], kwargs={"k": 12})
     run_jobs()
     assert printed(capsys) == "Job with arguments: n = 11, k = 12\n"
 
 
-def test_a_handler_can_ask_for_its_job(capsys):
+def test_a_handler_can_receive_its_job(capsys):
     schedule_job("0h", "django_future.tests.job_job")
     run_jobs()
     assert printed(capsys) == (
@@ -84,7 +84,7 @@ def test_a_handler_can_ask_for_its_job(capsys):
     )
 
 
-def test_a_content_object_comes_first(order, traces):
+def test_the_content_object_is_the_first_argument(order, traces):
     schedule_job(
         "0h",
         "tests.shop.jobs.trace_object",
@@ -96,7 +96,7 @@ def test_a_content_object_comes_first(order, traces):
     assert traces() == ["<Order: Order A1> (1, 2) {'foo': 'bar'}"]
 
 
-def test_a_job_can_be_scheduled_again():
+def test_reschedule_creates_a_new_job():
     job = schedule_job("0h", SAMPLE)
     again = job.reschedule("3d")
     assert again.pk != job.pk
@@ -109,7 +109,7 @@ def handler(job, n=5):
     job.reschedule("3d", kwargs={"n": n + 1})
 
 
-def test_a_handler_can_repeat_itself_with_other_parameters():
+def test_a_handler_can_reschedule_itself_with_other_arguments():
     schedule_job("0h", "tests.test_first_api.handler")
     before = datetime.now()
     run_jobs()
@@ -120,7 +120,7 @@ def test_a_handler_can_repeat_itself_with_other_parameters():
     )
 
 
-def test_a_failure_ends_the_run_and_is_kept():
+def test_a_failure_ends_the_one_off_run_and_is_recorded():
     job = schedule_job("0h", "django_future.tests.failjob")
     with pytest.raises(ValueError, match="fail"):
         run_jobs()
@@ -129,7 +129,7 @@ def test_a_failure_ends_the_run_and_is_kept():
     assert "ValueError: fail" in job.error
 
 
-def test_completed_jobs_are_kept_unless_asked_otherwise():
+def test_completed_jobs_are_kept_without_the_delete_option():
     kept = schedule_job("0h", SAMPLE)
     call_command("runscheduledjobs")
     kept.refresh_from_db()

@@ -50,7 +50,7 @@ def return_to_the_caller():
 @pytest.mark.parametrize(
     ("leave", "code"), [(leave_by_exit, 5), (leave_by_an_error, 1), (return_to_the_caller, 0)]
 )
-def test_a_child_that_leaves_the_handler_ends_and_records_nothing(run, leave, code, traces):
+def test_a_forked_child_that_leaves_the_handler_ends_and_records_nothing(run, leave, code, traces):
     def handler(value=None):
         Trace.objects.create(text="parent")
         child = os.fork()
@@ -62,7 +62,7 @@ def test_a_child_that_leaves_the_handler_ends_and_records_nothing(run, leave, co
     assert (job.status, job.return_value, traces()) == (Status.COMPLETE, code, ["parent"])
 
 
-def test_a_child_of_a_coroutine_ends_and_records_nothing(run):
+def test_a_forked_child_of_a_coroutine_ends_and_records_nothing(run):
     async def handler(value=None):
         child = os.fork()
         if not child:
@@ -73,7 +73,7 @@ def test_a_child_of_a_coroutine_ends_and_records_nothing(run):
 
 
 @pytest.mark.only_on("postgresql", "mysql", reason="on SQLite the handler has the only write lock")
-def test_a_child_opens_connections_of_its_own(run, traces):
+def test_a_forked_child_opens_its_own_connections(run, traces):
     def handler(value=None):
         Trace.objects.create(text="parent")
         child = os.fork()
@@ -90,7 +90,7 @@ def test_a_child_opens_connections_of_its_own(run, traces):
     assert sorted(traces()) == ["child", "parent", "parent"]
 
 
-def test_a_child_reports_nothing(run):
+def test_a_forked_child_reports_no_progress(run):
     @job_as_parameter
     def handler(job, value=None):
         child = os.fork()
@@ -104,7 +104,7 @@ def test_a_child_reports_nothing(run):
 
 
 @pytest.mark.slow
-def test_a_child_of_a_worker_reacts_to_signals_as_any_process(start, tmp_path):
+def test_a_forked_child_of_a_worker_handles_signals_like_any_process(start, tmp_path):
     start()
     job = schedule_job("0s", jobs.terminate_a_child)
     eventually(lambda: type(job).objects.filter(pk=job.pk, status=Status.COMPLETE).exists())

@@ -67,19 +67,19 @@ def library(monkeypatch):
     return module
 
 
-def test_a_dotted_path_and_its_function_are_the_same():
+def test_a_dotted_path_and_its_function_name_the_same_handler():
     assert (
         name_of(jobs.echo, None) == name_of("tests.shop.jobs.echo", None) == "tests.shop.jobs.echo"
     )
     assert resolve("tests.shop.jobs.echo", None) is jobs.echo
 
 
-def test_a_name_alone_is_a_method_of_the_content_object():
+def test_a_bare_name_is_a_method_of_the_content_object():
     order = Order(number="A1")
     assert resolve(name_of("remind", order), order) == order.remind
 
 
-def test_a_proxy_has_methods_of_its_own():
+def test_a_proxy_model_has_its_own_methods():
     assert name_of("hurry", ExpressOrder()) == "hurry"
 
 
@@ -116,18 +116,18 @@ def test_a_proxy_has_methods_of_its_own():
         (None, "neither callable nor a dotted path"),
     ],
 )
-def test_what_a_job_could_not_call_is_refused(target, reason):
+def test_a_target_that_no_job_can_call_is_refused(target, reason):
     with pytest.raises(InvalidCallable, match=reason):
         name_of(target, None)
 
 
 @pytest.mark.parametrize("name", ["missing", "number", "_secret", "__init__", "objects"])
-def test_what_is_no_public_method_of_the_object_is_refused(name):
+def test_a_name_that_is_no_public_method_of_the_object_is_refused(name):
     with pytest.raises(InvalidCallable, match="no public method"):
         name_of(name, Order())
 
 
-def test_a_function_that_its_name_does_not_lead_back_to_is_refused(monkeypatch):
+def test_a_function_that_its_path_does_not_resolve_to_is_refused(monkeypatch):
     original = jobs.echo
     monkeypatch.setattr(jobs, "echo", jobs.fail)
     with pytest.raises(InvalidCallable, match="is not what"):
@@ -147,30 +147,30 @@ def test_a_function_that_its_name_does_not_lead_back_to_is_refused(monkeypatch):
         "tests.shop.jobs.__class__",
     ],
 )
-def test_the_rest_of_python_is_out_of_reach(path):
+def test_callables_outside_the_project_are_refused(path):
     with pytest.raises(InvalidCallable):
         resolve(path, None)
 
 
-def test_a_module_outside_the_project_is_not_even_imported():
+def test_a_module_outside_the_project_is_not_imported():
     assert "antigravity" not in sys.modules
     with pytest.raises(CallableNotAllowed):
         resolve("antigravity.geohash", None)
     assert "antigravity" not in sys.modules
 
 
-def test_a_callable_from_elsewhere_is_refused_with_the_remedy(library):
+def test_a_callable_from_a_library_is_refused_with_the_remedy(library):
     with pytest.raises(CallableNotAllowed, match=r"@job .*CALLABLES"):
         name_of("somewhere_else.plain", None)
 
 
-def test_the_decorator_allows_a_callable(library):
+def test_the_job_decorator_allows_a_callable_from_a_library(library):
     library.plain = job(library.plain)
     assert resolve("somewhere_else.plain", None) is library.plain
 
 
 @pytest.mark.parametrize("listed", ["somewhere_else.plain", "somewhere_else"])
-def test_the_settings_allow_a_callable_or_a_module(library, settings, listed):
+def test_the_callables_setting_allows_a_callable_or_a_module(library, settings, listed):
     settings.DJANGO_FUTURE = {"CALLABLES": [listed]}
     assert resolve("somewhere_else.plain", None) is library.plain
 
@@ -193,7 +193,7 @@ def test_a_generator_function_is_refused_when_it_is_scheduled(handler):
         identify(handler, None)
 
 
-def test_a_handler_that_was_replaced_in_its_module_is_found_as_it_is_now(monkeypatch):
+def test_a_handler_replaced_in_its_module_resolves_to_the_new_function(monkeypatch):
     name = "tests.shop.jobs.echo"
     assert resolve(name, None) is jobs.echo
     monkeypatch.setattr(jobs, "echo", jobs.tell_time)

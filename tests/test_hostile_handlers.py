@@ -55,7 +55,7 @@ def inner(traces):
     return texts[1:-1]
 
 
-class TestAFailureOfTheHandler:
+class TestFailures:
     @pytest.mark.parametrize(
         ("handler", "words"),
         [
@@ -70,7 +70,9 @@ class TestAFailureOfTheHandler:
         ],
         ids=lambda value: getattr(value, "__name__", ""),
     )
-    def test_is_recorded_as_the_failure_of_its_job(self, run_between, traces, handler, words):
+    def test_any_exception_of_a_handler_fails_its_job_alone(
+        self, run_between, traces, handler, words
+    ):
         job = run_between(handler)
         assert (job.status, inner(traces)) == (Status.FAILED, [])
         assert words in job.error
@@ -89,7 +91,7 @@ class TestAFailureOfTheHandler:
         ],
         ids=lambda value: getattr(value, "__name__", ""),
     )
-    def test_that_leaves_a_transaction_unusable_keeps_nothing_of_it(
+    def test_a_handler_that_breaks_its_transaction_fails_and_is_rolled_back(
         self, run_between, traces, handler, words
     ):
         job = run_between(handler)
@@ -97,56 +99,54 @@ class TestAFailureOfTheHandler:
         assert words in job.error
 
     @pytest.mark.only_on("sqlite", reason="no other database ends a transaction by itself")
-    def test_a_transaction_that_sqlite_ended_by_itself_is_not_complete(self, run_between, traces):
+    def test_a_job_whose_transaction_sqlite_ended_fails(self, run_between, traces):
         job = run_between(hostile.roll_back_in_the_database)
         assert (job.status, inner(traces)) == (Status.FAILED, [])
         assert "can only be rolled back" in job.error
 
-    def test_keeps_its_own_error_though_the_handler_closed_its_connection(
-        self, run_between, traces
-    ):
+    def test_a_handler_that_closes_its_connection_keeps_its_own_error(self, run_between, traces):
         job = run_between(hostile.close_old_connections_and_fail)
         assert (job.status, job.attempts, job.rescues) == (Status.SCHEDULED, 1, 0)
         assert inner(traces) == ["ran"]
         assert "its own error" in JobAttempt.objects.get(job=job).traceback
 
-    def test_is_bounded_in_size(self, run_between):
+    def test_a_huge_error_is_cut(self, run_between):
         job = run_between(hostile.raise_huge)
         assert job.status == Status.FAILED
         assert len(job.error.encode()) <= MAX_ERROR_BYTES
         assert "bytes are cut here" in job.error
 
-    def test_may_be_a_cancellation_for_a_reason_of_any_type(self, run_between):
+    def test_a_cancel_reason_can_be_of_any_type(self, run_between):
         job = run_between(hostile.cancel_with_number)
         assert (job.status, job.error) == (Status.CANCELLED, "404")
 
 
-class TestAResult:
-    def test_that_cannot_be_shown_does_not_undo_the_work(self, run_between):
+class TestResults:
+    def test_a_result_whose_repr_raises_does_not_fail_the_job(self, run_between):
         job = run_between(hostile.return_unrepresentable)
         assert job.status == Status.COMPLETE
         assert "whose repr() raised RuntimeError" in job.return_value
 
-    def test_that_is_too_large_is_replaced_by_words(self, run_between):
+    def test_a_result_that_is_too_large_is_replaced_by_a_message(self, run_between):
         job = run_between(hostile.return_huge)
         assert job.status == Status.COMPLETE
         assert f"more than {MAX_RESULT_BYTES:,} bytes is not stored" in job.return_value
 
-    def test_of_many_jobs_may_be_more_than_a_server_takes_at_once(self):
+    def test_large_results_of_many_jobs_are_recorded(self):
         schedule_jobs([{"when": "0s", "callable": hostile.return_large}] * 200)
         work()
         assert ScheduledJob.objects.filter(status=Status.COMPLETE).count() == 200
 
 
-class TestTheNextJob:
-    def test_has_the_language_and_zone_of_the_project(self, settings):
+class TestNextJob:
+    def test_the_next_job_has_the_language_and_zone_of_the_project(self, settings):
         schedule_job("0s", hostile.switch_language_and_zone, priority=1)
         told = schedule_job("0s", hostile.tell_language_and_zone)
         work()
         told.refresh_from_db()
         assert told.return_value == [settings.LANGUAGE_CODE, settings.TIME_ZONE]
 
-    def test_leaves_no_statement_behind_in_debug(self, settings):
+    def test_the_query_log_of_debug_mode_does_not_grow(self, settings):
         settings.DEBUG = True
         sizes = []
 
@@ -162,35 +162,39 @@ class TestTheNextJob:
         assert max(sizes) < 20
 
     @pytest.mark.only_on("postgresql", reason="only PostgreSQL plans statements for a session")
-    def test_is_not_held_up_by_statements_that_the_server_has_forgotten(self, run_between):
+    def test_the_next_job_runs_after_discard_all(self, run_between):
         assert run_between(hostile.discard_all).status == Status.COMPLETE
 
 
-class TestItsOwnJob:
-    def test_is_cancelled_if_the_handler_cancels_it(self, run_between, traces):
+class TestOwnJob:
+    def test_a_job_that_its_handler_cancels_is_cancelled_and_rolled_back(self, run_between, traces):
         job = run_between(hostile.cancel_itself)
         assert (job.status, inner(traces)) == (Status.CANCELLED, [])
         assert job.error == "The handler cancelled or deleted its own job."
 
-    def test_is_gone_with_what_the_handler_wrote_if_it_deletes_it(self, run_between, traces):
+    def test_a_job_that_its_handler_deletes_is_deleted_with_its_effects_kept(
+        self, run_between, traces
+    ):
         assert run_between(hostile.delete_itself) is None
         assert inner(traces) == ["kept"]
 
-    def test_ends_if_the_handler_deletes_it_unseen(self, run_between, traces):
+    def test_a_job_whose_row_its_handler_deletes_is_cancelled(self, run_between, traces):
         job = run_between(hostile.delete_itself_unseen)
         assert (job.status, inner(traces)) == (Status.CANCELLED, [])
 
-    def test_is_complete_whatever_the_handler_makes_of_the_instance(self, run_between, traces):
+    def test_a_job_completes_if_its_handler_changes_the_instance(self, run_between, traces):
         job = run_between(hostile.scribble)
         assert (job.status, inner(traces)) == (Status.COMPLETE, ["kept"])
 
-    def test_is_complete_if_the_handler_deletes_its_object(self, run_between, traces, order):
+    def test_a_job_completes_if_its_handler_deletes_the_content_object(
+        self, run_between, traces, order
+    ):
         job = run_between(hostile.delete_order, content_object=order)
         assert (job.status, inner(traces)) == (Status.COMPLETE, ["kept"])
 
 
 @pytest.mark.only_on("mysql", reason="the other drivers tell of all that passes them")
-class TestWhatDoesNotPassThroughDjango:
+class TestProcedures:
     @pytest.fixture(autouse=True)
     def procedure(self):
         """Have a procedure that leaves a trace."""
@@ -202,13 +206,13 @@ class TestWhatDoesNotPassThroughDjango:
         with connection.cursor() as cursor:
             cursor.execute("DROP PROCEDURE leave_trace")
 
-    def test_is_committed_with_its_job(self, run_between, traces):
+    def test_a_procedure_call_is_committed_with_its_job(self, run_between, traces):
         assert run_between(hostile.call_procedure).status == Status.COMPLETE
         assert inner(traces) == ["called"]
 
 
 @pytest.mark.only_on("mysql", reason="other databases refuse what follows a lost deadlock")
-def test_what_follows_a_deadlock_that_the_handler_caught_is_not_kept(run_between, traces):
+def test_writes_after_a_caught_deadlock_are_rolled_back(run_between, traces):
     Order.objects.bulk_create([Order(number="A1"), Order(number="A2")])
     job = run_between(hostile.lose_a_deadlock)
     assert (job.status, set(inner(traces))) == (Status.FAILED, {"the rival's"})

@@ -51,7 +51,7 @@ def burst(caplog, **options):
 
 
 class TestStart:
-    def test_tells_whom_a_worker_serves_and_how_much_waits(self, caplog):
+    def test_the_start_line_gives_queues_threads_and_waiting_jobs(self, caplog):
         schedule_job("0s", jobs.trace)
         schedule_job("1h", jobs.trace)
         first, *_ = burst(caplog)
@@ -60,36 +60,36 @@ class TestStart:
             "Stop it with CONTROL-C."
         )
 
-    def test_counts_what_waits_in_the_queues_of_the_worker_only(self, caplog):
+    def test_the_start_line_counts_only_the_queues_of_the_worker(self, caplog):
         for queue_name in ("mail", "reports", "default"):
             schedule_job("1h", jobs.trace, queue_name=queue_name)
         first, *_ = burst(caplog, selection=Selection(queues=("mail", "reports")), threads=1)
         assert "serves the queues 'mail', 'reports' with 1 thread; 2 jobs wait, 0 of" in first
 
-    def test_counts_what_waits_in_all_queues_but_the_excluded(self, caplog):
+    def test_the_start_line_does_not_count_excluded_queues(self, caplog):
         for queue_name in ("mail", "reports"):
             schedule_job("1h", jobs.trace, queue_name=queue_name)
         first, *_ = burst(caplog, selection=Selection(excluded_queues=("mail",)))
         assert "serves all queues but 'mail' with 4 threads; 1 job waits, 0 of them due" in first
 
-    def test_tells_of_nothing_that_waits(self, caplog):
+    def test_the_start_line_reports_that_no_job_waits(self, caplog):
         first, *_ = burst(caplog)
         assert "; no job waits." in first
 
     @pytest.mark.slow
-    def test_tells_version_settings_and_database(self, said, output):
+    def test_the_setup_line_gives_settings_and_database(self, said, output):
         assert exit_code(start_worker("--burst", "-v1", output=output)) == 0
         place = connection.settings_dict["NAME"]
         assert said(", settings 'tests.settings', ")
         assert said(f"{connection.display_name} database 'default' ({place}")
 
     @pytest.mark.slow
-    def test_is_silent_at_verbosity_0(self, said, output):
+    def test_a_worker_logs_nothing_at_verbosity_0(self, said, output):
         assert exit_code(start_worker("--burst", "-v0", output=output)) == 0
         assert not said("Worker")
 
     @pytest.mark.slow
-    def test_is_told_as_json_if_the_log_is(self, output):
+    def test_the_start_and_the_end_are_logged_as_json(self, output):
         options = ("--burst", "-v1", "--log-format", "json")
         assert exit_code(start_worker(*options, output=output)) == 0
         lines = [json.loads(line) for line in output.read_text().splitlines()]
@@ -101,21 +101,23 @@ class TestStart:
 
 
 class TestEnd:
-    def test_tells_why_and_the_exit_code(self, caplog):
+    def test_the_end_line_gives_the_reason_and_the_exit_code(self, caplog):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 2)
         *_, stop, end = burst(caplog)
         assert stop == "Worker NAME stops: nothing is due."
         assert end == "Worker NAME has stopped after 2 jobs: nothing is due. Exit code 0."
 
     @pytest.mark.slow
-    def test_tells_which_limit_has_been_reached(self, said, output, start):
+    def test_the_end_line_names_the_limit_that_was_reached(self, said, output, start):
         process = start("--max-jobs-per-process", "1", "-v1", output=output, HEARTBEAT="0.4s")
         schedule_job("0s", jobs.trace)
         assert exit_code(process) == 75
         assert said("it has run as many jobs as --max-jobs-per-process says. Exit code 75.")
 
     @pytest.mark.slow
-    def test_by_a_signal_tells_what_it_waits_for_and_how_to_hurry(self, said, output, start, held):
+    def test_the_stop_line_after_a_signal_names_running_jobs_and_how_to_stop_at_once(
+        self, said, output, start, held
+    ):
         process = start("-v1", output=output)
         job = schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -131,7 +133,7 @@ class TestEnd:
         assert said("has stopped after 1 job: SIGINT was received. Exit code 0.")
 
     @pytest.mark.slow
-    def test_that_takes_long_tells_what_still_runs(self, said, output, start, held):
+    def test_a_long_shutdown_logs_the_jobs_that_still_run(self, said, output, start, held):
         process = start("-v1", output=output)
         job = schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -142,7 +144,7 @@ class TestEnd:
         assert exit_code(process) == 0
 
     @pytest.mark.slow
-    def test_that_takes_too_long_tells_what_is_interrupted(self, said, output, start, held):
+    def test_the_shutdown_timeout_logs_the_interrupted_jobs(self, said, output, start, held):
         process = start("-v1", "--shutdown-timeout", "0s", output=output)
         job = schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -151,7 +153,7 @@ class TestEnd:
         assert said(f"interrupts and puts back 1 job, {job.pk} tests.shop.jobs.hold: the time")
 
     @pytest.mark.slow
-    def test_at_once_tells_of_the_second_signal(self, said, output, start, held):
+    def test_a_second_signal_is_logged(self, said, output, start, held):
         process = start("-v1", output=output)
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -161,7 +163,7 @@ class TestEnd:
 
 
 class TestOneSignal:
-    def test_is_what_arrives_within_a_second(self, monkeypatch):
+    def test_signals_within_a_second_count_as_one(self, monkeypatch):
         now = 100.0
         monkeypatch.setattr(stop_signals.time, "monotonic", lambda: now)
         request = StopRequest()
@@ -173,7 +175,7 @@ class TestOneSignal:
         assert request.first == signal.SIGINT
 
     @pytest.mark.slow
-    def test_is_passed_to_a_process_that_may_hear_it_twice_however_late(self, start, held):
+    def test_a_signal_that_reaches_a_process_twice_counts_once(self, start, held):
         """A terminal sends a signal to all, and the supervisor's copy of it may be late."""
         supervisor = start("--processes", "2", "--threads", "1")
         schedule_job("0s", jobs.hold, args=[str(held)])
@@ -191,7 +193,7 @@ class TestOneSignal:
         assert exit_code(supervisor) == 0
 
     @pytest.mark.slow
-    def test_and_a_second_one_end_all_processes_at_once(self, start, held):
+    def test_two_signals_end_all_processes_at_once(self, start, held):
         supervisor = start("--processes", "2")
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -201,21 +203,21 @@ class TestOneSignal:
 
 
 class TestQueues:
-    def test_are_separated_by_commas(self, traces):
+    def test_the_queue_option_takes_names_separated_by_commas(self, traces):
         for queue_name in ("mail", "reports", "default"):
             schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name)
         with pytest.raises(SystemExit):
             call_command("future_worker", "--burst", "--queue", "mail, default")
         assert sorted(traces()) == ["default", "mail"]
 
-    def test_may_be_repeated(self, traces):
+    def test_the_exclude_queue_option_can_be_repeated(self, traces):
         for queue_name in ("mail", "reports", "default"):
             schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name)
         with pytest.raises(SystemExit):
             call_command("future_worker", "--burst", exclude_queue=["mail", "default"])
         assert traces() == ["reports"]
 
-    def test_have_names(self):
+    def test_the_queue_option_refuses_an_empty_name(self):
         with pytest.raises(CommandError, match="Give a name of 1 to"):
             call_command("future_worker", "--burst", "--queue", "mail,")
 
@@ -230,19 +232,19 @@ class TestWithoutTables:
             cursor.execute("ALTER TABLE django_future_moved RENAME TO django_future_jobprogress")
 
     @pytest.mark.parametrize("command", ["future_worker", "runscheduledjobs", "future_prune"])
-    def test_a_command_says_what_to_run(self, command):
+    def test_commands_report_missing_tables_and_the_remedy(self, command):
         words = "'default' lacks the tables django_future_jobprogress. Run `manage.py migrate`"
         with pytest.raises(CommandError, match=words):
             call_command(command)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("options", [[], ["--processes", "2"], ["--reload"]])
-    def test_a_worker_says_it_in_one_line_and_exits_with_1(self, options, output):
+    def test_a_worker_without_tables_prints_one_line_and_exits_with_1(self, options, output):
         assert exit_code(start_worker("-v1", *options, output=output)) == 1
         assert len(output.read_text().splitlines()) == 1
 
 
-def test_a_table_without_a_column_of_this_version_is_missing():
+def test_a_table_without_a_new_column_is_reported():
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE django_future_worker RENAME COLUMN version TO other")
     try:

@@ -54,13 +54,13 @@ def run():
     run_jobs(ignore_errors=True)
 
 
-class TestEnd:
-    def test_names_the_object_that_the_job_is_bound_to(self, order, text):
+class TestFinished:
+    def test_the_log_names_the_content_object(self, order, text):
         job = schedule_job("0s", "remind", content_object=order)
         run()
         assert f"Job {job.pk} remind (shop.order {order.pk}) complete: queue default" in text()
 
-    def test_names_the_object_in_json(self, order, json_lines):
+    def test_the_json_log_names_the_content_object(self, order, json_lines):
         schedule_job("0s", "remind", content_object=order)
         schedule_job("0s", jobs.echo)
         run()
@@ -68,9 +68,7 @@ class TestEnd:
         assert bound["object"] == f"shop.order {order.pk}"
         assert "object" not in unbound
 
-    def test_of_a_job_whose_content_type_is_not_known_yet_is_logged_without_a_query(
-        self, order, text
-    ):
+    def test_the_log_makes_no_query_for_a_content_type(self, order, text):
         schedule_job("0s", "remind", content_object=order)
         [job] = store_for("default").jobs.filter(object_id=order.pk)
         ContentType.objects.clear_cache()
@@ -82,7 +80,7 @@ class TestEnd:
 
 
 class TestRetry:
-    def test_is_told_with_class_message_attempt_and_the_next_time_in_the_project_zone(self, text):
+    def test_the_log_of_a_retry_gives_the_error_the_attempt_and_the_next_time(self, text):
         job = flaky.charge.schedule("0s", 5)
         with timezone.override("Pacific/Kiritimati"):
             run()
@@ -95,7 +93,9 @@ class TestRetry:
         )
         assert others[0] == "Traceback (most recent call last):"
 
-    def test_has_all_of_that_in_json(self, json_lines):
+    def test_the_json_log_of_a_retry_gives_the_error_the_attempt_and_the_next_time(
+        self, json_lines
+    ):
         job = flaky.charge.schedule("0s", 5)
         run()
         job.refresh_from_db()
@@ -106,12 +106,12 @@ class TestRetry:
         assert line["exception"] == "tests.shop.flaky.Declined"
         assert "5 declined" in line["traceback"]
 
-    def test_that_a_handler_asked_for_is_no_warning(self, text):
+    def test_a_retry_requested_by_a_handler_is_logged_at_info(self, text):
         job = schedule_job("0s", flaky.come_again)
         run()
         assert f"INFO Job {job.pk} tests.shop.flaky.come_again raised Retry and will be" in text()
 
-    def test_does_not_count_attempts_beyond_the_most(self, text):
+    def test_the_log_of_a_retry_beyond_max_attempts_omits_the_maximum(self, text):
         job = flaky.charge.schedule("0s", 5)
         ScheduledJob.objects.filter(pk=job.pk).update(attempts=6)
         run()
@@ -124,19 +124,19 @@ class TestExpiry:
             schedule_jobs([{"when": "0s", "callable": jobs.echo, "expires": "1h"}] * count)
         maintenance.expire(store_for("default"), clock.now())
 
-    def test_of_one_job_names_it(self, text):
+    def test_the_log_names_one_expired_job(self, text):
         self.expire(1)
         [job] = ScheduledJob.objects.all()
         line = f"1 job expired before it could run: {job.pk} tests.shop.jobs.echo\n"
         assert text().endswith(line)
 
-    def test_of_many_jobs_names_ten(self, text):
+    def test_the_log_names_ten_of_many_expired_jobs(self, text):
         self.expire(12)
         assert text().count("tests.shop.jobs.echo") == 10
         assert "12 jobs expired before they could run: " in text()
         assert text().endswith(", and 2 more\n")
 
-    def test_is_counted_over_all_batches(self, json_lines):
+    def test_the_log_counts_expired_jobs_over_all_batches(self, json_lines):
         self.expire(1100)
         [line] = json_lines()
         assert (line["count"], len(line["jobs"])) == (1100, 10)
@@ -146,7 +146,7 @@ class TestExpiry:
 
 
 @pytest.mark.parametrize("signal", ["job_finished", "job_retried", "job_lost", "job_rescued"])
-def test_each_line_about_a_job_names_it_and_its_handler_in_json(signal, order, json_lines):
+def test_each_json_log_line_about_a_job_names_it_and_its_handler(signal, order, json_lines):
     job = schedule_job("0s", "remind", content_object=order)
     job.started_at = job.finished_at = job.scheduled_at
     getattr(signals, signal).send(ScheduledJob, job=job, exception=ValueError("no"))

@@ -95,8 +95,8 @@ class Kept(logging.Handler):
         self.records.append(record)
 
 
-class TestLinesWrittenTogether:
-    def test_are_one_write(self, stream):
+class TestBatches:
+    def test_log_lines_of_a_batch_are_one_write(self, stream):
         log_completions(complete_jobs(3))
         [text] = stream.writes
         assert [line.split(" INFO ")[1] for line in text.splitlines()] == [
@@ -104,12 +104,12 @@ class TestLinesWrittenTogether:
             for number in range(3)
         ]
 
-    def test_are_one_write_in_json_too(self, json_stream):
+    def test_json_log_lines_of_a_batch_are_one_write(self, json_stream):
         log_completions(complete_jobs(3))
         [text] = json_stream.writes
         assert [json.loads(line)["job"] for line in text.splitlines()] == [0, 1, 2]
 
-    def test_say_what_single_lines_say(self, stream):
+    def test_log_lines_of_a_batch_equal_single_lines(self, stream):
         jobs = complete_jobs(2)
         log_completions(jobs)
         together = [line.split(" INFO ")[1] for line in stream.getvalue().splitlines()]
@@ -118,14 +118,14 @@ class TestLinesWrittenTogether:
         singly = [line.split(" INFO ")[1] for line in stream.getvalue().splitlines()[2:]]
         assert together == singly
 
-    def test_are_shown_at_a_warning_in_their_order(self, logger, stream):
+    def test_a_warning_flushes_buffered_log_lines_in_order(self, logger, stream):
         with lines_written_together():
             logger.info("first")
             assert stream.writes == []
             logger.warning("second")
             assert [line[-6:] for line in stream.getvalue().splitlines()] == [" first", "second"]
 
-    def test_are_shown_at_the_line_of_another_thread_in_their_order(self, logger, stream):
+    def test_a_line_of_another_thread_flushes_buffered_log_lines_in_order(self, logger, stream):
         with lines_written_together():
             logger.info("first")
             other = Thread(target=logger.info, args=["second"])
@@ -133,13 +133,13 @@ class TestLinesWrittenTogether:
             other.join()
             assert [line[-6:] for line in stream.getvalue().splitlines()] == [" first", "second"]
 
-    def test_are_shown_if_the_block_raises(self, logger, stream):
+    def test_buffered_log_lines_are_written_if_the_block_raises(self, logger, stream):
         with pytest.raises(ZeroDivisionError), lines_written_together():
             logger.info("first")
             raise ZeroDivisionError
         assert stream.getvalue().endswith("first\n")
 
-    def test_are_not_written_by_a_child_process_as_well(self, logger, file):
+    def test_buffered_log_lines_are_not_written_again_by_a_child_process(self, logger, file):
         with lines_written_together():
             logger.info("of the parent")
             child = os.fork()
@@ -150,7 +150,7 @@ class TestLinesWrittenTogether:
         lines = [line[-13:] for line in file.read_text().splitlines()]
         assert lines == [" of the child", "of the parent"]
 
-    def test_that_cannot_be_written_stop_nothing(self, stream, logger, monkeypatch):
+    def test_log_lines_that_cannot_be_written_stop_nothing(self, stream, logger, monkeypatch):
         monkeypatch.setattr(logging, "raiseExceptions", False)
         with monkeypatch.context() as patch:
             patch.setattr(stream, "write", lambda _: 1 / 0)
@@ -159,13 +159,13 @@ class TestLinesWrittenTogether:
         [text] = stream.writes
         assert text.endswith("later\n")
 
-    def test_end_with_their_block(self, logger, stream):
+    def test_log_lines_after_a_batch_are_written_singly(self, logger, stream):
         log_completions(complete_jobs(2))
         logger.info("later")
         logger.info("last")
         assert len(stream.writes) == 3
 
-    def test_measure_times_that_are_in_no_zone(self, stream, settings):
+    def test_the_log_measures_naive_times(self, stream, settings):
         settings.USE_TZ = False
         [job] = complete_jobs(1)
         job.scheduled_at = datetime(2026, 3, 1, 12)
@@ -174,7 +174,7 @@ class TestLinesWrittenTogether:
         log_completions([job])
         assert stream.getvalue().endswith("late 2.000 s, took 3.000 s\n")
 
-    def test_are_none_without_jobs_or_interest(self, logger, stream):
+    def test_a_batch_without_jobs_or_below_the_level_writes_nothing(self, logger, stream):
         log_completions([])
         logger.setLevel(logging.WARNING)
         log_completions(complete_jobs(2))
@@ -182,7 +182,7 @@ class TestLinesWrittenTogether:
 
 
 class TestRecords:
-    def test_are_made_of_each_completion(self, logger, stream):
+    def test_each_completion_makes_a_log_record(self, logger, stream):
         kept = Kept()
         logger.addHandler(kept)
         log_completions(complete_jobs(3))
@@ -191,7 +191,7 @@ class TestRecords:
         assert {record.name for record in kept.records} == {"django_future"}
         assert {record.threadName for record in kept.records} == {"MainThread"}
 
-    def test_pass_each_through_the_filters(self, logger, stream):
+    def test_each_log_record_passes_the_filters(self, logger, stream):
         logger.addFilter(has_even_number)
         try:
             log_completions(complete_jobs(4))
@@ -199,7 +199,7 @@ class TestRecords:
             logger.removeFilter(has_even_number)
         assert [line.split()[4] for line in stream.getvalue().splitlines()] == ["0", "2"]
 
-    def test_have_nothing_that_a_filter_has_added_to_another(self, logger, stream):
+    def test_log_records_share_no_attributes_that_filters_add(self, logger, stream):
         kept, seen = Kept(), []
 
         def note(record):
@@ -212,7 +212,7 @@ class TestRecords:
         log_completions(complete_jobs(3))
         assert seen == [False, False, False]
 
-    def test_are_made_one_by_one_by_the_factory_of_the_project(self, logger, stream):
+    def test_log_records_are_made_by_the_record_factory_of_the_project(self, logger, stream):
         kept, usual = Kept(), logging.getLogRecordFactory()
         logger.addHandler(kept)
         made = []
@@ -230,7 +230,7 @@ class TestRecords:
         assert kept.records == made
         assert len(made) == 3
 
-    def test_reach_the_handlers_of_a_project(self, caplog):
+    def test_log_records_reach_the_logging_handlers_of_the_project(self, caplog):
         with caplog.at_level(logging.INFO, "django_future"):
             log_completions(complete_jobs(2))
         assert [record.facts["job"] for record in caplog.records] == [0, 1]
@@ -242,13 +242,13 @@ def has_even_number(record):
 
 
 @pytest.mark.django_db
-class TestEnds:
-    def test_are_logged_once_each(self, stream):
+class TestFinishedJobs:
+    def test_each_finished_job_is_logged_once(self, stream):
         schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 3)
         run_jobs()
         assert stream.getvalue().count(" complete: ") == 3
 
-    def test_are_logged_once_each_where_a_project_hears_of_them_as_well(self, stream):
+    def test_each_finished_job_is_logged_once_with_receivers_of_the_project(self, stream):
         heard = []
         schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 3)
         with connected(signals.job_finished, lambda job, **_: heard.append(job.pk)):
@@ -256,7 +256,7 @@ class TestEnds:
         assert stream.getvalue().count(" complete: ") == 3
         assert sorted(heard) == sorted(ScheduledJob.objects.values_list("pk", flat=True))
 
-    def test_are_told_to_a_project_that_has_disconnected_the_log(self, stream):
+    def test_job_finished_is_sent_if_the_log_is_disconnected(self, stream):
         heard = []
         schedule_jobs([{"when": "0s", "callable": jobs.echo}])
         signals.job_finished.disconnect(log_finished)

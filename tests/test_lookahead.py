@@ -53,18 +53,18 @@ def serve(monkeypatch):
 
 class TestServerClock:
     @pytest.mark.parametrize("legs", [(0.03, 0.03), (0.05, 0.01), (0.01, 0.05), (0.06, 0)])
-    def test_is_behind_the_server_by_the_way_back_and_never_ahead(self, serve, legs):
+    def test_the_server_clock_is_never_ahead_of_the_server(self, serve, legs):
         server, clock = serve(legs)
         clock.synchronise()
         assert server.now() - clock.now() == timedelta(seconds=legs[1])
 
-    def test_goes_by_the_soonest_way_back_and_not_by_the_shortest_round_trip(self, serve):
+    def test_the_server_clock_uses_the_reading_with_the_shortest_way_back(self, serve):
         server, clock = serve((0.01, 0.04), (0.1, 0.001), (0.01, 0.05))
         clock.synchronise()
         server.seconds += 5
         assert server.now() - clock.now() == MILLISECOND
 
-    def test_follows_a_server_whose_clock_is_put_back(self, serve):
+    def test_the_server_clock_follows_a_server_whose_clock_is_set_back(self, serve):
         server, clock = serve((0.05, 0.05))
         clock.synchronise()
         server.now = lambda: datetime.fromtimestamp(server.seconds, UTC)
@@ -72,48 +72,48 @@ class TestServerClock:
         assert clock.now() <= server.now()
 
     @pytest.mark.parametrize(("legs", "asked"), [((0, 0.0005), 1), ((0.05, 0.05), READINGS)])
-    def test_asks_once_where_the_answer_is_quick(self, serve, legs, asked):
+    def test_the_server_clock_reads_a_fast_server_once(self, serve, legs, asked):
         server, clock = serve(legs)
         clock.synchronise()
         assert server.asked == asked
 
-    def test_knows_the_shortest_round_trip(self, serve):
+    def test_the_server_clock_measures_the_shortest_round_trip(self, serve):
         _, clock = serve((0.02, 0.02), (0.01, 0.01), (0.05, 0.05))
         clock.synchronise()
         assert clock.round_trip == 20 * MILLISECOND
 
 
 class TestLookahead:
-    def test_is_its_margin_and_little_more_where_claims_are_quick(self):
+    def test_the_look_ahead_is_little_more_than_its_margin_if_claims_are_fast(self):
         lookahead = Lookahead()
         assert lookahead.length == MARGIN
         for _ in range(20):
             lookahead.note_claim(0.001)
         assert MARGIN < lookahead.length < MARGIN + 5 * MILLISECOND
 
-    def test_leaves_time_for_a_claim_a_look_and_another_claim(self):
+    def test_the_look_ahead_covers_two_claims_and_a_query(self):
         lookahead = Lookahead()
         lookahead.note_distance(timedelta(seconds=0.1), claim_round_trips=1)
         for _ in range(20):
             lookahead.note_claim(0.11)
         assert lookahead.length > timedelta(seconds=0.11 + 0.1 + 0.11)
 
-    def test_knows_what_a_claim_takes_before_the_first(self):
+    def test_the_look_ahead_estimates_claims_before_the_first(self):
         lookahead = Lookahead()
         lookahead.note_distance(timedelta(seconds=0.1), claim_round_trips=6)
         assert lookahead.length > timedelta(seconds=0.6)
 
-    def test_covers_all_but_the_rare_claim_under_load(self):
+    def test_the_prefetch_covers_slow_claims_under_load(self):
         lookahead = Lookahead()
         for _ in range(10):
             for seconds in (0.02, 0.03, 0.02, 0.09):
                 lookahead.note_claim(seconds)
         assert lookahead.supply > timedelta(seconds=0.09)
 
-    def test_reaches_each_job_scheduled_a_second_ahead_where_a_worker_only_polls(self):
+    def test_polling_and_the_look_ahead_are_shorter_than_a_second(self):
         assert MySQLStore.poll_interval + Lookahead().length < timedelta(seconds=1)
 
-    def test_forgets_what_was_slow_once(self):
+    def test_the_look_ahead_recovers_after_one_slow_claim(self):
         lookahead = Lookahead()
         lookahead.note_claim(30)
         assert lookahead.length == MAX_LOOKAHEAD

@@ -23,14 +23,14 @@ def status_of(job):
     return job.status
 
 
-class TestAModelThatKnowsItsJobs:
-    def test_lists_them(self, subscription):
+class TestScheduledJobs:
+    def test_a_model_with_the_mixin_lists_its_jobs(self, subscription):
         job = schedule_job("5d", "renew", subscription)
         schedule_job("5d", jobs.trace_object, Subscription.objects.create(customer="Ben"))
         assert list(subscription.scheduled_jobs) == [job]
         assert subscription.scheduled_jobs.running().count() == 0
 
-    def test_may_be_a_proxy(self):
+    def test_the_mixin_works_on_a_proxy_model(self):
         gift = Gift.objects.create(customer="Ada")
         job = schedule_job("5d", "renew", gift)
         assert list(gift.scheduled_jobs) == [job]
@@ -38,26 +38,26 @@ class TestAModelThatKnowsItsJobs:
         assert status_of(job) == Status.CANCELLED
 
     @pytest.mark.django_db(transaction=True, databases=["default", "other"])
-    def test_keeps_them_in_its_database(self):
+    def test_the_mixin_lists_jobs_of_another_database(self):
         subscription = Subscription.objects.using("other").create(customer="Ada")
         job = schedule_job("5d", "renew", subscription, using="other")
         assert list(subscription.scheduled_jobs.using("other")) == [job]
 
 
-class TestToDeleteIt:
-    def test_cancels_what_waits_and_says_why(self, subscription):
+class TestDeletion:
+    def test_deleting_an_object_cancels_its_scheduled_jobs_with_a_reason(self, subscription):
         job = schedule_job("5d", "renew", subscription)
         key = subscription.pk
         subscription.delete()
         assert status_of(job) == Status.CANCELLED
         assert job.error == f"The content object, shop.subscription {key}, was deleted."
 
-    def test_by_a_queryset_is_the_same(self, subscription):
+    def test_deleting_objects_by_queryset_cancels_their_jobs(self, subscription):
         job = schedule_job("5d", "renew", subscription)
         Subscription.objects.all().delete()
         assert status_of(job) == Status.CANCELLED
 
-    def test_leaves_what_is_to_fail(self, subscription):
+    def test_deleting_an_object_keeps_jobs_with_on_delete_fail(self, subscription):
         job = schedule_job("0s", "renew", subscription, on_delete="fail")
         subscription.delete()
         assert status_of(job) == Status.SCHEDULED
@@ -65,18 +65,18 @@ class TestToDeleteIt:
         assert status_of(job) == Status.FAILED
         assert "ObjectGone" in job.error
 
-    def test_leaves_what_has_ended(self, subscription):
+    def test_deleting_an_object_keeps_finished_jobs(self, subscription):
         job = schedule_job("0s", "renew", subscription)
         run_jobs()
         subscription.delete()
         assert status_of(job) == Status.COMPLETE
 
-    def test_leaves_the_jobs_of_others(self, subscription):
+    def test_deleting_an_object_keeps_jobs_of_other_objects(self, subscription):
         job = schedule_job("5d", "renew", Subscription.objects.create(customer="Ben"))
         subscription.delete()
         assert status_of(job) == Status.SCHEDULED
 
-    def test_is_part_of_the_transaction(self, subscription):
+    def test_deleting_an_object_cancels_jobs_in_the_same_transaction(self, subscription):
         job = schedule_job("5d", "renew", subscription)
         with pytest.raises(IntegrityError), transaction.atomic():
             subscription.delete()
@@ -84,7 +84,7 @@ class TestToDeleteIt:
         assert status_of(job) == Status.SCHEDULED
 
 
-def test_a_job_of_another_model_is_cancelled_at_its_time(order):
+def test_a_job_whose_object_has_no_mixin_is_cancelled_when_it_is_due(order):
     job = schedule_job("0s", "remind", order)
     order.delete()
     assert status_of(job) == Status.SCHEDULED
@@ -93,13 +93,13 @@ def test_a_job_of_another_model_is_cancelled_at_its_time(order):
     assert "is gone" in job.error
 
 
-def test_nobody_listens_to_deletions_of_other_models():
+def test_models_without_the_mixin_have_no_pre_delete_receiver():
     """Else Django would read each row before it deletes it."""
     assert pre_delete.has_listeners(Subscription)
     assert not pre_delete.has_listeners(Parcel)
 
 
-def test_a_handler_that_is_gone_keeps_no_object(subscription):
+def test_deleting_an_object_cancels_jobs_of_unknown_handlers(subscription):
     job = schedule_job("5d", "renew", subscription)
     ScheduledJob.objects.update(callable_name="tests.gone.handler")
     subscription.delete()

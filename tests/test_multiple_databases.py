@@ -60,7 +60,7 @@ def on(alias, job):
 
 
 @pytest.mark.usefixtures("replica")
-class TestWithAReplicaThatLags:
+class TestLaggingReplica:
     def test_a_job_runs_with_an_object_that_has_not_reached_the_replica(self):
         order = Order.objects.create(number="new")
         job = schedule_job("0s", "remind", order)
@@ -97,7 +97,7 @@ class TestWithAReplicaThatLags:
         assert on("default", job).status == Status.COMPLETE
         assert ScheduledJob.objects.using("default").scheduled().count() == 1
 
-    def test_what_is_done_to_a_job_that_was_read_is_done_on_the_primary(self):
+    def test_cancel_and_retry_of_a_job_read_from_the_replica_change_the_primary(self):
         for act, status in [
             (lambda job: job.cancel(), Status.CANCELLED),
             (lambda job: job.retry(), Status.SCHEDULED),
@@ -119,7 +119,7 @@ class TestWithAReplicaThatLags:
         new = on("other", job).reschedule("2d")
         assert on("default", new).callable_name == job.callable_name
 
-    def test_jobs_are_cancelled_on_the_primary_whatever_names_them(self):
+    def test_cancel_jobs_changes_the_primary_for_any_queryset(self):
         for name in (
             lambda pk: ScheduledJob.objects.filter(pk=pk),
             lambda pk: ScheduledJob.objects.filter(pk=pk)[:1],
@@ -131,7 +131,7 @@ class TestWithAReplicaThatLags:
             assert cancel_jobs(name(job.pk)) == 1
             assert on("default", job).status == Status.CANCELLED
 
-    def test_jobs_are_retried_on_the_primary_whatever_names_them(self):
+    def test_retry_jobs_changes_the_primary_for_any_queryset(self):
         for name in (
             lambda pk: ScheduledJob.objects.filter(pk=pk),
             lambda pk: ScheduledJob.objects.filter(pk=pk)[:1],
@@ -161,7 +161,7 @@ class TestWithAReplicaThatLags:
         assert job.failed_attempts.get().job == job
         assert job.content_object == order
 
-    def test_an_object_knows_its_jobs_and_cancels_them(self):
+    def test_an_object_read_from_the_replica_lists_and_cancels_its_jobs(self):
         subscription = Subscription.objects.create(customer="Ada")
         job = schedule_job("1d", "renew", subscription)
         copy(subscription)
@@ -171,7 +171,7 @@ class TestWithAReplicaThatLags:
         read.delete()
         assert on("default", job).status == Status.CANCELLED
 
-    def test_a_unique_job_is_found_though_the_replica_does_not_have_it(self):
+    def test_a_unique_job_is_found_before_it_reaches_the_replica(self):
         order = Order.objects.create(number="new")
         copy(order)
         job = schedule_job("1d", jobs.echo, unique=True, args=[order])
@@ -189,7 +189,7 @@ class TestWithAReplicaThatLags:
         assert on("default", job).status == Status.COMPLETE
         call_command("future_prune", stdout=StringIO())
 
-    def test_no_row_of_ours_is_looked_for_in_the_replica(self, replica):
+    def test_no_query_for_jobs_goes_to_the_replica(self, replica):
         job = schedule_job("0s", jobs.fail)
         schedule_jobs([{"when": "1d", "callable": jobs.echo}] * 3)
         run_jobs(ignore_errors=True)
@@ -203,7 +203,7 @@ class TestWithAReplicaThatLags:
 
 
 @pytest.mark.usefixtures("apart")
-class TestWithJobsInADatabaseOfTheirOwn:
+class TestSeparateJobDatabase:
     @pytest.fixture
     def order(self):
         """Return an order; the database of jobs has another with its key."""
@@ -216,14 +216,14 @@ class TestWithJobsInADatabaseOfTheirOwn:
         run_jobs()
         assert on("other", job).return_value == "mine: ring"
 
-    def test_an_object_of_another_database_than_the_usual_is_remembered(self, order):
+    def test_a_job_remembers_the_database_of_its_object(self, order):
         another = Order.objects.using("other").get(pk=order.pk)
         job = schedule_job("0s", "ring", another)
         run_jobs()
         assert on("other", job).return_value == "another's: ring"
         assert on("other", job).content_object.number == "another's"
 
-    def test_the_attribute_is_the_object_that_the_job_was_bound_to(self, order):
+    def test_content_object_is_the_object_of_the_right_database(self, order):
         job = schedule_job("1d", "ring", order)
         assert on("other", job).content_object.number == "mine"
         assert job.reschedule("2d").content_object.number == "mine"
@@ -232,24 +232,24 @@ class TestWithJobsInADatabaseOfTheirOwn:
             assert prefetched.content_object.number == "mine"
         assert not queries
 
-    def test_an_object_has_only_its_own_jobs(self, order):
+    def test_for_object_distinguishes_databases_with_equal_keys(self, order):
         another = Order.objects.using("other").get(pk=order.pk)
         mine, anothers = (schedule_job("1d", "ring", one) for one in (order, another))
         assert list(ScheduledJob.objects.for_object(order)) == [mine]
         assert list(ScheduledJob.objects.for_object(another)) == [anothers]
 
-    def test_unique_jobs_of_two_objects_with_one_key_are_two(self, order):
+    def test_unique_jobs_distinguish_objects_of_two_databases(self, order):
         another = Order.objects.using("other").get(pk=order.pk)
         mine, anothers = (schedule_job("1d", "ring", one, unique=True) for one in (order, another))
         assert mine != anothers
 
-    def test_an_object_that_is_deleted_takes_its_jobs_with_it(self):
+    def test_deleting_an_object_cancels_its_jobs_in_the_other_database(self):
         subscription = Subscription.objects.create(customer="Ada")
         job = schedule_job("1d", "renew", subscription)
         subscription.delete()
         assert on("other", job).status == Status.CANCELLED
 
-    def test_everything_is_written_where_jobs_live(self):
+    def test_all_rows_of_jobs_are_written_to_the_job_database(self):
         job = schedule_job("0s", jobs.fail)
         pause_queue("mail")
         run_jobs(ignore_errors=True)
@@ -261,8 +261,8 @@ class TestWithJobsInADatabaseOfTheirOwn:
         call_command("runscheduledjobs", verbosity=0)
 
 
-class TestWithSeveralDatabasesOfJobs:
-    def test_a_job_of_another_database_may_be_bound_to_an_object_of_the_usual_one(self):
+class TestSeveralJobDatabases:
+    def test_a_job_can_be_bound_to_an_object_of_another_database(self):
         order = Order.objects.create(number="mine")
         Order(pk=order.pk, number="another's").save(using="other")
         job = schedule_job("0s", "ring", order, using="other")
@@ -277,7 +277,7 @@ class TestWithSeveralDatabasesOfJobs:
         assert on("other", job).status == Status.CANCELLED
         assert ScheduledJob.objects.using("default").get().status == Status.SCHEDULED
 
-    def test_a_database_that_is_gone_does_not_make_its_objects_gone(self):
+    def test_a_removed_database_fails_the_job_and_does_not_cancel_it(self):
         order = Order.objects.create(number="mine")
         job = schedule_job("0s", "ring", order)
         rewrite(object_database="archive")

@@ -38,17 +38,17 @@ def refuse(*_):
     raise DatabaseError("refused")
 
 
-def test_of_two_jobs_at_once_one_hint_is_sent():
+def test_two_jobs_at_once_send_one_notification():
     assert hints_of(lambda: (schedule(), schedule())) == 1
 
 
-def test_a_hint_whose_insert_failed_does_not_count():
+def test_a_notification_of_a_failed_insert_does_not_count():
     with connection.execute_wrapper(refuse), pytest.raises(DatabaseError):
         schedule()
     assert hints_of(schedule) == 1
 
 
-def test_a_hint_of_a_transaction_that_was_rolled_back_does_not_count():
+def test_a_notification_of_a_rolled_back_transaction_does_not_count():
     store = store_for("default")
     with transaction.atomic():
         store.notify()
@@ -56,7 +56,7 @@ def test_a_hint_of_a_transaction_that_was_rolled_back_does_not_count():
     assert hints_of(schedule) == 1
 
 
-def test_a_hint_that_waits_for_a_commit_by_hand_does_not_count():
+def test_a_notification_without_autocommit_does_not_count():
     connection.set_autocommit(False)
     try:
         assert hints_of(schedule) == 1

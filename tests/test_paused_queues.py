@@ -59,7 +59,7 @@ def is_complete(job):
     return status_of(job) == Status.COMPLETE
 
 
-class TestWhatWaits:
+class TestPausedJobs:
     @pytest.mark.parametrize("run", [burst, run_jobs])
     def test_jobs_of_a_paused_queue_wait_and_others_run(self, run, traces):
         schedule("mail", priority=5)
@@ -72,14 +72,14 @@ class TestWhatWaits:
         assert traces() == ["reports", "mail"]
 
     @pytest.mark.parametrize("selection", SELECTIONS)
-    def test_no_claim_takes_them_and_none_is_due(self, selection, store):
+    def test_a_claim_takes_no_jobs_of_a_paused_queue(self, selection, store):
         schedule("mail")
         pause_queue("mail")
         assert store.claim(Worker(name="one"), selection, at=clock.now(), limit=5) == []
         assert store.next_due(selection) is None
 
     @pytest.mark.parametrize("selection", SELECTIONS)
-    def test_they_do_not_hide_what_is_due_behind_them(self, selection, store):
+    def test_jobs_of_a_paused_queue_do_not_hide_later_jobs(self, selection, store):
         for priority in (2, 1):
             schedule("mail", priority=priority)
         waiting = schedule("reports", priority=1)
@@ -88,19 +88,19 @@ class TestWhatWaits:
         claimed = store.claim(Worker(name="one"), selection, at=clock.now(), limit=5)
         assert claimed == [waiting]
 
-    def test_they_may_expire(self):
+    def test_a_job_of_a_paused_queue_can_expire(self):
         job = schedule_in_the_past(timedelta(hours=2), jobs.trace, expires="1h")
         pause_queue("default")
         run_jobs()
         assert status_of(job) == Status.EXPIRED
 
-    def test_they_are_told_apart(self):
+    def test_the_queryset_distinguishes_paused_and_due_jobs(self):
         waiting, other = schedule("mail"), schedule("reports")
         pause_queue("mail")
         assert list(ScheduledJob.objects.paused()) == [waiting]
         assert list(ScheduledJob.objects.due(clock.now())) == [other]
 
-    def test_a_job_can_pause_the_queue_of_those_after_it(self, monkeypatch, traces):
+    def test_a_handler_can_pause_a_queue_for_later_jobs(self, monkeypatch, traces):
         def pause(value=None):
             pause_queue("mail")
 
@@ -112,7 +112,7 @@ class TestWhatWaits:
         assert traces() == []
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
-    def test_a_claim_that_is_not_committed_keeps_nobody_from_pausing(self, store):
+    def test_an_uncommitted_claim_does_not_block_pausing(self, store):
         other = connection.copy()
         try:
             with transaction.atomic():
@@ -129,24 +129,24 @@ class TestWhatWaits:
 
 
 class TestPausing:
-    def test_a_queue_says_why_and_since_when(self):
+    def test_a_paused_queue_records_its_reason_and_time(self):
         pause_queue("mail", reason="the relay is down")
         [queue] = PausedQueue.objects.all()
         assert (str(queue), queue.reason) == ("mail", "the relay is down")
         assert clock.now() - clock.from_row(queue.paused_at) < timedelta(minutes=1)
 
-    def test_to_pause_it_again_changes_the_reason_only(self):
+    def test_pausing_a_queue_again_changes_only_the_reason(self):
         pause_queue("mail", reason="the relay is down")
         [before] = PausedQueue.objects.all()
         pause_queue("mail", reason="still")
         [after] = PausedQueue.objects.all()
         assert (after.reason, after.paused_at) == ("still", before.paused_at)
 
-    def test_to_resume_what_is_not_paused_does_nothing(self):
+    def test_resuming_a_queue_that_is_not_paused_does_nothing(self):
         resume_queue("mail")
         assert not PausedQueue.objects.exists()
 
-    def test_it_is_part_of_the_transaction(self):
+    def test_pausing_is_part_of_the_transaction(self):
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             pause_queue("mail")
             1 / 0  # noqa: B018
@@ -154,45 +154,47 @@ class TestPausing:
 
     @pytest.mark.parametrize("name", ["", "x" * 101, None, 5])
     @pytest.mark.parametrize("act", [pause_queue, resume_queue])
-    def test_what_is_no_name_is_refused(self, act, name):
+    def test_an_invalid_queue_name_is_refused(self, act, name):
         with pytest.raises(InvalidOption, match=r"queue_name is .* 1 to 100 characters"):
             act(name)
 
     @pytest.mark.parametrize("reason", ["x" * 256, None])
-    def test_a_reason_that_does_not_fit_is_refused(self, reason):
+    def test_a_pause_reason_that_is_too_long_is_refused(self, reason):
         with pytest.raises(InvalidOption, match="255 characters at most"):
             pause_queue("mail", reason=reason)
         assert not PausedQueue.objects.exists()
 
     @pytest.mark.django_db(databases=["default", "other"], transaction=True)
-    def test_each_database_has_queues_of_its_own(self):
+    def test_each_database_has_its_own_paused_queues(self):
         job = schedule_job("0s", jobs.echo, queue_name="mail", using="other")
         pause_queue("mail")
         run_jobs(using="other")
         assert ScheduledJob.objects.using("other").get(pk=job.pk).status == Status.COMPLETE
 
 
-class TestBelief:
-    def test_nothing_is_asked_while_nothing_is_paused(self, store, django_assert_num_queries):
+class TestQueueSelector:
+    def test_the_queue_selector_makes_no_query_while_nothing_is_paused(
+        self, store, django_assert_num_queries
+    ):
         choice = QueueSelector(store, EVERYTHING)
         choice.selection(set())
         with django_assert_num_queries(0):
             assert choice.selection(set()) is EVERYTHING
 
-    def test_a_queue_that_is_believed_paused_is_not_looked_into(self, store):
+    def test_the_queue_selector_excludes_paused_queues(self, store):
         choice = QueueSelector(store, Selection(queues=("mail", "reports")))
         pause_queue("mail")
         selection = choice.selection(set())
         assert selection.excluded_queues == ("mail",)
         assert list(store.due_query.queue_names(selection)) == ["reports"]
 
-    def test_while_one_is_a_worker_looks_again_within_a_second(self, store):
+    def test_a_paused_queue_limits_the_sleep_of_a_worker_to_a_second(self, store):
         choice = QueueSelector(store, EVERYTHING)
         pause_queue("mail")
         choice.selection(set())
         assert choice.longest_sleep <= ONE_SECOND
 
-    def test_it_is_dropped_once_the_queue_is_resumed(self, store):
+    def test_the_queue_selector_includes_a_resumed_queue(self, store):
         choice = QueueSelector(store, EVERYTHING)
         pause_queue("mail")
         choice.selection(set())
@@ -202,7 +204,7 @@ class TestBelief:
 
 @pytest.mark.slow
 class TestWorkers:
-    def test_pause_and_resume_are_seen(self, start):
+    def test_a_worker_notices_pause_and_resume(self, start):
         start()
         first = schedule("mail")
         eventually(lambda: is_complete(first))
@@ -213,7 +215,7 @@ class TestWorkers:
         resume_queue("mail")
         eventually(lambda: is_complete(waiting))
 
-    def test_a_job_that_runs_goes_on(self, start, tmp_path):
+    def test_a_running_job_continues_when_its_queue_is_paused(self, start, tmp_path):
         path = tmp_path / "held"
         job = schedule_job("0s", jobs.hold, args=[str(path)])
         start()
@@ -222,7 +224,7 @@ class TestWorkers:
         path.unlink()
         eventually(lambda: is_complete(job))
 
-    def test_a_resume_without_a_hint_is_seen(self, start):
+    def test_a_worker_notices_a_resume_without_a_notification(self, start):
         pause_queue("mail")
         waiting, other = schedule("mail"), schedule("reports")
         start("--poll-interval", "1h")
@@ -231,7 +233,7 @@ class TestWorkers:
         eventually(lambda: is_complete(waiting))
 
 
-def test_the_command_runs_none_of_them(capsys):
+def test_runscheduledjobs_executes_no_jobs_of_a_paused_queue(capsys):
     schedule("mail")
     pause_queue("mail")
     call_command("runscheduledjobs")

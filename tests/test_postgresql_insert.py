@@ -51,7 +51,7 @@ def test_a_connection_that_inserts_more_executes_what_it_has_prepared():
     assert statements_of(schedule) == ["EXECUTE"]
 
 
-def test_a_row_is_the_same_however_it_is_inserted(order):
+def test_a_prepared_insert_writes_the_same_row(order):
     def add():
         text = "50 % of \\ 'it', \t\n \"ü\" \N{SNOWMAN}"
         options = {"queue_name": "l'été", "priority": -3, "max_attempts": 4, "rescue": False}
@@ -66,7 +66,7 @@ def test_a_row_is_the_same_however_it_is_inserted(order):
     assert plain["queue_name"] == "l'été"
 
 
-def test_a_transaction_of_the_project_is_not_risked_for_it():
+def test_inside_a_transaction_no_prepared_insert_is_used():
     prepare()
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -75,7 +75,7 @@ def test_a_transaction_of_the_project_is_not_risked_for_it():
     assert ScheduledJob.objects.filter(pk=job.pk).exists()
 
 
-def test_what_the_project_has_deallocated_is_prepared_again():
+def test_a_deallocated_insert_is_prepared_again():
     prepare()
     with connection.cursor() as cursor:
         cursor.execute("DISCARD ALL")
@@ -84,14 +84,14 @@ def test_what_the_project_has_deallocated_is_prepared_again():
     assert statements_of(schedule) == ["EXECUTE"]
 
 
-def test_a_text_that_the_server_cannot_hold_is_refused_whole():
+def test_a_text_with_nul_is_refused_by_the_insert():
     job = schedule()
     job.pk, job.queue_name = None, "red\0blue"
     with pytest.raises(DataError, match="NUL"):
         store_for("default").add([job])
 
 
-def test_a_claim_is_seen_by_those_who_watch_statements():
+def test_an_execute_wrapper_receives_the_statements_of_a_claim():
     schedule_job("0s", jobs.echo)
     seen = []
 

@@ -80,8 +80,8 @@ def known():
 
 
 @pytest.mark.django_db
-class TestWhatIsSaid:
-    def test_is_kept_with_the_job(self):
+class TestProgress:
+    def test_the_progress_of_a_job_is_recorded(self):
         job = schedule_job("0s", jobs.report, args=[[3, 10, "resizing"]])
         run_jobs()
         job.refresh_from_db()
@@ -89,22 +89,22 @@ class TestWhatIsSaid:
         assert (report.done, report.total, report.message, report.log) == (3, 10, "resizing", "")
         assert report.updated_at >= job.finished_at
 
-    def test_last_is_what_counts(self):
+    def test_the_last_progress_counts(self):
         run_report([1, 10, "one"], [2, 10], [3])
         assert known() == [(3, None, "")]
 
-    def test_may_come_from_a_coroutine(self):
+    def test_a_coroutine_can_report_progress(self):
         schedule_job("0s", jobs.report_async, args=[4])
         run_jobs()
         assert known() == [(4, 10, "awaited")]
 
-    def test_stays_when_the_handler_fails(self):
+    def test_progress_remains_when_the_handler_fails(self):
         schedule_job("0s", jobs.report_and_fail)
         run_jobs(ignore_errors=True)
         assert known() == [(7, 10, "failing")]
         assert JobProgress.objects.get().log.endswith("Z about to fail")
 
-    def test_may_be_any_text(self):
+    def test_a_progress_message_can_be_any_text(self):
         report = run_report([0, 1, "nul \0 \udc80 \N{SNOWMAN}" + "x" * 999])
         assert report.message.startswith("nul \\0 \\udc80 \N{SNOWMAN}x")
         assert len(report.message) == 255
@@ -113,7 +113,7 @@ class TestWhatIsSaid:
         "wrong",
         [[-1], [1.5], [True], ["1"], [None], [2**63], [1, 0], [1, -1], [1, 2.0], [1, 2, None]],
     )
-    def test_must_make_sense(self, wrong):
+    def test_invalid_progress_fails_the_job(self, wrong):
         job = schedule_job("0s", jobs.report, args=[wrong])
         with pytest.raises(InvalidProgress, match="Give a"):
             run_jobs()
@@ -121,28 +121,28 @@ class TestWhatIsSaid:
         assert job.status == Status.FAILED
         assert known() == []
 
-    def test_goes_with_a_job_that_is_deleted_once_complete(self):
+    def test_progress_is_deleted_with_a_completed_job(self):
         schedule_job("0s", jobs.report, args=[[1]])
         run_jobs(delete_completed=True)
         assert not ScheduledJob.objects.exists()
         assert known() == []
 
-    def test_goes_nowhere_without_a_job(self):
+    def test_progress_outside_a_running_job_is_not_recorded(self):
         perform_job(jobs.report, args=[[1, 2]], kwargs={"lines": ["a"]})
         schedule_job("5d", jobs.echo).progress(1)
         assert known() == []
 
 
 @pytest.mark.django_db
-class TestTheLog:
-    def test_has_the_time_of_each_line(self):
+class TestLog:
+    def test_the_job_log_shows_the_time_of_each_line(self):
         report = run_report(lines=["one", "two\nthree"])
         lines = report.log.split("\n")
         assert [line[20:] for line in lines] == [" one", " two", " three"]
         for line in lines:
             assert abs(clock.now() - datetime.fromisoformat(line[:20])) < timedelta(minutes=1)
 
-    def test_keeps_the_end_of_what_is_too_long(self):
+    def test_the_job_log_keeps_its_end_if_it_is_too_long(self):
         lines = run_report(lines=[f"{number:05} \N{SNOWMAN}" for number in range(9999)]).log
         assert len(lines.encode()) <= MAX_LOG_BYTES
         assert len(lines.encode()) > MAX_LOG_BYTES - 100
@@ -150,18 +150,18 @@ class TestTheLog:
         assert (first[19], first[-1]) == ("Z", "\N{SNOWMAN}")
         assert last.endswith("09998 \N{SNOWMAN}")
 
-    def test_cuts_a_line_that_is_too_long(self):
+    def test_the_job_log_cuts_a_line_that_is_too_long(self):
         assert (
             len(run_report(lines=["x" * 99_999]).log)
             == len("2026-11-22 12:00:00Z ") + MAX_LINE_LENGTH
         )
 
-    def test_is_of_texts(self):
+    def test_the_job_log_refuses_what_is_no_text(self):
         schedule_job("0s", jobs.report, kwargs={"lines": [5]})
         with pytest.raises(InvalidProgress, match=r"5\. Give a text"):
             run_jobs()
 
-    def test_goes_on_with_the_next_attempt_which_begins_afresh(self):
+    def test_the_next_attempt_continues_the_log_and_resets_the_progress(self):
         job = schedule_job("0s", jobs.report, args=[[9, 10, "old"]], kwargs={"lines": ["first"]})
         run_jobs()
         rewrite(status=Status.SCHEDULED, args=[], kwargs={"lines": ["second"]})
@@ -172,8 +172,8 @@ class TestTheLog:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestWhileAJobRuns:
-    def test_others_see_it(self, held):
+class TestRunningJobs:
+    def test_progress_is_visible_while_the_job_runs(self, held):
         schedule_job("0s", jobs.report_and_hold, args=[str(held)])
         with running(run_jobs):
             eventually(lambda: known() == [(3, 10, "resizing")])
@@ -184,7 +184,7 @@ class TestWhileAJobRuns:
     @pytest.mark.only_on(
         "postgresql", "mysql", reason="on SQLite a handler that has written keeps all others out"
     )
-    def test_others_see_it_though_the_handler_has_written(self, held, traces):
+    def test_progress_is_visible_before_the_handler_commits(self, held, traces):
         schedule_job("0s", jobs.report_and_hold, args=[str(held), "written"])
         with running(run_jobs):
             eventually(lambda: known() == [(3, 10, "resizing")])
@@ -193,7 +193,9 @@ class TestWhileAJobRuns:
             held.unlink()
 
     @pytest.mark.only_on("sqlite", reason="elsewhere a handler keeps nobody out")
-    def test_it_waits_for_a_handler_that_keeps_it_out(self, held, caplog, monkeypatch):
+    def test_progress_waits_for_a_handler_that_holds_the_write_lock(
+        self, held, caplog, monkeypatch
+    ):
         write, left = progress.write, []
 
         def write_and_note(store, said):
@@ -215,7 +217,7 @@ class TestWhileAJobRuns:
         assert known() == [(10, 10, "")]
         assert "Traceback" not in caplog.text
 
-    def test_a_worker_writes_it_too(self, held):
+    def test_a_worker_writes_progress(self, held):
         schedule_job("0s", jobs.report_and_hold, args=[str(held)])
         options = Options(alias="default", limits=Limits(burst=True))
         with running(lambda: run_worker(options)):
@@ -223,7 +225,7 @@ class TestWhileAJobRuns:
             eventually(held.exists)
             held.unlink()
 
-    def test_between_two_writings_it_may_be_said_any_number_of_times(self, monkeypatch):
+    def test_frequent_progress_is_written_at_intervals(self, monkeypatch):
         monkeypatch.setattr(housekeeping, "PROGRESS_INTERVAL_SECONDS", MAX_WAIT_SECONDS)
         schedule_job("0s", jobs.report_often, args=[5000])
         with statements() as noted:
@@ -232,13 +234,13 @@ class TestWhileAJobRuns:
         writes = [sql for sql in noted if "INSERT INTO" in sql and "jobreport" in sql]
         assert len(writes) <= 2  # the first at once, and the last once the run is over
 
-    def test_it_costs_nothing_if_nobody_says_anything(self):
+    def test_a_job_without_progress_costs_no_query(self):
         schedule_job("0s", jobs.echo)
         with statements() as noted:
             run_jobs()
         assert noted == []
 
-    def test_of_a_deleted_job_it_is_forgotten(self, held):
+    def test_the_progress_of_a_deleted_job_is_dropped(self, held):
         schedule_job("0s", jobs.report_and_hold, args=[str(held)])
         with running(lambda: run_jobs(ignore_errors=True)):
             eventually(held.exists)
@@ -250,7 +252,7 @@ class TestWhileAJobRuns:
 
 @pytest.mark.django_db(transaction=True)
 class TestWriting:
-    def test_only_the_latest_attempt_says_how_far_a_job_is(self):
+    def test_only_the_latest_attempt_sets_the_progress(self):
         job = schedule_job("0s", jobs.echo)
         ScheduledJob.objects.update(lease=2)
         said = [
@@ -262,7 +264,7 @@ class TestWriting:
         assert JobProgress.objects.get().log == "of 1\nof 2"
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
-    def test_it_does_not_wait_for_a_job_that_is_locked(self):
+    def test_writing_progress_does_not_wait_for_a_locked_job(self):
         said = [
             ProgressUpdate(schedule_job("0s", jobs.echo).pk, 0, Progress(number))
             for number in (1, 2)
@@ -281,14 +283,14 @@ class TestWriting:
         assert left == said[:1]
         assert known() == [(2, None, "")]
 
-    def test_many_are_written_at_once(self, django_assert_max_num_queries):
+    def test_progress_of_many_jobs_is_written_in_few_queries(self, django_assert_max_num_queries):
         scheduled = schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 1200)
         said = [ProgressUpdate(job.pk, 0, Progress(job.pk)) for job in scheduled]
         with django_assert_max_num_queries(60):
             assert progress.write(store_for("default"), said) == []
         assert known() == [(job.pk, None, "") for job in scheduled]
 
-    def test_what_was_not_written_is_said_again_beside_what_is_new(self):
+    def test_progress_that_was_not_written_is_merged_with_newer_progress(self):
         calls = []
         inbox = Inbox("one", on_first=lambda: calls.append(1))
         job = ScheduledJob(pk=1)
@@ -306,7 +308,7 @@ class TestWriting:
 class TestInAPlainTestCase(TestCase):
     """Nothing is committed, so no other connection could write a report."""
 
-    def test_it_is_there_after_the_run(self):
+    def test_progress_is_recorded_in_a_plain_test_case(self):
         schedule_job("0s", jobs.report, args=[[1, 2]])
         run_due_jobs()
         assert known() == [(1, 2, "")]

@@ -54,7 +54,7 @@ def run(job, **options):
     job.refresh_from_db()
 
 
-def test_a_job_is_confirmed_and_its_transaction_begun_before_its_instant(steps):
+def test_a_job_is_confirmed_and_its_transaction_begun_before_its_time(steps):
     job = claimed(jobs.tell_time, ahead=AHEAD)
     scheduled_at = clock.from_row(job.scheduled_at)
     run(job, is_held=True)
@@ -63,7 +63,7 @@ def test_a_job_is_confirmed_and_its_transaction_begun_before_its_instant(steps):
     assert (job.status, job.started_at >= job.scheduled_at) == (Status.COMPLETE, True)
 
 
-def test_a_job_that_is_cancelled_while_it_is_held_does_not_start(steps):
+def test_a_prefetched_job_that_is_cancelled_does_not_start(steps):
     job = claimed(jobs.tell_time, ahead=AHEAD)
     job.cancel(running=True)
     run(job, is_held=True)
@@ -71,7 +71,7 @@ def test_a_job_that_is_cancelled_while_it_is_held_does_not_start(steps):
     assert [name for name, _ in steps] == ["confirm"]
 
 
-def test_a_run_with_a_time_of_its_own_waits_for_no_instant():
+def test_a_one_off_run_does_not_wait_for_the_time_of_a_job():
     job = claimed(jobs.tell_time, ahead=AHEAD)
     run(job)
     assert datetime.fromtimestamp(job.return_value, UTC) < clock.from_row(job.scheduled_at)

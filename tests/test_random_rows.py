@@ -38,7 +38,7 @@ OTHERS = dict.fromkeys(["lease", "attempts", "priority", "rescues", "max_attempt
 }
 
 
-def test_no_handler_is_called_with_what_code_did_not_schedule(settings):
+def test_no_handler_receives_a_call_that_code_did_not_schedule(settings):
     print(f"TEST_SEED={SEED}")
     chance = random.Random(SEED)
     objects = [model.objects.create() for model in (Order, Order, Parcel, Subscription)]

@@ -46,7 +46,7 @@ def is_true_once_touched(path, condition):
     return condition()
 
 
-def test_a_change_of_code_starts_it_afresh(start_reloading, changing):
+def test_a_code_change_restarts_the_worker(start_reloading, changing):
     process = start_reloading(TEST_IMPORT="changing")
     [before] = Worker.objects.values_list("pid", flat=True)
     eventually(lambda: is_true_once_touched(changing, Worker.objects.exclude(pid=before).exists))
@@ -55,7 +55,7 @@ def test_a_change_of_code_starts_it_afresh(start_reloading, changing):
     eventually(lambda: not Worker.objects.exists())
 
 
-def test_a_job_runs_once_its_module_is_mended(start_reloading, tmp_path, settings, monkeypatch):
+def test_a_job_runs_after_its_module_is_fixed(start_reloading, tmp_path, settings, monkeypatch):
     (tmp_path / "dev_settings.py").write_text(SETTINGS)
     module = tmp_path / "mending" / "jobs.py"
     module.parent.mkdir()
@@ -82,12 +82,12 @@ class TestSyntaxError:
         eventually(lambda: is_true_once_touched(changing, lambda: waits in output.read_text()))
         return process
 
-    def test_does_not_end_the_worker_which_starts_once_it_is_mended(self, process, changing):
+    def test_a_syntax_error_does_not_end_the_worker(self, process, changing):
         assert not Worker.objects.exists()
         changing.write_text("")
         eventually(lambda: is_true_once_touched(changing, Worker.objects.exists))
         assert process.poll() is None
 
-    def test_leaves_the_worker_to_be_stopped(self, process):
+    def test_a_worker_that_waits_for_a_fix_can_be_stopped(self, process):
         process.send_signal(signal.SIGINT)
         assert exit_code(process) == 0

@@ -54,7 +54,7 @@ def moved_away():
         away.replace(path)
 
 
-def test_a_file_that_is_replaced_under_a_worker_is_noticed(watched):
+def test_a_replaced_sqlite_file_is_noticed(watched):
     _, errors = watched
     with moved_away() as path:
         path.touch()
@@ -62,13 +62,13 @@ def test_a_file_that_is_replaced_under_a_worker_is_noticed(watched):
     assert "'default' was deleted or replaced" in str(errors[0])
 
 
-def test_a_file_that_is_deleted_under_a_worker_is_noticed(watched):
+def test_a_deleted_sqlite_file_is_noticed(watched):
     _, errors = watched
     with moved_away():
         eventually(lambda: errors)
 
 
-def test_a_file_that_is_written_anew_in_place_is_not_taken_for_another(watched):
+def test_a_vacuum_does_not_count_as_a_replaced_file(watched):
     calls, errors = watched
     for _ in range(2):
         calls.clear()
@@ -91,7 +91,7 @@ def other_file():
 
 
 @pytest.mark.slow
-def test_a_worker_whose_file_is_deleted_makes_way_for_another_process(other_file):
+def test_a_worker_whose_sqlite_file_is_deleted_exits_with_75(other_file):
     path, run = other_file
     process = start_worker(TEST_RUN=run, HEARTBEAT="0.4s")
     try:

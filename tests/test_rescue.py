@@ -104,28 +104,26 @@ def is_open(other):
 
 
 @on_servers
-class TestEndingSessions:
-    def test_a_session_of_a_lost_worker_is_ended(self, store, innocent):
+class TestKilledSessions:
+    def test_the_session_of_a_lost_worker_is_killed(self, store, innocent):
         lose(as_stored([identify(innocent, store)]))
         maintenance.rescue(store)
         assert not is_open(innocent)
 
-    def test_a_session_with_a_number_that_was_used_before_is_left_alone(self, store, innocent):
+    def test_a_session_with_a_reused_id_is_not_killed(self, store, innocent):
         number = identify(innocent, store).number
         lose(as_stored([SessionId(number, "of another origin")]))
         maintenance.rescue(store)
         assert is_open(innocent)
 
-    def test_what_an_earlier_version_stored_ends_nothing(self, store, innocent):
+    def test_sessions_stored_by_an_earlier_version_are_ignored(self, store, innocent):
         lose([identify(innocent, store).number])
         maintenance.rescue(store)
         assert is_open(innocent)
         assert not Worker.objects.exists()
 
     @pytest.mark.only_on("postgresql", reason="roles are assumed on PostgreSQL only")
-    def test_a_session_is_ended_whatever_role_its_user_has_assumed(
-        self, store, innocent, assumed_role
-    ):
+    def test_a_session_is_killed_under_an_assumed_role(self, store, innocent, assumed_role):
         for each in (connection, innocent):
             each.close()
             each.settings_dict["OPTIONS"] = {"assume_role": assumed_role}
@@ -137,14 +135,14 @@ class TestEndingSessions:
             assert cursor.fetchone() == (assumed_role,)
 
     @pytest.mark.only_on("postgresql", reason="its driver tells which connection is closed")
-    def test_a_connection_that_is_closed_cannot_be_cut(self, store, innocent):
+    def test_killing_the_session_of_a_closed_connection_raises(self, store, innocent):
         session = innocent.connection
         innocent.close()
         with pytest.raises(OperationalError):
             store.kill_session(session)
 
     @pytest.mark.only_on("mysql", reason="PostgreSQL interrupts by a key that is not used again")
-    def test_no_query_is_interrupted_whose_number_is_used_again(self, store, innocent):
+    def test_a_session_with_a_reused_thread_id_is_not_interrupted(self, store, innocent):
         number = identify(innocent, store).number
 
         class Before:
@@ -177,7 +175,7 @@ def assumed_role():
 
 @on_servers
 class TestKnownSessions:
-    def test_threads_of_handlers_do_not_push_out_those_of_the_worker(self, store):
+    def test_sessions_of_handler_threads_do_not_displace_those_of_the_worker(self, store):
         with (
             heartbeat(store, new_worker()) as worker,
             sessions_known(store, worker, limit=2),
@@ -188,7 +186,7 @@ class TestKnownSessions:
             with in_thread(open_connection), in_thread(open_connection):
                 assert read_sessions(Worker.objects.get()) == own
 
-    def test_a_connection_that_was_opened_again_takes_the_place_of_the_one_before(self, store):
+    def test_a_reopened_connection_replaces_the_recorded_session(self, store):
         with heartbeat(store, new_worker()) as worker, sessions_known(store, worker):
             before = read_sessions(Worker.objects.get())
             connection.close()
@@ -197,14 +195,14 @@ class TestKnownSessions:
         assert len(before) == len(after) == 1
         assert before != after
 
-    def test_a_connection_that_was_closed_is_forgotten_with_the_next(self, store):
+    def test_a_closed_connection_is_removed_with_the_next_one(self, store):
         with heartbeat(store, new_worker()) as worker, sessions_known(store, worker):
             with in_thread(open_connection):
                 assert len(read_sessions(Worker.objects.get())) == 2
             with in_thread(open_connection):
                 assert len(read_sessions(Worker.objects.get())) == 2
 
-    def test_a_connection_without_autocommit_keeps_no_lock_on_the_row_of_its_worker(self, store):
+    def test_a_connection_without_autocommit_does_not_lock_the_worker_row(self, store):
         def open_by_hand():
             connection.set_autocommit(False)
             connection.close()
@@ -222,7 +220,7 @@ class TestKnownSessions:
             with transaction.atomic():
                 assert rows.get().name == worker.name
 
-    def test_a_run_is_ended_by_its_own_session_and_not_by_those_of_its_process(self, store):
+    def test_a_one_off_run_records_only_its_own_session(self, store):
         schedule_job("0s", note_sessions)
         with in_thread(lambda: None):
             run_jobs()
@@ -238,8 +236,8 @@ def note_sessions():
         noted.append(read_sessions(Worker.objects.get()))
 
 
-class TestJudging:
-    def test_a_worker_that_wakes_up_meanwhile_stays_on_the_list(self, store):
+class TestLostWorkers:
+    def test_a_worker_that_resumes_is_not_removed(self, store):
         worker = lose()
         [lost] = lost_workers(store, clock.now())
         register(store, worker)
@@ -262,12 +260,12 @@ class TestJudging:
         assert {job.pk for job in loaded if isinstance(job, ScheduledJob)} == {lost.pk}
         assert ScheduledJob.objects.running().count() == 50
 
-    def test_more_lost_jobs_than_one_query_returns_are_rescued(self, store):
+    def test_more_lost_jobs_than_one_batch_are_rescued(self, store):
         claim(store, lose(), 250)
         maintenance.rescue(store)
         assert ScheduledJob.objects.scheduled().count() == 250
 
-    def test_a_rescue_that_takes_too_long_is_continued(self, store):
+    def test_a_rescue_that_takes_too_long_continues_next_time(self, store):
         claim(store, lose(), 2)
         maintenance.rescue(store, seconds=0)
         assert (ScheduledJob.objects.running().count(), Worker.objects.count()) == (1, 1)
@@ -275,7 +273,7 @@ class TestJudging:
         assert (ScheduledJob.objects.running().count(), Worker.objects.count()) == (0, 0)
 
     @on_servers
-    def test_a_job_whose_row_is_locked_holds_up_nobody(self, store, innocent):
+    def test_a_locked_job_does_not_block_the_rescue_of_others(self, store, innocent):
         locked, free = claim(store, lose(), 2)
         with innocent.cursor() as cursor:
             innocent.set_autocommit(False)
@@ -289,9 +287,7 @@ class TestJudging:
         assert set(ScheduledJob.objects.scheduled()) == {locked, free}
 
     @on_servers
-    def test_who_has_not_watched_judges_nobody_while_the_server_has_just_started(
-        self, store, settings
-    ):
+    def test_a_one_off_run_rescues_nothing_just_after_the_server_started(self, store, settings):
         settings.DJANGO_FUTURE = {"HEARTBEAT": timedelta(days=3650)}
         claim(store, lose(seen_at=datetime(1999, 1, 1, tzinfo=UTC)))
         maintenance.rescue_unwatched(store)
@@ -306,7 +302,7 @@ BAD_SESSIONS = ["", "garbage", "5", '"text"', '[["x", 1], [1], {"a": 2}, [true, 
 @pytest.mark.usefixtures("unconstrained")
 class TestBadRows:
     @pytest.mark.parametrize("sessions", BAD_SESSIONS)
-    def test_a_worker_with_sessions_that_cannot_be_read_is_lost_like_others(self, store, sessions):
+    def test_a_worker_with_unreadable_sessions_is_lost_like_others(self, store, sessions):
         claim(store, lose())
         with connection.cursor() as cursor:
             cursor.execute("UPDATE django_future_worker SET sessions = %s", [sessions])
@@ -314,7 +310,7 @@ class TestBadRows:
         assert ScheduledJob.objects.get().status == Status.SCHEDULED
         assert not Worker.objects.exists()
 
-    def test_a_worker_seen_at_no_instant_is_lost_like_others(self, store, vendor):
+    def test_a_worker_with_an_unreadable_seen_at_is_lost_like_others(self, store, vendor):
         claim(store, lose())
         for value in BAD_INSTANTS[vendor]:
             lose(name=f"seen {value}")
@@ -325,7 +321,7 @@ class TestBadRows:
             maintenance.rescue(store)
             assert not Worker.objects.filter(name__startswith="seen").exists(), value
 
-    def test_a_job_that_cannot_be_read_keeps_no_other_from_being_rescued(self, store, vendor):
+    def test_an_unreadable_job_does_not_block_the_rescue_of_others(self, store, vendor):
         unreadable, other = claim(store, lose(), 2)
         with connection.cursor() as cursor:
             cursor.execute(
@@ -402,14 +398,16 @@ class TestPunctuality:
 
         return beat
 
-    def test_a_worker_judges_once_it_was_on_time_for_a_heartbeat(self, watched):
+    def test_a_worker_rescues_after_one_punctual_heartbeat(self, watched):
         assert [watched(0), watched(0.5), watched(0.5)] == [False, False, True]
 
-    def test_a_worker_that_was_late_judges_nobody_for_a_heartbeat(self, watched):
+    def test_a_late_worker_rescues_nothing_for_a_heartbeat(self, watched):
         watched(0), watched(0.5), watched(0.5)
         assert [watched(1), watched(0.5), watched(0.5)] == [False, False, True]
 
     @pytest.mark.parametrize("jump", [60, -60])
-    def test_nor_does_one_that_was_late_by_the_clock_of_the_database(self, watched, jump):
+    def test_a_worker_late_by_the_database_clock_rescues_nothing_for_a_heartbeat(
+        self, watched, jump
+    ):
         watched(0), watched(0.5), watched(0.5)
         assert [watched(0.5, jump), watched(0.5), watched(0.5)] == [False, False, True]

@@ -61,13 +61,13 @@ def prune(store, status=Status.COMPLETE, length=WEEK):
 
 
 class TestPruning:
-    def test_what_ended_in_a_status_long_enough_ago_goes(self, store):
+    def test_pruning_deletes_old_jobs_of_a_status(self, store):
         ended(days=8)
         kept = [*ended(days=6), *ended(Status.FAILED, days=8), schedule_job("5d", jobs.echo).pk]
         assert prune(store) == [1]
         assert left() == set(kept)
 
-    def test_a_thousand_at_a_time_the_oldest_first(self, store):
+    def test_pruning_deletes_a_thousand_at_a_time_oldest_first(self, store):
         newer = ended(days=9, count=300)
         ended(days=10, count=2000)
         counts = retention.prune(store, Status.COMPLETE, store.now() - WEEK)
@@ -75,7 +75,7 @@ class TestPruning:
         assert left() == set(newer)
         assert list(counts) == [300]
 
-    def test_what_a_job_left_goes_with_it(self, store):
+    def test_pruning_deletes_attempts_and_progress_too(self, store):
         (old,), (new,) = ended(Status.FAILED, days=8), ended(Status.FAILED, days=1)
         at = clock.to_row(clock.now())
         for pk in (old, new):
@@ -85,7 +85,7 @@ class TestPruning:
         assert [report.job_id for report in JobProgress.objects.all()] == [new]
         assert [attempt.job_id for attempt in JobAttempt.objects.all()] == [new]
 
-    def test_jobs_that_the_project_protects_do_not_keep_others(self, store):
+    def test_protected_jobs_do_not_block_the_pruning_of_others(self, store):
         protected = ended(days=9)
         ended(days=8, count=2)
 
@@ -100,7 +100,7 @@ class TestPruning:
             pre_delete.disconnect(protect, sender=ScheduledJob)
         assert left() == set(protected)
 
-    def test_a_project_that_wants_to_know_of_each_is_told(self, store):
+    def test_pruning_sends_pre_delete_to_connected_receivers(self, store):
         told = []
 
         def note(instance, **_):
@@ -114,13 +114,13 @@ class TestPruning:
             pre_delete.disconnect(note, sender=ScheduledJob)
         assert (sorted(told), left()) == (old, set())
 
-    def test_no_text_is_read(self, store):
+    def test_pruning_reads_no_arguments(self, store):
         ended(days=8)
         with CaptureQueriesContext(connection) as queries:
             prune(store)
         assert not any("args" in query["sql"] for query in queries)
 
-    def test_it_is_found_through_its_index(self, store, vendor):
+    def test_pruning_uses_its_index(self, store, vendor):
         ended(days=1, count=2000)
         with connection.cursor() as cursor:
             cursor.execute(
@@ -133,7 +133,7 @@ class TestPruning:
             assert "future_job_finished" in str(cursor.fetchall())
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
-    def test_a_rival_does_not_wait_for_what_is_being_deleted(self, store):
+    def test_pruning_does_not_wait_for_locked_rows(self, store):
         [locked], [free] = ended(days=9), ended(days=8)
         with transaction.atomic():
             ScheduledJob.objects.select_for_update().get(pk=locked)
@@ -143,7 +143,7 @@ class TestPruning:
             assert free not in left()
         assert left() == {locked}
 
-    def test_two_at_once_delete_each_job_once(self, store):
+    def test_two_concurrent_prunes_delete_each_job_once(self, store):
         ended(days=8, count=5000)
         counts = []
 
@@ -160,8 +160,8 @@ class TestPruning:
         assert sum(counts) == 5000
 
 
-class TestAWorker:
-    def test_prunes_with_its_heartbeat(self, settings):
+class TestWorkers:
+    def test_a_worker_prunes_in_its_housekeeping(self, settings):
         settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s", "RETENTION": {"complete": "7d"}}
         ended(days=8)
         kept = ended(Status.FAILED, days=999)
@@ -172,7 +172,7 @@ class TestAWorker:
             run_worker(Options(alias="default", limits=limits))
         assert left() == set(kept)
 
-    def test_stops_before_its_next_sign_of_life_is_late(self, store, keep, monkeypatch):
+    def test_pruning_stops_after_its_time_limit(self, store, keep, monkeypatch):
         keep(complete="7d", failed="7d")
         monkeypatch.setattr(maintenance, "MAX_PRUNE_SECONDS", 0)
         ended(days=8, count=1500)
@@ -180,13 +180,13 @@ class TestAWorker:
         maintenance.prune(store)
         assert len(left()) == 1000
 
-    def test_keeps_all_for_ever_unless_told_otherwise(self, store, django_assert_num_queries):
+    def test_without_retention_nothing_is_pruned(self, store, django_assert_num_queries):
         kept = ended(days=9999)
         with django_assert_num_queries(0):
             maintenance.prune(store)
         assert left() == set(kept)
 
-    def test_tells_how_many_went(self, store, keep, caplog):
+    def test_pruning_logs_how_many_jobs_were_deleted(self, store, keep, caplog):
         keep(complete="7d", failed=None)
         ended(days=8, count=3)
         caplog.set_level(logging.INFO, logger="django_future")
@@ -197,12 +197,12 @@ class TestAWorker:
         ]
 
 
-class TestTheCommand:
+class TestCommand:
     def lines(self, capsys, *options):
         call_command("future_prune", *options)
         return capsys.readouterr().out.splitlines()
 
-    def test_deletes_and_counts(self, keep, capsys):
+    def test_future_prune_deletes_and_counts(self, keep, capsys):
         keep(failed="1d", complete="7d", cancelled="90m")
         ended(days=8, count=1234)
         kept = [*ended(days=6), *ended(Status.EXPIRED, days=99)]
@@ -214,7 +214,7 @@ class TestTheCommand:
         ]
         assert left() == set(kept)
 
-    def test_only_counts_if_asked(self, keep, capsys):
+    def test_future_prune_only_counts_in_a_dry_run(self, keep, capsys):
         keep(complete="7d", failed="7d")
         kept = [*ended(days=8), *ended(days=9)]
         oldest = ScheduledJob.objects.get(pk=kept[1]).finished_at
@@ -225,13 +225,13 @@ class TestTheCommand:
         ]
         assert left() == set(kept)
 
-    def test_says_what_to_set(self, capsys):
+    def test_future_prune_explains_the_retention_setting(self, capsys):
         [line] = self.lines(capsys)
         assert "All jobs are kept for ever" in line
         assert "{'RETENTION': {'complete': '7d'}}" in line
 
     @pytest.mark.django_db(databases=["default", "other"], transaction=True)
-    def test_can_be_for_another_database(self, keep, capsys):
+    def test_future_prune_prunes_another_database(self, keep, capsys):
         keep(complete="7d")
         kept = ended(days=8)
         assert self.lines(capsys, "--database", "other") == ["complete: 0 jobs older than 7 days"]

@@ -39,14 +39,14 @@ def attempt(job):
 
 
 class TestOneJob:
-    def test_is_scheduled_for_now(self, failed):
+    def test_retry_schedules_the_job_for_now(self, failed):
         now = clock.now()
         with stopped_clock(now):
             failed.retry()
         assert failed.status == Status.SCHEDULED
         assert clock.from_row(failed.scheduled_at) == now
 
-    def test_bears_nothing_of_its_end(self, failed):
+    def test_retry_clears_what_the_end_recorded(self, failed):
         ScheduledJob.objects.update(rescues=3)
         failed.retry()
         kept = ScheduledJob.objects.get()
@@ -54,17 +54,17 @@ class TestOneJob:
             assert (job.started_at, job.finished_at, job.worker, job.error) == (None, None, "", "")
             assert (job.rescues, job.unique_key) == (0, None)
 
-    def test_has_as_long_as_before(self, failed):
+    def test_retry_keeps_the_lifetime_of_the_job(self, failed):
         failed.retry()
         assert failed.expires_at - failed.scheduled_at == timedelta(hours=3)
 
-    def test_that_never_expired_never_will(self):
+    def test_retry_keeps_a_job_without_expiry(self):
         job = schedule_job("0s", jobs.fail, expires=None)
         run_jobs(ignore_errors=True)
         job.retry()
         assert job.expires_at is None
 
-    def test_whose_expiry_would_lie_past_the_calendar_never_expires(self):
+    def test_retry_drops_an_expiry_after_the_calendar(self):
         long_ago, far = datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
         job = in_state(
             Status.EXPIRED,
@@ -76,7 +76,7 @@ class TestOneJob:
         assert job.expires_at is None
 
     @pytest.mark.parametrize("status", Status.retryable())
-    def test_runs(self, status, traces):
+    def test_a_retried_job_runs(self, status, traces):
         job = in_state(status)
         job.retry()
         run_jobs()
@@ -87,7 +87,7 @@ class TestOneJob:
     @pytest.mark.parametrize(
         ("most", "attempts", "then"), [(1, 0, 1), (1, 1, 2), (3, 3, 4), (5, 2, 5)]
     )
-    def test_has_another_attempt(self, most, attempts, then):
+    def test_retry_allows_another_attempt(self, most, attempts, then):
         job = in_state(Status.FAILED, max_attempts=most)
         for _ in range(attempts):
             attempt(job)
@@ -95,7 +95,7 @@ class TestOneJob:
         assert job.max_attempts == then
 
     @pytest.mark.parametrize("status", [Status.SCHEDULED, Status.RUNNING, Status.COMPLETE])
-    def test_that_did_not_end_without_success_is_refused(self, status):
+    def test_retry_refuses_scheduled_running_and_complete_jobs(self, status):
         job = in_state(status)
         with pytest.raises(NotRetryable, match=f"Job {job.pk} is {status}.*reschedule"):
             job.retry()
@@ -103,47 +103,47 @@ class TestOneJob:
 
 
 class TestManyJobs:
-    def test_are_counted(self):
+    def test_retry_jobs_counts_the_retried_jobs(self):
         for status in Status:
             in_state(status)
         assert retry_jobs(ScheduledJob.objects.all()) == 3
         assert ScheduledJob.objects.scheduled().count() == 4
 
-    def test_may_be_a_part_of_them(self):
+    def test_retry_jobs_accepts_a_sliced_queryset(self):
         first, *_ = (in_state(Status.FAILED) for _ in range(3))
         assert retry_jobs(ScheduledJob.objects.order_by("pk")[:1]) == 1
         assert ScheduledJob.objects.scheduled().get() == first
 
-    def test_are_told_by_what_they_are_bound_to(self, order):
+    def test_retry_jobs_can_select_the_jobs_of_an_object(self, order):
         other = Order.objects.create(number="B2")
         for bound in (order, other):
             schedule_job("5d", "remind", bound).cancel()
         assert retry_jobs(ScheduledJob.objects.for_object(order)) == 1
 
-    def test_go_in_batches(self, monkeypatch):
+    def test_retry_jobs_works_in_batches(self, monkeypatch):
         monkeypatch.setattr(transitions, "RETRY_BATCH", 2)
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 5)
         ScheduledJob.objects.update(status=Status.FAILED)
         assert retry_jobs(ScheduledJob.objects.all()) == 5
 
-    def test_take_few_statements(self, django_assert_max_num_queries):
+    def test_retry_jobs_takes_few_queries(self, django_assert_max_num_queries):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 600)
         ScheduledJob.objects.update(status=Status.FAILED)
         with django_assert_max_num_queries(12):
             assert retry_jobs(ScheduledJob.objects.all()) == 600
 
-    def test_of_none_is_no_error(self):
+    def test_retry_jobs_accepts_an_empty_queryset(self):
         assert retry_jobs(ScheduledJob.objects.none()) == 0
 
     @pytest.mark.only_on("postgresql", reason="only PostgreSQL sends hints")
-    def test_wake_the_workers(self, django_capture_on_commit_callbacks):
+    def test_retry_jobs_notifies_workers(self, django_capture_on_commit_callbacks):
         in_state(Status.FAILED)
         with django_capture_on_commit_callbacks() as sent:
             retry_jobs(ScheduledJob.objects.all())
         assert len(sent) == 1
 
     @pytest.mark.django_db(transaction=True)
-    def test_go_back_once_though_several_ask(self):
+    def test_concurrent_retry_jobs_retry_each_job_once(self):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 100)
         ScheduledJob.objects.update(status=Status.FAILED)
         with ThreadPoolExecutor(4) as pool:

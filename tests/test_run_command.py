@@ -19,7 +19,7 @@ def lines(capsys):
     return capsys.readouterr().out.splitlines()
 
 
-def test_each_job_is_a_line_and_a_summary_follows(capsys):
+def test_runscheduledjobs_prints_a_line_for_each_job_and_a_summary(capsys):
     done, failed = schedule_job("0s", jobs.echo), schedule_job("0s", jobs.fail)
     call_command("runscheduledjobs", "--ignore-errors", "--no-color")
     assert lines(capsys) == [
@@ -29,18 +29,18 @@ def test_each_job_is_a_line_and_a_summary_follows(capsys):
     ]
 
 
-def test_nothing_to_do_is_said(capsys):
+def test_runscheduledjobs_reports_that_nothing_is_due(capsys):
     call_command("runscheduledjobs")
     assert lines(capsys) == ["Nothing is due."]
 
 
-def test_it_can_be_silent(capsys):
+def test_runscheduledjobs_prints_nothing_at_verbosity_0(capsys):
     schedule_job("0s", jobs.echo)
     call_command("runscheduledjobs", verbosity=0)
     assert lines(capsys) == []
 
 
-def test_a_failure_stops_it_with_the_traceback(capsys):
+def test_runscheduledjobs_stops_at_a_failure_and_prints_the_traceback(capsys):
     failed, later = schedule_job("0s", jobs.fail), schedule_job("0s", jobs.echo)
     with pytest.raises(CommandError, match=f"Job {failed.pk} failed") as caught:
         call_command("runscheduledjobs")
@@ -50,14 +50,14 @@ def test_a_failure_stops_it_with_the_traceback(capsys):
     assert later.status == Status.SCHEDULED
 
 
-def test_completed_jobs_are_deleted_if_asked():
+def test_runscheduledjobs_deletes_completed_jobs_with_delete_completed():
     schedule_job("0s", jobs.echo)
     call_command("runscheduledjobs", "--delete-completed")
     assert not ScheduledJob.objects.exists()
 
 
 @pytest.mark.django_db(databases=["default", "other"])
-def test_it_can_run_the_jobs_of_another_database():
+def test_runscheduledjobs_executes_jobs_of_another_database():
     schedule_job("0s", jobs.echo, using="other")
     call_command("runscheduledjobs", "--database", "other")
     assert ScheduledJob.objects.using("other").get().status == Status.COMPLETE
@@ -68,7 +68,7 @@ def test_it_can_run_the_jobs_of_another_database():
 @pytest.mark.parametrize(("handler", "options", "code"), [
     (jobs.echo, [], 0), (jobs.fail, [], 1), (jobs.fail, ["-i"], 0)
 ])  # fmt: skip
-def test_the_exit_code_tells_cron(handler, options, code):
+def test_the_exit_code_of_runscheduledjobs_shows_failures(handler, options, code):
     schedule_job("0s", handler)
     command = [sys.executable, "-m", "django", "runscheduledjobs", *options]
     done = subprocess.run(command, cwd=ROOT, env=os.environ, check=False, capture_output=True)

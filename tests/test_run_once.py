@@ -19,7 +19,7 @@ def outcomes_of_a_pass():
     return list(islice(one_pass(now="1h"), MANY))
 
 
-def test_a_job_that_asks_for_another_attempt_at_once_gets_it_in_the_next_pass():
+def test_a_retry_without_delay_runs_in_the_next_pass():
     job = flaky.come_again.schedule("0s")
     schedule_job("1m", jobs.echo)
     assert len(outcomes_of_a_pass()) == 2
@@ -27,14 +27,14 @@ def test_a_job_that_asks_for_another_attempt_at_once_gets_it_in_the_next_pass():
     assert (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 1, "")
 
 
-def test_jobs_that_put_each_other_back_run_once():
+def test_jobs_that_retry_each_other_run_once_in_a_pass():
     for _ in range(3):
         flaky.retry_others.schedule("0s")
     assert len(outcomes_of_a_pass()) == 3
     assert ScheduledJob.objects.scheduled().exists()
 
 
-def test_a_job_that_is_cancelled_by_the_one_before_does_not_run():
+def test_a_job_cancelled_by_an_earlier_job_of_the_pass_does_not_run():
     cancelled = schedule_job("2m", jobs.echo)
     first = flaky.cancel.schedule("1m", cancelled.pk)
     assert [outcome.job for outcome in outcomes_of_a_pass()] == [first]

@@ -99,12 +99,12 @@ def most_queues(shape):
     return Selection(queues=tuple(names))
 
 
-def test_a_claim_reads_as_many_entries_as_it_takes(store, shape):
+def test_a_claim_reads_only_the_entries_that_it_takes(store, shape):
     most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities
     assert count_entries_read(lambda: claim(store, EVERYTHING)) <= most
 
 
-def test_a_claim_of_some_queues_reads_as_many_entries_as_it_finds(store, shape):
+def test_a_claim_of_some_queues_reads_only_the_entries_that_it_finds(store, shape):
     selection, worker = some_queues(shape), Worker(name="one")
     found = []
     read = count_entries_read(
@@ -115,13 +115,13 @@ def test_a_claim_of_some_queues_reads_as_many_entries_as_it_finds(store, shape):
     assert read <= 2 * (len(found) + SLACK) + 2 * OF_EACH_LEVEL * due_query
 
 
-def test_a_look_ahead_reads_the_first_of_each_priority(store, shape):
+def test_next_due_reads_the_first_entry_of_each_priority(store, shape):
     most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities  # those just claimed included
     assert count_entries_read(store.next_due) <= most
 
 
 @pytest.mark.only_on("postgresql", reason="elsewhere each queue takes statements of its own")
-def test_claims_of_most_of_a_thousand_queues_visit_priorities_and_not_queues(store, shape):
+def test_claims_of_a_thousand_queues_read_by_priority_and_not_by_queue(store, shape):
     if shape.queues == 1:
         pytest.skip("there is one queue")
     selection = most_queues(shape)
@@ -131,7 +131,7 @@ def test_claims_of_most_of_a_thousand_queues_visit_priorities_and_not_queues(sto
 
 
 @pytest.mark.only_on("postgresql", reason="elsewhere each queue takes statements of its own")
-def test_a_look_ahead_passes_the_backlog_of_other_queues(store, shape):
+def test_next_due_skips_the_backlog_of_other_queues(store, shape):
     if shape.queues == 1:
         pytest.skip("there is one queue")
     selection = Selection(excluded_queues=("queue-1",))
@@ -140,7 +140,7 @@ def test_a_look_ahead_passes_the_backlog_of_other_queues(store, shape):
     assert count_entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
 
 
-def test_a_claim_reads_little_of_a_backlog_that_its_worker_believes_paused(store, shape):
+def test_a_claim_reads_little_of_the_backlog_of_a_paused_queue(store, shape):
     if shape.queues > 1 or shape.priorities > 1:
         pytest.skip("the only queue is to be the one that is paused")
     pause_queue("default")
@@ -153,7 +153,7 @@ def test_a_claim_reads_little_of_a_backlog_that_its_worker_believes_paused(store
         resume_queue("default")
 
 
-def test_an_overview_reads_what_it_counts_and_the_first_of_each_priority(store, shape):
+def test_an_overview_reads_only_what_it_counts(store, shape):
     found = []
     read = count_entries_read(lambda: found.append(overview(store)))
     backlogs = [queue.backlog for queue in found[0].queues]
@@ -164,24 +164,24 @@ def test_an_overview_reads_what_it_counts_and_the_first_of_each_priority(store, 
     assert read <= 2 * counted + 2 * OF_EACH_LEVEL * due_query + TAKEN + SLACK
 
 
-def test_expiry_reads_nothing_where_nothing_has_expired(store):
+def test_expiring_reads_nothing_if_nothing_has_expired(store):
     assert count_entries_read(lambda: store.expire(store.now())) <= SLACK
 
 
-def test_pruning_reads_nothing_where_nothing_is_old(store):
+def test_pruning_reads_nothing_if_nothing_is_old(store):
     ended_before = store.now() - timedelta(days=5 * 365)
     read = count_entries_read(lambda: [*retention.prune(store, Status.COMPLETE, ended_before)])
     assert read <= SLACK
 
 
-def test_pruning_reads_what_it_deletes(store):
+def test_pruning_reads_only_what_it_deletes(store):
     steps = retention.prune(store, Status.COMPLETE, store.now())
     deleted = []
     read = count_entries_read(lambda: deleted.append(next(steps)))
     assert read <= 5 * deleted[0] + SLACK
 
 
-def test_claims_after_many_read_no_more(store, shape):
+def test_claims_after_many_claims_read_no_more(store, shape):
     if shape.priorities > 1:
         pytest.skip("how soon the server forgets a whole priority depends on its other sessions")
     worker = Worker(name="one")

@@ -42,13 +42,13 @@ def instant(value):
     return clock.from_row(value)
 
 
-def test_a_job_is_one_insert(django_assert_num_queries, order):
+def test_schedule_job_takes_one_query(django_assert_num_queries, order):
     ContentType.objects.get_for_model(order)
     with django_assert_num_queries(1):
         schedule_job("5d", jobs.take, order, args=[1], queue_name="mail", priority=5)
 
 
-def test_a_job_keeps_what_it_was_given(order):
+def test_a_job_stores_all_options_of_schedule_job(order):
     pk = schedule_job(FAR, jobs.take, order, "3d", [1], {"k": 2}, queue_name="mail", priority=-5).pk
     job = ScheduledJob.objects.get(pk=pk)
     assert job.callable_name == "tests.shop.jobs.take"
@@ -66,7 +66,7 @@ def test_a_saved_job_reads_like_a_loaded_one():
 
 
 @pytest.mark.parametrize("use_tz", [True, False])
-def test_an_instant_survives_the_database(settings, use_tz):
+def test_a_time_survives_the_database(settings, use_tz):
     settings.USE_TZ = use_tz
     for text in ("2030-07-01T12:00:00.123456+00:00", "2030-01-01T12:00+05:00"):
         job = ScheduledJob.objects.get(pk=schedule_job(text, ECHO).pk)
@@ -74,7 +74,7 @@ def test_an_instant_survives_the_database(settings, use_tz):
 
 
 @pytest.mark.parametrize("use_tz", [True, False])
-def test_a_naive_time_runs_when_the_wall_clock_says_so(settings, use_tz):
+def test_a_naive_time_is_wall_time(settings, use_tz):
     settings.USE_TZ = use_tz
     job = schedule_job(datetime(2030, 7, 1, 12), ECHO)
     assert instant(job.scheduled_at) == datetime(2030, 7, 1, 10, tzinfo=UTC)
@@ -86,7 +86,7 @@ def test_a_naive_time_runs_when_the_wall_clock_says_so(settings, use_tz):
     assert job.status == Status.COMPLETE
 
 
-def test_a_naive_time_is_meant_in_the_zone_that_is_active(settings):
+def test_a_naive_time_is_in_the_active_time_zone(settings):
     settings.USE_TZ = True
     with timezone.override(ZoneInfo("America/New_York")):
         job = schedule_job(datetime(2030, 7, 1, 12), ECHO)
@@ -99,7 +99,7 @@ def test_a_naive_time_is_meant_in_the_zone_that_is_active(settings):
     "moment",
     [datetime(2030, 3, 31, 2, 30), datetime(2030, 10, 27, 2, 30), datetime(2030, 10, 27, 2, 59)],
 )
-def test_on_two_nights_of_the_year_time_still_passes_in_order(settings, use_tz, fold, moment):
+def test_jobs_run_in_order_when_summer_time_begins_and_ends(settings, use_tz, fold, moment):
     settings.USE_TZ = use_tz
     moment = moment.replace(fold=fold)
     job = ScheduledJob.objects.get(pk=schedule_job(moment, ECHO, expires="30m").pk)
@@ -118,13 +118,13 @@ def test_a_job_may_never_expire():
     assert schedule_job("5d", ECHO, expires=None).expires_at is None
 
 
-def test_expiry_may_be_a_time(settings):
+def test_expires_accepts_a_time(settings):
     job = schedule_job(FAR, ECHO, expires="2099-02-01T00:00+00:00")
     assert instant(job.expires_at) == datetime(2099, 2, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("pk_model", [Order, Parcel, ExpressOrder])
-def test_any_saved_object_can_be_bound(pk_model):
+def test_a_job_can_be_bound_to_any_saved_object(pk_model):
     thing = pk_model.objects.create()
     job = ScheduledJob.objects.get(pk=schedule_job(FAR, ECHO, thing).pk)
     assert job.content_object == thing
@@ -160,19 +160,19 @@ def test_any_saved_object_can_be_bound(pk_model):
         ({"priority": True}, InvalidOption, "True"),
     ],
 )
-def test_bad_input_is_refused_at_the_call(arguments, error, words):
+def test_schedule_job_refuses_invalid_input(arguments, error, words):
     with pytest.raises(error, match=words):
         schedule_job(**({"when": "5d", "callable": ECHO} | arguments))
     assert not ScheduledJob.objects.exists()
 
 
-def test_an_object_id_that_does_not_fit_is_refused(order):
+def test_a_content_object_id_that_is_too_long_is_refused(order):
     order.pk = "x" * 256
     with pytest.raises(InvalidObject, match="255 characters"):
         schedule_job("5d", ECHO, order)
 
 
-def test_the_jobs_of_an_object_are_found(order):
+def test_for_object_finds_the_jobs_of_an_object(order):
     parcel, other = Parcel.objects.create(), Order.objects.create(number="B2")
     for bound in (order, parcel, other, None):
         schedule_job("5d", ECHO, bound)
@@ -181,22 +181,22 @@ def test_the_jobs_of_an_object_are_found(order):
         assert [job.content_object for job in ScheduledJob.objects.for_object(bound)] == [bound]
 
 
-def test_no_job_is_bound_to_what_is_not_saved():
+def test_for_object_refuses_an_unsaved_object():
     with pytest.raises(InvalidObject, match="not saved"):
         ScheduledJob.objects.for_object(Order())
 
 
-def test_every_refusal_can_be_caught_as_one():
+def test_every_scheduling_error_has_one_base_class():
     with pytest.raises(SchedulingError):
         schedule_job("soon", ECHO)
 
 
-def test_async_code_can_schedule():
+def test_aschedule_job_schedules_from_async_code():
     job = async_to_sync(aschedule_job)("5d", ECHO, args=[1])
     assert job.args == [1]
 
 
-def test_thousands_take_few_statements(django_assert_max_num_queries):
+def test_schedule_jobs_takes_few_queries_for_thousands_of_jobs(django_assert_max_num_queries):
     specs = [{"when": "5d", "callable": ECHO, "args": [number]} for number in range(2500)]
     # SQLite holds a statement to a number of parameters, so it needs more of them.
     with django_assert_max_num_queries(80):
@@ -206,24 +206,24 @@ def test_thousands_take_few_statements(django_assert_max_num_queries):
     assert ScheduledJob.objects.scheduled().count() == 2500
 
 
-def test_one_bad_spec_stops_them_all():
+def test_one_invalid_spec_prevents_all_jobs():
     with pytest.raises(InvalidTime) as caught:
         schedule_jobs([{"when": "5d", "callable": ECHO}, {"when": "soon", "callable": ECHO}])
-    assert caught.value.__notes__ == ["This is the spec at index 1."]
+    assert caught.value.__notes__ == ["The error is in the spec at index 1."]
     assert not ScheduledJob.objects.exists()
 
 
 def test_a_spec_with_an_unknown_name_is_refused():
     with pytest.raises(InvalidOption, match="no option 'colour'") as caught:
         schedule_jobs([{"when": "5d", "callable": ECHO, "colour": "red"}])
-    assert caught.value.__notes__ == ["This is the spec at index 0."]
+    assert caught.value.__notes__ == ["The error is in the spec at index 0."]
 
 
-def test_nothing_to_schedule_is_no_error():
+def test_schedule_jobs_accepts_an_empty_list():
     assert schedule_jobs([]) == []
 
 
-def test_a_job_belongs_to_the_transaction_it_was_scheduled_in():
+def test_a_job_is_part_of_the_transaction_that_schedules_it():
     with pytest.raises(RuntimeError), transaction.atomic():
         schedule_job("5d", ECHO)
         raise RuntimeError
@@ -232,27 +232,27 @@ def test_a_job_belongs_to_the_transaction_it_was_scheduled_in():
 
 @pytest.mark.django_db(databases=["default", "other"])
 class TestDatabases:
-    def test_a_job_goes_where_it_is_told(self):
+    def test_using_selects_the_database_of_a_job(self):
         job = schedule_job("0s", ECHO, using="other")
         assert not ScheduledJob.objects.exists()
         run_jobs(using="other")
         assert ScheduledJob.objects.using("other").get().status == Status.COMPLETE
         assert job._state.db == "other"
 
-    def test_a_job_lives_with_its_object(self):
+    def test_a_job_is_stored_in_the_database_of_its_object(self):
         order = Order.objects.using("other").create(number="O1")
         schedule_job("0s", "remind", order)
         run_jobs(using="other")
         order.refresh_from_db()
         assert order.reminders == 1
 
-    def test_many_jobs_each_go_to_their_own(self):
+    def test_schedule_jobs_stores_each_job_in_its_database(self):
         schedule_jobs(
             [{"when": "0s", "callable": ECHO, "using": alias} for alias in ("default", "other")]
         )
         assert ScheduledJob.objects.using("other").count() == ScheduledJob.objects.count() == 1
 
-    def test_a_job_that_moves_to_another_database_keeps_its_object(self):
+    def test_a_job_rescheduled_to_another_database_keeps_its_object(self):
         for alias in ("default", "other"):
             Order(pk=7, number=alias).save(using=alias)
         job = schedule_job("0s", ECHO, Order.objects.get(pk=7))
@@ -262,7 +262,7 @@ class TestDatabases:
 
 
 class TestReschedule:
-    def test_a_new_job_takes_all_attributes(self, order):
+    def test_reschedule_copies_all_attributes(self, order):
         old = schedule_job(
             FAR, jobs.take, order, "3d", [2], {"k": {1}}, queue_name="mail", priority=7
         )
@@ -272,23 +272,23 @@ class TestReschedule:
                      "priority", "scheduled_at", "expires_at"):  # fmt: skip
             assert getattr(new, name) == getattr(old, name)
 
-    def test_an_offset_counts_from_the_call(self):
+    def test_an_offset_of_reschedule_counts_from_the_call(self):
         new = schedule_job(FAR, ECHO).reschedule("3d")
         assert instant(new.scheduled_at) - clock.now() == pytest.approx(
             timedelta(days=3), abs=timedelta(minutes=1)
         )
 
-    def test_every_attribute_can_be_replaced(self, order):
+    def test_reschedule_can_replace_every_attribute(self, order):
         old = schedule_job(FAR, "remind", order, "3d", [2])
         new = old.reschedule("1d", jobs.take, None, None, [1], {"k": 1}, queue_name="q", priority=1)
         assert (new.callable_name, new.content_object) == ("tests.shop.jobs.take", None)
         assert new.expires_at is None
         assert (new.args, new.kwargs, new.queue_name, new.priority) == ([1], {"k": 1}, "q", 1)
 
-    def test_a_job_that_never_expires_has_heirs_that_never_do(self):
+    def test_reschedule_keeps_a_job_without_expiry(self):
         assert schedule_job(FAR, ECHO, expires=None).reschedule("3d").expires_at is None
 
-    def test_a_bad_replacement_is_refused(self, order):
+    def test_reschedule_refuses_invalid_replacements(self, order):
         old = schedule_job(FAR, "remind", order)
         for changes in ({"callable": "os.system"}, {"content_object": None}, {"priority": 1000}):
             with pytest.raises(SchedulingError):
@@ -306,20 +306,20 @@ class TestCancel:
         assert traces() == []
 
     @pytest.mark.parametrize("status", [*Status.final(), Status.RUNNING])
-    def test_what_has_started_or_ended_cannot_be_cancelled(self, status):
+    def test_cancel_refuses_running_and_finished_jobs(self, status):
         job = schedule_job("5d", ECHO)
         ScheduledJob.objects.update(status=status)
         with pytest.raises(NotCancellable, match=f"Job {job.pk} is {status}"):
             job.cancel()
         assert ScheduledJob.objects.get().status == status
 
-    def test_many_are_cancelled_at_once_and_counted(self):
+    def test_cancel_jobs_counts_the_cancelled_jobs(self):
         first, *_ = (schedule_job("5d", ECHO) for _ in range(3))
         ScheduledJob.objects.filter(pk=first.pk).update(status=Status.RUNNING)
         assert cancel_jobs(ScheduledJob.objects.all()) == 2
         assert ScheduledJob.objects.filter(status=Status.RUNNING).count() == 1
 
-    def test_a_part_of_them_can_be_cancelled(self):
+    def test_cancel_jobs_accepts_a_sliced_queryset(self):
         for _ in range(3):
             schedule_job("5d", ECHO)
         assert cancel_jobs(ScheduledJob.objects.order_by("pk")[:2]) == 2

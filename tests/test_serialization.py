@@ -94,7 +94,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_what_comes_back_is_equal_to_what_went_in(value):
+def test_any_value_survives_encoding_and_decoding(value):
     assert same(decode(encode(value)), value)
 
 
@@ -116,11 +116,11 @@ def test_stored_values_are_readable(value, text):
 
 
 @pytest.mark.parametrize("value", [math.nan, Decimal("NaN")])
-def test_not_a_number_stays_none(value):
+def test_nan_survives_encoding_and_decoding(value):
     assert str(decode(encode(value))) == str(value)
 
 
-def test_stored_text_is_json_for_every_reader():
+def test_encoded_text_is_ascii_json():
     text = encode([math.inf, -math.inf, 2**70, "\ud800", "\0"])
     assert "Infinity" not in text
     assert text.isascii()
@@ -142,17 +142,17 @@ def test_stored_text_is_json_for_every_reader():
         int,
     ],
 )
-def test_the_rest_is_pickled(value):
+def test_values_of_other_types_are_pickled(value):
     assert same(decode(encode(value)), value)
     assert "pickle" in encode(value)
 
 
-def test_only_the_part_that_needs_it_is_pickled():
+def test_only_the_part_of_a_value_that_needs_it_is_pickled():
     text = encode({"basket": Basket(1), "n": 5})
     assert json.loads(text)["n"] == 5
 
 
-def test_a_list_that_contains_itself_comes_back():
+def test_a_list_that_contains_itself_survives_encoding_and_decoding():
     value = [1]
     value.append(value)
     back = decode(encode(value))
@@ -160,7 +160,7 @@ def test_a_list_that_contains_itself_comes_back():
 
 
 @pytest.mark.parametrize("value", [lambda: None, Unpicklable(), OneWay(1, 2), threading.Lock()])
-def test_what_cannot_be_pickled_is_refused(value):
+def test_a_value_that_cannot_be_pickled_is_refused(value):
     with pytest.raises(InvalidArguments, match="cannot be pickled"):
         encode([value])
 
@@ -175,20 +175,20 @@ def test_a_model_instance_is_stored_by_reference(model, order):
 
 
 @pytest.mark.django_db
-def test_a_reference_keeps_a_key_of_any_type():
+def test_a_model_reference_keeps_a_primary_key_of_any_type():
     parcel = Parcel.objects.create()
     assert str(parcel.pk) in encode(parcel)
     assert decode(encode(parcel)) == parcel
 
 
 @pytest.mark.django_db(databases=["default", "other"])
-def test_a_reference_finds_its_database():
+def test_a_model_reference_keeps_its_database():
     order = Order.objects.using("other").create(number="O1")
     assert decode(encode(order)).number == "O1"
 
 
 @pytest.mark.django_db
-def test_a_deleted_instance_is_named(order):
+def test_decoding_a_deleted_instance_raises_object_gone_with_its_name(order):
     text = encode(order)
     pk = order.pk
     order.delete()
@@ -196,24 +196,24 @@ def test_a_deleted_instance_is_named(order):
         decode(text)
 
 
-def test_an_unsaved_instance_is_refused():
+def test_an_unsaved_instance_is_refused_as_an_argument():
     with pytest.raises(InvalidArguments, match="Save it first"):
         encode([Parcel()])
 
 
-def test_a_model_that_is_gone_is_named():
+def test_decoding_an_instance_of_a_removed_model_raises_object_gone():
     with pytest.raises(ObjectGone, match=r"shop\.cart"):
         decode('{"__type__": "model", "model": "shop.cart", "pk": 1, "using": "default"}')
 
 
-def test_a_pickle_signed_with_another_key_is_refused(settings):
+def test_decoding_a_pickle_signed_with_another_key_is_refused(settings):
     text = encode(Basket(1))
     settings.SECRET_KEY = "another"
     with pytest.raises(TamperedArguments, match="SECRET_KEY_FALLBACKS"):
         decode(text)
 
 
-def test_a_pickle_signed_with_a_former_key_is_read(settings):
+def test_a_pickle_signed_with_a_fallback_key_is_decoded(settings):
     text = encode(Basket(1))
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another"
@@ -227,7 +227,7 @@ class Bomb:
         Bomb.exploded = True
 
 
-def test_an_unsigned_pickle_is_not_loaded():
+def test_decoding_does_not_load_an_unsigned_pickle():
     import base64
 
     bomb = Bomb()
@@ -246,19 +246,19 @@ def test_an_unsigned_pickle_is_not_loaded():
      '{"__type__": "datetime", "value": {"at": "2030-01-01", "fold": 0, "zone": "Moon/Base"}}',
      '{"__type__": "model"}', '{"__type__": ["date"], "value": 1}'],
 )  # fmt: skip
-def test_damaged_text_is_an_error_of_ours(text):
+def test_decoding_damaged_text_raises_invalid_arguments(text):
     with pytest.raises(InvalidArguments):
         decode(text)
 
 
 @given(st.text())
-def test_no_text_makes_it_stumble(text):
+def test_decoding_any_text_raises_nothing_but_invalid_arguments(text):
     with contextlib.suppress(InvalidArguments):
         decode(text)
 
 
 @pytest.mark.django_db
-def test_a_description_loads_nothing(django_assert_num_queries):
+def test_describing_stored_text_loads_no_objects(django_assert_num_queries):
     user = User.objects.create(username="ada")
     text = encode({"who": user, "what": Basket(1), "when": date(2030, 1, 31), "n": [1, "x"]})
     with django_assert_num_queries(0):
@@ -270,10 +270,10 @@ def test_a_description_loads_nothing(django_assert_num_queries):
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"__type__": "model"}', '{"__type__": 1}'])
-def test_what_cannot_be_described_is_shown_as_it_is(text):
+def test_text_that_cannot_be_decoded_is_described_as_stored(text):
     assert describe(text) == text
 
 
-def test_stored_text_is_told_from_a_string():
+def test_encoded_text_has_a_type_of_its_own():
     assert isinstance(encode("x"), Stored)
     assert uuid.UUID(int=1) == decode(encode(uuid.UUID(int=1)))

@@ -45,7 +45,7 @@ def statuses():
     return list(ScheduledJob.objects.order_by("pk").values_list("status", flat=True))
 
 
-def test_the_ends_of_jobs_that_ask_nothing_are_recorded_together(session, run):
+def test_completions_of_jobs_without_queries_are_recorded_together(session, run):
     schedule_jobs([{"when": "0s", "callable": jobs.echo, "args": [n]} for n in range(3)])
     gathered = run()
     session.end_idle()
@@ -55,7 +55,7 @@ def test_the_ends_of_jobs_that_ask_nothing_are_recorded_together(session, run):
     assert [job.return_value for job in ScheduledJob.objects.order_by("pk")] == [0, 1, 2]
 
 
-def test_a_connection_whose_statements_a_project_watches_serves_job_after_job(session, run):
+def test_a_connection_with_an_execute_wrapper_is_reused_between_jobs(session, run):
     connection = session.store.connection
     connection.ensure_connection()
     before = connection.connection
@@ -68,7 +68,7 @@ def test_a_connection_whose_statements_a_project_watches_serves_job_after_job(se
     assert session.store.connection.connection is before
 
 
-def test_a_job_that_writes_is_complete_with_what_it_wrote(run):
+def test_a_job_that_writes_is_completed_in_its_transaction(run):
     schedule_jobs([{"when": "0s", "callable": call} for call in (jobs.echo, jobs.trace)])
     [gathered] = run()
     assert gathered.callable_name == "tests.shop.jobs.echo"
@@ -76,13 +76,13 @@ def test_a_job_that_writes_is_complete_with_what_it_wrote(run):
     assert Trace.objects.count() == 1
 
 
-def test_nothing_stays_open_behind_a_job_that_wrote(run):
+def test_no_transaction_remains_open_after_a_job_that_writes(run):
     schedule_job("0s", jobs.trace)
     run()
     assert connection.get_autocommit()
 
 
-def test_a_failure_takes_nothing_of_the_job_before_it(session, run):
+def test_a_failure_does_not_undo_the_previous_job(session, run):
     schedule_jobs([{"when": "0s", "callable": call} for call in (jobs.trace, jobs.echo, jobs.fail)])
     record_completions(run(), session.store)
     assert statuses() == [Status.COMPLETE, Status.COMPLETE, Status.FAILED]
@@ -90,20 +90,20 @@ def test_a_failure_takes_nothing_of_the_job_before_it(session, run):
 
 
 @pytest.mark.only_on("sqlite", "postgresql", reason="MySQL's drivers do not all tell")
-def test_what_the_driver_is_asked_behind_djangos_back_counts(run):
+def test_statements_sent_directly_to_the_driver_count_as_queries(run):
     schedule_job("0s", jobs.trace_through_the_driver)
     assert run() == []
     assert (statuses(), Trace.objects.count()) == ([Status.COMPLETE], 1)
 
 
-def test_hooks_of_a_job_that_asks_nothing_run_before_the_next_starts(run, traces):
+def test_on_commit_hooks_of_a_job_without_queries_run_before_the_next_job(run, traces):
     schedule_job("0s", jobs.trace_on_commit, priority=1)
     schedule_job("0s", jobs.trace, args=["next"])
     run()
     assert traces() == ["hook", "next"]
 
 
-def test_what_a_receiver_writes_is_not_undone_with_the_job(run, traces):
+def test_the_writes_of_a_receiver_survive_a_failed_job(run, traces):
     def note(*, job, **_):
         Trace.objects.create(text="started")
 
@@ -116,7 +116,7 @@ def test_what_a_receiver_writes_is_not_undone_with_the_job(run, traces):
     assert traces() == ["started", "started"]
 
 
-def test_a_session_at_rest_holds_no_transaction(session, run):
+def test_an_idle_session_holds_no_transaction(session, run):
     schedule_job("0s", jobs.echo)
     run()
     session.end_idle()
@@ -124,7 +124,7 @@ def test_a_session_at_rest_holds_no_transaction(session, run):
     assert not connection.in_atomic_block
 
 
-def test_one_that_was_lost_meanwhile_is_told(session, run, caplog):
+def test_a_completion_whose_lease_was_lost_is_logged(session, run, caplog):
     schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 2)
     gathered = run()
     session.end_idle()
@@ -134,7 +134,7 @@ def test_one_that_was_lost_meanwhile_is_told(session, run, caplog):
     assert "claimed by another worker" in caplog.text
 
 
-def test_claims_and_ends_may_be_part_of_a_transaction(session, run):
+def test_claims_and_completions_work_inside_a_transaction(session, run):
     schedule_job("0s", jobs.echo)
     with transaction.atomic():
         gathered = session.store.claim(NOBODY, at=clock.now(), limit=10)
@@ -144,7 +144,7 @@ def test_claims_and_ends_may_be_part_of_a_transaction(session, run):
     assert statuses() == [Status.COMPLETE]
 
 
-def test_recording_an_end_twice_changes_nothing(session, run):
+def test_recording_a_completion_twice_changes_nothing(session, run):
     schedule_job("0s", jobs.echo)
     gathered = run()
     session.end_idle()

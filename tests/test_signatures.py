@@ -48,8 +48,8 @@ def reload(job):
     return ScheduledJob.objects.get(pk=job.pk)
 
 
-class TestWhatCodeSchedules:
-    def test_runs_in_whatever_way_it_is_written(self, order, traces):
+class TestSignedRows:
+    def test_jobs_run_from_every_way_of_scheduling(self, order, traces):
         schedule_job("0s", jobs.trace, args=["one"])
         schedule_jobs({"when": "0s", "callable": jobs.trace, "args": [n]} for n in ("a", "b"))
         schedule_job("0s", jobs.trace, args=["key"], unique="key")
@@ -58,7 +58,7 @@ class TestWhatCodeSchedules:
         run_jobs()
         assert [*traces()[:5], traces()[5][-6:]] == ["one", "a", "b", "key", "copy", "method"]
 
-    def test_runs_when_the_orm_saves_it(self, traces):
+    def test_a_job_saved_with_the_orm_runs(self, traces):
         at = schedule_job("1d", jobs.trace).created_at
         values = {"callable_name": "tests.shop.jobs.trace", "scheduled_at": at}
         ScheduledJob(**values, args=["saved"]).save()
@@ -72,7 +72,7 @@ class TestWhatCodeSchedules:
         run_jobs()
         assert traces() == ["saved", "in", "bulk", "changed"]
 
-    def test_runs_with_an_object_id_that_is_no_text(self, order):
+    def test_a_job_saved_with_a_number_as_object_id_runs(self, order):
         job = schedule_job("1d", "ring", order)
         copy = ScheduledJob(
             callable_name="ring",
@@ -84,14 +84,14 @@ class TestWhatCodeSchedules:
         run_jobs()
         assert reload(copy).return_value == "A1: ring"
 
-    def test_runs_when_code_changes_it_and_saves(self, order, traces):
+    def test_a_job_that_code_changed_and_saved_runs(self, order, traces):
         job = reload(schedule_job("0s", jobs.echo, args=["old"]))
         job.callable_name, job.args = "tests.shop.jobs.trace", ["new"]
         job.save()
         run_jobs()
         assert traces() == ["new"]
 
-    def test_runs_when_code_saves_the_one_column_it_has_changed(self, traces):
+    def test_a_job_saved_with_update_fields_runs(self, traces):
         job = reload(schedule_job("0s", jobs.trace, args=["old"]))
         job.args = ["new"]
         job.save(update_fields=["args"])
@@ -99,7 +99,7 @@ class TestWhatCodeSchedules:
         assert traces() == ["new"]
 
     @pytest.mark.parametrize("text", ["ü 🫠 \u2028 \x85", "' \" \\ \\n \n", "x" * 100_000])
-    def test_runs_with_any_text(self, text, traces):
+    def test_a_signed_job_with_any_text_runs(self, text, traces):
         schedule_job("0s", jobs.trace, args=[text])
         parcel = Order.objects.create(number="A2")
         schedule_job("0s", jobs.trace_object, parcel, kwargs={"text": text})
@@ -107,7 +107,7 @@ class TestWhatCodeSchedules:
         assert traces()[0] == text
         assert len(traces()) == 2
 
-    def test_runs_again_after_each_kind_of_end(self, traces):
+    def test_a_signed_job_runs_again_after_retries(self, traces):
         job = schedule_job("0s", jobs.fail, args=[], max_attempts=2, backoff=["0s"])
         run_jobs(ignore_errors=True)
         run_jobs(ignore_errors=True)
@@ -117,29 +117,29 @@ class TestWhatCodeSchedules:
         run_jobs(ignore_errors=True)
         assert reload(job).attempts == 3
 
-    def test_is_not_ruled_out_by_what_may_change_while_it_waits(self):
+    def test_columns_outside_the_signature_can_change(self):
         schedule_job("1d", jobs.echo)
         ScheduledJob.objects.update(priority=5, queue_name="other", max_attempts=9, expires_at=None)
         run_jobs(now="2d")
         assert ScheduledJob.objects.get().status == Status.COMPLETE
 
 
-class TestTheKey:
-    def test_of_another_environment_parks_what_waits(self, settings, traces):
+class TestSecretKey:
+    def test_another_secret_key_parks_waiting_jobs(self, settings, traces):
         job = schedule_job("0s", jobs.trace)
         settings.SECRET_KEY = "of another environment"
         run_jobs()
         assert reload(job).status == Status.PARKED
         assert traces() == []
 
-    def test_that_was_replaced_holds_among_the_fallbacks(self, settings, traces):
+    def test_a_fallback_key_verifies_the_signature(self, settings, traces):
         schedule_job("0s", jobs.trace, args=["old key"])
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "the new one"
         run_jobs()
         assert traces() == ["old key"]
 
-    def test_is_the_present_one_in_what_is_saved_again(self, settings, traces):
+    def test_saving_a_job_signs_it_with_the_current_key(self, settings, traces):
         job = schedule_job("0s", jobs.trace, args=["signed anew"])
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "the new one"
@@ -149,10 +149,10 @@ class TestTheKey:
         assert traces() == ["signed anew"]
 
 
-class TestARowThatSqlWrote:
+class TestForgedRows:
     @pytest.mark.parametrize("run", [burst, run_jobs])
     @pytest.mark.parametrize("column", SIGNED)
-    def test_is_parked_and_holds_up_no_other(self, run, column, order, traces):
+    def test_a_forged_row_is_parked_and_blocks_no_other(self, run, column, order, traces):
         Order.objects.create(number="B2")
         job = schedule_job("0s", jobs.trace_object, order, args=["x"], priority=1, unique="key")
         schedule_job("0s", jobs.trace, args=["the next"])
@@ -165,7 +165,7 @@ class TestARowThatSqlWrote:
         assert (job.started_at, job.finished_at, job.unique_key) == (None, None, None)
         assert job.error.startswith("The signature does not hold: SQL changed the row")
 
-    def test_is_parked_if_it_has_another_content_type(self, order):
+    def test_a_row_with_a_forged_content_type_is_parked(self, order):
         Parcel.objects.create()
         job = schedule_job("0s", "ring", order)
         other = schedule_job("1d", jobs.trace_object, Parcel.objects.create())
@@ -174,33 +174,33 @@ class TestARowThatSqlWrote:
         assert reload(job).status == Status.PARKED
 
     @pytest.mark.parametrize("signature", ["", "x" * 22, "é" * 22, "'; --"])
-    def test_is_parked_whatever_signature_it_has(self, signature, traces):
+    def test_a_row_with_an_invalid_signature_is_parked(self, signature, traces):
         job = schedule_job("0s", jobs.trace)
         tamper(signature=signature)
         run_jobs()
         assert reload(job).status == Status.PARKED
         assert traces() == []
 
-    def test_says_that_it_has_none(self):
+    def test_the_error_of_a_row_without_a_signature_says_so(self):
         job = schedule_job("0s", jobs.trace)
         tamper(signature="")
         run_jobs()
         assert reload(job).error.startswith("The row has no signature: code of this project did")
 
-    def test_has_no_signature_of_another_row(self):
+    def test_a_row_with_the_signature_of_another_row_is_parked(self):
         job, other = schedule_job("0s", jobs.echo), schedule_job("1d", jobs.trace)
         tamper(job, signature=other.signature)
         run_jobs()
         assert reload(job).status == Status.PARKED
 
-    def test_cannot_move_text_from_one_column_to_another(self, order):
+    def test_text_moved_between_columns_breaks_the_signature(self, order):
         job = schedule_job("0s", "ring", order)
         number = str(order.pk)
         tamper(job, callable_name=f"ring{number}", object_id="")
         run_jobs()
         assert reload(job).status == Status.PARKED
 
-    def test_sends_a_signal_of_its_own_and_no_other(self):
+    def test_a_parked_job_sends_only_job_parked(self):
         job = schedule_job("0s", jobs.echo)
         tamper(signature="")
         heard, started = [], []
@@ -213,20 +213,20 @@ class TestARowThatSqlWrote:
         assert [(one["job"].pk, type(one["exception"])) for one in heard] == [(job.pk, NotSigned)]
         assert started == []
 
-    def test_is_logged_in_one_line(self, caplog):
+    def test_a_parked_job_is_logged_in_one_line(self, caplog):
         schedule_job("0s", jobs.echo)
         tamper(callable_name="x\nERROR all is lost")
         run_jobs()
         [line] = caplog.messages
         assert "'x\\nERROR all is lost' is parked: The signature does not hold" in line
 
-    def test_is_an_error_in_a_test(self):
+    def test_run_due_jobs_raises_for_a_forged_row(self):
         schedule_job("0s", jobs.echo)
         ScheduledJob.objects.update(args=[1])
         with pytest.raises(NotSigned, match="future_sign"):
             run_due_jobs()
 
-    def test_is_no_job_that_a_unique_one_can_be_left_to(self, traces):
+    def test_a_forged_row_does_not_count_as_the_existing_unique_job(self, traces):
         forged = schedule_job("0s", jobs.trace, unique="key")
         tamper(forged, args='["forged"]')
         real = schedule_job("0s", jobs.trace, args=["real"], unique="key")
@@ -236,7 +236,7 @@ class TestARowThatSqlWrote:
         assert reload(forged).status == Status.PARKED
 
 
-class TestNothingSignsIt:
+class TestForgedRowsRemainUnsigned:
     @pytest.fixture
     def forged(self):
         """Return a job that is due, as loaded from a row that SQL has changed."""
@@ -252,28 +252,28 @@ class TestNothingSignsIt:
         assert traces() == []
         assert ScheduledJob.objects.parked().exists()
 
-    def test_by_an_unrelated_save(self, forged):
+    def test_saving_an_unrelated_change_does_not_sign_a_forged_row(self, forged):
         forged.priority = 5
         forged.save()
         assert reload(forged).priority == 5
 
-    def test_by_the_save_of_a_change(self, forged):
+    def test_saving_a_signed_column_does_not_sign_a_forged_row(self, forged):
         forged.kwargs = {}
         forged.save()
 
-    def test_by_the_save_of_a_copy(self, forged):
+    def test_saving_a_copy_does_not_sign_a_forged_row(self, forged):
         forged.pk, forged._state.adding = None, True
         forged.save()
 
-    def test_by_bulk_create(self, forged):
+    def test_bulk_create_does_not_sign_a_forged_row(self, forged):
         forged.pk = None
         ScheduledJob.objects.bulk_create([forged])
 
-    def test_by_the_store(self, forged):
+    def test_the_store_does_not_sign_a_forged_row(self, forged):
         forged.pk, forged._state.adding = None, True
         store_for("default").add([forged])
 
-    def test_by_a_save_of_what_was_refreshed(self, forged):
+    def test_saving_a_refreshed_job_does_not_sign_a_forged_row(self, forged):
         for fields in (None, ["args"], ["callable_name"]):
             job = ScheduledJob(pk=forged.pk, callable_name=forged.callable_name)
             job.scheduled_at = job.created_at = forged.created_at
@@ -281,26 +281,26 @@ class TestNothingSignsIt:
             job.refresh_from_db(fields=fields)
             job.save()
 
-    def test_by_a_save_of_what_was_loaded_in_part(self, forged):
+    def test_saving_a_deferred_job_does_not_sign_a_forged_row(self, forged):
         job = ScheduledJob.objects.only("priority").get()
         assert job.args == ["forged"]
         job.priority = 5
         job.save()
         job.save(update_fields=["args"])
 
-    def test_by_a_copy(self, forged):
+    def test_reschedule_refuses_a_forged_row(self, forged):
         with pytest.raises(NotSigned, match="does not hold"):
             forged.reschedule("0s")
         with pytest.raises(NotSigned):
             ScheduledJob.objects.only("pk").get().reschedule("0s")
 
-    def test_by_a_retry(self, forged):
+    def test_retry_does_not_sign_a_forged_row(self, forged):
         forged.cancel()
         forged.retry()
 
 
-class TestACopy:
-    def test_of_a_job_that_was_loaded_in_part_is_made_if_its_row_is_signed(self, traces):
+class TestCopies:
+    def test_reschedule_copies_a_deferred_job_if_its_row_is_signed(self, traces):
         schedule_job("1d", jobs.trace, args=["copied"])
         job = ScheduledJob.objects.only("pk").get()
         assert job.args == ["copied"]
@@ -309,7 +309,7 @@ class TestACopy:
         assert traces() == ["copied"]
 
 
-class TestAParkedJob:
+class TestParkedJobs:
     @pytest.fixture
     def parked(self):
         """Return a job that is parked."""
@@ -318,25 +318,25 @@ class TestAParkedJob:
         run_jobs()
         return reload(job)
 
-    def test_can_be_cancelled(self, parked):
+    def test_a_parked_job_can_be_cancelled(self, parked):
         parked.cancel(reason="of no use")
         assert reload(parked).status == Status.CANCELLED
 
-    def test_cannot_be_retried(self, parked):
+    def test_a_parked_job_cannot_be_retried(self, parked):
         with pytest.raises(NotRetryable, match="future_sign"):
             parked.retry()
 
-    def test_does_not_expire(self, parked):
+    def test_a_parked_job_does_not_expire(self, parked):
         run_jobs(now="30d")
         assert reload(parked).status == Status.PARKED
 
-    def test_is_not_pruned(self, parked, settings):
+    def test_a_parked_job_is_not_pruned(self, parked, settings):
         settings.DJANGO_FUTURE = {"RETENTION": dict.fromkeys(Status.final(), "0s")}
         prune(store_for("default"))
         assert reload(parked).status == Status.PARKED
 
 
-def test_a_value_that_has_not_been_read_is_signed_as_it_is_stored():
+def test_a_value_that_was_not_decoded_is_signed_as_stored():
     job = schedule_job("0s", jobs.echo)
     job.args = Stored('[ "spaces" ]')
     job.save()

@@ -49,7 +49,7 @@ def run(command, *arguments, **options):
 
 
 class TestSign:
-    def test_by_id_puts_a_parked_job_back_and_shows_what_it_calls(self, traces):
+    def test_future_sign_schedules_a_parked_job_and_shows_its_call(self, traces):
         job, other = unsigned("one"), unsigned("another")
         due = clock.from_row(job.scheduled_at).astimezone(clock.current_zone())
         out, _ = run("future_sign", job.pk)
@@ -59,36 +59,36 @@ class TestSign:
         assert (status_of(job), job.error, job.is_signed) == (Status.SCHEDULED, "", True)
         assert status_of(other) == Status.PARKED
 
-    def test_lets_the_job_run(self, traces):
+    def test_a_job_signed_by_future_sign_runs(self, traces):
         unsigned("vouched for")
         run("future_sign", "--all")
         run_jobs()
         assert traces() == ["vouched for"]
 
-    def test_of_what_still_waits_leaves_it_there(self, traces):
+    def test_future_sign_signs_a_scheduled_job(self, traces):
         unsigned("waits", park=False)
         run("future_sign", "--handler", "tests.shop.jobs.trace")
         run_jobs()
         assert traces() == ["waits"]
 
-    def test_leaves_what_is_signed_and_what_has_ended(self, traces):
+    def test_future_sign_skips_signed_and_finished_jobs(self, traces):
         signed, ended = schedule_job("1d", jobs.trace), unsigned("ended")
         ended.cancel()
         assert run("future_sign", "--all")[0] == "Signed 0 jobs.\n"
         assert status_of(signed) == Status.SCHEDULED
         assert status_of(ended) == Status.CANCELLED
 
-    def test_as_a_dry_run_changes_nothing(self):
+    def test_future_sign_changes_nothing_in_a_dry_run(self):
         job = unsigned("one")
         assert run("future_sign", "--all", "--dry-run")[0].endswith("Would sign 1 job.\n")
         assert status_of(job) == Status.PARKED
 
     @pytest.mark.parametrize("arguments", [[], ["1", "--all"], ["--all", "--handler", "x"]])
-    def test_asks_which_jobs_are_meant(self, arguments):
+    def test_future_sign_requires_one_selection_of_jobs(self, arguments):
         with pytest.raises(CommandError, match="Give either ids of jobs, or --handler, or --all"):
             run("future_sign", *arguments)
 
-    def test_after_a_change_of_the_key_lets_all_jobs_run(self, settings, traces, order):
+    def test_future_sign_signs_all_jobs_after_a_key_change(self, settings, traces, order):
         schedule_job("0s", jobs.trace, args=["old key"])
         schedule_job("0s", "note", order, args=["for an object"])
         settings.SECRET_KEY = "the new one"
@@ -99,32 +99,32 @@ class TestSign:
         assert traces()[0] == "old key"
         assert len(traces()) == 2
 
-    def test_does_not_sign_a_pickle_that_nobody_can_see_through(self, settings):
+    def test_future_sign_refuses_a_pickle_that_is_not_signed(self, settings):
         job = schedule_job("0s", jobs.echo, args=[Path("a")])
         settings.SECRET_KEY = "the new one"
         run_jobs()
         out, err = run("future_sign", "--all")
-        assert out.endswith("Signed 0 jobs. Left 1 job.\n")
+        assert out.endswith("Signed 0 jobs. Skipped 1 job.\n")
         assert "A pickled value is not signed by this project" in err
         assert status_of(job) == Status.PARKED
 
-    def test_signs_what_it_has_shown_and_nothing_else(self, traces, monkeypatch):
+    def test_future_sign_signs_only_what_it_has_shown(self, traces, monkeypatch):
         from django_future.scheduling import signing
 
         job = unsigned("shown")
-        vouch = signing.vouch_for
+        vouch = signing.sign_job
 
         def change_first(loaded):
             forge(job, callable_name="tests.shop.jobs.echo")
             return vouch(loaded)
 
-        monkeypatch.setattr("django_future.management.commands.future_sign.vouch_for", change_first)
+        monkeypatch.setattr("django_future.management.commands.future_sign.sign_job", change_first)
         run("future_sign", "--all")
         run_jobs()
         job.refresh_from_db()
         assert (job.callable_name, traces()) == ("tests.shop.jobs.trace", ["shown"])
 
-    def test_imports_nothing_to_show_it(self, monkeypatch, tmp_path):
+    def test_future_sign_imports_no_handler_to_show_it(self, monkeypatch, tmp_path):
         import tests.shop
 
         (tmp_path / "script.py").write_text("raise AssertionError('imported')")
@@ -133,7 +133,7 @@ class TestSign:
         forge(job, callable_name="tests.shop.script.run")
         assert "tests.shop.script.run()" in run("future_sign", "--all", "--dry-run")[0]
 
-    def test_hides_sensitive_arguments_and_control_characters(self):
+    def test_future_sign_hides_sensitive_arguments_and_control_characters(self):
         job = schedule_job("1h", log_in, args=["Ada", "secret"])
         other = schedule_job("1h", jobs.echo)
         forge(job, signature="")
@@ -156,7 +156,7 @@ class TestRename:
         removed.__module__ = jobs.__name__
         monkeypatch.setattr(jobs, "removed", removed, raising=False)
 
-    def test_lets_jobs_that_wait_call_the_new_name(self, traces):
+    def test_future_rename_makes_waiting_jobs_call_the_new_name(self, traces):
         schedule_job("0s", self.OLD, args=["renamed"])
         assert run("future_rename", self.OLD, self.NEW)[0].endswith(
             "Renamed the handler of 1 job.\n"
@@ -164,21 +164,21 @@ class TestRename:
         run_jobs()
         assert traces() == ["renamed"]
 
-    def test_signs_pickles_for_the_new_name(self, traces):
+    def test_future_rename_signs_pickles_for_the_new_name(self, traces):
         schedule_job("0s", self.OLD, args=[Path("a")])
         run("future_rename", self.OLD, self.NEW)
         run_jobs()
         assert traces() == ["a"]
 
-    def test_does_not_sign_what_sql_wrote(self):
+    def test_future_rename_does_not_sign_forged_rows(self):
         job = schedule_job("0s", self.OLD)
         forge(job, args='["forged"]')
         _, err = run("future_rename", self.OLD, self.NEW)
-        assert f"Job {job.pk} is left as it is: its signature does not hold." in err
+        assert f"Job {job.pk} was skipped: its signature does not hold." in err
         job.refresh_from_db()
         assert job.callable_name == self.OLD
 
-    def test_as_a_dry_run_changes_nothing(self):
+    def test_future_rename_changes_nothing_in_a_dry_run(self):
         job = schedule_job("0s", self.OLD)
         out, _ = run("future_rename", self.OLD, self.NEW, "--dry-run")
         assert out.endswith("Would rename the handler of 1 job.\n")
@@ -193,17 +193,17 @@ class TestRename:
             ("remind", "is a method of an object, the other is not"),
         ],
     )
-    def test_refuses_a_name_that_no_job_could_call(self, new, words):
+    def test_future_rename_refuses_a_name_that_no_job_can_call(self, new, words):
         with pytest.raises(CommandError, match=words):
             run("future_rename", self.OLD, new)
 
-    def test_leaves_a_job_whose_key_another_has(self):
+    def test_future_rename_skips_a_job_whose_unique_key_is_taken(self):
         held = schedule_job("1h", self.OLD, unique="key")
         schedule_job("1h", self.NEW, unique="key")
         _, err = run("future_rename", self.OLD, self.NEW)
-        assert f"Job {held.pk} is left as it is: another job of the new name has its" in err
+        assert f"Job {held.pk} was skipped: another job with the new name has the same" in err
 
-    def test_renames_a_method(self, order):
+    def test_future_rename_renames_a_method(self, order):
         job = schedule_job("1h", "remind", order)
         assert "has no method 'missing'" in run("future_rename", "remind", "missing")[1]
         run("future_rename", "remind", "ring")
@@ -213,14 +213,14 @@ class TestRename:
 
 
 class TestAdmin:
-    def test_says_how_many_jobs_are_parked(self, admin_client):
+    def test_the_admin_counts_parked_jobs(self, admin_client):
         assert "parked: " not in body(admin_client.get(LIST))
         job = unsigned("one")
         assert "1 job is parked: its signature does not hold" in body(admin_client.get(LIST))
         assert "The row has no signature" in body(admin_client.get(page_of(job)))
         assert page_of(job) in body(admin_client.get(f"{LIST}?status__exact=parked"))
 
-    def test_lets_a_superuser_sign_parked_jobs(self, admin_client, traces):
+    def test_the_sign_action_signs_parked_jobs(self, admin_client, traces):
         job, waiting = unsigned("signed"), schedule_job("1d", jobs.echo)
         assert act(admin_client, "sign_selected", job, waiting) == [
             "1 job was signed.",
@@ -230,7 +230,7 @@ class TestAdmin:
         assert traces() == ["signed"]
         assert LogEntry.objects.get().change_message == "Signed."
 
-    def test_lets_nobody_else(self, login):
+    def test_the_sign_action_is_for_superusers_only(self, login):
         job = unsigned("one")
         client = login(
             "view_scheduledjob",
@@ -243,14 +243,14 @@ class TestAdmin:
         act(client, "sign_selected", job)
         assert status_of(job) == Status.PARKED
 
-    def test_does_not_copy_what_sql_wrote(self, login):
+    def test_the_run_again_action_refuses_forged_rows(self, login):
         job = unsigned("one")
         job.cancel()
         [message] = act(login("view_scheduledjob", "operate_scheduledjob"), "run_again", job)
         assert message.startswith("1 job cannot be scheduled again: The row has no signature")
         assert ScheduledJob.objects.count() == 1
 
-    def test_imports_nothing_to_show_it(self, admin_client, monkeypatch, tmp_path):
+    def test_the_admin_imports_no_handler_to_show_it(self, admin_client, monkeypatch, tmp_path):
         import tests.shop
 
         (tmp_path / "script.py").write_text("raise AssertionError('imported')")

@@ -69,7 +69,7 @@ def seen_at(name):
     return Worker.objects.values_list("seen_at", flat=True).get(name=name)
 
 
-def test_who_is_the_first_to_beat_after_a_stall_takes_no_job_of_others(start):
+def test_the_first_worker_after_a_stall_rescues_no_jobs(start):
     store, worker = store_for("default"), new_worker()
     register(store, worker)
     job = schedule_job("0s", jobs.echo)
@@ -94,7 +94,7 @@ def test_who_is_the_first_to_beat_after_a_stall_takes_no_job_of_others(start):
 
 @pytest.mark.only_on("mysql", reason="PostgreSQL numbers sessions by processes")
 @pytest.mark.skipif(not mariadb_server.is_installed(), reason="no MariaDB server to start")
-def test_sessions_with_the_numbers_of_those_before_a_restart_are_left_alone():
+def test_sessions_with_ids_from_before_a_server_restart_are_not_killed():
     with mariadb_server.temporary_mariadb() as server:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.reused_session_ids"],

@@ -306,11 +306,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.paused_queues ^= {name}
 
 
-def test_the_store_does_as_its_model_whatever_happens():
+def test_the_store_agrees_with_its_model_after_random_operations():
     run_state_machine_as_test(StoreMachine, settings=SETTINGS)
 
 
-def test_a_store_that_forgets_the_lease_is_found_out(monkeypatch):
+def test_the_state_machine_detects_a_store_that_ignores_the_lease(monkeypatch):
     monkeypatch.setattr(
         Store, "held", lambda store, job: store.jobs.running().filter(pk=job.pk, worker=job.worker)
     )

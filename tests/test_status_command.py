@@ -64,7 +64,7 @@ def past_its_expiry():
 
 
 class TestQueues:
-    def test_are_listed_with_what_waits_and_what_is_due(self, show, worker):
+    def test_future_status_lists_queues_with_waiting_and_due_jobs(self, show, worker):
         name = worker("default")
         schedule_job(timedelta(hours=-3), jobs.echo, expires=None)
         schedule_job("1h", jobs.echo)
@@ -74,12 +74,12 @@ class TestQueues:
         assert " ".join(text.split()).count(f"default 2 1 3 hours ago {name}") == 1
         assert " ".join(text.split()).count("mail 1 0 no worker") == 1
 
-    def test_that_are_paused_are_listed_though_nothing_waits(self, show):
+    def test_future_status_lists_paused_queues_without_jobs(self, show):
         pause_queue("mail", reason="month end")
         assert "no worker; paused since" in show()
         assert ": month end\n" in show()
 
-    def test_are_data_in_json(self, data, worker):
+    def test_future_status_lists_queues_as_json(self, data, worker):
         name = worker()
         schedule_job(timedelta(hours=-3), jobs.echo, expires=None)
         pause_queue("mail", reason="month end")
@@ -89,13 +89,13 @@ class TestQueues:
         assert (default["is_paused"], default["workers"]) == (False, [name])
         assert (mail["queue"], mail["is_paused"], mail["reason"]) == ("mail", True, "month end")
 
-    def test_are_empty_at_first(self, show):
+    def test_future_status_of_an_empty_database_suggests_the_next_step(self, show):
         text = show()
         assert "No job waits, and no queue is paused." in text
         assert "No worker runs. Start one" in text
         assert "No jobs failed in the last 24 hours." in text
 
-    def test_are_counted_over_all_priorities(self):
+    def test_a_backlog_counts_all_priorities(self):
         schedule(
             {"when": timedelta(minutes=-number), "callable": jobs.echo, "priority": number % 7}
             for number in range(-3, 20)
@@ -105,20 +105,20 @@ class TestQueues:
         oldest = ScheduledJob.objects.earliest("scheduled_at")
         assert found.oldest_at == clock.from_row(oldest.scheduled_at)
 
-    def test_are_counted_up_to_a_bound(self, monkeypatch, show):
+    def test_a_backlog_is_counted_up_to_a_maximum(self, monkeypatch, show):
         monkeypatch.setattr(backlog, "MAX_COUNTED", 3)
         schedule([{"when": "0s", "callable": jobs.echo}] * 5)
         assert " ".join(show().split()).count("default 3+ 3+") == 1
 
-    def test_are_looked_into_at_a_bounded_number_of_priorities(self, monkeypatch):
+    def test_a_backlog_reads_a_limited_number_of_priorities(self, monkeypatch):
         monkeypatch.setattr(backlog, "MAX_PRIORITIES", 2)
         schedule([{"when": "0s", "callable": jobs.echo, "priority": n} for n in range(5)])
         found = backlog_of(store_for("default"), "default", clock.now())
         assert (found.due, found.is_exact) == (2, False)
 
 
-class TestEnds:
-    def test_of_the_last_day_are_listed(self, show, data):
+class TestFinishedJobs:
+    def test_future_status_lists_failed_and_expired_jobs_of_the_last_day(self, show, data):
         failed = schedule_job("0s", jobs.fail)
         run_jobs(ignore_errors=True)
         expired = past_its_expiry()
@@ -131,18 +131,18 @@ class TestEnds:
         assert [job["job"] for job in data()["expired"]["latest"]] == [expired.pk]
         assert data()["failed"]["latest"][0]["error"] == "ValueError: fail"
 
-    def test_of_the_day_before_are_left_out(self, show):
+    def test_future_status_omits_jobs_that_failed_earlier(self, show):
         schedule_job("0s", jobs.fail)
         run_jobs(ignore_errors=True)
         ended_at = clock.to_row(clock.now() - timedelta(days=2))
         ScheduledJob.objects.update(finished_at=ended_at)
         assert "No jobs failed in the last 24 hours." in show()
 
-    def test_that_are_missing_are_listed(self, show):
+    def test_future_status_lists_overdue_jobs_that_are_not_marked(self, show):
         past_its_expiry()
-        assert "1 job waiting past their expiry, for a worker to mark:" in show()
+        assert "1 job overdue, and not yet marked as expired:" in show()
 
-    def test_are_counted_and_listed_up_to_a_bound(self, monkeypatch, show):
+    def test_future_status_counts_and_lists_failures_up_to_a_maximum(self, monkeypatch, show):
         monkeypatch.setattr(recent, "MAX_COUNTED", 12)
         schedule([{"when": "0s", "callable": jobs.fail}] * 13)
         run_jobs(ignore_errors=True)
@@ -150,7 +150,7 @@ class TestEnds:
 
 
 class TestWorkers:
-    def test_are_listed_also_those_that_are_lost(self, show, data, worker):
+    def test_future_status_lists_workers(self, show, data, worker):
         name = worker("mail")
         assert f"{name}  mail" in show()
         assert "0 seconds ago" in show()
@@ -162,25 +162,25 @@ class TestWorkers:
 
 
 class TestJob:
-    def test_is_told_in_words(self, show, order):
+    def test_future_status_explains_a_job(self, show, order):
         job = schedule_job("5d", "remind", content_object=order)
         first, second, third = show(str(job.pk)).splitlines()
         assert first == f"Job {job.pk} remind (shop.order {order.pk}) is scheduled."
         assert second.startswith("  It is due in ")
         assert third.startswith("  No worker runs for the database 'default'.")
 
-    def test_is_data_in_json(self, data):
+    def test_future_status_explains_a_job_as_json(self, data):
         job = schedule_job("5d", jobs.echo)
         found = data(str(job.pk))
         assert (found["job"], found["handler"]) == (job.pk, "tests.shop.jobs.echo")
         assert [reason["code"] for reason in found["reasons"]] == ["not_due", "no_worker"]
 
-    def test_that_is_not_there_is_told(self, show):
+    def test_future_status_reports_a_missing_job(self, show):
         with pytest.raises(CommandError, match="There is no job 12345 in the database 'default'"):
             show("12345")
 
 
 @pytest.mark.django_db(databases=["default", "other"])
-def test_another_database_can_be_looked_at(data):
+def test_future_status_shows_another_database(data):
     schedule_job("5d", jobs.echo, using="other")
     assert (data()["queues"], len(data("--database", "other")["queues"])) == ([], 1)

@@ -37,7 +37,7 @@ def claim(store, limit=1, worker=NOBODY, selection=EVERYTHING):
     return store.claim(worker, selection, at=clock.now(), limit=limit)
 
 
-def test_a_claim_takes_as_many_as_it_may_in_their_order(store):
+def test_a_claim_takes_jobs_up_to_its_limit_in_order(store):
     for text, priority in [("b", 0), ("a", 5), ("c", 0)]:
         schedule_job("0s", jobs.echo, args=[text], priority=priority)
     claimed = claim(store, 2)
@@ -45,7 +45,7 @@ def test_a_claim_takes_as_many_as_it_may_in_their_order(store):
     assert {job.status for job in claimed} == {Status.RUNNING}
 
 
-def test_a_claim_after_another_begins_with_the_highest_priority_again(store):
+def test_a_second_claim_starts_at_the_highest_priority(store):
     for priority in (0, 0, -5):
         schedule_job("0s", jobs.echo, priority=priority)
     claim(store)
@@ -54,7 +54,7 @@ def test_a_claim_after_another_begins_with_the_highest_priority_again(store):
     assert [job.priority for job in claim(store, 10)] == [5, 0, -5, -7]
 
 
-def test_what_a_claim_returns_is_what_the_row_says(store):
+def test_a_claim_returns_jobs_equal_to_their_rows(store):
     schedule_job("0s", jobs.echo, args=[{1}])
     [claimed] = claim(store)
     stored = ScheduledJob.objects.get()
@@ -62,7 +62,7 @@ def test_what_a_claim_returns_is_what_the_row_says(store):
         assert getattr(claimed, field.attname) == getattr(stored, field.attname), field
 
 
-def test_any_text_can_be_a_name_or_a_return_value(store):
+def test_the_store_escapes_names_and_return_values(store):
     text = 'o\'brien \\ %s %(id)s "quoted" ; -- \N{SNOWMAN}'
     schedule_job("0s", jobs.echo, queue_name=text)
     [job] = claim(store, worker=Worker(name=text), selection=Selection(queues=(text, "it's")))
@@ -73,7 +73,7 @@ def test_any_text_can_be_a_name_or_a_return_value(store):
     assert (stored.worker, stored.queue_name, stored.return_value) == (text, text, [text])
 
 
-def test_many_ends_hold_any_text(store):
+def test_the_store_escapes_the_return_values_of_a_batch(store):
     texts = ["o'brien", "\\", "%s", "NULL", "{}"]
     schedule_jobs([{"when": "0s", "callable": jobs.echo} for _ in [*texts, None]])
     done = claim(store, 10)
@@ -85,20 +85,20 @@ def test_many_ends_hold_any_text(store):
     assert [value and decode(value) for value in values] == [*texts, None]
 
 
-def test_what_is_not_due_or_too_late_is_left(store):
+def test_a_claim_takes_no_future_and_no_overdue_jobs(store):
     schedule_job("1h", jobs.echo)
     schedule_in_the_past(timedelta(hours=2), jobs.echo, expires="1h")
     assert claim(store, 10) == []
 
 
-def test_a_claim_can_leave_newer_jobs(store):
+def test_a_claim_can_exclude_newer_jobs(store):
     schedule_job("0s", jobs.echo, args=["old"])
     selection = Selection(up_to_id=newest_id(store))
     schedule_job("0s", jobs.echo, args=["new"])
     assert [job.args for job in claim(store, 10, selection=selection)] == [["old"]]
 
 
-def test_the_lease_grows_with_each_claim_and_a_release_takes_back_the_attempt(store):
+def test_each_claim_raises_the_lease_and_a_release_uncounts_the_attempt(store):
     schedule_job("0s", jobs.echo)
     [first] = claim(store)
     assert transitions.release(store, first)
@@ -107,7 +107,7 @@ def test_the_lease_grows_with_each_claim_and_a_release_takes_back_the_attempt(st
     assert not transitions.release(store, first)
 
 
-def test_two_threads_never_claim_the_same(store):
+def test_concurrent_claims_never_take_the_same_job(store):
     schedule_jobs([{"when": "0s", "callable": jobs.echo} for _ in range(300)])
     claimed = []
 
@@ -125,7 +125,7 @@ def test_two_threads_never_claim_the_same(store):
 
 
 @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
-def test_a_claim_does_not_wait_for_rows_that_are_locked(store):
+def test_a_claim_skips_locked_rows(store):
     schedule_job("0s", jobs.echo, args=["locked"], priority=1)
     schedule_job("0s", jobs.echo, args=["free"])
     claimed = []
@@ -151,7 +151,7 @@ def test_a_claim_does_not_wait_for_rows_that_are_locked(store):
         (lambda store: store.expire(clock.now()), "future_job_expires"),
     ],
 )
-def test_what_waits_is_found_through_its_index(store, vendor, act, index):
+def test_queries_for_waiting_jobs_use_their_index(store, vendor, act, index):
     schedule_jobs(
         [
             {"when": "5d", "callable": jobs.echo, "queue_name": f"q{number % 20}"}
@@ -200,7 +200,7 @@ class TestRescue:
         Worker.objects.filter(name=worker.name).update(seen_at=clock.to_row(clock.now() - seen))
         return worker
 
-    def test_the_jobs_of_a_lost_worker_wait_for_another(self, store, caplog):
+    def test_the_jobs_of_a_lost_worker_are_rescued(self, store, caplog):
         schedule_job("0s", jobs.echo)
         [job] = claim(store, worker=self.worker(store, 2 * config().HEARTBEAT))
         maintenance.rescue(store)
@@ -209,20 +209,20 @@ class TestRescue:
         assert not Worker.objects.exists()
         assert "lost its worker and will run again" in caplog.text
 
-    def test_a_worker_that_left_the_list_is_lost_too(self, store):
+    def test_the_jobs_of_an_unlisted_worker_are_rescued(self, store):
         schedule_job("0s", jobs.echo)
         claim(store)
         maintenance.rescue(store)
         assert ScheduledJob.objects.get().status == Status.SCHEDULED
 
-    def test_a_worker_that_lives_keeps_its_jobs(self, store):
+    def test_a_live_worker_keeps_its_jobs(self, store):
         schedule_job("0s", jobs.echo)
         claim(store, worker=self.worker(store, config().HEARTBEAT / 2))
         maintenance.rescue(store)
         assert ScheduledJob.objects.get().status == Status.RUNNING
         assert Worker.objects.count() == 1
 
-    def test_a_job_that_loses_every_worker_fails(self, store, caplog):
+    def test_a_job_fails_after_the_maximum_number_of_rescues(self, store, caplog):
         schedule_job("0s", jobs.echo)
         for _ in range(MAX_RESCUES + 1):
             self.claim_and_start(store)
@@ -232,7 +232,7 @@ class TestRescue:
         assert "WorkerLost: The worker nobody stopped" in job.error
         assert "tests.shop.jobs.echo failed" in caplog.text
 
-    def test_a_job_that_waited_beside_one_that_is_never_done_stays_scheduled(self, store):
+    def test_a_job_that_never_started_is_rescued_without_limit(self, store):
         schedule_job("0s", jobs.echo)
         for _ in range(MAX_RESCUES + 2):
             claim(store)
@@ -245,13 +245,13 @@ class TestRescue:
         job.started_at = clock.to_row(store.now())
         transitions.record_start(store, job)
 
-    def test_a_worker_shows_again_that_it_lives(self, store):
+    def test_registering_a_worker_again_updates_seen_at(self, store):
         worker = self.worker(store, timedelta(hours=1))
         register(store, worker)
         assert Worker.objects.get().seen_at > clock.to_row(clock.now() - timedelta(minutes=1))
 
 
-def test_the_clock_of_the_server_is_never_ahead(store):
+def test_the_store_clock_is_never_ahead_of_the_host(store):
     before = clock.now()
     store.synchronise()
     assert before - timedelta(milliseconds=1) <= store.now() <= clock.now()

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.django_db
 
 
-class TestWhatIsScheduled:
-    def test_is_returned(self):
+class TestAssertScheduled:
+    def test_assert_scheduled_returns_the_jobs(self):
         scheduled = schedule_job("5d", jobs.echo, args=[1])
         assert assert_scheduled(jobs.echo) == [scheduled]
 
@@ -42,24 +42,24 @@ class TestWhatIsScheduled:
             {"count": 1},
         ],
     )
-    def test_may_be_described(self, description):
+    def test_assert_scheduled_matches_a_description(self, description):
         schedule_job("5d", jobs.take, args=[1, (2, 3)], kwargs={"k": {4}})
         schedule_job("5d", jobs.trace)
         assert len(assert_scheduled(jobs.take, **description)) == 1
 
-    def test_may_be_bound_to_an_object(self, order):
+    def test_assert_scheduled_matches_the_content_object(self, order):
         other = Order.objects.create(number="B2")
         for bound in (order, other):
             schedule_job("5d", "remind", bound)
         [found] = assert_scheduled("remind", content_object=other)
         assert found.content_object == other
 
-    def test_has_not_run(self):
+    def test_assert_not_scheduled_ignores_jobs_that_have_run(self):
         schedule_job("0s", jobs.echo)
         run_due_jobs()
         assert_not_scheduled(jobs.echo)
 
-    def test_that_is_something_else_is_named(self):
+    def test_assert_scheduled_lists_the_other_jobs_if_it_fails(self):
         other = schedule_job("3d", jobs.trace, args=["a"])
         near = schedule_job("3d", jobs.echo, args=[2])
         with pytest.raises(AssertionError) as caught:
@@ -72,102 +72,102 @@ class TestWhatIsScheduled:
         assert lines[0].startswith(f"  job {near.pk}: args [2], at ")
         assert lines[1].startswith(f"  job {other.pk}: calls tests.shop.jobs.trace, args ['a'], at")
 
-    def test_too_often_is_told(self):
+    def test_assert_scheduled_fails_if_the_count_differs(self):
         for _ in range(12):
             schedule_job("5d", jobs.echo)
         with pytest.raises(AssertionError, match=r"(?s)12 jobs wait .* 11 should.*and 2 more"):
             assert_scheduled(jobs.echo, count=11)
 
-    def test_though_it_should_not_is_told(self):
+    def test_assert_not_scheduled_fails_if_a_job_is_scheduled(self):
         schedule_job("5d", jobs.echo)
         with pytest.raises(AssertionError, match=r"(?s)1 jobs wait .* 0 should.*: as described"):
             assert_not_scheduled(jobs.echo)
 
-    def test_is_nothing(self):
+    def test_assert_scheduled_fails_if_no_job_waits(self):
         with pytest.raises(AssertionError, match="no job waits at all"):
             assert_scheduled(jobs.echo)
 
-    def test_cannot_be_what_is_no_handler(self):
+    def test_assert_scheduled_refuses_an_unknown_handler(self):
         with pytest.raises(InvalidCallable):
             assert_scheduled("tests.shop.jobs.misspelt")
 
 
-class TestWhatIsLeft:
-    def test_is_nothing(self):
+class TestAssertNoneLeft:
+    def test_assert_none_left_passes_if_no_job_waits(self):
         schedule_job("0s", jobs.echo)
         run_due_jobs()
         assert_none_left()
 
-    def test_is_told(self):
+    def test_assert_none_left_lists_the_waiting_jobs(self):
         schedule_job("5d", jobs.echo)
         with pytest.raises(AssertionError, match=r"1 jobs still wait:\n  tests\.shop\.jobs\.echo"):
             assert_none_left()
 
 
-class TestAPerformedJob:
-    def test_returns_what_would_be_kept_and_leaves_no_row(self):
+class TestPerformJob:
+    def test_perform_job_returns_the_result_and_stores_no_row(self):
         assert perform_job(jobs.echo, args=[(1, {2})]) == (1, {2})
         assert not ScheduledJob.objects.exists()
 
-    def test_gets_its_arguments_from_what_is_stored(self, order):
+    def test_perform_job_decodes_the_encoded_arguments(self, order):
         stale = Order.objects.get(pk=order.pk)
         Order.objects.update(reminders=7)
         assert perform_job(jobs.echo, args=[stale]).reminders == 7
 
-    def test_is_refused_what_a_job_is_refused(self):
+    def test_perform_job_refuses_invalid_arguments(self):
         with pytest.raises(InvalidArguments):
             perform_job(jobs.echo, args=[lambda: None])
 
-    def test_raises_what_its_handler_raises_and_keeps_nothing(self):
+    def test_perform_job_raises_the_error_of_the_handler_and_rolls_back(self):
         with pytest.raises(ValueError, match="fail"):
             perform_job(jobs.trace_and_fail)
         assert not Trace.objects.exists()
 
-    def test_may_be_bound_to_an_object(self, order):
+    def test_perform_job_accepts_a_content_object(self, order):
         perform_job("remind", kwargs={"times": 3}, content_object=order)
         order.refresh_from_db()
         assert order.reminders == 3
 
-    def test_may_be_a_decorated_one(self):
+    def test_perform_job_accepts_decorated_handlers(self):
         assert perform_job(greet, args=["you"]) == "hello you"
         assert perform_job(wave, args=["you"]) == "waved at you"
         assert perform_job(report, args=["ran"]) == "None: ran"
 
 
-class TestDueJobs:
-    def test_run(self, traces):
+class TestRunDueJobs:
+    def test_run_due_jobs_executes_due_jobs(self, traces):
         first = schedule_job("0s", jobs.trace, priority=1)
         second = schedule_job("0s", jobs.trace)
         schedule_job("5d", jobs.trace, args=["later"])
         assert run_due_jobs() == [first, second]
         assert traces() == ["ran", "ran"]
 
-    def test_may_be_those_of_a_time_to_come(self, traces):
+    def test_run_due_jobs_accepts_a_later_time(self, traces):
         schedule_job("5d", jobs.trace)
         run_due_jobs(timezone.now() + timedelta(days=5, seconds=1))
         assert traces() == ["ran"]
 
-    def test_tell_what_became_of_them(self):
+    def test_run_due_jobs_returns_jobs_with_their_results(self):
         schedule_job("0s", jobs.echo, args=[1])
         [ran] = run_due_jobs()
         assert (ran.status, ran.return_value) == ("complete", 1)
 
-    def test_raise(self):
+    def test_run_due_jobs_raises_the_error_of_a_handler(self):
         schedule_job("0s", jobs.fail)
         with pytest.raises(ValueError, match="fail"):
             run_due_jobs()
 
-    def test_need_not_raise(self):
+    def test_run_due_jobs_can_return_failed_jobs(self):
         schedule_job("0s", jobs.fail)
         [failed] = run_due_jobs(raise_errors=False)
         assert failed.status == "failed"
 
-    def test_may_schedule_others(self):
+    def test_run_due_jobs_with_recurse_runs_newly_scheduled_jobs(self):
         schedule_job("0s", jobs.schedule_another)
         assert len(run_due_jobs()) == 1
         assert len(run_due_jobs(recurse=True)) == 1
 
-    def test_that_never_end_are_told(self):
+    def test_run_due_jobs_stops_jobs_that_schedule_themselves_for_ever(self):
         schedule_job("0s", jobs.schedule_itself)
         with pytest.raises(AssertionError, match="100 passes"):
             run_due_jobs(recurse=True)
@@ -176,7 +176,7 @@ class TestDueJobs:
 class TestInAPlainTestCase(TestCase):
     """As most projects have it: all of it in a transaction that is rolled back."""
 
-    def test_jobs_run(self):
+    def test_run_due_jobs_works_in_a_plain_test_case(self):
         schedule_job("0s", jobs.trace)
         run_due_jobs()
         assert Trace.objects.get().text == "ran"
@@ -192,7 +192,7 @@ class TestInAPlainTestCase(TestCase):
         run_due_jobs()
         assert Trace.objects.get().text == "ran"
 
-    def test_hooks_of_a_commit_do_not_run_by_themselves(self):
+    def test_on_commit_hooks_run_with_capture_on_commit_callbacks(self):
         schedule_job("0s", jobs.trace_on_commit)
         with self.captureOnCommitCallbacks(execute=True):
             run_due_jobs()
@@ -201,7 +201,7 @@ class TestInAPlainTestCase(TestCase):
 
 @pytest.mark.slow
 @pytest.mark.only_on("sqlite", reason="the plugin knows of no database")
-def test_the_plugin_of_pytest(pytester, monkeypatch):
+def test_the_pytest_plugin_provides_its_fixture_and_its_mark(pytester, monkeypatch):
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TEST_RUN", "of-the-plugin")  # with a database of its own
@@ -210,24 +210,24 @@ def test_the_plugin_of_pytest(pytester, monkeypatch):
         import pytest
         from tests.shop.jobs import echo
 
-        def test_with_the_fixture(future):
+        def test_the_fixture_performs_a_job(future):
             assert future.perform_job(echo, args=[1]) == 1
 
         @pytest.mark.no_jobs_left
-        def test_that_leaves_none(future):
+        def test_a_marked_test_leaves_no_jobs(future):
             schedule("0s")
             future.run_due_jobs()
 
         @pytest.mark.no_jobs_left
-        def test_that_leaves_one(future):
+        def test_a_marked_test_leaves_one(future):
             schedule("5d")
 
         @pytest.mark.no_jobs_left
-        def test_that_fails_by_itself(future):
+        def test_a_marked_test_fails_by_itself(future):
             schedule("5d")
             assert "this" == "that"
 
-        def test_that_may(future):
+        def test_an_unmarked_test_may_leave_one(future):
             schedule("5d")
 
         def schedule(when):

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.django_db
 AN_HOUR = timedelta(hours=1)  # much less than the jobs travel
 
 
-class TestTheJobs:
-    def test_run_in_order_of_time_and_then_of_priority(self):
+class TestJobs:
+    def test_travel_to_runs_jobs_by_time_and_then_by_priority(self):
         day = clock.now() + timedelta(days=1)
         late = schedule_job("2d", jobs.echo, priority=9)
         idle = schedule_job(day, jobs.echo)
@@ -32,25 +32,25 @@ class TestTheJobs:
         assert travel_to("47h") == [overdue, urgent, idle]
         assert travel_to("2d") == [late]
 
-    def test_run_up_to_the_target_and_no_further(self):
+    def test_travel_to_runs_jobs_up_to_its_target(self):
         target = timezone.now() + timedelta(days=1)
         last = schedule_job(target, jobs.echo)
         schedule_job(target + timedelta(microseconds=1), jobs.echo)
         assert travel_to(target) == [last]
 
-    def test_that_jobs_schedule_run_at_their_time(self):
+    def test_travel_to_runs_newly_scheduled_jobs_at_their_time(self):
         schedule_job("1d", jobs.repeat, args=["2d"])
         ran = travel_to("6d")
         first = ran[0].return_value
         assert [job.return_value - first for job in ran] == [timedelta(days=n) for n in (0, 2, 4)]
 
-    def test_that_jobs_schedule_for_now_run_at_the_same_time(self, traces):
+    def test_travel_to_runs_jobs_scheduled_for_now_at_the_same_time(self, traces):
         schedule_job("1d", jobs.schedule_another)
         first, second = travel_to("1d")
         assert traces() == ["by another"]
         assert first.scheduled_at == second.scheduled_at
 
-    def test_that_fail_are_tried_again_at_their_time(self):
+    def test_travel_to_retries_failed_jobs_at_their_time(self):
         scheduled = flaky.charge.schedule("1d", 5)
         ran = travel_to("2d", raise_errors=False)
         assert ran == [scheduled] * 3
@@ -58,70 +58,70 @@ class TestTheJobs:
         assert second.started_at - first.started_at == timedelta(minutes=1)
         assert third.started_at - second.started_at == timedelta(hours=1)
 
-    def test_that_ask_for_another_attempt_get_it_until_they_expire(self):
+    def test_travel_to_retries_jobs_that_raise_retry_until_they_expire(self):
         flaky.poll.using(expires="12m").schedule("1d", until=99)
         assert len(travel_to("2d", raise_errors=False)) == 3
         assert ScheduledJob.objects.get().status == "failed"
 
-    def test_that_expire_on_the_way_do_not_run_late(self):
+    def test_travel_to_expires_overdue_jobs(self):
         overdue = schedule_in_the_past(timedelta(days=8), jobs.echo)
         in_time = schedule_job("1d", jobs.echo, expires="1s")
         assert travel_to("3d") == [in_time]
         overdue.refresh_from_db()
         assert overdue.status == "expired"
 
-    def test_that_have_expired_at_the_end_say_so(self):
+    def test_travel_to_marks_jobs_that_expire_before_its_target(self):
         schedule_job("1d", jobs.echo, expires="1h")
         pause_queue("default")
         assert travel_to("2d") == []
         assert ScheduledJob.objects.latest("pk").status == "expired"
 
     @pytest.mark.django_db(databases="__all__")
-    def test_may_be_those_of_another_database(self):
+    def test_travel_to_runs_jobs_of_another_database(self):
         schedule_job("1d", jobs.echo)
         other = schedule_job("1d", jobs.echo, using="other")
         assert travel_to("2d", using="other") == [other]
 
-    def test_need_not_be_any(self):
+    def test_travel_to_works_without_jobs(self):
         assert travel_to("0s") == []
 
-    def test_that_never_end_are_told(self):
+    def test_travel_to_stops_jobs_that_schedule_themselves_for_ever(self):
         schedule_job("1d", jobs.schedule_itself)
         with pytest.raises(AssertionError, match=r"100 passes at .*, and 100 jobs, more are due"):
             travel_to("2d")
 
-    def test_of_a_day_take_a_moment(self):
+    def test_travel_to_runs_the_hourly_jobs_of_a_day(self):
         schedule_job("1h", jobs.repeat, args=["1h"])
         assert len(travel_to("1d")) == 24
 
 
-class TestTheClock:
-    def test_stands_at_the_time_of_each_job(self):
+class TestClock:
+    def test_the_clock_is_stopped_at_the_time_of_each_job(self):
         schedule_job("1d", jobs.read_clocks)
         schedule_job("2d", jobs.read_clocks)
         for job in travel_to("3d"):
             assert set(job.return_value) == {clock.from_row(job.scheduled_at)}
 
-    def test_is_what_a_row_tells(self):
+    def test_the_times_of_a_row_are_those_of_the_stopped_clock(self):
         schedule_job("1d", jobs.trace)
         [ran] = travel_to("2d")
         ran.refresh_from_db()
         assert ran.scheduled_at == ran.started_at == ran.finished_at
 
-    def test_is_real_again(self):
+    def test_the_clock_is_real_after_an_error(self):
         schedule_job("1d", jobs.fail)
         with pytest.raises(ValueError, match="fail"):
             travel_to("2d")
         assert abs(datetime.now(UTC) - clock.from_row(timezone.now())) < AN_HOUR
         assert abs(datetime.now(UTC) - clock.now()) < AN_HOUR
 
-    def test_tells_datetimes_from_other_values(self):
+    def test_the_stopped_clock_works_with_template_localtime(self):
         noon = datetime(2030, 7, 1, 12, tzinfo=UTC)
         with stopped_clock(noon):
             assert timezone.template_localtime(noon, use_tz=True).hour == 14
 
     @pytest.mark.parametrize("hour", [0, 1])
-    def test_knows_an_hour_that_is_repeated(self, settings, hour):
+    def test_the_stopped_clock_distinguishes_a_repeated_hour(self, settings, hour):
         settings.USE_TZ = False
         instant = datetime(2030, 10, 27, hour, 30, tzinfo=UTC)
         with stopped_clock(instant):
@@ -130,7 +130,7 @@ class TestTheClock:
 
 
 class TestErrors:
-    def test_are_raised(self):
+    def test_travel_to_raises_the_error_of_a_handler(self):
         schedule_job("1d", jobs.fail)
         later = schedule_job("2d", jobs.echo)
         with pytest.raises(ValueError, match="fail"):
@@ -139,23 +139,23 @@ class TestErrors:
         assert later.status == "scheduled"
         assert not Worker.objects.exists()
 
-    def test_need_not_be_raised(self):
+    def test_travel_to_can_continue_after_errors(self):
         schedule_job("1d", jobs.fail)
         schedule_job("2d", jobs.echo)
         ran = travel_to("3d", raise_errors=False)
         assert [job.status for job in ran] == ["failed", "complete"]
 
-    def test_a_target_must_not_have_passed(self):
+    def test_travel_to_refuses_a_target_in_the_past(self):
         with pytest.raises(InvalidTime, match=r"'2020-01-01' is 2019-12-31 23:00:00\+00:00, which"):
             travel_to("2020-01-01")
 
     @pytest.mark.django_db(transaction=True)
-    def test_no_transaction_may_be_open(self):
+    def test_travel_to_refuses_an_open_transaction(self):
         with transaction.atomic(), pytest.raises(RunInsideTransaction):
             travel_to("1d")
 
     @pytest.mark.django_db(transaction=True)
-    def test_jobs_run_in_transactions_of_their_own(self, traces):
+    def test_travel_to_runs_each_job_in_its_own_transaction(self, traces):
         schedule_job("1d", jobs.trace_and_fail)
         schedule_job("2d", jobs.trace)
         travel_to("3d", raise_errors=False)
@@ -163,7 +163,7 @@ class TestErrors:
 
 
 class TestInAPlainTestCase(TestCase):
-    def test_time_passes(self):
+    def test_travel_to_works_in_a_plain_test_case(self):
         schedule_job("1d", jobs.trace)
         schedule_job("9d", jobs.trace)
         travel_to(timedelta(days=5))

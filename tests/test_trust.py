@@ -49,7 +49,7 @@ def run():
 
 
 @pytest.mark.parametrize("name", ["os.system", "posix.system", "subprocess.getoutput"])
-def test_a_shell_is_refused(name, forbidden):
+def test_a_row_that_names_a_shell_fails(name, forbidden):
     schedule_job("0s", jobs.echo)
     rewrite(callable_name=name, args=[f"touch {forbidden}"])
     job = run()
@@ -57,14 +57,14 @@ def test_a_shell_is_refused(name, forbidden):
     assert f"CallableNotAllowed: '{name}'" in job.error
 
 
-def test_a_shell_imported_by_a_module_of_the_project_is_refused(forbidden):
+def test_a_row_that_names_an_import_of_a_project_module_fails(forbidden):
     schedule_job("0s", jobs.echo)
     rewrite(callable_name="tests.shop.jobs.system", args=[f"touch {forbidden}"])
     assert "CallableNotAllowed" in run().error
 
 
 @pytest.mark.parametrize("column", ["args", "kwargs"])
-def test_a_pickle_without_a_signature_is_not_loaded(column, forbidden):
+def test_a_row_with_an_unsigned_pickle_fails(column, forbidden):
     schedule_job("0s", jobs.echo)
     value = base64.b64encode(pickle.dumps(Opens(forbidden))).decode()
     text = json.dumps({"__type__": "pickle", "class": "x", "value": f"{value}:forged"})
@@ -74,14 +74,14 @@ def test_a_pickle_without_a_signature_is_not_loaded(column, forbidden):
     assert "TamperedArguments" in job.error
 
 
-def test_a_pickle_that_was_changed_after_it_was_signed_is_not_loaded():
+def test_a_row_with_a_changed_pickle_fails():
     schedule_job("0s", jobs.echo, args=[Path("a")])
     stored = ScheduledJob.objects.values_list("args", flat=True).get()
     rewrite(args=Stored(stored.replace('"value": "g', '"value": "h')))
     assert "TamperedArguments" in run().error
 
 
-def test_a_pickle_signed_with_another_key_is_not_loaded(settings):
+def test_a_row_with_a_pickle_of_another_key_fails(settings):
     schedule_job("0s", jobs.echo, args=[Path("a")])
     stored = ScheduledJob.objects.values_list("args", flat=True).get()
     settings.SECRET_KEY = "somebody else's"
@@ -91,7 +91,7 @@ def test_a_pickle_signed_with_another_key_is_not_loaded(settings):
     assert "TamperedArguments" in run().error
 
 
-FOREIGN = {
+UNTRUSTED_PACKAGES = {
     "django.contrib.auth.password_validation.get_password_validators": [
         [{"NAME": "os.system", "OPTIONS": {"command": "touch FORBIDDEN"}}]
     ],
@@ -104,7 +104,7 @@ FOREIGN = {
 }
 
 
-class TestCallablesThatNoProjectMeant:
+class TestForeignCallables:
     @pytest.fixture(autouse=True)
     def nothing_happens(self, forbidden, monkeypatch):
         """Make sure that none of them was called."""
@@ -124,9 +124,9 @@ class TestCallablesThatNoProjectMeant:
         """Return a job that is bound to an object."""
         return schedule_job("0s", "ring", order)
 
-    @pytest.mark.parametrize("name", FOREIGN)
-    def test_are_not_called_if_sql_names_them(self, row, name, forbidden, settings):
-        args = json.dumps(FOREIGN[name]).replace("FORBIDDEN", str(forbidden))
+    @pytest.mark.parametrize("name", UNTRUSTED_PACKAGES)
+    def test_a_foreign_callable_that_sql_wrote_is_parked(self, row, name, forbidden, settings):
+        args = json.dumps(UNTRUSTED_PACKAGES[name]).replace("FORBIDDEN", str(forbidden))
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE django_future_scheduledjob SET callable_name = %s, args = %s,"
@@ -136,9 +136,9 @@ class TestCallablesThatNoProjectMeant:
         assert run().status == Status.PARKED
         assert settings.SECRET_KEY not in str(ScheduledJob.objects.values())
 
-    @pytest.mark.parametrize("name", FOREIGN)
-    def test_are_not_called_if_a_signed_row_names_them(self, row, name, forbidden, settings):
-        args = json.dumps(FOREIGN[name]).replace("FORBIDDEN", str(forbidden))
+    @pytest.mark.parametrize("name", UNTRUSTED_PACKAGES)
+    def test_a_foreign_callable_in_a_signed_row_fails(self, row, name, forbidden, settings):
+        args = json.dumps(UNTRUSTED_PACKAGES[name]).replace("FORBIDDEN", str(forbidden))
         rewrite(callable_name=name, args=Stored(args), content_object=None)
         job = run()
         assert job.status == Status.FAILED
@@ -146,7 +146,7 @@ class TestCallablesThatNoProjectMeant:
         assert settings.SECRET_KEY not in str(ScheduledJob.objects.values())
 
     @pytest.mark.parametrize("name", ["delete", "save", "full_clean", "refresh_from_db"])
-    def test_are_not_called_as_methods_of_an_object(self, row, name):
+    def test_inherited_methods_of_an_object_are_not_called(self, row, name):
         with connection.cursor() as cursor:
             cursor.execute("UPDATE django_future_scheduledjob SET callable_name = %s", [name])
         assert run().status == Status.PARKED
@@ -165,22 +165,22 @@ def run_again_signed(name):
 
 
 class TestMethods:
-    def test_of_a_listed_path_may_be_called(self, order, settings):
+    def test_a_method_whose_path_is_listed_can_be_called(self, order, settings):
         settings.DJANGO_FUTURE = {"CALLABLES": ["tests.shop.models.Order.delete"]}
         schedule_job("0s", "delete", order)
         run()
         assert not Order.objects.exists()
 
-    def test_of_a_listed_module_may_be_called(self, order, settings):
+    def test_a_method_whose_module_is_listed_can_be_called(self, order, settings):
         settings.DJANGO_FUTURE = {"CALLABLES": ["django.db.models.base"]}
         assert schedule_job("0s", "full_clean", order)
 
-    def test_of_djangos_own_models_are_refused_when_they_are_scheduled(self):
+    def test_methods_of_djangos_models_are_refused_when_scheduled(self):
         user = User.objects.create_user("ada")
         with pytest.raises(CallableNotAllowed, match=r"list it in DJANGO_FUTURE\['CALLABLES'\]"):
             schedule_job("0s", "email_user", user, args=["subject", "text"])
 
-    def test_that_are_listed_pass_the_check(self, settings):
+    def test_listed_methods_pass_the_settings_check(self, settings):
         from django_future.checks import check_settings
 
         settings.DJANGO_FUTURE = {"CALLABLES": ["tests.shop.models.Order.delete"]}
@@ -198,21 +198,21 @@ class TestPrivateNames:
         monkeypatch.setitem(sys.modules, module.__name__, module)
         return module
 
-    def test_of_modules_are_refused_too(self, private):
+    def test_functions_of_a_private_module_are_refused(self, private):
         with pytest.raises(CallableNotAllowed, match="begins with an underscore"):
             schedule_job("0s", private.run)
 
-    def test_are_allowed_to_handlers(self, private):
+    def test_decorated_functions_of_a_private_module_are_allowed(self, private):
         private.run = job(private.run)
         assert handlers.resolve("tests.shop._private.run", None) is private.run
 
-    def test_are_allowed_if_they_are_listed(self, private, settings):
+    def test_listed_functions_of_a_private_module_are_allowed(self, private, settings):
         settings.DJANGO_FUTURE = {"CALLABLES": ["tests.shop._private.run"]}
         assert handlers.resolve("tests.shop._private.run", None) is private.run
 
 
 @pytest.mark.parametrize("thing", [mock.call, mock.MagicMock(), mock.Mock()])
-def test_what_answers_any_attribute_is_no_handler(thing, monkeypatch):
+def test_an_object_that_has_any_attribute_is_no_handler(thing, monkeypatch):
     module = types.ModuleType("somewhere_else")
     module.thing = thing
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -220,7 +220,7 @@ def test_what_answers_any_attribute_is_no_handler(thing, monkeypatch):
         handlers.resolve("somewhere_else.thing", None)
 
 
-class TestPicklesInAnotherPlace:
+class TestMovedPickles:
     @pytest.fixture
     def pickled(self):
         """Return the stored text of a pickle that code scheduled for `echo`."""
@@ -229,17 +229,17 @@ class TestPicklesInAnotherPlace:
         ScheduledJob.objects.all().delete()
         return text
 
-    def test_are_refused_for_another_callable(self, pickled):
+    def test_a_pickle_moved_to_another_callable_is_refused(self, pickled):
         schedule_job("0s", jobs.trace)
         rewrite(args=pickled)
         assert "TamperedArguments" in run().error
 
-    def test_are_refused_in_another_column(self, pickled):
+    def test_a_pickle_moved_to_another_column_is_refused(self, pickled):
         schedule_job("0s", jobs.echo)
         rewrite(kwargs=Stored(f'{{"value": {pickled[1:-1]}}}'))
         assert "TamperedArguments" in run().error
 
-    def test_are_refused_as_options_and_as_a_result(self, pickled):
+    def test_a_pickle_moved_to_options_or_results_is_refused(self, pickled):
         from django_future.exceptions import TamperedArguments
 
         schedule_job("0s", jobs.echo)
@@ -249,23 +249,23 @@ class TestPicklesInAnotherPlace:
         with pytest.raises(TamperedArguments):
             ScheduledJob.objects.get().return_value  # noqa: B018
 
-    def test_are_signed_anew_when_a_copy_calls_something_else(self, traces):
+    def test_reschedule_with_another_callable_signs_pickles_again(self, traces):
         schedule_job("1d", jobs.echo, args=[Path("copied")]).reschedule("0s", jobs.trace)
         run_jobs()
         assert traces() == ["copied"]
 
-    def test_are_kept_by_what_returns_them(self):
+    def test_a_pickled_return_value_is_recorded(self):
         schedule_job("0s", jobs.echo, args=[Path("a")])
         assert run().return_value == Path("a")
 
 
 class TestSecrets:
-    def test_are_refused_as_arguments(self):
+    def test_the_secret_key_is_refused_in_arguments(self):
         with pytest.raises(InvalidArguments, match="SECRET_KEY"):
             schedule_job("0s", jobs.echo, args=[Signer()])
 
     @pytest.mark.parametrize("make", [Signer, lambda: {"key": Signer().key}, lambda: [{Signer()}]])
-    def test_are_not_kept_as_results(self, make, monkeypatch, settings):
+    def test_the_secret_key_is_not_recorded_in_results(self, make, monkeypatch, settings):
         def reveal():
             return make()
 

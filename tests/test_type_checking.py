@@ -75,19 +75,19 @@ TYPES = {
 }
 
 
-def test_of_every_field_are_told():
+def test_the_checked_types_cover_every_field():
     names = {name for known in TYPES for name in re.findall(r"^job\.(\w+)$", known)}
     columns = {field.attname for field in ScheduledJob._meta.concrete_fields}
     assert columns - names == set()
 
 
 @pytest.mark.parametrize("expression", TYPES)
-def test_without_a_plugin_mypy_knows(expression, by_mypy):
+def test_mypy_infers_types_without_a_plugin(expression, by_mypy):
     assert by_mypy[expression] == TYPES[expression]
 
 
 @pytest.mark.parametrize("expression", TYPES)
-def test_pyright_knows(expression, by_pyright):
+def test_pyright_infers_types(expression, by_pyright):
     assert by_pyright[expression] == TYPES[expression]
 
 

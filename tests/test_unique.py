@@ -25,8 +25,8 @@ pytestmark = pytest.mark.django_db
 RIVALS = 16
 
 
-class TestTheSame:
-    def test_job_is_scheduled_once(self):
+class TestSameJob:
+    def test_the_same_unique_job_is_scheduled_once(self):
         first, again = once.sync.schedule("5d", 1), once.sync.schedule("1d", 1)
         assert again == first
         assert ScheduledJob.objects.get().scheduled_at == first.scheduled_at == again.scheduled_at
@@ -35,10 +35,10 @@ class TestTheSame:
         ("args", "kwargs"),
         [([], {"order_id": 1}), ([1], {"depth": 1}), ([], {"depth": 1, "order_id": 1})],
     )
-    def test_arguments_are_the_same_however_they_are_passed(self, args, kwargs):
+    def test_positional_and_keyword_arguments_make_the_same_unique_job(self, args, kwargs):
         assert once.sync.schedule("5d", *args, **kwargs) == once.sync.schedule("5d", 1)
 
-    def test_keywords_are_the_same_in_any_order(self, order):
+    def test_the_order_of_keywords_does_not_make_another_unique_job(self, order):
         first = once.remind.schedule("5d", order, "mail", a="1", b="2")
         assert once.remind.schedule("5d", order, "mail", b="2", a="1") == first
 
@@ -50,24 +50,26 @@ class TestTheSame:
             ([{"x", "y", "z"}], [{"z", "y", "x"}]),
         ],
     )
-    def test_values_are_the_same_in_any_order(self, value, equal):
+    def test_the_order_of_dictionaries_and_sets_does_not_make_another_unique_job(
+        self, value, equal
+    ):
         first = schedule_job("5d", jobs.echo, args=[value], unique=True)
         assert schedule_job("5d", jobs.echo, args=[equal], unique=True) == first
 
-    def test_content_object_and_arguments_make_the_same_job(self, order):
+    def test_equal_content_object_and_arguments_make_the_same_unique_job(self, order):
         first = once.remind.bound_to(order).schedule("5d", "mail")
         again = once.remind.bound_to(Order.objects.get()).schedule("5d", "mail")
         assert again == first
 
-    def test_job_that_is_passed_makes_no_difference(self, order):
+    def test_job_as_parameter_does_not_change_the_unique_key(self, order):
         bound = once.sync_as_job.bound_to(order)
         assert bound.schedule("5d") == bound.schedule("5d", text="now")
 
-    def test_method_of_an_object_is_the_same(self, order):
+    def test_defaults_of_a_method_make_the_same_unique_job(self, order):
         first = schedule_job("5d", "remind", order, unique=True)
         assert schedule_job("5d", "remind", order, kwargs={"times": 1}, unique=True) == first
 
-    def test_job_may_be_running(self):
+    def test_a_running_job_counts_as_the_existing_unique_job(self):
         first = once.sync.schedule("5d", 1)
         ScheduledJob.objects.update(status=Status.RUNNING)
         again = once.sync.schedule("5d", 1)
@@ -75,12 +77,12 @@ class TestTheSame:
         assert again.status == Status.RUNNING
 
 
-class TestAnother:
-    def test_argument_makes_another_job(self):
+class TestDifferentJobs:
+    def test_another_argument_makes_another_unique_job(self):
         assert once.sync.schedule("5d", 1) != once.sync.schedule("5d", 2)
         assert once.sync.schedule("5d", 1) != once.sync.schedule("5d", 1, depth=2)
 
-    def test_object_makes_another_job(self, order):
+    def test_another_content_object_makes_another_unique_job(self, order):
         other = Order.objects.create(number="B2")
         found = {
             once.remind.bound_to(bound).schedule("5d").pk
@@ -88,11 +90,11 @@ class TestAnother:
         }
         assert len(found) == 3
 
-    def test_handler_does_not_share_its_keys(self):
+    def test_handlers_do_not_share_unique_keys(self):
         assert once.report.schedule("5d") != once.clean.schedule("5d")
 
     @pytest.mark.parametrize("end", ["run", "fail", "expire", "cancel"])
-    def test_job_follows_one_that_has_ended(self, end):
+    def test_a_finished_job_frees_its_unique_key(self, end):
         first = schedule_job("0s", jobs.fail if end == "fail" else jobs.echo, unique="k")
         if end == "cancel":
             first.cancel()
@@ -102,7 +104,7 @@ class TestAnother:
         assert first.unique_key is None
         assert schedule_job("0s", first.callable_name, unique="k") != first
 
-    def test_job_follows_one_that_nobody_ran_in_time(self, django_capture_on_commit_callbacks):
+    def test_an_overdue_job_frees_its_unique_key(self, django_capture_on_commit_callbacks):
         heard = []
         jobs_expired.connect(lambda count, **_: heard.append(count), weak=False, dispatch_uid=heard)
         first = schedule_in_the_past(timedelta(days=8), once.sync, args=[1])
@@ -115,32 +117,32 @@ class TestAnother:
         assert heard == [1]
 
 
-class TestTheKey:
-    def test_may_be_given(self):
+class TestUniqueKey:
+    def test_a_handler_can_declare_a_fixed_unique_key(self):
         first = once.report.schedule("5d", day=1)
         assert once.report.schedule("5d", day=2) == first
         assert first.unique_key == "nightly"
 
-    def test_may_be_what_a_function_makes_of_the_arguments(self, order):
+    def test_a_function_can_compute_the_unique_key(self, order):
         assert once.write.schedule("5d", order, text="soon").unique_key == "A1 soon"
         assert once.write.bound_to(order).schedule("5d").unique_key == "A1"
 
-    def test_is_exact(self):
+    def test_unique_keys_are_case_sensitive(self):
         found = {schedule_job("5d", jobs.echo, unique=key).pk for key in ("k", "K", "ḱ")}
         assert len(found) == 3
 
     @pytest.mark.parametrize("key", ["", "k" * 201, "k ", "a\0b", "\udc80", None, 5])
-    def test_that_cannot_be_kept_is_refused(self, key):
+    def test_an_invalid_unique_key_is_refused(self, key):
         with pytest.raises(InvalidOption):
             schedule_job("5d", jobs.echo, unique=lambda: key)
         assert not ScheduledJob.objects.exists()
 
-    def test_that_a_function_fails_to_make_is_refused(self):
+    def test_an_error_in_the_unique_key_function_is_reported(self):
         with pytest.raises(InvalidOption, match=r"unique=<function .* raised KeyError") as caught:
             schedule_job("5d", jobs.echo, unique=lambda: {}["missing"])
         assert isinstance(caught.value.__cause__, KeyError)
 
-    def test_is_kept_by_a_job_that_is_put_back(self):
+    def test_a_released_or_rescued_job_keeps_its_unique_key(self):
         job = schedule_job("0s", jobs.echo, unique="k")
         store, worker = store_for("default"), Worker(name="w")
         for put_back in (store.release, partial(store.rescue, is_counted=True)):
@@ -149,8 +151,8 @@ class TestTheKey:
             assert schedule_job("0s", jobs.echo, unique="k") == job
 
 
-class TestReplacing:
-    def test_moves_what_is_scheduled(self):
+class TestReplace:
+    def test_unique_replace_moves_a_scheduled_job(self):
         first = once.index.schedule("1h", 7)
         again = once.index.using(expires=None).schedule("2d", 7)
         assert again == first
@@ -158,31 +160,33 @@ class TestReplacing:
         assert moved.scheduled_at == again.scheduled_at > first.scheduled_at + timedelta(days=1)
         assert moved.expires_at is again.expires_at is None
 
-    def test_leaves_what_is_running(self):
+    def test_unique_replace_does_not_move_a_running_job(self):
         first = once.index.schedule("1h", 7)
         ScheduledJob.objects.update(status=Status.RUNNING)
         assert once.index.schedule("2d", 7).scheduled_at == first.scheduled_at
 
-    def test_moves_what_nobody_ran_in_time(self):
+    def test_unique_replace_moves_an_overdue_job(self):
         first = once.index.schedule(clock.now() - timedelta(days=8), 7)
         assert once.index.schedule("0s", 7) == first
         run_jobs()
         assert ScheduledJob.objects.get().status == Status.COMPLETE
 
-    def test_schedules_what_is_not_there(self):
+    def test_unique_replace_schedules_a_missing_job(self):
         assert once.index.schedule("1h", 7).status == Status.SCHEDULED
 
     @pytest.mark.only_on("postgresql", reason="only PostgreSQL sends hints")
     @pytest.mark.parametrize(("when", "hints"), [("1s", 1), ("1d", 0)])
-    def test_wakes_workers_as_a_new_job_does(self, when, hints, django_capture_on_commit_callbacks):
+    def test_unique_replace_notifies_workers_of_a_job_due_soon(
+        self, when, hints, django_capture_on_commit_callbacks
+    ):
         once.index.schedule("1h", 7)
         with django_capture_on_commit_callbacks() as sent:
             once.index.schedule(when, 7)
         assert len(sent) == hints
 
 
-class TestMany:
-    def test_are_returned_in_the_order_in_which_they_were_asked_for(self):
+class TestManyJobs:
+    def test_schedule_jobs_returns_unique_jobs_in_the_order_of_the_specs(self):
         there = once.sync.schedule("5d", 2)
         specs = [
             once.sync.spec("5d", 3),
@@ -197,30 +201,30 @@ class TestMany:
         assert found[3] == found[0]
         assert ScheduledJob.objects.count() == 4
 
-    def test_are_all_checked_before_the_first_is_written(self):
+    def test_schedule_jobs_checks_all_unique_keys_before_it_writes(self):
         with pytest.raises(InvalidOption) as caught:
             schedule_jobs(
                 [once.sync.spec("5d", 1), once.sync.using(unique=lambda *_: "").spec("5d", 1)]
             )
-        assert caught.value.__notes__ == ["This is the spec at index 1."]
+        assert caught.value.__notes__ == ["The error is in the spec at index 1."]
         assert not ScheduledJob.objects.exists()
 
 
 class TestRescheduling:
-    def test_does_not_take_the_key_over(self):
+    def test_reschedule_does_not_copy_the_unique_key(self):
         job = once.sync.schedule("0s", 1)
         new = job.reschedule("1d")
         assert new != job
         assert new.unique_key is None
 
-    def test_takes_a_key_that_is_given(self, order):
+    def test_reschedule_accepts_a_unique_key(self, order):
         ended = once.remind.bound_to(order).schedule("0s", "mail")
         run_jobs()
         new = ended.reschedule("1d", unique=True)
         assert new != ended
         assert once.remind.bound_to(order).schedule("1d", "mail") == new
 
-    def test_a_handler_that_schedules_itself_is_there_already(self):
+    def test_a_handler_that_schedules_its_own_unique_job_gets_itself(self):
         job = once.sync_again.schedule("0s", 1)
         run_jobs()
         job.refresh_from_db()
@@ -229,7 +233,7 @@ class TestRescheduling:
 
 
 class TestTransactions:
-    def test_a_caller_keeps_what_it_wrote_before(self, traces):
+    def test_an_existing_unique_job_does_not_undo_the_transaction(self, traces):
         first = once.sync.schedule("5d", 1)
         with transaction.atomic():
             jobs.trace("before")
@@ -237,7 +241,7 @@ class TestTransactions:
             jobs.trace("after")
         assert traces() == ["before", "after"]
 
-    def test_a_rollback_frees_the_key(self):
+    def test_a_rollback_frees_the_unique_key(self):
         with pytest.raises(RuntimeError), transaction.atomic():
             once.sync.schedule("5d", 1)
             raise RuntimeError
@@ -245,7 +249,7 @@ class TestTransactions:
         assert ScheduledJob.objects.count() == 1
 
     @pytest.mark.django_db(databases=["default", "other"])
-    def test_each_database_has_keys_of_its_own(self):
+    def test_each_database_has_its_own_unique_keys(self):
         found = schedule_jobs(
             [once.sync.using(using=alias).spec("5d", 1) for alias in ("default", "other")]
         )
@@ -267,7 +271,7 @@ def looked(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 class TestRivals:
-    def test_the_faster_one_is_returned_to_the_other(self, looked):
+    def test_a_concurrent_unique_job_is_returned_to_the_slower_caller(self, looked):
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
                 first = once.sync.schedule("5d", 1)
@@ -277,7 +281,7 @@ class TestRivals:
             assert other.result() == first
 
     @pytest.mark.only_on("postgresql", "mysql", reason="on SQLite one transaction writes at a time")
-    def test_the_faster_one_is_returned_to_the_other_inside_its_transaction(self, looked):
+    def test_a_concurrent_unique_job_is_returned_inside_a_transaction(self, looked):
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
                 first = once.sync.schedule("5d", 1)
@@ -287,7 +291,7 @@ class TestRivals:
             assert other.result() == first
         assert list(Trace.objects.values_list("text", flat=True)) == ["before", "after"]
 
-    def test_one_that_rolls_back_was_never_there(self, looked):
+    def test_a_rolled_back_unique_job_does_not_block_a_rival(self, looked):
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
                 once.sync.schedule("5d", 1)
@@ -299,7 +303,7 @@ class TestRivals:
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite refuses such a write outright")
     @pytest.mark.usefixtures("repeatable_read")
-    def test_one_that_a_transaction_cannot_see_is_told_of(self):
+    def test_a_unique_job_that_the_transaction_cannot_see_raises_key_taken(self):
         with transaction.atomic(), ThreadPoolExecutor(1) as pool:
             assert not ScheduledJob.objects.exists()
             pool.submit(elsewhere, schedule).result()
@@ -309,7 +313,7 @@ class TestRivals:
         assert ScheduledJob.objects.count() == Trace.objects.count() == 1
 
     @pytest.mark.slow
-    def test_sixteen_processes_schedule_and_run_them_and_none_is_lost_or_doubled(self):
+    def test_sixteen_processes_lose_and_double_no_unique_jobs(self):
         rivals = [start_rival() for _ in range(RIVALS)]
         told = [rival.communicate(timeout=2 * MAX_WAIT_SECONDS)[0].split() for rival in rivals]
         assert [rival.returncode for rival in rivals] == [0] * RIVALS

@@ -17,7 +17,7 @@ def elapsed(monkeypatch):
     return seconds
 
 
-def test_a_handler_is_tried_again_after_a_pause_that_doubles(elapsed):
+def test_an_unknown_handler_is_tried_again_after_a_delay_that_doubles(elapsed):
     handlers, job = UnknownHandlers(store=None), ScheduledJob(callable_name="a.b")
     handlers.note(job)
     assert len(handlers.names) == 1
@@ -30,7 +30,7 @@ def test_a_handler_is_tried_again_after_a_pause_that_doubles(elapsed):
     assert not handlers.names
 
 
-def test_a_handler_that_was_found_meanwhile_begins_with_a_short_pause(elapsed):
+def test_a_handler_that_became_known_starts_again_with_the_initial_delay(elapsed):
     handlers, job = UnknownHandlers(store=None), ScheduledJob(callable_name="a.b")
     handlers.note(job)
     elapsed[0] = 3 * INITIAL_BACKOFF_SECONDS

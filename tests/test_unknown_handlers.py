@@ -53,7 +53,7 @@ def is_left(job):
     return (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "") and job.error
 
 
-class TestUnknown:
+class TestRelease:
     @pytest.mark.parametrize("run", [burst, run_jobs])
     @pytest.mark.parametrize(
         ("name", "words"),
@@ -63,7 +63,9 @@ class TestUnknown:
             ("removed_app.jobs.handler", "does not exist: there is no module 'removed_app'"),
         ],
     )
-    def test_it_is_left_as_if_never_claimed_and_says_why(self, run, name, words, traces):
+    def test_a_job_of_an_unknown_handler_is_released_with_the_reason(
+        self, run, name, words, traces
+    ):
         job = schedule(name)
         schedule_job("0s", jobs.trace, args=["the next"])
         run()
@@ -73,12 +75,12 @@ class TestUnknown:
         assert words in error
         assert error.endswith("It is left for a worker that does.")
 
-    def test_a_method_is_left_where_its_model_has_none_such(self, order):
+    def test_a_job_of_an_unknown_method_is_released(self, order):
         job = schedule("vanished", order)
         run_jobs()
         assert "shop.Order has no public method 'vanished'" in is_left(job)
 
-    def test_a_method_of_another_model_runs_meanwhile(self, order, traces):
+    def test_a_method_of_another_model_with_the_same_name_runs(self, order, traces):
         parcel = Parcel.objects.create()
         unknown = schedule("note", order)
         rewrite(content_type=ContentType.objects.get_for_model(Parcel), object_id=str(parcel.pk))
@@ -87,14 +89,14 @@ class TestUnknown:
         assert is_left(unknown)
         assert traces() == [f"A1 {known.pk} noted"]
 
-    def test_a_model_that_is_not_installed_is_unknown_too(self, order):
+    def test_a_job_of_a_model_that_is_not_installed_is_released(self, order):
         job = schedule("remind", order)
         content_type = ContentType.objects.create(app_label="removed_app", model="order")
         rewrite(content_type=content_type)
         run_jobs()
         assert "The model removed_app.order of the content object is not" in is_left(job)
 
-    def test_what_is_left_may_expire(self):
+    def test_a_job_of_an_unknown_handler_can_expire(self):
         job = schedule(GONE)
         run_jobs()
         run_jobs(now="8d")
@@ -102,7 +104,7 @@ class TestUnknown:
         assert job.status == Status.EXPIRED
         assert "does not know" in job.error
 
-    def test_who_knows_it_runs_it_and_the_error_goes(self, monkeypatch, traces):
+    def test_a_handler_that_becomes_known_runs_and_clears_the_error(self, monkeypatch, traces):
         job = schedule(GONE, args=["known again"])
         run_jobs()
         monkeypatch.setattr(jobs, "vanished", jobs.trace, raising=False)
@@ -112,13 +114,13 @@ class TestUnknown:
         assert traces() == ["known again"]
 
     @pytest.mark.parametrize("name", ["os.system", "tests.shop.jobs.system", "tests.shop.jobs.sys"])
-    def test_what_is_found_and_refused_fails(self, name):
+    def test_a_callable_that_exists_and_is_refused_fails_its_job(self, name):
         job = schedule(name)
         run_jobs(ignore_errors=True)
         job.refresh_from_db()
         assert job.status == Status.FAILED
 
-    def test_a_handler_that_asks_for_what_is_unknown_fails(self, monkeypatch):
+    def test_a_handler_that_schedules_an_unknown_handler_fails(self, monkeypatch):
         def ask(value=None):
             schedule_job("0s", GONE)
 
@@ -137,7 +139,7 @@ class TestBrokenModules:
         ["def f(:", "import nothing", "1 / 0", "raise SystemExit(3)", "raise OSError('\\0')"],
     )
     @pytest.mark.parametrize("run", [burst, run_jobs])
-    def test_a_module_that_breaks_leaves_its_jobs(
+    def test_jobs_of_a_module_that_cannot_be_imported_are_released(
         self, source, run, tmp_path, monkeypatch, settings
     ):
         (tmp_path / "half_deployed.py").write_text(source)
@@ -148,8 +150,8 @@ class TestBrokenModules:
         assert "'half_deployed.f' cannot be imported: " in is_left(job)
 
 
-class TestOnce:
-    def test_a_run_claims_one_of_each_unknown_handler(self):
+class TestRepeatedClaims:
+    def test_a_one_off_run_claims_one_job_of_each_unknown_handler(self):
         for name in (GONE, GONE, f"{GONE}_too"):
             schedule(name)
         run_jobs()
@@ -159,13 +161,13 @@ class TestOnce:
             1,
         ]
 
-    def test_a_name_in_another_case_is_another_handler(self, traces):
+    def test_handler_names_that_differ_in_case_are_different_handlers(self, traces):
         schedule("tests.shop.jobs.Trace_On_Commit")
         schedule_job("0s", jobs.trace_on_commit)
         burst()
         assert traces() == ["hook"]
 
-    def test_a_claim_takes_nothing_of_what_is_unknown(self):
+    def test_a_claim_excludes_unknown_handlers(self):
         store = store_for("default")
         names = [f"tests.shop.jobs.it's_{number}" for number in range(1200)]
         [job, *_] = [schedule(names[0]), schedule(names[1])]
@@ -176,9 +178,7 @@ class TestOnce:
         assert store.next_due(selection) is None
 
     @pytest.mark.parametrize("run", [burst, run_jobs])
-    def test_thousands_of_unknown_handlers_do_not_fill_the_memory_of_a_process(
-        self, run, monkeypatch, traces
-    ):
+    def test_the_number_of_remembered_unknown_handlers_is_limited(self, run, monkeypatch, traces):
         monkeypatch.setattr(unknown_handlers, "MAX_UNKNOWN_HANDLERS", 2)
         left = [schedule(f"{GONE}_{number}") for number in range(5)]
         schedule_job("0s", jobs.trace, args=["the next"])
@@ -190,7 +190,7 @@ class TestOnce:
         assert len(moved) == 3
         assert all(clock.from_row(job.first_due_at) < before for job in moved)
 
-    def test_a_job_is_postponed_by_as_long_as_it_has_been_due(self):
+    def test_a_postponed_job_waits_as_long_as_it_has_been_due(self):
         store, at = store_for("default"), clock.now()
         schedule(GONE)
         ScheduledJob.objects.update(scheduled_at=clock.to_row(at - timedelta(minutes=2)))
@@ -201,7 +201,7 @@ class TestOnce:
         delay = clock.from_row(claimed.scheduled_at) - at
         assert timedelta(minutes=2) <= delay < timedelta(minutes=3)
 
-    def test_a_job_that_another_worker_claimed_meanwhile_is_not_postponed(self):
+    def test_a_job_claimed_by_another_worker_is_not_postponed(self):
         store, job = store_for("default"), schedule(GONE)
         at = clock.now()
         [claimed] = store.claim(Worker(name="one"), at=at, limit=1)
@@ -211,13 +211,13 @@ class TestOnce:
         job.refresh_from_db()
         assert job.first_due_at is None
 
-    def test_the_log_says_it_once(self, caplog):
+    def test_an_unknown_handler_is_logged_once(self, caplog):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 20)
         rewrite(callable_name=GONE)
         burst()
         assert caplog.text.count(f"does not know '{GONE}'") == 1
 
-    def test_a_lost_lease_is_not_given_back(self):
+    def test_a_job_whose_lease_is_lost_is_not_released(self):
         job = schedule(GONE)
         [claimed] = store_for("default").claim(Worker(name="one"), at=clock.now(), limit=1)
         ScheduledJob.objects.update(lease=claimed.lease + 1)
@@ -227,8 +227,8 @@ class TestOnce:
         assert job.status == Status.RUNNING
 
 
-class TestTelling:
-    def test_a_signal_is_sent(self):
+class TestReporting:
+    def test_job_handler_unknown_is_sent(self):
         job, seen = schedule(GONE), []
 
         def receive(job, exception, **_):
@@ -241,43 +241,43 @@ class TestTelling:
             signals.job_handler_unknown.disconnect(receive)
         assert seen == [(job, HandlerUnknown)]
 
-    def test_the_command_says_left_and_does_not_fail(self, capsys):
+    def test_runscheduledjobs_reports_an_unknown_handler_and_succeeds(self, capsys):
         job = schedule(GONE)
         call_command("runscheduledjobs", "--no-color")
         out, err = capsys.readouterr()
         assert out.splitlines() == [f"{job.pk} {GONE} left", "Ran 1: 1 left."]
         assert f"does not know '{GONE}'" in err
 
-    def test_in_a_test_it_is_a_mistake(self):
+    def test_run_due_jobs_raises_for_an_unknown_handler(self):
         schedule(GONE)
         with pytest.raises(HandlerUnknown, match="does not exist"):
             run_due_jobs()
 
-    def test_a_test_may_look_past_it(self):
+    def test_run_due_jobs_can_ignore_an_unknown_handler(self):
         schedule(GONE)
         assert run_due_jobs(raise_errors=False, recurse=True) == []
 
 
 class TestScheduling:
     @pytest.mark.parametrize("name", [GONE, "tests.gone.handler", "antigravity.geohash"])
-    def test_what_is_unknown_is_refused_at_once(self, name):
+    def test_schedule_job_refuses_an_unknown_handler(self, name):
         with pytest.raises(InvalidCallable):
             schedule_job("0s", name)
         assert not ScheduledJob.objects.exists()
 
-    def test_a_module_that_breaks_is_named_with_its_error(self, monkeypatch, settings, tmp_path):
+    def test_schedule_job_names_the_import_error_of_a_module(self, monkeypatch, settings, tmp_path):
         (tmp_path / "broken_here.py").write_text("1 / 0")
         monkeypatch.syspath_prepend(tmp_path)
         settings.DJANGO_FUTURE = {"CALLABLES": ["broken_here"]}
         with pytest.raises(HandlerUnknown, match="ZeroDivisionError: division by zero"):
             schedule_job("0s", "broken_here.f")
 
-    def test_a_module_that_nothing_imported_is_not_allowed_either(self):
+    def test_a_module_that_was_never_imported_is_not_allowed(self):
         with pytest.raises(ModuleNotImported) as caught:
             resolve("antigravity.geohash", None)
         assert isinstance(caught.value, CallableNotAllowed)
 
-    def test_what_has_been_imported_is_known(self, monkeypatch):
+    def test_a_callable_of_an_imported_module_is_not_allowed_rather_than_unknown(self, monkeypatch):
         module = types.ModuleType("somewhere_else")
         module.f = len
         monkeypatch.setitem(sys.modules, "somewhere_else", module)
@@ -285,14 +285,14 @@ class TestScheduling:
             resolve("somewhere_else.f", None)
         assert not isinstance(caught.value, HandlerUnknown)
 
-    def test_a_method_that_is_private_is_refused_rather_than_unknown(self):
+    def test_a_private_method_is_refused_rather_than_unknown(self):
         with pytest.raises(InvalidCallable) as caught:
             resolve("_secret", Order())
         assert not isinstance(caught.value, HandlerUnknown)
 
 
 @pytest.mark.slow
-def test_of_two_workers_the_one_that_knows_the_handler_runs_it(start, tmp_path):
+def test_the_worker_that_has_the_code_runs_the_job(start, tmp_path):
     (tmp_path / "of_tomorrow.py").write_text(
         "from django_future import job\n\n@job\ndef greet(name):\n    return f'hello {name}'\n"
     )

@@ -36,7 +36,7 @@ class TestTimeout:
         ids=lambda handler: handler.__name__,
     )
     @pytest.mark.usefixtures("nothing_is_stuck")
-    def test_interrupts_the_handler_and_undoes_what_it_wrote(self, handler, traces):
+    def test_a_timeout_interrupts_the_handler_and_rolls_back(self, handler, traces):
         scheduled = handler.schedule("0s")
         run(scheduled)
         assert scheduled.status == Status.FAILED
@@ -45,39 +45,39 @@ class TestTimeout:
         assert f"JobTimeout: {name} ran for longer than its timeout of 0.2 s." in scheduled.error
         assert traces() == []
 
-    def test_shows_where_the_handler_was(self):
+    def test_a_timeout_shows_where_the_handler_was(self):
         scheduled = flaky.loop.schedule("0s")
         run(scheduled)
         assert "in loop" in scheduled.error
 
-    def test_is_an_attempt_that_failed(self):
+    def test_a_timeout_counts_as_a_failed_attempt(self):
         scheduled = flaky.loop.using(max_attempts=2).schedule("0s")
         run(scheduled)
         assert scheduled.status == Status.SCHEDULED
         assert JobAttempt.objects.get().exception == "django_future.exceptions.JobTimeout"
 
     @pytest.mark.usefixtures("nothing_is_stuck")
-    def test_leaves_alone_what_comes_after(self, traces):
+    def test_a_timeout_does_not_affect_later_jobs(self, traces):
         for _ in range(3):
             flaky.sleep_in_the_database.using(priority=1).schedule("0s")
             schedule_job("0s", jobs.trace)
         run(ScheduledJob.objects.first())
         assert traces() == ["ran"] * 3
 
-    def test_leaves_alone_who_is_in_time(self):
+    def test_a_handler_within_its_timeout_is_not_interrupted(self):
         scheduled = flaky.trace_in_steps.using(timeout="30s").schedule("0s")
         run(scheduled)
         assert scheduled.status == Status.COMPLETE
 
     @pytest.mark.usefixtures("nothing_is_stuck")
-    def test_may_be_said_of_one_call(self):
+    def test_schedule_job_can_set_a_timeout(self):
         scheduled = schedule_job("0s", flaky.run_long_statement, timeout="0.3s")
         run(scheduled)
         assert "0.3 s" in scheduled.error
         assert flaky.UNINTERRUPTED not in scheduled.error
 
     @pytest.mark.parametrize("timeout", ["soon", "0s", 30])
-    def test_that_makes_no_sense_is_refused_at_once(self, timeout):
+    def test_an_invalid_timeout_is_refused(self, timeout):
         with pytest.raises(InvalidOption, match="timeout"):
             schedule_job("0s", jobs.echo, timeout=timeout)
 
@@ -88,7 +88,7 @@ class TestStuck:
     @pytest.mark.parametrize(
         ("handler", "lasting"), [(flaky.sleep_outside, 60), (flaky.compute_outside, 2**31 - 1)]
     )
-    def test_a_handler_costs_its_process_its_place(self, handler, lasting, start, traces):
+    def test_a_stuck_handler_makes_its_process_exit_with_75(self, handler, lasting, start, traces):
         worker = start("--shutdown-timeout", "60s")
         scheduled = handler.schedule("0s", lasting)
         assert exit_code(worker) == 75
@@ -97,7 +97,7 @@ class TestStuck:
         assert "JobTimeout" in scheduled.error
         assert traces() == []
 
-    def test_what_else_runs_may_end(self, start, traces, held):
+    def test_other_jobs_end_before_a_stuck_process_exits(self, start, traces, held):
         worker = start("--threads", "2", "--shutdown-timeout", "60s")
         other = schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -109,7 +109,7 @@ class TestStuck:
         other.refresh_from_db()
         assert (other.status, traces()) == (Status.COMPLETE, ["held"])
 
-    def test_another_process_takes_the_place(self, start, traces):
+    def test_the_supervisor_replaces_a_stuck_process(self, start, traces):
         start("--processes", "2", "--threads", "1")
         for _ in range(2):
             flaky.sleep_outside.schedule("0s", 60)
@@ -119,7 +119,7 @@ class TestStuck:
         assert traces() == ["afterwards"]
 
 
-class TestCancelWhileItRuns:
+class TestCancelRunning:
     @pytest.fixture
     def run_beside(self):
         """Return a function that runs what is due on a thread of its own, which has ended then."""
@@ -134,7 +134,7 @@ class TestCancelWhileItRuns:
         yield start
         assert has_ended(threads[0])
 
-    def test_interrupts_the_handler(self, run_beside):
+    def test_cancelling_a_running_job_interrupts_the_handler(self, run_beside):
         scheduled = flaky.wait.schedule("0s")
         thread = run_beside()
         scheduled.cancel(running=True)
@@ -143,14 +143,14 @@ class TestCancelWhileItRuns:
         assert ScheduledJob.objects.get().status == Status.CANCELLED
 
     @pytest.mark.only_on("postgresql", "mysql", reason="on SQLite it has the only write lock")
-    def test_undoes_what_the_handler_wrote(self, run_beside, traces):
+    def test_cancelling_a_running_job_rolls_back_its_writes(self, run_beside, traces):
         flaky.sleep_in_the_database.using(timeout=None).schedule("0s")
         thread = run_beside()
         assert cancel_jobs(ScheduledJob.objects.all(), running=True) == 1
         assert has_ended(thread)
         assert (ScheduledJob.objects.get().status, traces()) == (Status.CANCELLED, [])
 
-    def test_must_be_asked_for(self, run_beside, held):
+    def test_cancelling_a_running_job_requires_running_true(self, run_beside, held):
         scheduled = schedule_job("0s", jobs.hold, args=[str(held)])
         thread = run_beside()
         eventually(held.exists)
@@ -161,7 +161,7 @@ class TestCancelWhileItRuns:
         assert has_ended(thread)
         assert ScheduledJob.objects.get().status == Status.COMPLETE
 
-    def test_comes_too_late_for_a_job_that_has_ended(self):
+    def test_cancelling_a_finished_job_is_refused(self):
         scheduled = schedule_job("0s", jobs.echo)
         run_jobs()
         with pytest.raises(NotCancellable, match="is complete"):
@@ -169,7 +169,7 @@ class TestCancelWhileItRuns:
 
     @pytest.mark.slow
     @pytest.mark.every_python
-    def test_reaches_a_worker_in_another_process(self, start, traces):
+    def test_cancelling_a_running_job_reaches_a_worker_in_another_process(self, start, traces):
         start()
         scheduled = flaky.wait.schedule("0s")
         eventually(lambda: ScheduledJob.objects.get().started_at)

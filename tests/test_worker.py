@@ -38,24 +38,24 @@ def count(status):
 
 class TestBurst:
     @pytest.mark.parametrize("threads", [1, 4])
-    def test_it_runs_what_is_due_and_exits(self, threads):
+    def test_a_burst_runs_due_jobs_and_exits(self, threads):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 300)
         schedule_job("1h", jobs.trace)
         assert burst(threads=threads) == 0
         assert (Trace.objects.count(), count(Status.SCHEDULED)) == (300, 1)
         assert not Worker.objects.exists()
 
-    def test_it_goes_on_with_what_jobs_schedule(self, traces):
+    def test_a_burst_continues_with_newly_scheduled_jobs(self, traces):
         schedule_job("0s", jobs.schedule_another)
         burst()
         assert traces() == ["by another"]
 
-    def test_a_failure_does_not_stop_it(self):
+    def test_a_failure_does_not_stop_a_burst(self):
         schedule_jobs([{"when": "0s", "callable": name} for name in (jobs.fail, jobs.trace)])
         burst()
         assert (count(Status.FAILED), count(Status.COMPLETE)) == (1, 1)
 
-    def test_it_runs_only_its_queues(self, traces):
+    def test_a_worker_runs_only_its_queues(self, traces):
         for queue_name in ("mail", "reports", "default"):
             schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name)
         burst(selection=Selection(queues=("mail",)))
@@ -66,7 +66,7 @@ class TestBurst:
     @pytest.mark.parametrize(
         "selection", [Selection(queues=("a", "b")), Selection(excluded_queues=("c",))]
     )
-    def test_a_queue_with_much_to_do_keeps_no_other_waiting(self, selection, traces):
+    def test_a_busy_queue_does_not_delay_other_queues(self, selection, traces):
         for minutes, queue_name in [(1, "a"), (2, "b"), (3, "a"), (4, "b")]:
             when = timedelta(minutes=-minutes)
             schedule_job(when, jobs.trace, args=[str(minutes)], queue_name=queue_name)
@@ -74,18 +74,18 @@ class TestBurst:
         burst(selection=selection, threads=1, limits={"max_jobs": 1})
         assert traces() == ["4", "3"]
 
-    def test_it_stops_after_so_many_jobs(self):
+    def test_a_worker_stops_after_its_maximum_number_of_jobs(self):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 20)
         burst(limits={"max_jobs": 7})
         assert (Trace.objects.count(), count(Status.SCHEDULED)) == (7, 13)
 
-    def test_expired_jobs_are_marked_first(self, traces):
+    def test_a_worker_marks_expired_jobs_before_it_claims(self, traces):
         schedule_in_the_past(timedelta(hours=2), jobs.trace, expires="1h")
         burst()
         assert (traces(), count(Status.EXPIRED)) == ([], 1)
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite's clock is the host's")
-    def test_a_host_whose_clock_is_wrong_runs_nothing_early(self, monkeypatch, traces):
+    def test_a_host_with_a_wrong_clock_runs_nothing_early(self, monkeypatch, traces):
         schedule_job("30m", jobs.trace, args=["early"])
         schedule_job("0s", jobs.trace, args=["in time"])
         real = clock.now
@@ -95,8 +95,8 @@ class TestBurst:
 
 
 @pytest.mark.slow
-class TestOnTime:
-    def test_no_job_starts_early_and_each_in_its_turn(self, start):
+class TestSchedule:
+    def test_no_job_starts_early_or_out_of_order(self, start):
         start("--threads", "1")
         schedule_jobs(
             [{"when": timedelta(seconds=1, milliseconds=37 * number), "callable": jobs.trace}
@@ -108,7 +108,7 @@ class TestOnTime:
         assert found == sorted(found, key=lambda job: job.started_at)
 
     @pytest.mark.only_on("postgresql", "sqlite", reason="MySQL has no way to wake a worker")
-    def test_it_wakes_up_for_a_job_that_is_due_at_once(self, monkeypatch):
+    def test_a_sleeping_worker_wakes_up_for_a_job_due_at_once(self, monkeypatch):
         """Let it fall asleep for an hour: only a hint makes it look before."""
         monkeypatch.setattr(loop, "BACKOFF_FACTOR", 10**9)
         slept, wait = [], Wakeup.wait
@@ -128,7 +128,7 @@ class TestOnTime:
         assert has_ended(worker)
         assert count(Status.COMPLETE) == 1
 
-    def test_a_long_job_does_not_hold_up_others(self, start, held):
+    def test_a_long_job_does_not_delay_other_workers(self, start, held):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 50)
         start("--threads", "1")
         eventually(lambda: count(Status.COMPLETE) == 50)
@@ -142,7 +142,7 @@ class TestOnTime:
 
 @pytest.mark.slow
 class TestStopping:
-    def test_a_running_job_may_end(self, start, held):
+    def test_a_running_job_ends_before_a_stopped_worker_exits(self, start, held):
         process = start()
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -152,7 +152,7 @@ class TestStopping:
         assert count(Status.COMPLETE) == 1
         assert not Worker.objects.exists()
 
-    def test_a_job_that_takes_too_long_is_interrupted_and_released(self, start, held):
+    def test_a_job_is_interrupted_and_released_after_the_shutdown_timeout(self, start, held):
         process = start("--shutdown-timeout", "0.2s")
         job = schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -162,7 +162,7 @@ class TestStopping:
         assert (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "")
         assert not Trace.objects.exists()
 
-    def test_a_second_signal_exits_now_and_loses_nothing(self, start, held):
+    def test_a_second_signal_exits_at_once_and_loses_nothing(self, start, held):
         process = start(HEARTBEAT="1s")
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -174,7 +174,7 @@ class TestStopping:
 
 
 @pytest.mark.slow
-class TestDying:
+class TestCrashes:
     def test_the_jobs_of_a_killed_worker_run_again(self, start, held):
         victim = start(HEARTBEAT="2s")
         schedule_job("0s", jobs.hold, args=[str(held)])
@@ -185,7 +185,7 @@ class TestDying:
         eventually(lambda: count(Status.COMPLETE) == 1 or held.unlink(missing_ok=True))
         assert (ScheduledJob.objects.get().rescues, Trace.objects.count()) == (1, 1)
 
-    def test_a_zombie_that_wakes_up_changes_nothing(self, start, held):
+    def test_a_lost_worker_that_resumes_changes_nothing(self, start, held):
         zombie = start(HEARTBEAT="1s")
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -198,7 +198,7 @@ class TestDying:
         assert (count(Status.COMPLETE), Trace.objects.count()) == (1, 1)
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no connection to lose")
-    def test_a_broken_connection_costs_a_second_run_and_nothing_else(self, start, tmp_path):
+    def test_a_broken_connection_costs_only_a_second_attempt(self, start, tmp_path):
         start(TEST_MARK=str(tmp_path / "mark"))
         job = schedule_job("0s", jobs.lose_connection)
         eventually(lambda: count(Status.COMPLETE) == 1)
@@ -207,14 +207,14 @@ class TestDying:
 
 
 @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no connection to lose")
-def test_a_worker_whose_connection_broke_unnoticed_is_not_left_on_the_list():
+def test_a_worker_with_a_broken_connection_still_removes_its_row():
     store, worker = store_for("default"), new_worker()
     with heartbeat(store, worker):
         jobs.end_session(store.session_id())
     assert not Worker.objects.exists()
 
 
-def test_a_claim_whose_answer_is_lost_is_found_again(monkeypatch, settings):
+def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings):
     """The claim is committed, but the connection breaks before the worker hears of it."""
     settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
     store = store_for("default")
@@ -253,12 +253,12 @@ class TestProcesses:
         eventually(lambda: before - set(Worker.objects.values_list("pid", flat=True)))
         eventually(lambda: count(Status.COMPLETE) == 40)
 
-    def test_all_exit_when_nothing_is_due(self, start):
+    def test_all_processes_of_a_burst_exit_when_nothing_is_due(self, start):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 40)
         assert exit_code(start("--processes", "2", "--burst")) == 0
         assert Trace.objects.count() == 40
 
-    def test_a_signal_to_all_of_them_at_once_counts_once(self, start, held):
+    def test_a_signal_to_the_process_group_counts_once(self, start, held):
         supervisor = start("--processes", "2", "--threads", "1")
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)
@@ -277,7 +277,7 @@ def eventually_two():
 
 
 @pytest.mark.slow
-def test_a_probe_can_watch_a_file(start, tmp_path):
+def test_a_worker_touches_its_heartbeat_file(start, tmp_path):
     path = tmp_path / "alive"
     start("--heartbeat-file", str(path), HEARTBEAT="0.4s")
     eventually(path.exists)

@@ -32,15 +32,13 @@ def patched(tmp_path):
 
 class TestStopSignals:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-    def test_each_of_them_stops_a_worker(self, start, number):
+    def test_each_stop_signal_stops_a_worker(self, start, number):
         process = start()
         process.send_signal(number)
         assert process.wait(timeout=20) == 0
         assert not Worker.objects.exists()
 
-    def test_a_second_one_within_a_second_counts_as_the_first_until_the_process_has_ended(
-        self, start
-    ):
+    def test_stop_signals_within_a_second_count_once_until_the_process_ends(self, start):
         process = start()
         until = time.monotonic() + 0.9
         while process.poll() is None and time.monotonic() < until:
@@ -48,9 +46,7 @@ class TestStopSignals:
         assert process.wait(timeout=20) == 0
         assert not Worker.objects.exists()
 
-    def test_one_that_arrives_while_a_process_is_forked_stops_that_process_too(
-        self, start, patched
-    ):
+    def test_a_stop_signal_during_a_fork_stops_the_new_process_too(self, start, patched):
         process = start(
             "--processes",
             "2",
@@ -66,7 +62,7 @@ class TestStopSignals:
         )
         assert process.wait(timeout=20) == 0
 
-    def test_one_that_arrives_as_code_changes_stops_the_reloader(self, start, patched):
+    def test_a_stop_signal_during_a_reload_stops_the_reloader(self, start, patched):
         process = start(
             "--reload",
             **patched(
@@ -80,7 +76,7 @@ class TestStopSignals:
         )
         assert process.wait(timeout=20) == 0
 
-    def test_a_process_that_hangs_is_ended_within_its_bound(self, start, patched, capfd):
+    def test_a_process_that_hangs_is_ended_within_the_shutdown_timeout(self, start, patched, capfd):
         process = start(
             "--shutdown-timeout",
             "0s",
@@ -94,7 +90,7 @@ class TestStopSignals:
         assert process.wait(timeout=20) == 75
         assert "The process does not end, so it is ended" in capfd.readouterr().out
 
-    def test_a_coroutine_that_takes_too_long_is_interrupted(self, start, held):
+    def test_a_coroutine_is_interrupted_after_the_shutdown_timeout(self, start, held):
         process = start("--shutdown-timeout", "0s")
         job = schedule_job("0s", jobs.hold_async, args=[str(held)])
         eventually(held.exists)
@@ -103,7 +99,7 @@ class TestStopSignals:
         job.refresh_from_db()
         assert (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "")
 
-    def test_a_process_of_several_that_hears_no_signal_is_killed(self, start):
+    def test_the_supervisor_kills_a_process_that_ignores_signals(self, start):
         supervisor = start("--processes", "2", "--shutdown-timeout", "0s")
         eventually(lambda: Worker.objects.count() == 2)
         os.kill(Worker.objects.earliest("pk").pid, signal.SIGSTOP)
@@ -112,7 +108,7 @@ class TestStopSignals:
 
 
 @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no network")
-def test_a_worker_whose_network_is_half_open_ends_within_its_bound(start, held):
+def test_a_worker_whose_network_is_half_open_ends_within_the_shutdown_timeout(start, held):
     url = os.environ["DATABASE_URL"]
     with proxy_to(server_of(url)) as proxy:
         process = start("--shutdown-timeout", "0s", **through(proxy.port, url))
@@ -134,7 +130,7 @@ class TestServiceThreads:
             "_WorkerProcess._watch = end",
         ],
     )
-    def test_a_process_ends_with_75_when_one_of_its_threads_has_ended(self, patched, patch, capfd):
+    def test_a_process_exits_with_75_when_a_service_thread_has_ended(self, patched, patch, capfd):
         code = (
             "from django_future.execution.watchdog import Watchdog\n"
             "from django_future.worker import heartbeat\n"
@@ -148,7 +144,7 @@ class TestServiceThreads:
         assert "has ended, so this process ends" in capfd.readouterr().out
 
 
-def test_a_heartbeat_file_that_cannot_be_touched_does_not_end_the_heartbeat(start, tmp_path):
+def test_a_heartbeat_file_that_cannot_be_written_does_not_end_the_heartbeat(start, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     start("--heartbeat-file", str(folder / "alive"), HEARTBEAT="0.4s")
@@ -161,7 +157,7 @@ def test_a_heartbeat_file_that_cannot_be_touched_does_not_end_the_heartbeat(star
     eventually((folder / "alive").exists)
 
 
-def test_housekeeping_that_fails_or_lasts_does_not_delay_the_heartbeat(start, patched):
+def test_slow_or_failing_housekeeping_does_not_delay_the_heartbeat(start, patched):
     start(
         **patched(
             "from threading import Event\n"
@@ -185,7 +181,7 @@ def test_housekeeping_that_fails_or_lasts_does_not_delay_the_heartbeat(start, pa
         ("Loop._work = hang", "its database has not answered a claim for"),
     ],
 )
-def test_a_worker_that_can_run_nothing_says_so_and_touches_no_file(
+def test_a_worker_that_cannot_execute_jobs_logs_it_and_stops_touching_its_file(
     start, patched, patch, words, tmp_path, capfd
 ):
     code = (
