@@ -1,4 +1,4 @@
-"""Every write of a job's state: one class for all databases, one for each that can do better."""
+"""All statements that read and write jobs: a class for any database, and one for each."""
 
 from functools import cache
 
@@ -27,6 +27,6 @@ def store_for(alias: str) -> Store:
     vendor = connections[alias].vendor
     if vendor not in _STORES:
         raise ImproperlyConfigured(
-            f"The database {alias!r} is {vendor}. Unset jobs in PostgreSQL, MySQL or SQLite."
+            f"The database {alias!r} is {vendor}. Keep jobs in PostgreSQL, MySQL or SQLite."
         )
     return _STORES[vendor](alias)

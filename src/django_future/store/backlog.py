@@ -1,4 +1,4 @@
-"""How much waits in a queue: counted at the head of its index, and no further than anyone reads."""
+"""How many jobs wait in a queue, counted in its index up to a limit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from django_future import clock
+from django_future.models.fields import as_parameter
 from django_future.options import MAX_PRIORITY
 from django_future.store.base import JOBS, Store
 from django_future.store.selection import Selection
 
-MAX_COUNTED = 10_000  # jobs of one queue
-MAX_PRIORITIES = 50  # of one queue that are looked into for what is due
+MAX_COUNTED = 10_000  # jobs of a queue
+MAX_PRIORITIES = 50  # of a queue, in which due jobs are counted
 MAX_QUEUES = 100
 
 INDEX = "future_job_queue"
@@ -22,9 +23,9 @@ ORDER = "priority DESC, scheduled_at, id"
 
 
 class Backlog(NamedTuple):
-    """What waits in one queue, and how much of it is due.
+    """How many jobs of one queue wait, and how many of them are due.
 
-    The numbers are lower bounds unless `is_exact`. `oldest_at` is since when the first job is due.
+    The numbers are lower bounds unless `is_exact`. `oldest_at` is the time of the first due job.
     """
 
     queue_name: str
@@ -35,25 +36,25 @@ class Backlog(NamedTuple):
 
 
 def backlogs(store: Store, selection: Selection, at: datetime) -> list[Backlog]:
-    """Return what waits at the instant `at` in the queues of a selection, paused ones included.
+    """Return the backlogs at `at` of the queues of a selection, including paused queues.
 
-    Queues in which nothing waits are left out, as are those beyond the first hundred names.
+    Leaves out empty queues, and all queues after the first hundred names.
     """
-    with one_plan(store):
+    with force_index_plan(store):
         names = list(islice(_names(store, selection), MAX_QUEUES))
     found = (backlog_of(store, name, at) for name in names)
     return [backlog for backlog in found if backlog.waiting]
 
 
 def backlog_of(store: Store, queue_name: str, at: datetime) -> Backlog:
-    """Return what waits in one queue at the instant `at`.
+    """Return the backlog of one queue at `at`.
 
-    What has expired, and is not marked yet, still waits.
+    Expired jobs count as waiting until their status is `expired`.
     """
-    with one_plan(store):
+    with force_index_plan(store):
         waiting = _count(store, queue_name, "", [], MAX_COUNTED + 1)
-        due, oldest_at, is_all_seen = _due(store, queue_name, at)
-    is_exact = is_all_seen and max(waiting, due) <= MAX_COUNTED
+        due, oldest_at, is_complete = _due(store, queue_name, at)
+    is_exact = is_complete and max(waiting, due) <= MAX_COUNTED
     return Backlog(
         queue_name, min(waiting, MAX_COUNTED), min(due, MAX_COUNTED), oldest_at, is_exact
     )
@@ -65,9 +66,9 @@ def _names(store: Store, selection: Selection) -> Iterator[str]:
 
 
 def _due(store: Store, queue_name: str, at: datetime) -> tuple[int, datetime | None, bool]:
-    """Return how many jobs are due, since when the first, and whether all priorities were seen.
+    """Return how many jobs are due, the time of the first, and whether no priority was skipped.
 
-    What is due stands at the head of each priority, so the jobs of the future are not read.
+    Due jobs come first in each priority, so future jobs are not read.
     """
     due, oldest_at = 0, None
     heads = list(islice(_heads(store, queue_name), MAX_PRIORITIES + 1))
@@ -75,9 +76,9 @@ def _due(store: Store, queue_name: str, at: datetime) -> tuple[int, datetime | N
         if first_at > at:
             continue
         oldest_at = first_at if oldest_at is None else min(oldest_at, first_at)
-        values = [priority, store.parameter(at)]
-        most = MAX_COUNTED + 1 - due
-        due += _count(store, queue_name, "AND priority = %s AND scheduled_at <= %s", values, most)
+        condition = "AND priority = %s AND scheduled_at <= %s"
+        values = [priority, as_parameter(at, store.connection)]
+        due += _count(store, queue_name, condition, values, MAX_COUNTED + 1 - due)
         if due > MAX_COUNTED:
             break
     return due, oldest_at, len(heads) <= MAX_PRIORITIES
@@ -97,42 +98,45 @@ def _heads(store: Store, queue_name: str) -> Iterator[tuple[int, datetime]]:
         yield below, clock.from_row(first[0].scheduled_at)
 
 
-def _count(store: Store, queue_name: str, which: str, values: list[Any], most: int) -> int:
-    if most <= 0:
+def _count(store: Store, queue_name: str, condition: str, values: list[Any], limit: int) -> int:
+    if limit <= 0:
         return 0
     with store.connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT COUNT(*) FROM (SELECT 1 AS one {_of_queue(store)} {which} "
+            f"SELECT COUNT(*) FROM (SELECT 1 AS one {_of_queue(store)} {condition} "
             f"{_counting_order(store)} LIMIT %s) AS counted",
-            [queue_name, *values, most],
+            [queue_name, *values, limit],
         )
         return int(cursor.fetchone()[0])
 
 
 def _of_queue(store: Store) -> str:
-    # An array of one keeps PostgreSQL from dropping the queue from the order, and so from the index
-    # without queues.
-    name = "ANY(ARRAY[%s]::varchar[])" if _takes_index_by_order(store) else "%s"
+    # With an array of one name, PostgreSQL keeps the queue in the order. Otherwise it drops the
+    # queue from the order, and may choose the index without queues.
+    name = "ANY(ARRAY[%s]::varchar[])" if _chooses_index_by_order(store) else "%s"
     hint = store.index_hint.format(INDEX)
     return f"FROM {JOBS} {hint} WHERE status = 'scheduled' AND queue_name = {name}"
 
 
 def _order(store: Store) -> str:
-    return f"queue_name, {ORDER}" if _takes_index_by_order(store) else ORDER
+    return f"queue_name, {ORDER}" if _chooses_index_by_order(store) else ORDER
 
 
 def _counting_order(store: Store) -> str:
-    # Where the index is named, an order may make the server sort all there is, before it counts.
-    return f"ORDER BY {_order(store)}" if _takes_index_by_order(store) else ""
+    # Where the index is named, an order may make the server sort all jobs before it counts them.
+    return f"ORDER BY {_order(store)}" if _chooses_index_by_order(store) else ""
 
 
-def _takes_index_by_order(store: Store) -> bool:
+def _chooses_index_by_order(store: Store) -> bool:
     return store.connection.vendor == "postgresql"
 
 
 @contextmanager
-def one_plan(store: Store) -> Iterator[None]:
-    """Have the planner walk the index; but not in the caller's transaction, which it would keep."""
+def force_index_plan(store: Store) -> Iterator[None]:
+    """Make the planner use the index, except in a transaction of the caller.
+
+    Such a transaction would keep the settings until its end.
+    """
     if not store.plan_settings or store.connection.in_atomic_block:
         yield
         return

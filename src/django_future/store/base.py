@@ -1,4 +1,4 @@
-"""The store as every database that knows SKIP LOCKED can do it."""
+"""The store for any database that supports SKIP LOCKED."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from django_future.models import ScheduledJob, Worker
 from django_future.models.fields import as_parameter
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
-from django_future.store.claimed import CLAIM_COUNTERS, count_claim, jobs_from_rows
+from django_future.store.claimed import claim_assignments, count_claim, jobs_from_rows
 from django_future.store.completion import completion, finish
 from django_future.store.contention import retry_on_contention
 from django_future.store.due import DueQuery, PriorityHead
@@ -22,40 +22,46 @@ from django_future.store.leases import lease_lost, not_complete
 from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_sessions import SessionId
 
-BATCH = 1000
+BATCH_SIZE = 1000  # rows
 JOBS = "django_future_scheduledjob"
+SET_CLAIMED = claim_assignments("%s", "%s")
 FINISH = finish(lambda _: "%s")
+# A job that is due later needs no notification: every worker polls in time.
+NOTIFY_HORIZON = timedelta(minutes=1)
 
 
 class Expired(NamedTuple):
-    """A job that has expired, by its id and the name of its callable."""
+    """The id and the callable of a job that has expired."""
 
     id: int
     callable_name: str
 
 
 class Store:
-    """The one writer of jobs and workers in the database `alias`."""
+    """Reads and writes the jobs and workers of the database `alias`.
 
-    # How long a worker sleeps at most, if the database tells it nothing.
+    A method is here if the databases differ in it. Functions of this package do the rest.
+    """
+
+    # The longest sleep of a worker that receives no notification.
     poll_interval = timedelta(seconds=5)
 
-    # Whether `watch` tells of every commit, so that one look after it is enough.
+    # Whether `listen` calls back after every commit, so that one claim after it is enough.
     notices_every_commit = False
 
-    # How many statements a claim sends one after the other, at the least.
+    # The minimal number of statements that a claim sends one after the other.
     claim_round_trips = 6
 
-    # Whether rows that are named by their ids are deleted one by one.
+    # Whether rows are deleted with one statement for each id.
     deletes_singly = False
 
-    # How to say through which index a table is read.
+    # The syntax that names the index through which a table is read.
     index_hint = ""
 
-    # What leaves a statement of this transaction one plan, where an index cannot be named.
+    # Settings for the transaction that leave the planner one plan, where no index can be named.
     plan_settings = ""
 
-    # What makes a transaction the database's one writer, where there is only one.
+    # The statement that takes the database's write lock, where it has one.
     write_lock = ""
 
     def __init__(self, alias: str) -> None:
@@ -73,27 +79,27 @@ class Store:
         return ScheduledJob.objects.using(self.alias)
 
     def now(self) -> datetime:
-        """Return the present instant by the database's clock, on which all hosts agree."""
+        """Return the current time by the database's clock, which all hosts share."""
         return clock.now()
 
     @property
     def round_trip(self) -> timedelta:
-        """How long the database takes to answer a statement that costs it nothing."""
+        """The time that a trivial statement takes, including the network."""
         return timedelta()
 
     def is_idle(self, session: Any) -> bool:  # noqa: ARG002
-        """Tell whether no transaction is open in a driver's connection, as far as it tells."""
+        """Return whether a driver's connection has no open transaction, if its driver knows."""
         return True
 
     def is_intact(self, session: Any) -> bool:  # noqa: ARG002
-        """Tell whether the transaction that is open in a driver's connection can still commit."""
+        """Return whether the open transaction of a driver's connection can still commit."""
         return True
 
     def forget_session_state(self, session: Any) -> None:
-        """Take nothing for granted of a driver's connection that a handler has had for itself."""
+        """Forget what is known about a driver's connection, because a handler may change it."""
 
     def is_usable(self, session: Any) -> bool:  # noqa: ARG002
-        """Tell whether a driver's connection still works, whatever Django makes of it."""
+        """Return whether a driver's connection still works."""
         return True
 
     def descriptor(self, session: Any) -> int | None:  # noqa: ARG002
@@ -101,65 +107,65 @@ class Store:
         return None
 
     def synchronise(self) -> None:
-        """Read the database's clock again, if it is not this host's."""
+        """Read the clock of the database again, if it is not the clock of this host."""
 
     def is_contention(self, error: OperationalError) -> bool:  # noqa: ARG002
-        """Tell whether `error` says that another transaction was in the way."""
+        """Return whether `error` means that another transaction held a lock for too long."""
         return False
 
     def take_write_lock(self) -> None:
-        """Wait to be the one transaction that writes, where there is one at a time."""
+        """Wait for the database's write lock, where it has one."""
 
     def add(self, jobs: Sequence[ScheduledJob]) -> None:
         """Insert new jobs."""
         if len(jobs) == 1:
             jobs[0].save(force_insert=True, using=self.alias)
         else:
-            self.jobs.bulk_create(jobs, batch_size=BATCH)
+            self.jobs.bulk_create(jobs, batch_size=BATCH_SIZE)
 
     def notify(self) -> None:
-        """Wake those who `watch`, if the database does not do so by itself."""
+        """Wake the workers that `listen`, if the database does not do so by itself."""
 
     def listen(self, on_notify: Callable[[], None], stopped: Event) -> None:  # noqa: ARG002
-        """Call `on_notify` whenever jobs may have been scheduled, until `stopped`.
+        """Call `on_notify` when jobs may have been scheduled, until `stopped`.
 
-        It is a hint: calls may be missing, and may be too many.
+        Some calls may be missing, and some may be unnecessary. So the caller polls as well.
         """
         stopped.wait()
 
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
-        """Return when the next waiting job is due, an instant that may have passed."""
-        due_query = self.due_query.heads(self.now(), selection)
-        return min((level.first_at for level in due_query), default=None)
+        """Return when the next waiting job is due, which may be in the past."""
+        heads = self.due_query.heads(self.now(), selection)
+        return min((head.first_at for head in heads), default=None)
 
     @retry_on_contention
     def claim(
         self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
-        """Claim for `worker` up to `limit` of the jobs that are due at the instant `at`.
+        """Claim for `worker` up to `limit` jobs that are due at `at`.
 
-        The lease of each grows, and its attempt is counted.
+        The claim raises the lease of each job and counts its attempt.
         """
-        # One priority after the other: what is due stands at the head of each, and the future jobs
-        # behind it cost nothing, however many they are.
+        # One priority after the other. Due jobs come first in each priority, so the future jobs
+        # after them cost nothing.
         claimed: list[ScheduledJob] = []
-        for level in self.due_query.heads(at, selection):
-            if level.first_at <= at:
-                rest = limit - len(claimed)
-                claimed += self._claim_level(worker, selection, level, at=at, limit=rest)
+        for head in self.due_query.heads(at, selection):
+            if head.first_at <= at:
+                remaining = limit - len(claimed)
+                claimed += self._claim_priority(worker, selection, head, at=at, limit=remaining)
             if len(claimed) == limit:
                 break
         return claimed
 
-    def _claim_level(
-        self, worker: Worker, selection: Selection, level: PriorityHead, *, at: datetime, limit: int
+    def _claim_priority(
+        self, worker: Worker, selection: Selection, head: PriorityHead, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
         started_at = self.now()
-        # Locks the rows it returns until the UPDATE below commits; a rival skips them and claims
-        # the next ones. Written by primary key, so that no secondary index is locked in a second
-        # order, which is what makes two claims deadlock on MySQL.
+        # Locks the returned rows until the UPDATE below commits. A rival skips them and claims the
+        # next ones. The UPDATE finds its rows by primary key. Through a secondary index, MySQL
+        # would take locks in another order, and two claims could deadlock.
         with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
-            sql, parameters = self.due_query.due(level, selection, at=at, limit=limit)
+            sql, parameters = self.due_query.due(head, selection, at=at, limit=limit)
             cursor.execute(f"{sql} FOR UPDATE SKIP LOCKED", parameters)
             jobs = jobs_from_rows(cursor.fetchall(), self, worker, started_at)
             if jobs:
@@ -167,11 +173,10 @@ class Store:
                 cursor.execute(
                     f"""
                     UPDATE django_future_scheduledjob
-                    SET status = 'running', worker = %s, {CLAIM_COUNTERS},
-                        started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
+                    SET {SET_CLAIMED}
                     WHERE id IN ({ids})
                     """,
-                    [worker.name, self.parameter(started_at)],
+                    [worker.name, as_parameter(started_at, self.connection)],
                 )
         for job in jobs:
             count_claim(job)
@@ -179,26 +184,26 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[Callable[[], bool]]:
-        """Hold together a handler's effects and the record of its completion.
+        """Begin the transaction of a handler's effects and the record of its completion.
 
-        Yields what tells whether the handler has asked the database anything.
+        Yields a function that returns whether the handler has used the database.
         """
         is_used = False
 
-        def note(execute: Callable[..., Any], *query: Any) -> Any:
+        def track_query(execute: Callable[..., Any], *query: Any) -> Any:
             nonlocal is_used
             is_used = True
             return execute(*query)
 
         block = transaction.atomic(using=self.alias, durable=True)
-        with block, self.connection.execute_wrapper(note):
+        with block, self.connection.execute_wrapper(track_query):
             yield lambda: is_used
 
     def finish(self, job: ScheduledJob) -> None:
         """Record that a job is complete, as the last statement of its transaction.
 
-        The job has its `finished_at` and `return_value` already. Raises `LeaseLost` if it is no
-        longer this worker's; its transaction must roll back.
+        The job already has its `finished_at` and `return_value`. Raises `LeaseLost` if its lease
+        is lost; then the transaction must roll back.
         """
         connection = self.connection
         with connection.cursor() as cursor:
@@ -209,11 +214,12 @@ class Store:
 
     @retry_on_contention
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
-        """Record as `finish` does that jobs are complete which had no transaction.
+        """Record the completions of jobs that had no transaction of their own.
 
-        Returns those for which it is not recorded: they are no longer this worker's, or another
-        transaction has locked them.
+        Returns the jobs whose completion is not recorded, because their lease is lost or another
+        transaction has locked their row.
         """
+        # Locks the rows until all are written.
         connection = self.connection
         with transaction.atomic(using=self.alias), connection.cursor() as cursor:
             cursor.executemany(FINISH, [completion(job, connection) for job in jobs])
@@ -222,17 +228,18 @@ class Store:
 
     @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
-        """Mark up to a thousand jobs that expired at or before `at`, and return which."""
+        """Expire up to a thousand jobs whose `expires_at` is `at` or before, and return them."""
         with self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 SELECT id, callable_name FROM {JOBS} {self.index_hint.format("future_job_expires")}
                 WHERE status = 'scheduled' AND expires_at <= %s ORDER BY expires_at LIMIT %s
                 """,
-                [self.parameter(at), BATCH],
+                [as_parameter(at, self.connection), BATCH_SIZE],
             )
             found = [Expired(*row) for row in cursor.fetchall()]
-        # By primary key, for the reason given at `claim`; and only if no rival was faster.
+        # Locks the rows for this one statement, by primary key for the reason given in
+        # `_claim_priority`. A rival waits for them, and then no longer sees them as scheduled.
         jobs = self.jobs.filter(pk__in=[job.id for job in found])
         changes = {"status": Status.EXPIRED, "finished_at": clock.to_row(self.now())}
         if jobs.scheduled().update(**changes, unique_key=None) == len(found):
@@ -241,26 +248,22 @@ class Store:
         return [job for job in found if job.id in own]
 
     def session_id(self) -> SessionId | None:
-        """Return by what the server knows this thread's connection, if it does."""
+        """Return the server's identification of this thread's connection; None if unknown."""
         return None
 
     def interrupt(self, session: Any) -> None:
-        """Have what a driver's connection of another thread is executing end with an error."""
+        """Abort with an error the statement that another thread's connection executes."""
 
     def kill_session(self, session: Any) -> None:
-        """End a driver's connection of another thread, and with it its transaction."""
+        """Close another thread's connection, which rolls back its transaction."""
 
     def kill_sessions(self, sessions: Sequence[SessionId]) -> None:
-        """End those of `sessions` that are still open, whose locks would hold up others."""
+        """Close those of `sessions` that are still open, which releases their locks."""
 
     def server_age(self) -> timedelta | None:
-        """Return how long ago the server started; None if there is none."""
+        """Return how long ago the server started; None without a server."""
         return None
 
-    def parameter(self, instant: datetime) -> Any:
-        """Return what a column of instants is compared with in a statement of our own."""
-        return as_parameter(instant, self.connection)
-
     def instant_reader(self) -> Callable[[Any], datetime]:
-        """Return what makes an instant of what the driver reads from a column of instants."""
+        """Return the function that converts the driver's value of a time column to aware UTC."""
         return lambda value: cast("datetime", value.replace(tzinfo=UTC))

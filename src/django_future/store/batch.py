@@ -1,4 +1,4 @@
-"""Completions of jobs that wrote nothing, recorded together."""
+"""Completion batches: completions of jobs that wrote nothing, recorded together."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,13 @@ from django_future.store.base import Store
 from django_future.store.contention import retry_on_contention
 from django_future.store.leases import running_leases
 
-MAX_BATCH_BYTES = 2**20  # of return values; a server limits what it takes at once
-MAX_TRIES = 3  # for one job, before the database is said to refuse it
-PAUSE = 0.1  # seconds between two tries
+MAX_BATCH_BYTES = 2**20  # of return values; a server limits the size of a statement
+MAX_TRIES = 3  # for one job, before its completion counts as refused
+RETRY_INTERVAL_SECONDS = 0.1
 
 
 class Completions(NamedTuple):
-    """What became of the completions of some jobs."""
+    """The results of a completion batch."""
 
     complete: list[ScheduledJob]
     lost: list[ScheduledJob]
@@ -28,19 +28,19 @@ class Completions(NamedTuple):
 def complete_batch(store: Store, jobs: Sequence[ScheduledJob]) -> Completions:
     """Record that `jobs` are complete.
 
-    One whose row another transaction has locked does not hold up the others. If the database
-    refuses a batch, each of its jobs is recorded by itself, so that only those fail for which that
-    is refused as well. Raises a database error only if the database is out of reach.
+    A job whose row another transaction has locked does not block the others. If the database
+    refuses a batch, each completion is recorded by itself, so only the refused ones fail. Raises
+    a database error only if the database cannot be reached.
     """
     completions = Completions([], [], [], [])
     for batch in _batches(jobs):
         try:
-            _sort(store, batch, store.finish_all(batch), completions)
+            _add_results(store, batch, store.finish_all(batch), completions)
         except (DatabaseError, InterfaceError) as error:
             if store.connection.in_atomic_block:
                 raise
             if isinstance(error, OperationalError) and store.is_contention(error):
-                _sort(store, batch, _finish_unlocked(store, batch), completions)
+                _add_results(store, batch, _finish_unlocked(store, batch), completions)
             else:
                 _finish_one_by_one(store, batch, completions)
     return completions
@@ -61,13 +61,13 @@ def _batches(jobs: Sequence[ScheduledJob]) -> Iterator[Sequence[ScheduledJob]]:
 
 @retry_on_contention
 def _finish_unlocked(store: Store, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
-    # Locks the rows that no other transaction has locked, until it commits, a moment later.
+    # Locks the rows that no other transaction has locked, until this one commits.
     with transaction.atomic(using=store.alias):
         rows = store.jobs.filter(pk__in=[job.pk for job in jobs])
-        free = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        unlocked = [job for job in jobs if job.pk in free]
+        unlocked_ids = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        unlocked = [job for job in jobs if job.pk in unlocked_ids]
         not_complete = store.finish_all(unlocked) if unlocked else []
-    return [*not_complete, *(job for job in jobs if job.pk not in free)]
+    return [*not_complete, *(job for job in jobs if job.pk not in unlocked_ids)]
 
 
 def _finish_one_by_one(
@@ -82,24 +82,24 @@ def _finish_one_by_one(
 def _finish_single(
     store: Store, job: ScheduledJob, completions: Completions
 ) -> DatabaseError | InterfaceError | None:
-    """Record one completion, or return why the database refuses it."""
+    """Record one completion; return the error if the database refuses it."""
     for number in range(1, MAX_TRIES + 1):
-        # The server may have dropped the connection for the size of what it was sent. If it is
-        # away altogether, this raises.
+        # The server may have closed the connection because a statement was too large. If the
+        # server cannot be reached, this raises an error.
         store.connection.close()
         store.connection.ensure_connection()
         try:
-            _sort(store, [job], store.finish_all([job]), completions)
+            _add_results(store, [job], store.finish_all([job]), completions)
         except (DatabaseError, InterfaceError) as error:
             if number == MAX_TRIES or store.is_usable(store.connection.connection):
                 return error
         else:
             return None
-        time.sleep(PAUSE)
+        time.sleep(RETRY_INTERVAL_SECONDS)
     return None
 
 
-def _sort(
+def _add_results(
     store: Store,
     jobs: Sequence[ScheduledJob],
     not_complete: Sequence[ScheduledJob],

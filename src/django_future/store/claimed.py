@@ -12,8 +12,8 @@ from django_future.status import Status
 if TYPE_CHECKING:
     from django_future.store.base import Store
 
-# What it takes to run a job. All else is either known of a job just claimed, or loaded if somebody
-# asks for it.
+# The columns that the execution of a job needs. The others have a known value in a claimed job, or
+# are loaded on access.
 CLAIM_COLUMNS = (
     "id", "callable_name", "args", "kwargs", "content_type_id", "object_id", "object_database",
     "scheduled_at", "expires_at", "queue_name", "priority", "attempts", "max_attempts", "rescues",
@@ -21,17 +21,24 @@ CLAIM_COLUMNS = (
 )  # fmt: skip
 COLUMNS = ", ".join(CLAIM_COLUMNS)
 
-# A counter that is at its end stays there or begins anew: an error would fail all that is claimed
-# together.
+# A counter does not overflow: the error would fail all jobs of the same claim. So the attempts stay
+# at their maximum, and the lease starts again at 1.
 MAX_ATTEMPTS_COUNTED, MAX_LEASE = 2**31 - 1, 2**63 - 1
-CLAIM_COUNTERS = f"""
-    lease = CASE WHEN lease < {MAX_LEASE} THEN lease + 1 ELSE 1 END,
-    attempts = CASE WHEN attempts < {MAX_ATTEMPTS_COUNTED} THEN attempts + 1 ELSE attempts END
-"""
+
+
+def claim_assignments(worker: str, started_at: str) -> str:
+    """Return the assignments of the UPDATE that claims jobs, with placeholders for two values."""
+    # A job that was rescued before, or must not be rescued, gets its start when its handler starts.
+    return f"""
+        status = 'running', worker = {worker},
+        lease = CASE WHEN lease < {MAX_LEASE} THEN lease + 1 ELSE 1 END,
+        attempts = CASE WHEN attempts < {MAX_ATTEMPTS_COUNTED} THEN attempts + 1 ELSE attempts END,
+        started_at = CASE WHEN rescues = 0 AND is_rescuable THEN {started_at} END
+    """
 
 
 def count_claim(job: ScheduledJob) -> None:
-    """Count a claim of `job` as the database does by `CLAIM_COUNTERS`."""
+    """Raise the lease and the attempts of `job` as `claim_assignments` does in the database."""
     job.lease = job.lease + 1 if job.lease < MAX_LEASE else 1
     job.attempts += int(job.attempts < MAX_ATTEMPTS_COUNTED)
 
@@ -40,11 +47,11 @@ def jobs_from_rows(
     rows: Iterable[Sequence[Any]], store: "Store", worker: Worker, started_at: datetime
 ) -> list[ScheduledJob]:
     """Return the jobs of rows that `worker` has just claimed, in the order in which they start."""
-    instant = store.instant_reader()
+    to_instant = store.instant_reader()
     alias, claimed_at, name = store.alias, clock.to_row(started_at), worker.name
     jobs = []
-    # The columns as `CLAIM_COLUMNS` has them, by hand: a dictionary made of names and values, and a
-    # method call for each, would take as long as a worker takes to run a small job.
+    # The columns of `CLAIM_COLUMNS`, unpacked by hand. A loop over names and values, with a method
+    # call for each, takes as long as the execution of a small job.
     for (pk, callable_name, args, kwargs, content_type_id, object_id, object_database, scheduled_at,
          expires_at, queue_name, priority, attempts, max_attempts, rescues, is_rescuable, options,
          signature, lease) in rows:  # fmt: skip
@@ -52,8 +59,8 @@ def jobs_from_rows(
             "id": pk, "callable_name": callable_name, "args": Stored(args),
             "kwargs": Stored(kwargs), "content_type_id": content_type_id, "object_id": object_id,
             "object_database": object_database,
-            "scheduled_at": clock.to_row(instant(scheduled_at)),
-            "expires_at": None if expires_at is None else clock.to_row(instant(expires_at)),
+            "scheduled_at": clock.to_row(to_instant(scheduled_at)),
+            "expires_at": None if expires_at is None else clock.to_row(to_instant(expires_at)),
             "queue_name": queue_name, "priority": priority, "attempts": attempts,
             "max_attempts": max_attempts, "rescues": rescues, "is_rescuable": bool(is_rescuable),
             "options": None if options is None else Stored(options), "signature": signature,
@@ -63,9 +70,9 @@ def jobs_from_rows(
             "finished_at": None, "return_value": None, "error": "",
         }, alias))  # fmt: skip
     if len(jobs) > 1:
-        jobs.sort(key=_place)
+        jobs.sort(key=_start_order)
     return jobs
 
 
-def _place(job: ScheduledJob) -> tuple[int, datetime, int]:
+def _start_order(job: ScheduledJob) -> tuple[int, datetime, int]:
     return -job.priority, job.scheduled_at, job.pk

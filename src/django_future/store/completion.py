@@ -1,4 +1,4 @@
-"""The record that a job is complete, as statements take it."""
+"""The statement that records the completion of a job, and its values."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,13 +19,13 @@ _FINISH = """
 """
 
 
-def finish(place: Callable[[str], str]) -> str:
-    """Return the statement that finishes a job, with a place for each of `NAMES` in their order."""
-    return _FINISH.format(*map(place, NAMES))
+def finish(placeholder: Callable[[str], str]) -> str:
+    """Return the statement that completes a job, with a placeholder for each of `NAMES`."""
+    return _FINISH.format(*map(placeholder, NAMES))
 
 
 def completion(job: ScheduledJob, connection: BaseDatabaseWrapper) -> list[Any]:
-    """Return the values of `NAMES` for `job`, in their order."""
+    """Return the values of `NAMES` for `job`."""
     return [
         as_parameter(clock.from_row(job.__dict__["started_at"]), connection),
         as_parameter(clock.from_row(job.__dict__["finished_at"]), connection),

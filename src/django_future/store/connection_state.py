@@ -1,4 +1,4 @@
-"""Whether a connection is as a new one would be, and the end of one that is not."""
+"""Checks whether a connection is in the state of a new one, and discards one that is not."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,12 +9,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def is_clean(connection: BaseDatabaseWrapper, wrappers: Sequence[object] | None = None) -> bool:
-    """Tell whether Django has no transaction open on `connection`, nor changed how it commits.
+    """Return whether `connection` has no open transaction and its original autocommit mode.
 
-    With `wrappers`, also whether these are the wrappers of its statements: a project may install
-    its own when a connection is made.
+    With `wrappers`, also whether these are its `execute_wrappers`. A project may install some when
+    a connection is created.
 
-    What the driver itself has open, `Store.is_idle` tells.
+    This is Django's view. `Store.is_idle` returns whether the driver has an open transaction.
     """
     return (
         not connection.in_atomic_block
@@ -28,17 +28,17 @@ def is_clean(connection: BaseDatabaseWrapper, wrappers: Sequence[object] | None 
 
 
 def discard(connection: BaseDatabaseWrapper, wrappers: Sequence[Any] | None = None) -> None:
-    """Close a connection whose state is in doubt, so that this thread opens another when needed.
+    """Close a connection in an unknown state, so that this thread opens another when needed.
 
-    With `wrappers`, these are the wrappers of its statements from now on.
+    With `wrappers`, these become its `execute_wrappers`.
     """
-    # The driver first: a pool that is given back a closed connection replaces it.
+    # The driver's connection first: a pool replaces a closed connection that returns to it.
     if connection.connection is not None:
         with suppress(Exception):
             connection.connection.close()
     with suppress(Exception):
         connection.close()
-    # Inside an atomic block Django keeps the state of the block, which has no more use.
+    # Inside an atomic block, close() keeps the state of the block, which is obsolete now.
     connection.connection = None
     connection.in_atomic_block = connection.closed_in_transaction = False
     connection.needs_rollback = False
@@ -48,9 +48,9 @@ def discard(connection: BaseDatabaseWrapper, wrappers: Sequence[Any] | None = No
 
 
 def is_hung_up(descriptor: int) -> bool:
-    """Tell whether the server has closed an idle connection, without asking it.
+    """Return whether the server has closed an idle connection, without a query.
 
-    A server says nothing to a client that asked nothing, but for the end of the connection.
+    An idle connection becomes readable only when the server closes it.
     """
     poller = poll()
     poller.register(descriptor, POLLIN)

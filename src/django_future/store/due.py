@@ -1,6 +1,7 @@
-"""Where what is due stands: at the head of each priority, of each queue or of all together.
+"""The queries that find due jobs, one priority after the other.
 
-To look there costs as much as there are priorities in use, however many jobs wait behind.
+Within a priority the index orders jobs by time, so the due jobs come first. The cost grows with the
+number of priorities in use, not with the number of waiting jobs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class PriorityHead(NamedTuple):
-    """The waiting jobs of one priority, of one queue or of all, and when the first is due."""
+    """A priority with waiting jobs, in one queue or in all, and when the first job is due."""
 
     priority: int
     first_at: datetime
@@ -32,9 +33,9 @@ class PriorityHead(NamedTuple):
 
 
 class DueQuery:
-    """Asks the database `alias` for its due_query.
+    """Finds the due jobs of the database `alias`.
 
-    `index_hint` says how to name an index to it, `handler` how to ask it for a row's `handler_of`.
+    `index_hint` is the syntax that names an index, `handler` the SQL expression of `handler_of`.
     """
 
     def __init__(self, alias: str, index_hint: str, handler: str = HANDLER) -> None:
@@ -47,16 +48,16 @@ class DueQuery:
         return connections[self._alias]
 
     def heads(self, at: datetime, selection: Selection) -> Iterator[PriorityHead]:
-        """Yield each priority that waits, of each queue that is asked for, the highest first.
+        """Yield the head of each priority in each selected queue, the highest priority first.
 
-        Of several queues at one priority, that comes first whose first job does: a queue with much
-        to do keeps no other waiting.
+        Within a priority, the queue with the earliest job comes first. So a busy queue does not
+        block the others.
         """
-        queues = [self._levels_of(name, at, selection) for name in self.queue_names(selection)]
-        return merge(*queues, key=lambda level: (-level.priority, level.first_at))
+        queues = [self._heads_of(name, at, selection) for name in self.queue_names(selection)]
+        return merge(*queues, key=lambda head: (-head.priority, head.first_at))
 
     def queue_names(self, selection: Selection) -> Iterable[str | None]:
-        """Return the queues to look into one by one; None for all of them together."""
+        """Return the queues to query one by one; None stands for all queues together."""
         if selection.excluded_queues:
             names = selection.queues or self.waiting_queues()
             return [name for name in names if name not in selection.excluded_queues]
@@ -64,7 +65,7 @@ class DueQuery:
 
     def waiting_queues(self) -> Iterator[str]:
         """Yield the names of the queues in which jobs wait."""
-        # From one name to the next in an index that begins with them, past all the jobs of each.
+        # A loose index scan: each query skips the jobs of one name, and reads the next name.
         name = ""
         while True:
             with self._connection.cursor() as cursor:
@@ -81,7 +82,7 @@ class DueQuery:
             (name,) = row
             yield name
 
-    def _levels_of(
+    def _heads_of(
         self, queue_name: str | None, at: datetime, selection: Selection
     ) -> Iterator[PriorityHead]:
         below = MAX_PRIORITY + 1
@@ -103,33 +104,33 @@ class DueQuery:
 
     def due(
         self,
-        level: PriorityHead,
+        head: PriorityHead,
         selection: Selection,
         *,
         at: datetime,
         limit: int,
-        what: str = COLUMNS,
+        columns: str = COLUMNS,
     ) -> tuple[str, list[Any]]:
-        """Return the query for what is due of one level, and its parameters."""
-        of_queue, parameters = _of_queue(level.queue_name)
+        """Return the query for the due jobs of one priority, and its parameters."""
+        of_queue, parameters = _of_queue(head.queue_name)
         sql = f"""
-            SELECT {what} FROM {self._table(_index_for(level.queue_name))}
+            SELECT {columns} FROM {self._table(_index_for(head.queue_name))}
             WHERE status = 'scheduled' {of_queue} AND priority = %s AND scheduled_at <= %s
             AND (expires_at IS NULL OR expires_at > %s) {selection.sql(self._handler)}
             ORDER BY scheduled_at, id LIMIT %s
         """
         instant = as_parameter(at, self._connection)
         return sql, [
-            *parameters, level.priority, instant, instant, *selection.parameters, limit
+            *parameters, head.priority, instant, instant, *selection.parameters, limit
         ]  # fmt: skip
 
     def _table(self, index: str) -> str:
-        """Return the table of jobs, to be read through `index` whatever the planner thinks."""
+        """Return the table of jobs, with the hint to read it through `index`."""
         return f"django_future_scheduledjob {self._index_hint.format(index)}"
 
 
 def newest_id(store: "Store") -> int:
-    """Return the id of the job that was added last, 0 if there is none."""
+    """Return the id of the newest job; 0 without jobs."""
     return store.jobs.aggregate(newest=Max("pk"))["newest"] or 0
 
 

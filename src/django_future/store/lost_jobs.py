@@ -1,4 +1,4 @@
-"""The running jobs whose worker does not live."""
+"""The running jobs whose worker was lost."""
 
 import logging
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from django.db import transaction
 
 from django_future import clock
 from django_future.models import ScheduledJob
+from django_future.models.fields import as_parameter
 from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.contention import retry_on_contention
@@ -18,36 +19,36 @@ from django_future.text import storable
 
 logger = logging.getLogger("django_future")
 
-BATCH = 100
-MAX_ID = 2**63 - 1  # no id is greater
+BATCH_SIZE = 100  # jobs
+MAX_ID = 2**63 - 1
 
-# One statement sees a job and its worker at the same instant. A worker is registered before it
-# claims, so one that is not found is gone, not new.
+# One statement sees a job and its worker in the same snapshot. A worker is registered before its
+# first claim, so a worker without a row is lost, not new.
 _QUERY = """
     SELECT id, lease, worker FROM django_future_scheduledjob {hint}
     WHERE {is_running} AND id < {below} AND worker NOT IN (
         SELECT name FROM django_future_worker WHERE seen_at >= {since} AND seen_at <= {until}
     )
-    ORDER BY {order} LIMIT {most}
+    ORDER BY {order} LIMIT {limit}
 """
-# The range of states, and the order by state, leave the planner one index, whatever it believes of
-# the table.
+# With the range of statuses and the order by status, the planner has one index to choose from,
+# whatever its statistics are.
 _PREPARED = Prepared(
     _QUERY.format(
         hint="",
         is_running="status >= 'running' AND status <= 'running'",
         order="status, id DESC",
-        **{name: f"%({name})s" for name in ("below", "since", "until", "most")},
+        **{name: f"%({name})s" for name in ("below", "since", "until", "limit")},
     ),
     below="bigint",
     since="timestamptz",
     until="timestamptz",
-    most="bigint",
+    limit="bigint",
 )
 
 
-class _Found(NamedTuple):
-    """A running job, by its id and its claim."""
+class _Claim(NamedTuple):
+    """A claim of a job that is running."""
 
     id: int
     lease: int
@@ -55,71 +56,72 @@ class _Found(NamedTuple):
 
 
 def lost_jobs(store: Store, at: datetime) -> Iterator[ScheduledJob]:
-    """Yield the running jobs whose worker does not live at the instant `at`, the newest first.
+    """Yield the running jobs whose worker was lost before `at`, the newest first.
 
-    Leaves out those whose rows a rival has locked. It may be the very handler of the lost worker,
-    and who waits for it may soon seem lost, too.
+    Leaves out the jobs whose rows another transaction has locked. That may be the transaction of
+    the lost worker's handler, and a worker that waits for it may soon seem lost, too.
     """
     below = MAX_ID
-    while found := _find(store, at, below):
-        below = found[-1].id
-        yield from _load(store, found)
+    while claims := _lost_claims(store, at, below):
+        below = claims[-1].id
+        yield from _load(store, claims)
 
 
-def _find(store: Store, at: datetime, below: int) -> list[_Found]:
+def _lost_claims(store: Store, at: datetime, below: int) -> list[_Claim]:
     since, until = living_from(at), living_until(at)
     if store.connection.vendor == "postgresql":
-        values = {"below": below, "since": since, "until": until, "most": BATCH}
-        return [_Found(*row) for row in _PREPARED.rows(store.connection, values)]
+        values = {"below": below, "since": since, "until": until, "limit": BATCH_SIZE}
+        return [_Claim(*row) for row in _PREPARED.rows(store.connection, values)]
     query = _QUERY.format(
         hint=store.index_hint.format("future_job_status"),
         is_running="status = 'running'",
         order="id DESC",
-        **dict.fromkeys(("below", "since", "until", "most"), "%s"),
+        **dict.fromkeys(("below", "since", "until", "limit"), "%s"),
     )
+    seen = [as_parameter(instant, store.connection) for instant in (since, until)]
     with store.connection.cursor() as cursor:
-        cursor.execute(query, [below, store.parameter(since), store.parameter(until), BATCH])
-        return [_Found(*row) for row in cursor.fetchall()]
+        cursor.execute(query, [below, *seen, BATCH_SIZE])
+        return [_Claim(*row) for row in cursor.fetchall()]
 
 
-def _load(store: Store, found: list[_Found]) -> Iterator[ScheduledJob]:
+def _load(store: Store, claims: list[_Claim]) -> Iterator[ScheduledJob]:
     try:
-        jobs = _free(store, found)
-    except Exception:  # noqa: BLE001 - what a driver raises for a value that it cannot read
-        jobs = [job for one in found for job in _load_alone(store, one)]
-    # Claimed anew meanwhile, a job is no longer the lost worker's.
-    claims = {(one.id, one.lease, one.worker) for one in found}
-    yield from (job for job in jobs if (job.pk, job.lease, job.worker) in claims)
+        jobs = _load_unlocked(store, claims)
+    except Exception:  # noqa: BLE001 - a driver may raise anything for a value it cannot read
+        jobs = [job for claim in claims for job in _load_single(store, claim)]
+    # A job may have been claimed again since.
+    lost = set(claims)
+    yield from (job for job in jobs if (job.pk, job.lease, job.worker) in lost)
 
 
-def _load_alone(store: Store, found: _Found) -> list[ScheduledJob]:
+def _load_single(store: Store, claim: _Claim) -> list[ScheduledJob]:
     try:
-        return _free(store, [found])
-    except Exception:  # noqa: BLE001 - of the row, or of the connection
-        # Raises what is not of the row. By then a connection that broke was opened again.
-        list(store.jobs.filter(pk=found.id).values_list("pk"))
+        return _load_unlocked(store, [claim])
+    except Exception:  # noqa: BLE001 - because of the row, or of the connection
+        # Raises an error that the row does not cause. Django has reopened a broken connection.
+        list(store.jobs.filter(pk=claim.id).values_list("pk"))
     try:
-        return _free(store, [found])
+        return _load_unlocked(store, [claim])
     except Exception as error:
-        logger.exception("Job %s of a lost worker cannot be read", found.id)
-        _fail_unread(store, found, error)
+        logger.exception("Job %s of a lost worker cannot be read", claim.id)
+        _fail_unreadable(store, claim, error)
         return []
 
 
 @retry_on_contention
-def _fail_unread(store: Store, found: _Found, error: Exception) -> None:
-    # Without the object there is nothing to run again, and nothing to tell a signal of.
-    store.jobs.running().filter(pk=found.id, lease=found.lease, worker=found.worker).update(
+def _fail_unreadable(store: Store, claim: _Claim, error: Exception) -> None:
+    # Without an instance, the job cannot be executed again, and no signal can be sent.
+    store.jobs.running().filter(pk=claim.id, lease=claim.lease, worker=claim.worker).update(
         status=Status.FAILED,
         finished_at=clock.to_row(store.now()),
-        error=storable(f"The worker {found.worker} was lost, and its job cannot be read: {error}"),
+        error=storable(f"The worker {claim.worker} was lost, and its job cannot be read: {error}"),
         unique_key=None,
     )
 
 
-def _free(store: Store, found: list[_Found]) -> list[ScheduledJob]:
-    # Locks the rows for the length of this one query.
-    rows = store.jobs.filter(pk__in=[one.id for one in found])
+def _load_unlocked(store: Store, claims: list[_Claim]) -> list[ScheduledJob]:
+    # Locks the rows for this one query, and skips the rows that a rival has locked.
+    rows = store.jobs.filter(pk__in=[claim.id for claim in claims])
     if not store.connection.features.has_select_for_update_skip_locked:
         return list(rows)
     with transaction.atomic(using=store.alias):

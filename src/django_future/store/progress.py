@@ -1,4 +1,4 @@
-"""What handlers say of their own progress, written while their transactions are open."""
+"""Writes the progress and the logs of jobs while the transactions of their handlers are open."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,66 +11,67 @@ from django_future.progress import MAX_LOG_BYTES, ProgressUpdate
 from django_future.store.base import Store
 from django_future.store.contention import write_transaction
 
-BATCH = 500
-WRITTEN = ["done", "total", "message", "log", "updated_at"]
+BATCH_SIZE = 500  # updates
+UPDATE_FIELDS = ["done", "total", "message", "log", "updated_at"]
 
 
-def write(store: Store, said: Sequence[ProgressUpdate]) -> list[ProgressUpdate]:
-    """Write what handlers have said, and return what to write later, since a rival was in the way.
+def write(store: Store, updates: Sequence[ProgressUpdate]) -> list[ProgressUpdate]:
+    """Write `updates`, and return those to write later, because a rival has locked their jobs.
 
-    What is said of a job that is gone is forgotten. How far a job is, only its latest attempt says.
+    Drops the updates of deleted jobs. Only the latest attempt of a job changes its progress; each
+    attempt adds to its log.
     """
-    ordered = sorted(said, key=lambda one: (one.job_id, one.lease))
-    left = []
-    for start in range(0, len(ordered), BATCH):
+    ordered = sorted(updates, key=lambda update: (update.job_id, update.lease))
+    remaining = []
+    for start in range(0, len(ordered), BATCH_SIZE):
         try:
-            left += _write_batch(store, ordered[start : start + BATCH])
+            remaining += _write_batch(store, ordered[start : start + BATCH_SIZE])
         except OperationalError as error:
             if not store.is_contention(error):
                 raise
-            # On SQLite the handler itself may be the rival, for hours.
-            return left + ordered[start:]
-    return left
+            # On SQLite, the rival may be the handler itself, for hours.
+            return remaining + ordered[start:]
+    return remaining
 
 
-def _write_batch(store: Store, said: Sequence[ProgressUpdate]) -> list[ProgressUpdate]:
-    ids = {one.job_id for one in said}
-    # Locks the jobs for the length of these statements, so that nobody deletes one meanwhile. A
-    # rival that would finish or delete one waits; what a rival has locked is skipped, since it may
-    # be a handler that wrote to its own job. On SQLite it is the database's write lock, for which
-    # this waits once, as long as the connection does.
+def _write_batch(store: Store, updates: Sequence[ProgressUpdate]) -> list[ProgressUpdate]:
+    ids = {update.job_id for update in updates}
+    # Locks the jobs until the transaction commits, so that no rival deletes one of them. A rival
+    # that finishes or deletes one of these jobs waits. Rows that a rival has locked are skipped,
+    # because the rival may be a handler that wrote to its own job. On SQLite this is the database's
+    # write lock, and the wait ends with the connection's timeout.
     with write_transaction(store):
         jobs = store.jobs.filter(pk__in=ids)
-        known = set(jobs.values_list("pk", flat=True))
+        existing = set(jobs.values_list("pk", flat=True))
         has_weak_lock = store.connection.features.has_select_for_no_key_update
-        free = jobs.select_for_update(skip_locked=True, no_key=has_weak_lock)
-        leases = dict(free.values_list("pk", "lease"))
-        _save(store, [one for one in said if one.job_id in leases], leases)
-    return [one for one in said if one.job_id in known - leases.keys()]
+        unlocked = jobs.select_for_update(skip_locked=True, no_key=has_weak_lock)
+        leases = dict(unlocked.values_list("pk", "lease"))
+        _save(store, [update for update in updates if update.job_id in leases], leases)
+    return [update for update in updates if update.job_id in existing - leases.keys()]
 
 
-def _save(store: Store, said: Sequence[ProgressUpdate], leases: dict[int, int]) -> None:
-    all_reports = JobProgress.objects.using(store.alias)
-    reports = all_reports.in_bulk(list(leases))
+def _save(store: Store, updates: Sequence[ProgressUpdate], leases: dict[int, int]) -> None:
+    manager = JobProgress.objects.using(store.alias)
+    rows = manager.in_bulk(list(leases))
     now = clock.to_row(store.now())
-    for job_id, attempts in groupby(said, key=lambda one: one.job_id):
-        report = reports.setdefault(job_id, JobProgress(job_id=job_id))
-        report.updated_at = now
+    for job_id, attempts in groupby(updates, key=lambda update: update.job_id):
+        row = rows.setdefault(job_id, JobProgress(job_id=job_id))
+        row.updated_at = now
         for attempt in attempts:
-            report.log = _kept(report.log, *attempt.lines)
+            row.log = _joined(row.log, *attempt.lines)
             if attempt.lease == leases[job_id]:
-                vars(report).update(vars(attempt.progress))
+                vars(row).update(vars(attempt.progress))
     has_target = store.connection.features.supports_update_conflicts_with_target
-    all_reports.bulk_create(
-        reports.values(),
+    manager.bulk_create(
+        rows.values(),
         update_conflicts=True,
-        update_fields=WRITTEN,
+        update_fields=UPDATE_FIELDS,
         unique_fields=["job"] if has_target else None,
     )
 
 
-def _kept(*lines: str) -> str:
-    """Return the end of a log with these lines, each of them whole."""
+def _joined(*lines: str) -> str:
+    """Return a log of these lines; if it is too long, without its first lines."""
     log = "\n".join(filter(None, lines)).encode()
     if len(log) > MAX_LOG_BYTES:
         log = log[-MAX_LOG_BYTES:].partition(b"\n")[2]

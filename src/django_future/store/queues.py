@@ -1,4 +1,4 @@
-"""The rows of paused queues, whose jobs no claim takes."""
+"""The rows of paused queues, whose jobs no worker claims."""
 
 from django.db import transaction
 
@@ -11,21 +11,21 @@ from django_future.store.selection import PAUSED
 
 @retry_on_contention
 def pause(store: Store, queue_name: str, reason: str) -> None:
-    """Record that a queue is paused, or why it is if that is recorded."""
+    """Record that a queue is paused; if it already is, change the reason."""
     paused = PausedQueue.objects.using(store.alias)
     if not paused.filter(queue_name=queue_name).update(reason=reason):
         paused_at = clock.to_row(store.now())
         queue = PausedQueue(queue_name=queue_name, reason=reason, paused_at=paused_at)
-        # Two may both find it missing.
+        # A rival may have inserted the row since.
         paused.bulk_create([queue], ignore_conflicts=True)
-    _tell(store)
+    _notify_on_commit(store)
 
 
 @retry_on_contention
 def resume(store: Store, queue_name: str) -> None:
-    """Forget that a queue is paused."""
+    """Delete the record that a queue is paused."""
     PausedQueue.objects.using(store.alias).filter(queue_name=queue_name).delete()
-    _tell(store)
+    _notify_on_commit(store)
 
 
 def paused_queues(store: Store) -> tuple[str, ...]:
@@ -35,5 +35,5 @@ def paused_queues(store: Store) -> tuple[str, ...]:
         return tuple(name for (name,) in cursor.fetchall())
 
 
-def _tell(store: Store) -> None:
+def _notify_on_commit(store: Store) -> None:
     transaction.on_commit(store.notify, using=store.alias, robust=True)

@@ -1,4 +1,4 @@
-"""The jobs that ended lately, or should have, by their status: counted up to a bound."""
+"""The jobs that ended recently, are overdue or are parked, counted up to a limit."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from django.db import DatabaseError, connections, transaction
 
 from django_future.models import ScheduledJob
+from django_future.models.fields import as_parameter
 from django_future.status import Status
-from django_future.store.backlog import MAX_COUNTED, one_plan
+from django_future.store.backlog import MAX_COUNTED, force_index_plan
 from django_future.store.base import JOBS, Store
 
 MAX_LISTED = 10
@@ -16,7 +17,7 @@ SHOWN = ("callable_name", "content_type_id", "object_id", "attempts", "max_attem
 
 
 class Recent(NamedTuple):
-    """How many jobs ended in one status since an instant, and the latest of them.
+    """How many jobs there are, and the latest of them.
 
     The number is a lower bound unless `is_exact`.
     """
@@ -27,26 +28,28 @@ class Recent(NamedTuple):
 
 
 def ended_since(store: Store, status: Status, since: datetime) -> Recent:
-    """Return the jobs that ended in `status` since an instant."""
-    which = "status = %s AND finished_at >= %s"
-    values = [str(status), store.parameter(since)]
-    return _recent(store, "future_job_finished", which, values, "finished_at DESC")
+    """Return the jobs that ended in `status` at `since` or later."""
+    condition = "status = %s AND finished_at >= %s"
+    values = [str(status), as_parameter(since, store.connection)]
+    return _recent(store, "future_job_finished", condition, values, "finished_at DESC")
 
 
 def overdue(store: Store, at: datetime) -> Recent:
-    """Return the jobs that still wait, although they expired at or before the instant `at`."""
-    which = "status = 'scheduled' AND expires_at <= %s"
-    return _recent(store, "future_job_expires", which, [store.parameter(at)], "expires_at")
+    """Return the jobs that still wait although they expired at `at` or before."""
+    condition = "status = 'scheduled' AND expires_at <= %s"
+    values = [as_parameter(at, store.connection)]
+    return _recent(store, "future_job_expires", condition, values, "expires_at")
 
 
 def parked(store: Store) -> Recent:
-    """Return the jobs that are parked."""
+    """Return the parked jobs."""
     return _recent(store, "future_job_status", "status = %s", [str(Status.PARKED)], "id DESC")
 
 
-def _recent(store: Store, index: str, which: str, values: list[Any], order: str) -> Recent:
-    table = f"FROM {JOBS} {store.index_hint.format(index)} WHERE {which} ORDER BY {order} LIMIT %s"
-    with one_plan(store), store.connection.cursor() as cursor:
+def _recent(store: Store, index: str, condition: str, values: list[Any], order: str) -> Recent:
+    table = f"FROM {JOBS} {store.index_hint.format(index)} WHERE {condition}"
+    table = f"{table} ORDER BY {order} LIMIT %s"
+    with force_index_plan(store), store.connection.cursor() as cursor:
         counted = f"SELECT COUNT(*) FROM (SELECT 1 AS one {table}) AS counted"
         cursor.execute(counted, [*values, MAX_COUNTED + 1])
         count = cursor.fetchone()[0]
@@ -56,7 +59,7 @@ def _recent(store: Store, index: str, which: str, values: list[Any], order: str)
 
 
 def _load(store: Store, ids: list[int]) -> list[ScheduledJob]:
-    """Return jobs by their ids, without those that are gone or that the driver cannot read."""
+    """Return jobs by their ids, without deleted jobs and jobs that the driver cannot read."""
     found: list[ScheduledJob] = []
     for pk in ids:
         try:

@@ -1,4 +1,4 @@
-"""Jobs that have ended, and are kept no longer."""
+"""Deletes jobs that have ended, after their retention."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,27 +11,29 @@ from django.db.models.signals import post_delete, pre_delete
 
 from django_future import clock
 from django_future.models import JobAttempt, JobProgress, ScheduledJob
+from django_future.models.fields import as_parameter
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
-from django_future.store.base import BATCH, Store
+from django_future.store.base import BATCH_SIZE, Store
 from django_future.store.contention import retry_on_contention, write_transaction
 
 INDEX = "future_job_finished"
 
 
 def prune(store: Store, status: Status, ended_before: datetime) -> Iterator[int]:
-    """Delete what ended in `status` before an instant, and yield how many after each thousand.
+    """Delete the jobs that ended in `status` before `ended_before`, and yield how many.
 
-    The oldest go first. Each step is a short transaction of its own.
+    Yields a number after each thousand. The oldest jobs go first, each batch in a short transaction
+    of its own.
     """
-    # From where the last step ended, not from the beginning: an index holds what was deleted until
-    # it is vacuumed, and to pass ever more of that would take ever longer.
+    # Each batch starts where the last one ended. From the beginning of the index, it would scan the
+    # entries of all deleted rows, which remain until a vacuum.
     ended_since = None
     while True:
         count, ended_since = _prune_batch(store, status, ended_since, ended_before)
         if count:
             yield count
-        if count < BATCH:
+        if count < BATCH_SIZE:
             return
 
 
@@ -48,21 +50,22 @@ def count_prunable(
 def _prune_batch(
     store: Store, status: Status, ended_since: datetime | None, ended_before: datetime
 ) -> tuple[int, datetime | None]:
-    # Locks a thousand rows at most, which nobody claims any more, until they are deleted a moment
-    # later; a rival skips them and takes the next ones. On SQLite it is the database's write lock,
-    # and a rival waits for it. Written by primary key, for the reason given at Store._claim_level.
+    # Locks up to a thousand rows, which no worker claims, until the transaction commits. A rival
+    # skips them and takes the next ones. On SQLite this is the database's write lock, and a rival
+    # waits for it. Deletes by primary key, for the reason given in Store._claim_priority.
     with write_transaction(store) as cursor:
         if store.plan_settings:
             cursor.execute(store.plan_settings)
         since = [ended_since] if ended_since else []
-        lock = store.connection.features.has_select_for_update_skip_locked
+        instants = [as_parameter(at, store.connection) for at in (ended_before, *since)]
+        can_skip_locked = store.connection.features.has_select_for_update_skip_locked
         cursor.execute(
             f"""
             SELECT id FROM django_future_scheduledjob {store.index_hint.format(INDEX)}
             WHERE status = %s AND finished_at < %s {"AND finished_at >= %s" if since else ""}
-            ORDER BY finished_at LIMIT %s {"FOR UPDATE SKIP LOCKED" if lock else ""}
+            ORDER BY finished_at LIMIT %s {"FOR UPDATE SKIP LOCKED" if can_skip_locked else ""}
             """,
-            [str(status), *map(store.parameter, [ended_before, *since]), BATCH],
+            [str(status), *instants, BATCH_SIZE],
         )
         ids = [pk for (pk,) in cursor.fetchall()]
         if ids:
@@ -73,34 +76,36 @@ def _prune_batch(
 
 
 def _delete(store: Store, ids: list[int], cursor: CursorWrapper) -> None:
-    if _is_deleting_watched():
+    if _has_delete_receivers_or_relations():
         jobs = store.jobs.filter(pk__in=ids).only("pk")
         try:
             with transaction.atomic(using=store.alias):
                 jobs.delete()
         except (ProtectedError, RestrictedError):
-            _delete_what_is_not_protected(store, jobs)
+            _delete_unprotected(store, jobs)
         return
-    # Several times as fast.
-    these = ", ".join(map(str, ids))
+    # SQL is several times as fast as the ORM.
+    id_list = ", ".join(map(str, ids))
     for table, key in (("jobattempt", "job_id"), ("jobprogress", "job_id"), ("scheduledjob", "id")):
         delete = f"DELETE FROM django_future_{table} WHERE {key}"
         if store.deletes_singly:
             cursor.executemany(f"{delete} = %s", [(pk,) for pk in ids])
         else:
-            cursor.execute(f"{delete} IN ({these})")
+            cursor.execute(f"{delete} IN ({id_list})")
 
 
-def _delete_what_is_not_protected(store: Store, jobs: ScheduledJobQuerySet) -> None:
+def _delete_unprotected(store: Store, jobs: ScheduledJobQuerySet) -> None:
     for job in jobs:
         with suppress(ProtectedError, RestrictedError), transaction.atomic(using=store.alias):
             job.delete()
 
 
-def _is_deleting_watched() -> bool:
-    """Tell whether a project hangs rows of its own on jobs, or is told of each that is deleted."""
-    relations = ScheduledJob._meta.get_fields(include_hidden=True)
-    dependent = {one.related_model for one in relations if one.auto_created and not one.concrete}
+def _has_delete_receivers_or_relations() -> bool:
+    """Return whether a model of the project refers to jobs, or a signal reports each deletion."""
+    fields = ScheduledJob._meta.get_fields(include_hidden=True)
+    dependent = {
+        field.related_model for field in fields if field.auto_created and not field.concrete
+    }
     return bool(
         dependent - {JobAttempt, JobProgress}
         or pre_delete.has_listeners(ScheduledJob)

@@ -1,4 +1,4 @@
-"""Which of the waiting jobs a worker asks for."""
+"""Which of the waiting jobs a worker claims."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,20 +8,20 @@ if TYPE_CHECKING:
 
 PAUSED = "SELECT queue_name FROM django_future_pausedqueue"
 
-# What `handler_of` says, of a row.
+# The SQL expression for `handler_of`.
 HANDLER = "callable_name || ' ' || COALESCE(content_type_id, 0)"
 
 
 def handler_of(job: "ScheduledJob") -> str:
-    """Return what stands for the handler of a job, which may be a method of its object."""
+    """Return a text that identifies the handler of a job, which may be a method of its object."""
     return f"{job.callable_name} {job.content_type_id or 0}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The jobs of some queues, or of all but some; and none that is newer than `up_to_id`.
+    """The jobs of `queues`, or of all queues, without `excluded_queues` and `unknown_handlers`.
 
-    Those of paused queues are never among them, nor are those of `unknown_handlers`.
+    Jobs with an id above `up_to_id` and jobs of paused queues are not selected.
     """
 
     queues: tuple[str, ...] = ()
@@ -30,9 +30,12 @@ class Selection:
     up_to_id: int | None = None
 
     def sql(self, handler: str) -> str:
-        """Return what a WHERE clause asks for beside the queue, for the values in `parameters`."""
-        places = ", ".join(["%s"] * len(self.unknown_handlers))
-        unknown = f"AND {handler} NOT IN ({places})" if places else ""
+        """Return the conditions of a WHERE clause, except for the names of queues.
+
+        `parameters` are the values for its placeholders.
+        """
+        placeholders = ", ".join(["%s"] * len(self.unknown_handlers))
+        unknown = f"AND {handler} NOT IN ({placeholders})" if placeholders else ""
         up_to_id = "" if self.up_to_id is None else "AND id <= %s"
         return f"AND queue_name NOT IN ({PAUSED}) {unknown} {up_to_id}"
 

@@ -1,4 +1,4 @@
-"""The sessions of a worker, as the server knows them, and as they are kept on its row."""
+"""The sessions of a worker: how the server identifies them, and how its row stores them."""
 
 from typing import Any, NamedTuple
 
@@ -8,9 +8,10 @@ MAX_NUMBER = 2**63 - 1
 
 
 class SessionId(NamedTuple):
-    """A session for good: servers use a `number` again, but not one of the same `origin`.
+    """The identity of a session.
 
-    The origin is a text of the database's own, such as when the session began.
+    A server reuses a `number`, but never with the same `origin`. The origin is a text that each
+    database defines, such as the time when the session began.
     """
 
     number: int
@@ -18,19 +19,19 @@ class SessionId(NamedTuple):
 
 
 def as_stored(sessions: list[SessionId]) -> list[list[Any]]:
-    """Return sessions in the form in which a worker's row keeps them."""
+    """Return sessions in the form that the row of a worker stores."""
     return [list(session) for session in sessions]
 
 
 def read_sessions(worker: Worker) -> list[SessionId]:
-    """Return the sessions on a worker's row; none that another version may have written.
+    """Return the sessions that a worker's row stores, without those in an unknown format.
 
-    Raises whatever the stored value raises when it is read.
+    Raises any error that decoding the stored value raises.
     """
     stored = worker.sessions
     if not isinstance(stored, list):
         return []
-    return [SessionId(*each) for each in stored if _is_session(each)]
+    return [SessionId(*session) for session in stored if _is_session(session)]
 
 
 def _is_session(stored: Any) -> bool:

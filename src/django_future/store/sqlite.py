@@ -1,4 +1,4 @@
-"""SQLite: one writer at a time, so what matters is to ask for the write lock first."""
+"""The store on SQLite, where one connection writes at a time and takes the write lock first."""
 
 import logging
 import os
@@ -14,9 +14,10 @@ from django.db import DatabaseError, OperationalError, transaction
 
 from django_future.exceptions import DatabaseReplaced
 from django_future.models import ScheduledJob, Worker
+from django_future.models.fields import as_parameter
 from django_future.status import Status
-from django_future.store.base import BATCH, Expired, Store
-from django_future.store.claimed import CLAIM_COUNTERS, COLUMNS, jobs_from_rows
+from django_future.store.base import BATCH_SIZE, SET_CLAIMED, Expired, Store
+from django_future.store.claimed import COLUMNS, jobs_from_rows
 from django_future.store.completion import completion, finish
 from django_future.store.contention import retry_on_contention, with_retries
 from django_future.store.due import PriorityHead
@@ -29,19 +30,19 @@ T = TypeVar("T")
 logger = logging.getLogger("django_future")
 
 FINISH = finish(lambda _: "?")
-RETRY_INTERVAL_SECONDS = 0.05  # seconds, after the connection's own timeout
-WATCH_INTERVAL_SECONDS = 0.1  # seconds between two looks at whether another process has written
+LOCK_RETRY_SECONDS = 0.05  # between two tries that each wait for the connection's timeout
+LISTEN_INTERVAL_SECONDS = 0.1  # between two checks whether another connection has committed
 
 
 class SQLiteStore(Store):
-    """Claims under the write lock; locks before a handler's first query."""
+    """Claims under the write lock, and takes it before the first query of a handler."""
 
     notices_every_commit = True
 
-    # With statistics of a smaller table SQLite reads all of it to find a thousand ids.
+    # With statistics of a smaller table, SQLite reads the whole table to find a thousand ids.
     deletes_singly = True
 
-    # SQLite would rather collect and sort all that is scheduled.
+    # Otherwise SQLite collects and sorts all scheduled jobs.
     index_hint = "INDEXED BY {}"
 
     write_lock = "UPDATE django_future_worker SET pid = pid WHERE 0"
@@ -55,84 +56,84 @@ class SQLiteStore(Store):
     def claim(
         self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
-        # The name of a queue may be what cannot be read; that is before anything is claimed.
+        # An unreadable queue name raises before anything is claimed.
         claim = partial(super().claim, worker, selection, at=at, limit=limit)
         return self._without_unreadable(claim)
 
-    def _without_unreadable(self, ask: Callable[[], T]) -> T:
-        """Return what `ask` returns, and fail first what it meets that cannot be read."""
+    def _without_unreadable(self, query: Callable[[], T]) -> T:
+        """Return the result of `query`; if rows are unreadable, fail their jobs and repeat it."""
         try:
-            return ask()
+            return query()
         except OperationalError as error:
             if not is_unreadable(error) or not fail_unreadable(self):
                 raise
-        return ask()
+        return query()
 
-    def _claim_level(
-        self, worker: Worker, selection: Selection, level: PriorityHead, *, at: datetime, limit: int
+    def _claim_priority(
+        self, worker: Worker, selection: Selection, head: PriorityHead, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
         return self._without_unreadable(
-            lambda: self._claim_due(worker, selection, level, at=at, limit=limit)
+            lambda: self._claim_due(worker, selection, head, at=at, limit=limit)
         )
 
     def _claim_due(
-        self, worker: Worker, selection: Selection, level: PriorityHead, *, at: datetime, limit: int
+        self, worker: Worker, selection: Selection, head: PriorityHead, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
-        # Holds the database's write lock for the length of this one statement; a rival waits for
-        # it, and then no longer sees these rows as scheduled. The transaction takes the statement
-        # back if a row that it returns cannot be read.
+        # Holds the database's write lock for this one statement. A rival waits for the lock, and
+        # then no longer sees these rows as scheduled. The transaction rolls the statement back if
+        # a returned row is unreadable.
         started_at = self.now()
-        due, parameters = self.due_query.due(level, selection, at=at, limit=limit, what="id")
+        due, parameters = self.due_query.due(head, selection, at=at, limit=limit, columns="id")
         with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 UPDATE django_future_scheduledjob
-                SET status = 'running', worker = %s, {CLAIM_COUNTERS},
-                    started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %s END
+                SET {SET_CLAIMED}
                 WHERE id IN ({due}) RETURNING {COLUMNS}
                 """,
-                [worker.name, self.parameter(started_at), *parameters],
+                [worker.name, as_parameter(started_at, self.connection), *parameters],
             )
             return jobs_from_rows(cursor.fetchall(), self, worker, started_at)
 
     def listen(self, on_notify: Callable[[], None], stopped: Event) -> None:
-        """Call `on_notify` whenever another connection has committed.
+        """Call `on_notify` when another connection has committed.
 
-        Raises `DatabaseReplaced` if the file that is open is no longer the one at its path.
+        Raises `DatabaseReplaced` if another file is at the path of the open database.
         """
-        seen = opened = None
+        seen_version = opened_file = None
         while not stopped.is_set():
-            # Changes when another connection has committed, and costs no lock and no disk access.
+            # data_version changes when another connection has committed. Reading it takes no lock
+            # and no disk access.
             with suppress(DatabaseError), self.connection.wrap_database_errors:
                 if self.connection.connection is None:
                     self.connection.ensure_connection()
-                    opened = self._file()
+                    opened_file = self._file()
                 version = self.connection.connection.execute("PRAGMA data_version").fetchone()
-                if version != seen:
-                    seen = version
+                if version != seen_version:
+                    seen_version = version
                     on_notify()
-            if opened is not None and self._file() != opened:
+            if opened_file is not None and self._file() != opened_file:
                 raise DatabaseReplaced(
                     f"The file of the database {self.alias!r} was deleted or replaced while this "
-                    "process had it open. What it still writes is lost. Start it again."
+                    "process had it open. Its writes are lost. Restart the process."
                 )
-            stopped.wait(WATCH_INTERVAL_SECONDS)
+            stopped.wait(LISTEN_INTERVAL_SECONDS)
         self.connection.close()
 
     def _file(self) -> tuple[int, int] | None:
-        """Return which file is at the path of the database; None if there is none."""
+        """Return the identity of the file at the path of the database; None without a file."""
         try:
             found = os.stat(self.connection.settings_dict["NAME"])  # noqa: PTH116 - each 100 ms
         except (OSError, ValueError):
-            return None  # or the database is in memory, and has no file
+            return None  # also for a database in memory
         return found.st_dev, found.st_ino
 
     def is_idle(self, session: Any) -> bool:
         return not session.in_transaction
 
     def is_intact(self, session: Any) -> bool:
-        # SQLite ends a transaction by itself, as when a constraint says ROLLBACK or the disk is
-        # full. What follows would be committed without what came before.
+        # SQLite can roll back a transaction by itself, for example if a constraint says ROLLBACK or
+        # the disk is full. Later statements would then commit without the earlier ones.
         return bool(session.in_transaction)
 
     def interrupt(self, session: Any) -> None:
@@ -145,7 +146,9 @@ class SQLiteStore(Store):
 
     @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
-        # The index is named for the same reason.
+        # Holds the database's write lock for this one statement. A rival waits for the lock, and
+        # then no longer sees these rows as scheduled. `index_hint` says why the index is named.
+        parameters = [as_parameter(instant, self.connection) for instant in (self.now(), at)]
         with self.connection.cursor() as cursor:
             cursor.execute(
                 """
@@ -158,16 +161,16 @@ class SQLiteStore(Store):
                 )
                 RETURNING id, CAST(callable_name AS BLOB)
                 """,
-                [self.parameter(self.now()), self.parameter(at), BATCH],
+                [*parameters, BATCH_SIZE],
             )
-            # As bytes, for a name may not be UTF-8.
+            # The names are read as bytes, because a name may not be UTF-8.
             return [Expired(pk, escaped(name)) for pk, name in cursor.fetchall()]
 
     @contextmanager
     def transaction(self) -> Iterator[Callable[[], bool]]:
-        # SQLite refuses outright, without waiting, to let a transaction write that has read before
-        # another one wrote. So the handler's first query takes the write lock first, and waits for
-        # it. Until then a handler that asks the database nothing keeps nobody out.
+        # SQLite refuses, without waiting, a write in a transaction that read before another
+        # connection wrote. So the handler's first query waits for the write lock before it runs.
+        # A handler without queries blocks no other connection.
         is_locked = False
 
         def lock_first(execute: Callable[..., Any], *query: Any) -> Any:
@@ -181,13 +184,13 @@ class SQLiteStore(Store):
             with self._beginning_deferred():
                 stack.enter_context(transaction.atomic(using=self.alias, durable=True))
             session = self.connection.connection
-            before = session.total_changes
+            initial_changes = session.total_changes
             stack.enter_context(self.connection.execute_wrapper(lock_first))
-            yield lambda: is_locked or session.total_changes != before
+            yield lambda: is_locked or session.total_changes != initial_changes
 
     @contextmanager
     def _beginning_deferred(self) -> Iterator[None]:
-        """Begin transactions without a lock, also where the project's OPTIONS say IMMEDIATE."""
+        """Begin transactions without a lock, even if the project's OPTIONS say IMMEDIATE."""
         connection: Any = self.connection
         mode, connection.transaction_mode = connection.transaction_mode, None
         try:
@@ -196,21 +199,21 @@ class SQLiteStore(Store):
             connection.transaction_mode = mode
 
     def _wait_for_write_lock(self) -> None:
-        # However long it takes: the watchdog interrupts a handler that has a timeout, and while
-        # another holds the lock nobody can take this worker's jobs over.
+        # Without a limit: the watchdog interrupts a handler that has a timeout, and while another
+        # connection holds the lock, no other worker can rescue this worker's jobs.
         while True:
             try:
-                self._write_nothing()
+                self._request_write_lock()
             except OperationalError as error:
                 if not self.is_contention(error):
                     raise
-                logger.warning("A job waits for another connection's write lock on the database")
-                time.sleep(RETRY_INTERVAL_SECONDS)
+                logger.warning("A job waits until another connection releases the write lock")
+                time.sleep(LOCK_RETRY_SECONDS)
             else:
                 return
 
     def finish(self, job: ScheduledJob) -> None:
-        # Past Django's cursor, which takes several times as long as the statement.
+        # Without Django's cursor, which takes several times as long as the statement.
         connection = self.connection
         values = completion(job, connection)
 
@@ -223,8 +226,8 @@ class SQLiteStore(Store):
         job.status = Status.COMPLETE
 
     def take_write_lock(self) -> None:
-        with_retries(self, self._write_nothing)
+        with_retries(self, self._request_write_lock)
 
-    def _write_nothing(self) -> None:
+    def _request_write_lock(self) -> None:
         with self.connection.wrap_database_errors:
             self.connection.connection.execute(self.write_lock)

@@ -1,4 +1,4 @@
-"""New jobs of which there is one at a time: a look tells where to begin, the index decides."""
+"""Inserts unique jobs. A query finds the job that has the key; the unique index decides."""
 
 from contextlib import nullcontext
 from functools import partial
@@ -9,48 +9,47 @@ from django_future import clock, signals, signatures
 from django_future.exceptions import KeyTaken
 from django_future.models import ScheduledJob
 from django_future.status import Status
-from django_future.store.base import Expired, Store
+from django_future.store.base import NOTIFY_HORIZON, Expired, Store
 from django_future.store.contention import retry_on_contention
-from django_future.store.postgresql.notify import NOTIFY_HORIZON
 from django_future.store.transitions import park_locked
 
-TRIES = 10
+MAX_TRIES = 10
 
 
 @retry_on_contention
 def add_unique(store: Store, job: ScheduledJob, *, is_replacing: bool) -> ScheduledJob:
-    """Insert a new job and return it, or the one with its key that is scheduled or running.
+    """Insert a new job and return it, or return the scheduled or running job that has its key.
 
-    With `is_replacing`, one that is still scheduled is moved to the time of the new one.
+    With `is_replacing`, a job that is still scheduled moves to the time of the new one.
 
-    Raises `KeyTaken` if another has the key which this transaction cannot see.
+    Raises `KeyTaken` if this transaction cannot see the job that has the key.
     """
     if store.connection.in_atomic_block:
         store.take_write_lock()
-    # Between the look and what follows from it another may take the key, or the one that has it may
-    # be claimed, or end. Then that is what the next look sees.
+    # After the query, a rival may take the key, or the job that has it may be claimed or end. Then
+    # the next try sees the change.
     refusal: IntegrityError | None = None
     holders = store.jobs.filter(unique_key=job.unique_key, callable_name=job.callable_name)
-    for _ in range(TRIES):
-        # Not first(), whose order by primary key may lead a planner past all jobs there are.
+    for _ in range(MAX_TRIES):
+        # Not first(): for its order by primary key, a planner may read the whole table.
         holder = next(iter(holders.all()), None)
         if holder is None:
             refusal = _insert(store, job)
             if refusal is None:
                 return job
-        elif _stays(store, holder, job, is_replacing=is_replacing):
+        elif _reuse(store, holder, job, is_replacing=is_replacing):
             return holder
     raise KeyTaken(
         f"Another job of {job.callable_name} has the unique key {job.unique_key!r}, and this "
-        "transaction cannot see it. Schedule the job outside of it, or let its isolation level be "
-        "READ COMMITTED."
+        "transaction cannot see it. Schedule the job outside of the transaction, or use the "
+        "isolation level READ COMMITTED."
     ) from refusal
 
 
 def _insert(store: Store, job: ScheduledJob) -> IntegrityError | None:
-    """Insert a new job, or return why the database refuses it."""
-    # Waits for a rival's transaction that has inserted the same key, or is ending the job that had
-    # it. A failure undoes this statement alone, not what the caller's transaction did before.
+    """Insert a new job; return the error if the database refuses it."""
+    # Waits for the transaction of a rival that has inserted the same key, or ends the job that had
+    # it. A failure rolls back this statement only, not the caller's transaction.
     is_inside = store.connection.in_atomic_block
     try:
         with transaction.atomic(using=store.alias) if is_inside else nullcontext():
@@ -60,8 +59,8 @@ def _insert(store: Store, job: ScheduledJob) -> IntegrityError | None:
     return None
 
 
-def _stays(store: Store, holder: ScheduledJob, new: ScheduledJob, *, is_replacing: bool) -> bool:
-    """Tell whether `holder` stands for the new job, once moved to its time if that is asked for."""
+def _reuse(store: Store, holder: ScheduledJob, new: ScheduledJob, *, is_replacing: bool) -> bool:
+    """Return whether `holder` takes the place of the new job; with `is_replacing`, move it."""
     if holder.status == Status.RUNNING:
         return True
     if not holder.is_signed:
@@ -77,7 +76,7 @@ def _stays(store: Store, holder: ScheduledJob, new: ScheduledJob, *, is_replacin
 
 def _move(store: Store, holder: ScheduledJob, new: ScheduledJob) -> bool:
     with transaction.atomic(using=store.alias):
-        if not _lock(store, holder):
+        if not _lock_scheduled(store, holder):
             return False
         holder.scheduled_at, holder.expires_at = new.scheduled_at, new.expires_at
         holder.first_due_at = None
@@ -90,34 +89,34 @@ def _move(store: Store, holder: ScheduledJob, new: ScheduledJob) -> bool:
 
 
 def _expire(store: Store, holder: ScheduledJob) -> None:
-    # Nobody will run it any more, though no worker has come by to say so.
+    # The job never starts any more, but no worker has set its status yet.
     with transaction.atomic(using=store.alias):
-        if _lock(store, holder):
+        if _lock_scheduled(store, holder):
             store.jobs.filter(pk=holder.pk).update(
                 status=Status.EXPIRED, finished_at=clock.to_row(store.now()), unique_key=None
             )
             expired = Expired(holder.pk, holder.callable_name)
-            tell = partial(signals.jobs_expired.send_robust, ScheduledJob, count=1, jobs=[expired])
-            transaction.on_commit(tell, using=store.alias, robust=True)
+            send = partial(signals.jobs_expired.send_robust, ScheduledJob, count=1, jobs=[expired])
+            transaction.on_commit(send, using=store.alias, robust=True)
 
 
 def _park(store: Store, holder: ScheduledJob) -> None:
-    # It would never run, and must not stand for a job that code schedules.
+    # The job would never run, and must not take the place of a job that code schedules.
     error = signatures.not_signed(holder.__dict__)
     with transaction.atomic(using=store.alias):
-        if _lock(store, holder):
+        if _lock_scheduled(store, holder):
             park_locked(store, holder, str(error))
-            tell = partial(
+            send = partial(
                 signals.job_parked.send_robust, ScheduledJob, job=holder, exception=error
             )
-            transaction.on_commit(tell, using=store.alias, robust=True)
+            transaction.on_commit(send, using=store.alias, robust=True)
 
 
-def _lock(store: Store, holder: ScheduledJob) -> bool:
-    """Unset workers from a job that is still scheduled, or tell that it is not any more."""
-    # Locks one row until the transaction ends, which a claim skips meanwhile. By primary key alone:
-    # for a condition on the status MariaDB would go through its index, lock that first, and so
-    # deadlock with a claim, which locks the row first.
+def _lock_scheduled(store: Store, holder: ScheduledJob) -> bool:
+    """Lock the row of a job, and return whether it is still scheduled."""
+    # Locks one row until the transaction ends. Claims skip the row. The query has no condition on
+    # the status: MariaDB would then lock the index of the status before the row, and deadlock with
+    # a claim, which locks the row first.
     store.take_write_lock()
     row = store.jobs.select_for_update().filter(pk=holder.pk).only("status").first()
     return row is not None and row.status == Status.SCHEDULED

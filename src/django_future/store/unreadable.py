@@ -1,4 +1,4 @@
-"""Rows that SQLite holds and its driver refuses to read, since a text in them is not UTF-8."""
+"""Rows that the driver of SQLite cannot read, because a text in them is not UTF-8."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,62 +20,62 @@ from django_future.text import storable
 if TYPE_CHECKING:
     from django_future.store.base import Store
 
-TEXTS = [
+TEXT_FIELDS = [
     field
     for field in ScheduledJob._meta.concrete_fields
     if isinstance(field, CharField | TextField)
 ]
-AT_ONCE = 1000  # rows
+FETCH_SIZE = 1000  # rows
 
 
 def is_unreadable(error: OperationalError) -> bool:
-    """Tell whether the driver cannot read a row that a statement returned."""
+    """Return whether `error` means that the driver cannot read a returned row."""
     return "Could not decode to UTF-8" in str(error)
 
 
 def fail_unreadable(store: "Store") -> int:
-    """Fail the waiting jobs that cannot be read, and return how many those are.
+    """Fail the waiting jobs that are unreadable, and return how many they are.
 
-    In their texts each byte that is wrong is replaced by an escape for it.
+    In their texts, an escape replaces each byte that is not UTF-8.
     """
-    # Holds the database's write lock while it reads what waits. That happens once for each time
-    # that such rows are written.
+    # Holds the database's write lock while it reads all waiting jobs. This is rare: it happens once
+    # after such rows have been written.
     with write_transaction(store) as cursor:
-        columns = ", ".join(str(field.column) for field in TEXTS)
+        columns = ", ".join(str(field.column) for field in TEXT_FIELDS)
         with texts_read_as(store.connection.connection, bytes):
             cursor.execute(
                 f"SELECT id, {columns} FROM django_future_scheduledjob WHERE status = 'scheduled'"
             )
-            found = dict(_unreadable(cursor))
-        for pk, texts in found.items():
+            texts_by_id = dict(_unreadable(cursor))
+        for pk, texts in texts_by_id.items():
             _fail(store, pk, texts)
-    for job in store.jobs.filter(pk__in=found):
+    for job in store.jobs.filter(pk__in=texts_by_id):
         error = InvalidArguments(job.error)
         signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
-    return len(found)
+    return len(texts_by_id)
 
 
 @contextmanager
-def texts_read_as(session: Connection, make: Any) -> Iterator[None]:
-    """Let the driver hand each text to `make`, as bytes."""
-    usual, session.text_factory = session.text_factory, make
+def texts_read_as(session: Connection, convert: Any) -> Iterator[None]:
+    """Make the driver convert the bytes of each text with `convert`."""
+    original, session.text_factory = session.text_factory, convert
     try:
         yield
     finally:
-        session.text_factory = usual
+        session.text_factory = original
 
 
 def escaped(text: bytes) -> str:
-    """Return a text with an escape for each byte that is not UTF-8."""
+    """Return bytes as text, with an escape for each byte that is not UTF-8."""
     return text.decode(errors="backslashreplace")
 
 
 def _unreadable(cursor: Any) -> Iterator[tuple[int, dict[str, str]]]:
-    while rows := cursor.fetchmany(AT_ONCE):
+    while rows := cursor.fetchmany(FETCH_SIZE):
         for pk, *values in rows:
             texts = {
                 field.attname: storable(escaped(value))
-                for field, value in zip(TEXTS, values, strict=True)
+                for field, value in zip(TEXT_FIELDS, values, strict=True)
                 if isinstance(value, bytes) and not _is_utf8(value)
             }
             if texts:
@@ -92,13 +92,13 @@ def _is_utf8(text: bytes) -> bool:
 
 def _fail(store: "Store", pk: int, texts: dict[str, str]) -> None:
     now = clock.to_row(store.now())
-    stored = {field.attname for field in TEXTS if isinstance(field, StoredField)}
+    stored = {field.attname for field in TEXT_FIELDS if isinstance(field, StoredField)}
     changes: dict[str, Any] = {
         name: Stored(text) if name in stored else text for name, text in texts.items()
     }
     changes["error"] = (
-        f"The row of the job holds texts that are not UTF-8: {', '.join(sorted(texts))}. What is "
-        "wrong in them is replaced by escapes. Schedule the job anew."
+        f"The row of the job holds texts that are not UTF-8: {', '.join(sorted(texts))}. Escapes "
+        "now replace the wrong bytes. Schedule the job again."
     )
     store.jobs.filter(pk=pk).update(
         **{**changes, "status": Status.FAILED, "started_at": now, "finished_at": now,

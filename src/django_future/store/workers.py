@@ -1,4 +1,4 @@
-"""The rows of workers: who lives, and who has not been seen for too long."""
+"""The rows of workers: which of them are alive, and which are lost."""
 
 import logging
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from django_future.store.server_sessions import SessionId, read_sessions
 
 logger = logging.getLogger("django_future")
 
-MAX_SILENCE = 1.25  # heartbeats without a sign of life, after which a worker is lost
+MAX_SILENCE = 1.25  # heartbeats without an update of its row, after which a worker is lost
 
 
 class LostWorker(NamedTuple):
-    """A worker that was not seen for too long, by the id of its row, and what it left open."""
+    """The id of a lost worker's row, and the sessions that the worker had open."""
 
     id: int
     sessions: list[SessionId]
@@ -28,52 +28,52 @@ class LostWorker(NamedTuple):
 
 @retry_on_contention
 def register(store: Store, worker: Worker) -> None:
-    """Record that `worker` lives, by the database's clock; call it again at each heartbeat."""
+    """Record at each heartbeat that `worker` is alive, with the time of the database's clock."""
     worker.seen_at = clock.to_row(store.now())
     registered = Worker.objects.using(store.alias).filter(name=worker.name)
     if not registered.update(
         seen_at=worker.seen_at, running=worker.running, sessions=worker.sessions
     ):
-        # Two threads may both find it missing.
+        # Another thread may have inserted the row since.
         Worker.objects.using(store.alias).bulk_create([worker], ignore_conflicts=True)
 
 
 @retry_on_contention
 def unregister(store: Store, worker: Worker) -> None:
-    """Forget a worker that has stopped."""
+    """Delete the row of a worker that has stopped."""
     Worker.objects.using(store.alias).filter(name=worker.name).delete()
 
 
 def living_from(at: datetime) -> datetime:
-    """Return since when a worker must have been seen that lives at the instant `at`."""
+    """Return the earliest `seen_at` of a worker that is alive at `at`."""
     return at - MAX_SILENCE * config().HEARTBEAT
 
 
 def living_until(at: datetime) -> datetime:
-    """Return until when a worker that lives may have been seen.
+    """Return the latest `seen_at` of a worker that is alive at `at`.
 
-    One that seems to have been seen later was seen before the database's clock was set back.
+    A later time was written before the database's clock was set back.
     """
     return at + MAX_SILENCE * config().HEARTBEAT
 
 
 def is_alive(worker: Worker, at: datetime) -> bool:
-    """Tell whether a worker lives at the instant `at`, by when it was last seen."""
+    """Return whether a worker is alive at `at`, by the time when it was last seen."""
     return living_from(at) <= clock.from_row(worker.seen_at) <= living_until(at)
 
 
 def lost_workers(store: Store, at: datetime) -> Iterator[LostWorker]:
-    """Yield the workers that do not live at the instant `at`."""
+    """Yield the workers that are lost at `at`."""
     lost = Worker.objects.using(store.alias).filter(_is_lost(at))
-    # First what every row has, then each by itself: there may be rows that cannot be read.
+    # Each row is read by itself, because some rows may be unreadable.
     for pk in list(lost.values_list("pk", flat=True)):
         yield LostWorker(pk, _sessions(store, pk))
 
 
 @retry_on_contention
 def forget(store: Store, lost: LostWorker, at: datetime) -> None:
-    """Delete the row of a lost worker, unless it was seen again meanwhile."""
-    # A worker that wakes up may have claimed jobs since. Without its row they would seem lost.
+    """Delete the row of a lost worker, unless the worker has been seen again."""
+    # A worker that wakes up may have claimed jobs since. Without its row, these would be rescued.
     Worker.objects.using(store.alias).filter(_is_lost(at), pk=lost.id).delete()
 
 

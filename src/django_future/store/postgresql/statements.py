@@ -3,7 +3,7 @@
 from enum import Enum
 from functools import cache
 
-from django_future.store.claimed import CLAIM_COLUMNS, CLAIM_COUNTERS
+from django_future.store.claimed import CLAIM_COLUMNS, claim_assignments
 from django_future.store.completion import finish
 from django_future.store.postgresql.prepared import Prepared
 from django_future.store.selection import HANDLER, PAUSED
@@ -139,8 +139,7 @@ def claim(queues: Queues) -> Prepared:
         f"""
         WITH RECURSIVE {_with(queues)}
         UPDATE django_future_scheduledjob AS job
-        SET status = 'running', worker = %(worker)s, {CLAIM_COUNTERS},
-            started_at = CASE WHEN rescues = 0 AND is_rescuable THEN %(now)s END
+        SET {claim_assignments("%(worker)s", "%(now)s")}
         WHERE id = ANY(ARRAY(
             SELECT due.id FROM level CROSS JOIN LATERAL ({due}) AS due LIMIT %(most)s
         ))

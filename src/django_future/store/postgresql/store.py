@@ -18,7 +18,7 @@ from django_future import clock
 from django_future.models import ScheduledJob, Worker
 from django_future.options import MAX_PRIORITY
 from django_future.status import Status
-from django_future.store.base import BATCH, Expired, Store
+from django_future.store.base import BATCH_SIZE, Expired, Store
 from django_future.store.claimed import jobs_from_rows
 from django_future.store.completion import NAMES, completion
 from django_future.store.contention import retry_on_contention
@@ -197,7 +197,7 @@ class PostgreSQLStore(Store):
 
     @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
-        values = {"at": at, "now": self.now(), "most": BATCH}
+        values = {"at": at, "now": self.now(), "most": BATCH_SIZE}
         return [Expired(*row) for row in statements.EXPIRE.rows(self.connection, values)]
 
     def _asked(self, selection: Selection, at: datetime) -> tuple[Queues, dict[str, Any]]:
