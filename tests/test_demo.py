@@ -58,7 +58,7 @@ def port():
         r"shop.jobs.water +- .+ complete +5 litres",
         r"shop.jobs.water +- .+ complete +6 litres",
         r"shop.jobs.water +- .+ scheduled +due in 3 days",
-        r"shop.jobs.offer +- .+ expired +nobody ran it in time",
+        r"shop.jobs.offer +- .+ expired +not executed in time",
         r"bind +tulips .+ complete +tulips bound for Ada",
         r"bind +lilies .+ cancelled +never ran",
         r"shop.jobs.charge +roses .+ failed +shop.jobs.CardRefused: expired in 2019",

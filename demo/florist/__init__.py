@@ -1,1 +1,1 @@
-"""The project of a flower shop."""
+"""The Django project of a flower shop."""

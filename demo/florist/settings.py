@@ -1,4 +1,4 @@
-"""The settings of the flower shop: a Django project like any other, for the demo only."""
+"""The settings of the flower shop, for the demo only."""
 
 import os
 from pathlib import Path
@@ -20,17 +20,17 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": os.environ.get("DEMO_DATABASE", BASE_DIR / "demo.sqlite3"),
-        # So that whoever reads does not keep a worker from writing.
+        # In WAL mode, readers do not block the worker's writes.
         "OPTIONS": {"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"},
     }
 }
 
-# The demo tells in a table what happened, and one of its jobs is meant to fail.
+# The demo prints a table instead of a log. One of its jobs fails on purpose.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"silence": {"class": "logging.NullHandler"}},
-    "loggers": {"django_future": {"handlers": ["silence"], "propagate": False}},
+    "handlers": {"null": {"class": "logging.NullHandler"}},
+    "loggers": {"django_future": {"handlers": ["null"], "propagate": False}},
 }
 
 DEBUG = True
@@ -42,7 +42,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 ROOT_URLCONF = "florist.urls"
-SECRET_KEY = "known to everybody, for it guards nothing but a demo"
+SECRET_KEY = "public, because it protects only a demo"
 STATIC_URL = "static/"
 TEMPLATES = [
     {

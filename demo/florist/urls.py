@@ -1,4 +1,4 @@
-"""The admin, at the root: there is nothing else to see."""
+"""The admin, at the root of the site."""
 
 from django.contrib import admin
 from django.urls import path

@@ -1,1 +1,1 @@
-"""A flower shop, whose orders have work to come."""
+"""A flower shop that schedules jobs for its orders."""

@@ -1,4 +1,4 @@
-"""The shop's own pages in the admin."""
+"""The admin of the shop."""
 
 from django.contrib import admin
 
@@ -9,6 +9,6 @@ admin.site.register(Customer)
 
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
-    """Orders, and how far each has come."""
+    """Shows which orders are paid, and which are bound into bouquets."""
 
     list_display = ["flowers", "customer", "is_paid", "is_bound"]

@@ -1,8 +1,8 @@
-"""What the flower shop does later: plain functions, each called when its time has come.
+"""The handlers of the flower shop: plain functions, which jobs call when they are due.
 
-A job that is bound to an order gets that order first. What a function returns is kept with its job,
-and so is what it raises. Whatever it writes is committed together with "this job is complete", or
-not at all.
+A job that is bound to an order passes the order as the first argument. The job stores what the
+function returns or raises. What the function writes is committed together with the completion of
+the job, or not at all.
 """
 
 from datetime import timedelta
@@ -13,16 +13,16 @@ from django_future import job_as_parameter
 
 
 class CardRefused(Exception):
-    """The bank will not pay."""
+    """The bank has refused the payment."""
 
 
 def follow_up(order):
-    """Write to a customer some days after the delivery."""
+    """Write to the customer a few days after the delivery."""
     return f"{order.customer}, are the {order.flowers} still fresh?"
 
 
 def charge(order, valid_until):
-    """Take the money. Should that fail, the order is as unpaid as it was before."""
+    """Charge the card. If this fails, the order stays unpaid."""
     order.is_paid = True
     order.save()
     if valid_until < timezone.localdate():
@@ -31,17 +31,17 @@ def charge(order, valid_until):
 
 
 def offer(flowers, discount):
-    """Offer what is left in the evening. Tomorrow it is worth nothing, so this job expires."""
+    """Offer unsold flowers in the evening. Tomorrow is too late, so this job expires."""
     return f"{flowers}, {discount} % off"
 
 
 def greet(customer):
-    """Remember a birthday, a long time from now."""
+    """Send birthday wishes, months from now."""
     return f"Happy birthday, {customer}!"
 
 
 @job_as_parameter
 def water(job, litres):
-    """Water the plants, and come back in two days with a litre more."""
+    """Water the plants, and reschedule the job in two days with one litre more."""
     job.reschedule(job.scheduled_at + timedelta(days=2), kwargs={"litres": litres + 1})
     return f"{litres} litres"

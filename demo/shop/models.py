@@ -1,11 +1,11 @@
-"""Who buys flowers, and what they ordered."""
+"""Customers and their orders."""
 
 from django.contrib.contenttypes.fields import GenericRelation
 from django.db import models
 
 
 class Customer(models.Model):
-    """Somebody who buys flowers."""
+    """A customer of the shop."""
 
     name = models.CharField(max_length=50)
 
@@ -27,7 +27,7 @@ class Order(models.Model):
         return self.flowers
 
     def bind(self):
-        """Make a bouquet of it. A job can call this: a method of the object that it is bound to."""
+        """Bind the flowers into a bouquet. A job can call this method of its bound object."""
         self.is_bound = True
         self.save()
         return f"{self.flowers} bound for {self.customer}"

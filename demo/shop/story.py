@@ -1,4 +1,4 @@
-"""Four days in the flower shop, told in a second."""
+"""Four days of the flower shop, simulated in a second."""
 
 from datetime import date, timedelta
 
@@ -10,16 +10,16 @@ from shop.models import Customer, Order
 
 
 def live_four_days():
-    """Take orders, schedule what follows from them, and let the days pass."""
+    """Take orders, schedule their jobs, and run what is due on three of the four days."""
     open_the_shop()
-    # A real shop has a worker, `manage.py future_worker`. Here `now` stands in for the present, so
-    # that nobody has to wait. Nobody works on the first evening, nor on the third day.
+    # A real shop runs a worker, `manage.py future_worker`. Here `now` replaces the current time.
+    # No jobs run on the first evening and on the third day.
     for days in 0, 1, 3:
         run_jobs(now=timezone.now() + timedelta(days=days), ignore_errors=True)
 
 
 def open_the_shop():
-    """Schedule a job of every kind."""
+    """Create customers and orders, and schedule one job of each kind."""
     ada, ben = Customer.objects.create(name="Ada"), Customer.objects.create(name="Ben")
     tulips = Order.objects.create(customer=ada, flowers="tulips")
     roses = Order.objects.create(customer=ben, flowers="roses")

@@ -1,22 +1,22 @@
-"""What became of the jobs, in a table that fits a terminal."""
+"""A table of the jobs and their results, for a terminal."""
 
 from django.utils import timezone
 from django.utils.timesince import timeuntil
 
 from django_future import ScheduledJob
 
-HEADINGS = ["id", "callable", "bound to", "scheduled for", "status", "what came of it"]
+HEADINGS = ["id", "callable", "bound to", "scheduled for", "status", "result"]
 
 
 def lines():
-    """Return a heading, and one line for each job."""
+    """Return the line with the headings, and one line for each job."""
     rows = [HEADINGS, *map(cells, ScheduledJob.objects.order_by("scheduled_at", "pk"))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def cells(job):
-    """Return what the table says of one job."""
+    """Return the cells of one job."""
     return [
         str(job.pk),
         job.callable_name,
@@ -28,17 +28,17 @@ def cells(job):
 
 
 def outcome(job):
-    """Say in a few words what came of a job."""
-    words = {
+    """Return the result of a job in a few words."""
+    texts = {
         "scheduled": f"due in {time_until(job)}",
         "complete": str(job.return_value),
         "failed": job.error.strip().rpartition("\n")[-1],
-        "expired": "nobody ran it in time",
+        "expired": "not executed in time",
         "cancelled": "never ran",
     }
-    return words[job.status]
+    return texts[job.status]
 
 
 def time_until(job):
-    """Say how far off a job is, in the plain spaces that every terminal shows."""
+    """Return the time until a job is due, without non-breaking spaces."""
     return timeuntil(job.scheduled_at, depth=1).replace("\xa0", " ")

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Create them."""
+    """Create the tables of the shop."""
 
     initial = True
     dependencies = []

@@ -1,4 +1,4 @@
-"""`manage.py demo`: a flower shop, its jobs, and what became of them."""
+"""`manage.py demo`: simulate four days of a flower shop, and show its jobs."""
 
 from pathlib import Path
 
@@ -13,20 +13,20 @@ from shop.models import Order
 
 NAME, PASSWORD = "florist", "tulips"
 
-TITLE = "Four days in a flower shop, and the jobs it scheduled on the first of them:"
-MORAL = (
+TITLE = "Four days in a flower shop, and the jobs that it scheduled on the first day:"
+ROLLBACK_NOTE = (
     "The roses are {paid}: the job that failed had marked them as paid, and what a failed job\n"
     "writes is rolled back. The code is in demo/shop/jobs.py and demo/shop/story.py."
 )
 NEXT = "Run `make demo-admin` to see the same jobs in Django's admin."
 SERVED = (
     'Log in as "{name}" with the password "{password}" at http://127.0.0.1:{port}/\n'
-    "No days have passed there: the jobs of the days to come have ended today."
+    "The demo ran the jobs of all four days today, so the admin shows that they ended today."
 )
 
 
 class Command(BaseCommand):
-    """Live through four days in a flower shop."""
+    """Simulate four days of a flower shop."""
 
     help = "Schedules jobs of every kind in a fresh database, runs them, and shows what happened."
 
@@ -35,19 +35,19 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000, help="Serve it on this port.")
 
     def handle(self, *, serve, port, **_):
-        """Tell the story, and serve the admin if asked to."""
+        """Run the jobs and print them; with --serve, serve the admin."""
         remove_database()
         call_command("migrate", verbosity=0)
         story.live_four_days()
-        self.say(TITLE, "\n".join(table.lines()), moral())
+        self.print_paragraphs(TITLE, "\n".join(table.lines()), rollback_note())
         if not serve:
-            self.say(NEXT)
+            self.print_paragraphs(NEXT)
             return
         User.objects.create_superuser(NAME, password=PASSWORD)
-        self.say(SERVED.format(port=port, name=NAME, password=PASSWORD))
+        self.print_paragraphs(SERVED.format(port=port, name=NAME, password=PASSWORD))
         call_command("runserver", f"127.0.0.1:{port}", use_reloader=False)
 
-    def say(self, *paragraphs):
+    def print_paragraphs(self, *paragraphs):
         """Print paragraphs, with a blank line after each."""
         for paragraph in paragraphs:
             self.stdout.write(f"{paragraph}\n\n")
@@ -55,14 +55,14 @@ class Command(BaseCommand):
 
 
 def remove_database():
-    """Remove the database file of an earlier demo, and what SQLite keeps beside it."""
+    """Remove the database file of an earlier demo, and the other files of SQLite."""
     connections.close_all()
     path = str(settings.DATABASES["default"]["NAME"])
     for suffix in "", "-wal", "-shm":
         Path(path + suffix).unlink(missing_ok=True)
 
 
-def moral():
-    """Say what the table cannot show."""
+def rollback_note():
+    """Return what the table cannot show: the failed job changed nothing."""
     is_paid = Order.objects.get(flowers="roses").is_paid
-    return MORAL.format(paid="paid" if is_paid else "still unpaid")
+    return ROLLBACK_NOTE.format(paid="paid" if is_paid else "still unpaid")
