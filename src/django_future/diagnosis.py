@@ -1,4 +1,4 @@
-"""Why a job is not running, in words for people."""
+"""The reasons why a job is not running, as sentences."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -12,9 +12,9 @@ from django_future.store.backlog import backlog_of
 from django_future.store.transitions import is_handler_unknown
 from django_future.store.workers import is_alive
 
-MAX_WORKERS = 100  # that are looked at
+MAX_WORKERS = 100  # workers that a diagnosis reads
 MAX_NAMED = 3  # workers in one sentence
-MAX_LINE = 300  # characters of an error
+MAX_LINE_LENGTH = 300  # characters of an error
 
 _UNITS = [("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)]
 
@@ -27,16 +27,16 @@ class Reason(NamedTuple):
 
 
 def diagnose(job: ScheduledJob, store: Store) -> list[Reason]:
-    """Return why a job is not running, or that it runs, or what became of it.
+    """Return why a job is not running, or that it is running, or how it ended.
 
-    If there are several reasons, each of them keeps the job from running by itself.
+    Each of the reasons alone prevents the job from running.
     """
     explain = _EXPLANATIONS.get(job.status, _unknown)
     return list(explain(job, store, store.now()))
 
 
 def workers_of(store: Store) -> list[Worker]:
-    """Return the workers, also those that do not live, but a hundred at most."""
+    """Return the workers, also lost ones, but at most `MAX_WORKERS`."""
     workers = Worker.objects.using(store.alias).defer("sessions").order_by("name")
     return list(workers[:MAX_WORKERS])
 
@@ -44,7 +44,7 @@ def workers_of(store: Store) -> list[Worker]:
 def why_queue_waits(
     queue_name: str, paused: PausedQueue | None, alive: Sequence[Worker], alias: str, at: datetime
 ) -> Iterator[Reason]:
-    """Yield what keeps all jobs of a queue from running."""
+    """Yield the reasons why no job of the queue can run."""
     if paused is not None:
         since = clock.from_row(paused.paused_at)
         because = f": {paused.reason}" if paused.reason else ""
@@ -68,7 +68,7 @@ def why_queue_waits(
 
 
 def moment(instant: datetime, at: datetime) -> str:
-    """Return an instant in the current time zone, without the day if that is the one of `at`."""
+    """Return a time in the current time zone, without the date if it is the date of `at`."""
     zone = clock.current_zone()
     local, today = instant.astimezone(zone), at.astimezone(zone).date()
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M:%S}"
@@ -82,20 +82,20 @@ def length(duration: timedelta) -> str:
 
 
 def last_line(error: str) -> str:
-    """Return what a traceback says at its end."""
+    """Return the last line of a traceback, cut after `MAX_LINE_LENGTH` characters."""
     line = next((line for line in reversed(error.splitlines()) if line.strip()), "")
-    return line.strip() if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…"
+    return line.strip() if len(line) <= MAX_LINE_LENGTH else f"{line[:MAX_LINE_LENGTH]}…"
 
 
 def _scheduled(job: ScheduledJob, store: Store, at: datetime) -> Iterator[Reason]:
-    found = [*_why_not_yet(job, at)]
+    reasons = [*_why_not_yet(job, at)]
     if is_handler_unknown(job.error):
-        found.append(Reason("unknown_handler", job.error))
+        reasons.append(Reason("unknown_handler", job.error))
     paused = PausedQueue.objects.using(store.alias).filter(queue_name=job.queue_name).first()
     alive = [worker for worker in workers_of(store) if is_alive(worker, at)]
-    found += why_queue_waits(job.queue_name, paused, alive, store.alias, at)
-    yield from found
-    if not found:
+    reasons += why_queue_waits(job.queue_name, paused, alive, store.alias, at)
+    yield from reasons
+    if not reasons:
         yield _in_turn(job, store, alive, at)
 
 
@@ -141,7 +141,8 @@ def _running(job: ScheduledJob, store: Store, at: datetime) -> Iterator[Reason]:
             seen = f"was last seen at {moment(clock.from_row(worker.seen_at), at)}"
         yield Reason(
             "lost",
-            f"Its worker {job.worker} {seen}. Another worker, or the next run, puts the job back.",
+            f"Its worker {job.worker} {seen}. Another worker, or the next one-off run, rescues the "
+            "job.",
         )
     elif job.started_at is None:
         yield Reason("claimed", f"It is claimed by {job.worker}, and has not started.")
@@ -158,7 +159,7 @@ def _failed(job: ScheduledJob, _: Store, at: datetime) -> Iterator[Reason]:
     yield Reason(
         "failed",
         f"It failed at {_finished(job, at)}, in attempt {job.attempts} of {job.max_attempts}: "
-        f"{last_line(job.error)} Mend the cause, and retry the job.",
+        f"{last_line(job.error)} Fix the cause, and retry the job.",
     )
 
 
@@ -180,11 +181,14 @@ def _parked(job: ScheduledJob, _: Store, __: datetime) -> Iterator[Reason]:
 
 
 def _unknown(job: ScheduledJob, _: Store, __: datetime) -> Iterator[Reason]:
-    yield Reason("unknown", f"Its status is {job.status!r}, which this version does not know.")
+    yield Reason(
+        "unknown",
+        f"Its status is {job.status!r}, which this version of django-future does not support.",
+    )
 
 
 def _finished(job: ScheduledJob, at: datetime) -> str:
-    return moment(clock.from_row(job.finished_at), at) if job.finished_at else "a time unknown"
+    return moment(clock.from_row(job.finished_at), at) if job.finished_at else "an unknown time"
 
 
 _EXPLANATIONS: dict[str, Callable[[ScheduledJob, Store, datetime], Iterator[Reason]]] = {

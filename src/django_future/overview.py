@@ -1,4 +1,4 @@
-"""What goes on in a database of jobs: its queues, its workers, and what went wrong lately."""
+"""The state of a database: its queues, its workers, and recent failures."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ RECENTLY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue in which jobs wait, or which is paused, and the living workers that serve it."""
+    """A queue that is paused or contains waiting jobs, with the live workers that serve it."""
 
     name: str
     backlog: Backlog
@@ -26,7 +26,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Overview:
-    """The state of a database of jobs at an instant."""
+    """The state of a database of jobs at the time `at`."""
 
     alias: str
     at: datetime
@@ -39,7 +39,7 @@ class Overview:
 
 
 def overview(store: Store) -> Overview:
-    """Return what goes on now; numbers and lists are bounded, whatever the table holds."""
+    """Return the state now; counts and lists have an upper bound, however large the table is."""
     at = store.now()
     workers = workers_of(store)
     return Overview(
@@ -59,11 +59,11 @@ def _queues(store: Store, workers: list[Worker], at: datetime) -> list[Queue]:
     rows = PausedQueue.objects.using(store.alias).order_by("queue_name")[:MAX_QUEUES]
     paused = {row.queue_name: row for row in rows}
     alive = [worker for worker in workers if is_alive(worker, at)]
-    nothing = Backlog("", 0, 0, None, is_exact=True)
+    empty = Backlog("", 0, 0, None, is_exact=True)
     return [
         Queue(
             name,
-            found.get(name, nothing),
+            found.get(name, empty),
             paused.get(name),
             [worker.name for worker in alive if worker.serves(name)],
         )

@@ -1,6 +1,7 @@
-"""For pytest: `django_future.testing` as a fixture, and a mark for tests that leave no job behind.
+"""The pytest plugin: the fixture `future` and the mark `no_jobs_left`.
 
-It is loaded wherever django-future is installed, before there is a project.
+pytest loads it in every environment with django-future, before Django is set up. Therefore the
+imports of `django_future.testing` are inside functions.
 """
 
 from types import ModuleType
@@ -12,23 +13,23 @@ NO_JOBS_LEFT = "no_jobs_left"
 
 @pytest.fixture
 def future(db: None) -> ModuleType:  # noqa: ARG001
-    """Return `django_future.testing`, for a test that may use the database."""
+    """Return `django_future.testing`, with access to the database."""
     from django_future import testing  # noqa: PLC0415
 
     return testing
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
+    """Register the mark."""
     config.addinivalue_line(
-        "markers", f"{NO_JOBS_LEFT}: fail a test that ends while jobs of django-future wait."
+        "markers", f"{NO_JOBS_LEFT}: fail a test if jobs of django-future wait at its end."
     )
 
 
-# Last, so after the test itself; and not at all if that has failed.
+# `trylast` runs this hook after the test itself, and not at all if the test has failed.
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Fail a marked test that leaves jobs behind."""
+    """Fail a marked test if jobs wait at its end."""
     if item.get_closest_marker(NO_JOBS_LEFT) is not None:
         from django_future.testing import assert_none_left  # noqa: PLC0415
 

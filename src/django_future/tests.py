@@ -1,28 +1,25 @@
-"""The handlers that the first documentation of django-future calls, for trying it out."""
+"""Sample handlers, which the documentation of the first django-future calls."""
 
 from django_future import job_as_parameter
 from django_future.models import ScheduledJob
 
 
 def sample_job() -> None:
-    """Say that it ran."""
+    """Print a line."""
     print("Simple job executed.")  # noqa: T201
 
 
 def job_with_args(n: int, k: int) -> None:
-    """Say what it was called with."""
+    """Print the arguments."""
     print(f"Job with arguments: n = {n}, k = {k}")  # noqa: T201
 
 
 @job_as_parameter
 def job_job(job: ScheduledJob) -> None:
-    """Say which job it is."""
+    """Print the job."""
     print(f"Got job as argument: {job!r}")  # noqa: T201
 
 
 def failjob() -> None:
-    """Fail.
-
-    Raises `ValueError`, always.
-    """
+    """Raise `ValueError`."""
     raise ValueError("fail")
