@@ -61,7 +61,7 @@ class TestInlineJobs:
         assert job.reschedule("5d", args=[2]).return_value == 2
 
     def test_inline_jobs_that_never_end_raise_an_assertion_error(self):
-        with pytest.raises(AssertionError, match="last of 31 jobs of which each scheduled the ne"):
+        with pytest.raises(AssertionError, match="last of 31 jobs, each scheduled by the one before"):
             schedule_job("5d", jobs.repeat, args=["1d"])
 
 

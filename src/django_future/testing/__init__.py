@@ -1,4 +1,4 @@
-"""For the tests of a project: what waits, what a handler does as a job, and the passing of time."""
+"""Helpers for the tests of a project: check, execute and time jobs."""
 
 from django_future.testing.assertions import (
     assert_none_left,

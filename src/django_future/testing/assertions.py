@@ -1,4 +1,4 @@
-"""What waits, and whether it is what a test says of it."""
+"""Assertions about the jobs that wait."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -14,11 +14,11 @@ from django_future.parameters import check_arguments
 from django_future.when import When, parse_duration, parse_when
 
 DEFAULT_TOLERANCE = "1s"
-MAX_NAMED = 10  # jobs in a message
+MAX_NAMED = 10  # jobs in an error message
 
 
 class Description(TypedDict, total=False):
-    """What a test may say of a job beside its handler."""
+    """The properties by which an assertion can describe a job."""
 
     args: Sequence[Any] | None
     kwargs: Mapping[str, Any] | None
@@ -39,32 +39,33 @@ def assert_scheduled(
     count: int | None = None,
     using: str | None = None,
 ) -> list[ScheduledJob]:
-    """Return the jobs that wait and are as described: at least one, or with `count` so many.
+    """Return the waiting jobs that match the description: at least one, or exactly `count`.
 
-    What is not given may be anything. A job is at the time `at` if it is scheduled for `within`
-    before or after it; an offset counts from now.
+    Arguments that you omit match anything. `at` matches if the scheduled time differs from it by
+    at most `within`; an offset counts from now.
 
-    Raises `AssertionError`, which says of the jobs that wait what is different, and
-    `InvalidArguments` if the handler takes no such arguments.
+    Raises `AssertionError` with the waiting jobs and their differences, and `InvalidArguments` if
+    the handler does not accept the arguments.
     """
     wanted = _Description(handler, args, kwargs, content_object, at, parse_duration(within))
     waiting = _waiting(using)
-    found = [job for job in waiting if not any(wanted.misses(job))]
+    found = [job for job in waiting if not any(wanted.differences(job))]
     if len(found) != count if count is not None else not found:
-        should = "at least one should" if count is None else f"{count} should"
+        expected = "at least one should" if count is None else f"{count} should"
         raise AssertionError(
-            f"{len(found)} jobs wait as described, and {should}: {wanted}.{wanted.compare(waiting)}"
+            f"{len(found)} jobs wait as described, and {expected}: "
+            f"{wanted}.{wanted.compare(waiting)}"
         )
     return found
 
 
 def assert_not_scheduled(handler: Target, **description: Unpack[Description]) -> None:
-    """Make sure that no job waits which is as described; see `assert_scheduled`."""
+    """Check that no waiting job matches the description; see `assert_scheduled`."""
     assert_scheduled(handler, **description, count=0)
 
 
 def assert_none_left(*, using: str | None = None) -> None:
-    """Make sure that no job waits at all."""
+    """Check that no job waits."""
     if waiting := _waiting(using):
         raise AssertionError(f"{len(waiting)} jobs still wait:{_listed(map(str, waiting))}")
 
@@ -75,7 +76,7 @@ def _waiting(using: str | None) -> list[ScheduledJob]:
 
 
 class _Description:
-    """What a test says of a job."""
+    """The handler and the properties that a test expects of a job."""
 
     def __init__(
         self,
@@ -87,8 +88,10 @@ class _Description:
         within: timedelta,
     ) -> None:
         self._name, found = handlers.identify(handler, content_object)
-        leading = handlers.leading(self._name, found, is_bound=content_object is not None)
-        # What is not given may be anything, an object to which the job is bound included.
+        is_bound = content_object is not None
+        leading = handlers.leading_arguments(self._name, found, is_bound=is_bound)
+        # An omitted argument matches anything. An omitted object matches a bound job too, whose
+        # handler gets the object as its first argument.
         is_partial = args is None or kwargs is None or content_object is None
         check_arguments(self._name, found, leading, args or (), kwargs or {}, is_partial=is_partial)
         self._wanted = {
@@ -96,8 +99,7 @@ class _Description:
             "kwargs": None if kwargs is None else dict(kwargs),
             "content_object": content_object,
         }
-        moment = clock.now()
-        self._at = at and parse_when(at, now=moment, zone=clock.current_zone())
+        self._at = at and parse_when(at, now=clock.now(), zone=clock.current_zone())
         self._within = within
 
     def __str__(self) -> str:
@@ -105,8 +107,8 @@ class _Description:
         when = [f"at {self._at} (within {self._within})"] if self._at else []
         return ", ".join([self._name, *wanted, *when])
 
-    def misses(self, job: ScheduledJob) -> Iterator[str]:
-        """Say what is different about `job`."""
+    def differences(self, job: ScheduledJob) -> Iterator[str]:
+        """Yield what differs in `job`."""
         if job.callable_name != self._name:
             yield f"calls {job.callable_name}"
         for name, value in self._wanted.items():
@@ -117,10 +119,10 @@ class _Description:
             yield f"at {scheduled_at}"
 
     def compare(self, waiting: Sequence[ScheduledJob]) -> str:
-        """Say of the jobs that wait what is different, the nearest first."""
-        nearest = sorted(waiting, key=lambda job: job.callable_name != self._name)
+        """Return what differs in each waiting job, those with the same handler first."""
+        ordered = sorted(waiting, key=lambda job: job.callable_name != self._name)
         return _listed(
-            f"job {job.pk}: {', '.join(self.misses(job)) or 'as described'}" for job in nearest
+            f"job {job.pk}: {', '.join(self.differences(job)) or 'as described'}" for job in ordered
         )
 
 

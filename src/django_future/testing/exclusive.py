@@ -1,4 +1,4 @@
-"""A part of a test that changes its whole process, which one thread at a time may do."""
+"""A lock for tests that change the whole process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,15 @@ _lock = RLock()
 
 @contextmanager
 def exclusive(name: str) -> Iterator[None]:
-    """Unset other threads from changing the process; `name` says what this one does.
+    """Hold the lock; `name` is the function that changes the process.
 
-    Raises `RuntimeError` if another thread does so already: the two would undo each other's
-    changes, and leave the process changed.
+    Raises `RuntimeError` if another thread holds the lock. Otherwise one thread would undo the
+    patches of the other, and the process would stay patched.
     """
     if not _lock.acquire(blocking=False):
         raise RuntimeError(
             f"{name} changes the whole process, and another thread is inside travel_to() or "
-            "override_future(). Wait until it is done."
+            "override_future(). Wait until it has left."
         )
     try:
         yield

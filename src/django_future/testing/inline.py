@@ -1,4 +1,4 @@
-"""Jobs that run as they are scheduled."""
+"""Executes jobs at once when they are scheduled."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import (
@@ -26,46 +26,47 @@ from django_future.worker.heartbeat import heartbeat, new_worker
 Add = Callable[[Store, Sequence[ScheduledJob]], None]
 
 INLINE = "inline"
-MAX_DEPTH = 30  # jobs that schedule one another
+MAX_DEPTH = 30  # jobs, each scheduled by the one before
 
 _depth = ContextVar("depth", default=0)
 
 
 def override_future(*, mode: str = INLINE) -> "Inline":
-    """Run jobs as they are scheduled, whatever their time, in a `with` block or a function.
+    """Execute jobs when they are scheduled, in a `with` block or a decorated function.
 
-    Each is written, claimed, executed and recorded before `schedule_job` and its kin return, on the
-    same thread and within the transaction that is open. What its handler raises they raise, and
-    `AssertionError` if jobs go on scheduling others. It holds for all threads of the process, and
-    one thread at a time may use it.
+    The time of a job does not matter. It is stored, claimed, executed and recorded before
+    `schedule_job` returns, on the same thread and within the open transaction. The same is true
+    of all functions that schedule jobs. They raise what the handler raises, and `AssertionError`
+    if each job schedules another without an end. It applies to all threads of the process, so
+    only one thread at a time can use it.
 
-    Raises `ValueError` if `mode` is another than "inline".
+    Raises `ValueError` if `mode` is not "inline".
     """
     if mode != INLINE:
-        raise ValueError(f"mode is {mode!r}. Give {INLINE!r}, which is the only one.")
+        raise ValueError(f"mode is {mode!r}. Give {INLINE!r}, the only mode.")
     return Inline()
 
 
 class Inline(ContextDecorator):
-    """What `override_future` returns."""
+    """The context manager and decorator that `override_future` returns."""
 
     def __enter__(self) -> Self:
         self._patches = ExitStack()
         self._patches.enter_context(exclusive("override_future()"))
         for kind in Store.__subclasses__():
-            self._patches.enter_context(patch.object(kind, "add", _adding_and_running(kind.add)))
+            self._patches.enter_context(patch.object(kind, "add", _add_and_run(kind.add)))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._patches.close()
 
     def _recreate_cm(self) -> Self:
-        return type(self)()  # so that a decorated function may call itself
+        return type(self)()  # a decorated function may call itself, and needs a new instance
 
 
-def _adding_and_running(add: Add) -> Add:
+def _add_and_run(add: Add) -> Add:
     def add_and_run(store: Store, jobs: Sequence[ScheduledJob]) -> None:
-        # One by one: MySQL does not tell the ids of rows that are inserted together.
+        # One by one, because MySQL does not return the ids of rows that are inserted together.
         for job in jobs:
             add(store, [job])
         for job in jobs:
@@ -84,7 +85,7 @@ def _run(job: ScheduledJob, store: Store) -> None:
         claimed = claim_one(store, worker, job.pk)
         outcome = claimed and execute(claimed, Session(store), watchdog)
     if not outcome:
-        return  # somebody else was faster
+        return  # a worker has claimed the job first
     raise_error_of(outcome)
     job.refresh_from_db(using=store.alias)
 
@@ -94,8 +95,8 @@ def _one_deeper(job: ScheduledJob) -> Iterator[None]:
     depth = _depth.get() + 1
     if depth > MAX_DEPTH:
         raise AssertionError(
-            f"{job!r} is the last of {depth} jobs of which each scheduled the next, and they may "
-            "never end. Leave out override_future() here, and call travel_to()."
+            f"{job!r} is the last of {depth} jobs, each scheduled by the one before, and more may "
+            "follow. Use travel_to() here instead of override_future()."
         )
     token = _depth.set(depth)
     try:
@@ -105,6 +106,6 @@ def _one_deeper(job: ScheduledJob) -> Iterator[None]:
 
 
 def _in_test_transaction(store: Store) -> AbstractContextManager[object]:
-    """Let the job's transaction be a part of the one that is open, as those of a `TestCase` may."""
+    """Mark the open transaction as that of a `TestCase`, so that the job can run inside it."""
     blocks = store.connection.atomic_blocks
     return patch.object(blocks[-1], "_from_testcase", new=True) if blocks else nullcontext()

@@ -1,4 +1,4 @@
-"""What a handler does as a job, and what is due."""
+"""Executes one handler as a job, or the jobs that are due."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,18 +27,18 @@ def perform_job(
     kwargs: Mapping[str, Any] | None = None,
     content_object: Model | None = None,
 ) -> Any:
-    """Call `handler` as its job would, and return what that would keep; there is no row.
+    """Call `handler` as a job would, without a row, and return what the job would store.
 
-    The arguments are stored and read again, as is what it returns; it has a transaction of its own.
-    What it raises is raised, and what schedule_job() refuses is refused.
+    The arguments and the return value are encoded and decoded, as for a row. The handler runs in
+    its own transaction. Its exceptions are raised, and so are those of `schedule_job`.
     """
     job = unsaved_job(
         when="0s", callable=handler, content_object=content_object, args=args, kwargs=kwargs
     )
     with transaction.atomic(using=job._state.db):
         result = call(job, unbound_handler(job))
-        kept = None if result is None else result_text(result, job.callable_name)
-    return None if kept is None else decode(kept, ("return_value", job.callable_name))
+        stored = None if result is None else result_text(result, job.callable_name)
+    return None if stored is None else decode(stored, ("return_value", job.callable_name))
 
 
 def run_due_jobs(
@@ -48,12 +48,13 @@ def run_due_jobs(
     raise_errors: bool = True,
     using: str | None = None,
 ) -> list[ScheduledJob]:
-    """Run the jobs that are due, or will be at the time `until`, and return them in their order.
+    """Execute the jobs that are due at the time `until`, and return them in this order.
 
-    With `recurse` also those that they schedule and that are due then. A `TestCase` may call it.
+    `until` defaults to now. With `recurse`, also execute the jobs that these jobs schedule, if
+    they are due at that time. It works in a `TestCase`.
 
-    Raises what a handler raises unless `raise_errors` is false, and `AssertionError` if jobs go on
-    scheduling more.
+    Raises what a handler raises, unless `raise_errors` is false. Raises `AssertionError` if the
+    jobs schedule others without an end.
     """
     ran: list[ScheduledJob] = []
     for _ in range(MAX_PASSES):
@@ -66,14 +67,13 @@ def run_due_jobs(
         if not recurse or len(ran) == before:
             return ran
     raise AssertionError(
-        f"After {MAX_PASSES} passes, and {len(ran)} jobs, more are due: jobs that schedule others "
-        "for the time that has come never end. Leave out recurse=True."
+        f"After {MAX_PASSES} passes and {len(ran)} jobs, more jobs are due. Jobs that schedule "
+        "others, which are due at once, never end. Call it without recurse=True."
     )
 
 
 def raise_error_of(outcome: Outcome) -> None:
-    """Raise what the job failed with, or why it could not begin, which in a test is a mistake."""
-    could_not_begin = not outcome.was_called
-    error = outcome.exception if could_not_begin else outcome.failure
+    """Raise the exception of a failed job, or the reason why its handler was not called."""
+    error = outcome.failure if outcome.was_called else outcome.exception
     if error:
         raise error

@@ -1,4 +1,4 @@
-"""A stretch of time, lived through in a moment."""
+"""Simulates a worker over a period of time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,17 +22,17 @@ from django_future.worker.run_once import registered, run_due
 def travel_to(
     target: When, *, raise_errors: bool = True, using: str | None = None
 ) -> list[ScheduledJob]:
-    """Run what is due from now to `target`, each job at its time, and return them in their order.
+    """Execute the jobs that are due from now to `target`, each at its time, and return them.
 
-    While a job runs the clock stands at its time. What it schedules runs, too, if it is due on the
-    way. At the end the clock is real again. A `TestCase` may call it. The clock stands for all
-    threads of the process, so one thread at a time may travel.
+    While a job runs, the clock stands at its time. The jobs that it schedules run too, if they
+    are due before `target`. Afterwards the clock is real again. It works in a `TestCase`. The
+    clock stands for all threads of the process, so only one thread at a time can travel.
 
-    Raises what a handler raises unless `raise_errors` is false, `InvalidTime` if `target` has
-    passed, and `AssertionError` if jobs go on scheduling more for the same instant.
+    Raises what a handler raises, unless `raise_errors` is false. Raises `InvalidTime` if `target`
+    is in the past, and `AssertionError` if jobs schedule others for the same time without an end.
     """
     instant = clock.now()
-    until = _ahead(target, instant)
+    until = _parse_target(target, instant)
     ran: list[ScheduledJob] = []
     with exclusive("travel_to()"), registered(using) as (store, worker, watchdog):
         passes = 1
@@ -50,21 +50,21 @@ def travel_to(
             passes = 1 if next_due > instant else passes + 1
             instant = max(instant, next_due)
     raise AssertionError(
-        f"After {MAX_PASSES} passes at {instant}, and {len(ran)} jobs, more are due: jobs that "
-        "schedule others for the time that has come never end. Let them schedule for a later one."
+        f"After {MAX_PASSES} passes at {instant} and {len(ran)} jobs, more jobs are due. Jobs that "
+        "schedule others for the same time never end. Let them schedule for a later time."
     )
 
 
 @contextmanager
 def stopped_clock(instant: datetime) -> Iterator[None]:
-    """Let Django's clock, the host's and the database server's stand at `instant`."""
+    """Stop the clocks of Django, of the host and of the database server at `instant`."""
 
     class Stopped(datetime, metaclass=_AnyDatetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> Any:
             return instant.astimezone(tz or timezone.get_default_timezone()).replace(tzinfo=tz)
 
-    # What `now` asks, not `now` itself, which model fields hold as their default.
+    # Patch `datetime`, which `now` calls, and not `now`: model fields hold `now` as their default.
     with (
         patch.object(clock, "datetime", Stopped),
         patch.object(timezone, "datetime", Stopped),
@@ -74,16 +74,16 @@ def stopped_clock(instant: datetime) -> Iterator[None]:
 
 
 class _AnyDatetime(type):
-    # Django asks in its templates whether a value is a datetime.
+    # Django's templates check isinstance(value, datetime), also while `datetime` is patched.
     def __instancecheck__(cls, value: object) -> bool:
         return isinstance(value, datetime)
 
 
-def _ahead(target: When, now: datetime) -> datetime:
+def _parse_target(target: When, now: datetime) -> datetime:
     until = parse_when(target, now=now, zone=clock.current_zone())
     if until < now:
         raise InvalidTime(
-            f"{target!r} is {until}, which has passed. Give a time to come, or call run_due_jobs() "
-            "for what is due now."
+            f"{target!r} is {until}, which is in the past. Give a later time, or call "
+            "run_due_jobs() for the jobs that are due now."
         )
     return until
