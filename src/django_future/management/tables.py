@@ -1,4 +1,4 @@
-"""What the commands say if they find no tables to work with, in one line."""
+"""The check that commands make first: the database answers and has the tables."""
 
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connections
@@ -7,7 +7,7 @@ from django_future.schema import remedy, what_is_missing
 
 
 def check_tables(alias: str) -> None:
-    """Raise `CommandError` if the database `alias` is out of reach, or lacks tables."""
+    """Raise `CommandError` if the database cannot be reached or has no current tables."""
     try:
         missing = what_is_missing(connections[alias])
     except DatabaseError as error:

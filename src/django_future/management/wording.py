@@ -1,4 +1,4 @@
-"""How commands name jobs."""
+"""Texts about jobs for the output of commands."""
 
 from contextlib import suppress
 
@@ -12,20 +12,23 @@ from django_future.models.fields import raw_value
 from django_future.resolution import loaded_handler
 from django_future.serialization import describe
 
-MAX_CALL = 500  # characters of the arguments in a line
+MAX_ARGUMENTS_LENGTH = 500  # characters of the arguments in a line
 HIDDEN = "[hidden]"
 
 
 def jobs(count: int) -> str:
-    """Return a number of jobs in words."""
+    """Return a number of jobs, such as '1 job' or '2,000 jobs'."""
     return f"{count:,} job{'' if count == 1 else 's'}"
 
 
 def line_about(job: ScheduledJob) -> str:
-    """Return on one line what a job calls, with what and when; nothing is loaded or imported."""
+    """Return one line with the handler of a job, its arguments and its time.
+
+    It loads no pickle and imports no module.
+    """
     due = clock.from_row(job.scheduled_at).astimezone(clock.current_zone())
     with suppress(ContentType.DoesNotExist):
-        content_type(job)  # so that its name is known
+        content_type(job)  # loads the name for known_label()
     label = known_label(job)
     bound = f" for {label}" if label else ""
     call = f"{job.pk} {job.callable_name}({_call(job)}){bound}"
@@ -37,9 +40,9 @@ def _call(job: ScheduledJob) -> str:
         return HIDDEN
     texts = {name: str(raw_value(job, name)) for name in ("args", "kwargs")}
     shown = ", ".join(describe(text) for text in texts.values() if text not in {"[]", "{}"})
-    return shown if len(shown) <= MAX_CALL else f"{shown[:MAX_CALL]}…"
+    return shown if len(shown) <= MAX_ARGUMENTS_LENGTH else f"{shown[:MAX_ARGUMENTS_LENGTH]}…"
 
 
 def _printable(text: str) -> str:
-    # SQL may have written what would move the cursor of a terminal.
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    # A row that was written by SQL may contain control characters for the terminal.
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

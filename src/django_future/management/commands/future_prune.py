@@ -1,4 +1,4 @@
-"""`manage.py future_prune`: delete the jobs that were kept long enough."""
+"""`manage.py future_prune`: delete the jobs whose retention is over."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -18,29 +18,31 @@ from django_future.worker.maintenance import prune_status
 
 
 class Command(BaseCommand):
-    """Delete the jobs that were kept for as long as the setting `RETENTION` says."""
+    """Delete the jobs whose retention is over."""
 
-    help = "Deletes the jobs that were kept for as long as DJANGO_FUTURE['RETENTION'] says."
+    help = "Deletes the jobs whose retention in DJANGO_FUTURE['RETENTION'] is over."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="Only say how many there are, and how old."
+            "--dry-run",
+            action="store_true",
+            help="Only print how many jobs there are, and when the oldest ended.",
         )
         parser.add_argument(
             "--database", choices=tuple(connections), help="Delete jobs of this database alias."
         )
 
     def handle(self, *_: Any, dry_run: bool, database: str | None, **__: Any) -> None:
-        """Delete the jobs, and say how many those were of each status."""
+        """Delete the jobs, and print how many there were of each status."""
         store = store_for(jobs_database(database))
         check_tables(store.alias)
-        keep = config().RETENTION
-        if not keep:
+        retention = config().RETENTION
+        if not retention:
             self.stdout.write(
-                "All jobs are kept for ever. To keep some for a while only, set for example "
+                "All jobs are kept for ever. To delete them after a while, set for example "
                 "DJANGO_FUTURE = {'RETENTION': {'complete': '7d'}}."
             )
-        for status, length in keep.items():
+        for status, length in retention.items():
             if dry_run:
                 line = _prunable(store, status, length)
             else:
@@ -57,9 +59,9 @@ def _prunable(store: Store, status: Status, length: timedelta) -> str:
 
 
 def _jobs(status: Status, count: int, length: timedelta) -> str:
-    return f"{status}: {count:,} job{'' if count == 1 else 's'} older than {_in_words(length)}"
+    return f"{status}: {count:,} job{'' if count == 1 else 's'} older than {_length_text(length)}"
 
 
-def _in_words(length: timedelta) -> str:
+def _length_text(length: timedelta) -> str:
     days, rest = divmod(length, timedelta(days=1))
     return str(length) if rest or not days else f"{days} day{'' if days == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""`manage.py future_rename`: let the jobs that wait call a handler under its new name."""
+"""`manage.py future_rename`: change the name of the handler in waiting jobs."""
 
 from argparse import ArgumentParser
 from contextlib import suppress
@@ -17,39 +17,43 @@ from django_future.scheduling.signing import rename_handler
 
 
 class Command(BaseCommand):
-    """Let the jobs that wait call a handler under its new name."""
+    """Make waiting jobs call a handler under its new name."""
 
-    help = "Lets the jobs that wait call a handler under its new name."
+    help = "Makes waiting jobs call a handler under its new name."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("old", help="The dotted path, or the name of a method, that jobs have.")
-        add("new", help="The one that the handler has now.")
-        add("--dry-run", action="store_true", help="Only show which jobs those are.")
+        add("old", help="The dotted path, or the name of a method, that the jobs call now.")
+        add("new", help="The new dotted path or name of a method.")
+        add("--dry-run", action="store_true", help="Only print the jobs.")
         add("--database", choices=tuple(connections), help="Change jobs of this database alias.")
 
     def handle(
         self, *_: Any, old: str, new: str, dry_run: bool, database: str | None, **__: Any
     ) -> None:
-        """Rename the handler of each job whose signature holds, and say how many those were."""
+        """Rename the handler of each job whose signature holds, and print how many there were."""
         _check(old, new)
         waiting = ScheduledJob.objects.using(jobs_database(database)).scheduled()
-        renamed = left = 0
+        renamed = skipped = 0
         for job in waiting.filter(callable_name=old).order_by("pk").iterator():
             self.stdout.write(line_about(job))
-            reason = _reason_to_leave(job, new) or _rename(job, new, dry_run=dry_run)
-            renamed, left = renamed + (not reason), left + bool(reason)
+            reason = _reason_to_skip(job, new) or _rename(job, new, dry_run=dry_run)
+            renamed, skipped = renamed + (not reason), skipped + bool(reason)
             if reason:
-                self.stderr.write(f"Job {job.pk} is left as it is: {reason}")
+                self.stderr.write(f"Job {job.pk} was skipped: {reason}")
         verb = "Would rename" if dry_run else "Renamed"
         self.stdout.write(
-            f"{verb} the handler of {jobs(renamed)}." + (f" Left {jobs(left)}." if left else "")
+            f"{verb} the handler of {jobs(renamed)}."
+            + (f" Skipped {jobs(skipped)}." if skipped else "")
         )
 
 
 def _check(old: str, new: str) -> None:
     if ("." in old) != ("." in new):
-        raise CommandError("One of the names is a method of an object, the other is not.")
+        raise CommandError(
+            f"One of {old!r} and {new!r} is a method of an object, the other is not. Give two "
+            "dotted paths, or two names of methods."
+        )
     if "." in new:
         try:
             handlers.identify(new, None)
@@ -57,9 +61,9 @@ def _check(old: str, new: str) -> None:
             raise CommandError(str(error)) from error
 
 
-def _reason_to_leave(job: ScheduledJob, new: str) -> str:
+def _reason_to_skip(job: ScheduledJob, new: str) -> str:
     if not job.is_signed:
-        return "its signature does not hold. If you vouch for what it calls, sign it first."
+        return "its signature does not hold. If you trust it, sign it first with future_sign."
     if "." not in new and not _has_method(job, new):
         return f"its object has no method {new!r}."
     return ""
@@ -72,11 +76,11 @@ def _has_method(job: ScheduledJob, name: str) -> bool:
 
 
 def _rename(job: ScheduledJob, new: str, *, dry_run: bool) -> str:
-    """Rename the handler of a job, or return why that was not done."""
+    """Rename the handler of a job. Return why not, or an empty string."""
     try:
         is_renamed = dry_run or rename_handler(job, new)
     except TamperedArguments as error:
         return str(error)
     except IntegrityError:
-        return "another job of the new name has its unique key."
-    return "" if is_renamed else "it has just been claimed, or changed."
+        return "another job with the new name has the same unique key."
+    return "" if is_renamed else "it has been claimed or changed in the meantime."

@@ -1,4 +1,4 @@
-"""`manage.py future_status`: queues, workers and failures; or why one job is not running."""
+"""`manage.py future_status`: show queues, workers and failures; or why one job does not run."""
 
 import json
 from argparse import ArgumentParser
@@ -20,22 +20,22 @@ from django_future.store import Store, store_for
 from django_future.store.recent import SHOWN, Recent
 from django_future.store.workers import is_alive
 
-NEEDED = (*SHOWN, "expires_at", "queue_name", "scheduled_at", "started_at", "worker")
+COLUMNS = (*SHOWN, "expires_at", "queue_name", "scheduled_at", "started_at", "worker")
 
 
 class Command(BaseCommand):
-    """Show what waits, who runs it, and what failed; or why one job is not running."""
+    """Show queues, workers and failures; or why one job does not run."""
 
     help = (
-        "Shows queues, workers, and what failed or expired within a day; with the id of a job, "
-        "why it is not running."
+        "Shows queues, workers, and the jobs that failed or expired in the last 24 hours. With the "
+        "id of a job, shows why it does not run."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("job", nargs="?", type=int, help="The id of a job.")
         parser.add_argument("--json", action="store_true", help="Print JSON, for scripts.")
         parser.add_argument(
-            "--database", choices=tuple(connections), help="Look at this database alias."
+            "--database", choices=tuple(connections), help="Inspect this database alias."
         )
 
     def handle(self, *_: Any, job: int | None, json: bool, database: str | None, **__: Any) -> None:
@@ -44,58 +44,58 @@ class Command(BaseCommand):
         check_tables(store.alias)
         store.synchronise()
         if job is not None:
-            show, found = (_job_as_json if json else _job_in_words), _job(store, job)
+            show, found = (_job_as_json if json else _job_as_text), _job(store, job)
             self.stdout.write(show(found, store))
         else:
-            seen = overview(store)
-            self.stdout.write(_as_json(seen) if json else "\n".join(_in_words(seen)))
+            state = overview(store)
+            self.stdout.write(_as_json(state) if json else "\n".join(_as_text(state)))
 
 
 def _job(store: Store, pk: int) -> ScheduledJob:
-    job = next(iter(store.jobs.filter(pk=pk).only(*NEEDED)), None)
+    job = next(iter(store.jobs.filter(pk=pk).only(*COLUMNS)), None)
     if job is None:
         raise CommandError(
-            f"There is no job {pk} in the database {store.alias!r}. It was deleted, or pruned as "
-            "DJANGO_FUTURE['RETENTION'] says, or its transaction was rolled back."
+            f"There is no job {pk} in the database {store.alias!r}. It was deleted, or pruned "
+            "after DJANGO_FUTURE['RETENTION'], or its transaction was rolled back."
         )
     return job
 
 
-def _job_in_words(job: ScheduledJob, store: Store) -> str:
+def _job_as_text(job: ScheduledJob, store: Store) -> str:
     reasons = [f"  {reason.text}" for reason in diagnose(job, store)]
     return "\n".join([f"Job {job_label(job)} is {job.status}.", *reasons])
 
 
 def _job_as_json(job: ScheduledJob, store: Store) -> str:
     reasons = [reason._asdict() for reason in diagnose(job, store)]
-    return _dumped(
+    return _json_text(
         {"job": job.pk, "handler": job.callable_name, "status": job.status, "reasons": reasons}
     )
 
 
-def _in_words(seen: Overview) -> Iterator[str]:
-    connection = connections[seen.alias]
-    at = seen.at.astimezone(clock.current_zone())
-    yield f"{connection.display_name} database {seen.alias!r}, {at:%Y-%m-%d %H:%M:%S}"
+def _as_text(state: Overview) -> Iterator[str]:
+    connection = connections[state.alias]
+    at = state.at.astimezone(clock.current_zone())
+    yield f"{connection.display_name} database {state.alias!r}, {at:%Y-%m-%d %H:%M:%S}"
     yield ""
     yield from _table(
         ["Queue", "Waiting", "Due", "Oldest due", "Served by"],
-        [_queue_row(queue, seen.at) for queue in seen.queues],
+        [_queue_row(queue, state.at) for queue in state.queues],
         "No job waits, and no queue is paused.",
     )
     yield ""
     yield from _table(
         ["Worker", "Serves", "Running", "Last seen"],
-        [_worker_row(worker, seen.at) for worker in seen.workers],
+        [_worker_row(worker, state.at) for worker in state.workers],
         "No worker runs. Start one with `manage.py future_worker`.",
     )
     yield ""
-    yield from _list(seen.failed, "failed in the last 24 hours", seen.at)
-    yield from _list(seen.expired, "expired in the last 24 hours", seen.at)
-    if seen.overdue.number:
-        yield from _list(seen.overdue, "waiting past their expiry, for a worker to mark", seen.at)
-    if seen.parked.number:
-        yield from _list(seen.parked, "parked", seen.at)
+    yield from _list(state.failed, "failed in the last 24 hours", state.at)
+    yield from _list(state.expired, "expired in the last 24 hours", state.at)
+    if state.overdue.number:
+        yield from _list(state.overdue, "overdue, and not yet marked as expired", state.at)
+    if state.parked.number:
+        yield from _list(state.parked, "parked", state.at)
 
 
 def _queue_row(queue: Queue, at: datetime) -> list[str]:
@@ -134,25 +134,25 @@ def _table(header: list[str], rows: Sequence[list[str]], if_empty: str) -> Itera
         yield "  ".join(cells).rstrip()
 
 
-def _list(recent: Recent, what: str, at: datetime) -> Iterator[str]:
+def _list(recent: Recent, description: str, at: datetime) -> Iterator[str]:
     if not recent.number:
-        yield f"No jobs {what}."
+        yield f"No jobs {description}."
         return
     at_least = "" if recent.is_exact else "at least "
     jobs = "1 job" if recent.number == 1 else f"{at_least}{recent.number:,} jobs"
     more = "" if recent.number == len(recent.latest) else f"; the latest {len(recent.latest)}"
-    yield f"{jobs} {what}{more}:".capitalize()
+    yield f"{jobs} {description}{more}:".capitalize()
     for job in recent.latest:
         when = f" at {moment(clock.from_row(job.finished_at), at)}" if job.finished_at else ""
         yield f"  {job_label(job)}{when}{': ' if job.error else ''}{last_line(job.error)}"
 
 
-def _as_json(seen: Overview) -> str:
-    return _dumped(
+def _as_json(state: Overview) -> str:
+    return _json_text(
         {
-            "database": seen.alias,
-            "at": seen.at,
-            "queues": [_queue_as_json(queue) for queue in seen.queues],
+            "database": state.alias,
+            "at": state.at,
+            "queues": [_queue_as_json(queue) for queue in state.queues],
             "workers": [
                 {
                     "name": worker.name,
@@ -161,14 +161,14 @@ def _as_json(seen: Overview) -> str:
                     **(worker.queue_names or {"queues": None, "excluded_queues": None}),
                     "running": worker.running,
                     "seen_at": clock.from_row(worker.seen_at),
-                    "is_alive": is_alive(worker, seen.at),
+                    "is_alive": is_alive(worker, state.at),
                 }
-                for worker in seen.workers
+                for worker in state.workers
             ],
-            "failed": _recent_as_json(seen.failed),
-            "expired": _recent_as_json(seen.expired),
-            "overdue": _recent_as_json(seen.overdue),
-            "parked": _recent_as_json(seen.parked),
+            "failed": _recent_as_json(state.failed),
+            "expired": _recent_as_json(state.expired),
+            "overdue": _recent_as_json(state.overdue),
+            "parked": _recent_as_json(state.parked),
         }
     )
 
@@ -201,5 +201,5 @@ def _recent_as_json(recent: Recent) -> dict[str, Any]:
     return {"number": recent.number, "is_exact": recent.is_exact, "latest": latest}
 
 
-def _dumped(value: dict[str, Any]) -> str:
+def _json_text(value: dict[str, Any]) -> str:
     return json.dumps(value, default=lambda instant: instant.isoformat(), indent=2)

@@ -1,4 +1,4 @@
-"""`manage.py future_worker`: run jobs when they are due, until told to stop."""
+"""`manage.py future_worker`: run jobs when they are due, until a stop signal."""
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
@@ -22,7 +22,7 @@ from django_future.management.tables import check_tables
 from django_future.options import DEFAULT_THREADS, validate_queue_name
 from django_future.store import Selection
 from django_future.when import parse_duration
-from django_future.worker.journal import log_where, warn_of_small_pools
+from django_future.worker.journal import log_setup, warn_of_small_pools
 from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.reload import Reloader, is_reloaded, note_loaded
@@ -31,62 +31,67 @@ from django_future.worker.supervisor import Supervisor
 
 
 class Command(BaseCommand):
-    """Run jobs when they are due, until told to stop."""
+    """Run jobs when they are due, until a stop signal."""
 
-    help = "Runs jobs when they are due, until told to stop."
+    help = "Runs jobs when they are due, until a stop signal."
     _is_process = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        for name, verb in (("--queue", "Run only"), ("--exclude-queue", "Leave")):
-            add(name, action="extend", type=_queue_names, default=[], metavar="NAMES",
-                help=f"{verb} these queues, separated by commas; may be repeated.")  # fmt: skip
-        add("--processes", type=_positive, default=1, help="How many processes (1).")
-        add("--threads", type=_positive, default=DEFAULT_THREADS, help="How many threads each (4).")
+        for name, verb in (("--queue", "Run only"), ("--exclude-queue", "Do not run")):
+            text = f"{verb} the jobs of these queues, separated by commas; may be repeated."
+            add(name, action="extend", type=_queue_names, default=[], metavar="NAMES", help=text)
+        add("--processes", type=_positive, default=1, help="The number of processes (1).")
+        add("--threads", type=_positive, default=DEFAULT_THREADS,
+            help="The number of threads in each process (4).")  # fmt: skip
         add("--database", choices=tuple(connections), help="Run the jobs of this database alias.")
-        add("--burst", action="store_true", help="Exit when nothing is due.")
-        add("--max-jobs", type=_positive, help="Exit after so many jobs, in each process.")
-        add("--max-seconds", type=float, help="Exit after so many seconds.")
+        add("--burst", action="store_true", help="Exit when no job is due.")
+        add("--max-jobs", type=_positive, help="Exit after this number of jobs, in each process.")
+        add("--max-seconds", type=float, help="Exit after this number of seconds.")
         add(
             "--max-jobs-per-process",
             type=_positive,
-            help="Replace a process of several after so many jobs; one alone exits with 75.",
+            help="Replace a process after this number of jobs. A single process exits with 75.",
         )
-        add("--max-rss", type=_positive, help="The same, once it has used so many MiB.")
+        add("--max-rss", type=_positive,
+            help="Replace a process once its memory has reached this number of MiB.")  # fmt: skip
         add("--poll-interval", type=_duration, help="Look for jobs at least this often.")
         add("--shutdown-timeout", type=_duration, default=timedelta(seconds=25),
-            help="How long running jobs may take to end when told to stop (25s).")  # fmt: skip
-        add("--name", default="", help="What the worker's name begins with (the host's name).")
-        add("--heartbeat-file", type=Path, help="Touch this file with each sign of life.")
+            help="How long running jobs may take to end after a stop signal (25s).")  # fmt: skip
+        add("--name", default="", help="The beginning of the worker's name (the name of the host).")
+        add("--heartbeat-file", type=Path, help="Touch this file with each heartbeat.")
         add("--log-format", choices=["text", "json"], default="text")
         add("--reload", action="store_true", default=settings.DEBUG,
-            help="Start afresh when code has changed; the default in DEBUG.")  # fmt: skip
+            help="Restart when code changes; the default if DEBUG is true.")  # fmt: skip
         add("--no-reload", action="store_false", dest="reload")
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Run as a process of its own."""
+        """Run from the command line, where the process belongs to the worker."""
         self._is_process = True
         super().run_from_argv(argv)
 
-    def handle(self, **given: Any) -> None:
+    def handle(self, **arguments: Any) -> None:
         """Run the worker, and exit with its code."""
-        alias = given["database"] or jobs_database()
+        alias = arguments["database"] or jobs_database()
         if uses_psycopg2(alias):
-            raise CommandError(f"Install psycopg 3: no worker can use {alias!r} with psycopg2.")
-        to_stream(self.stdout, given["log_format"], given["verbosity"])
-        options = _options(given)
-        if current_thread() is not main_thread():  # to which alone signals come
+            raise CommandError(
+                f"Workers cannot use the database {alias!r} with psycopg2. Install psycopg 3."
+            )
+        to_stream(self.stdout, arguments["log_format"], arguments["verbosity"])
+        options = _options(arguments)
+        if current_thread() is not main_thread():  # signals reach the main thread only
             _check_tables(alias)
             sys.exit(run_worker(options))
-        if given["reload"] and not given["burst"] and given["processes"] == 1:
+        if arguments["reload"] and not arguments["burst"] and arguments["processes"] == 1:
             if not is_reloaded():
                 self._exit_with(lambda signals: Reloader(signals).run())
             options = replace(options, limits=replace(options.limits, parent=note_loaded()))
-        # While a signal still ends this process: a database may take long to answer.
+        # Before signals are handled: a database may take long to answer, and a signal ends the
+        # process during that time.
         _check_tables(alias)
-        log_where(alias)
+        log_setup(alias)
         warn_of_small_pools(alias, options.threads)
-        self._exit_with(lambda signals: self._run(options, given["processes"], signals))
+        self._exit_with(lambda signals: self._run(options, arguments["processes"], signals))
 
     def _exit_with(self, run: Callable[[StopSignals], int]) -> NoReturn:
         signals = StopSignals()
@@ -109,17 +114,15 @@ def _check_tables(alias: str) -> None:
         sys.exit(128 + SIGINT)
 
 
-def _options(given: dict[str, Any]) -> Options:
+def _options(arguments: dict[str, Any]) -> Options:
     return Options(
-        alias=jobs_database(given["database"]),
+        alias=jobs_database(arguments["database"]),
         selection=Selection(
-            queues=tuple(given["queue"]), excluded_queues=tuple(given["exclude_queue"])
+            queues=tuple(arguments["queue"]), excluded_queues=tuple(arguments["exclude_queue"])
         ),
-        limits=Limits(
-            burst=given["burst"], max_jobs=given["max_jobs"], max_seconds=given["max_seconds"]
-        ),
-        **{name: given[name] for name in ("threads", "poll_interval", "shutdown_timeout", "name",
-           "heartbeat_file", "max_jobs_per_process", "max_rss")},
+        limits=Limits(**{name: arguments[name] for name in ("burst", "max_jobs", "max_seconds")}),
+        **{name: arguments[name] for name in ("threads", "poll_interval", "shutdown_timeout",
+           "name", "heartbeat_file", "max_jobs_per_process", "max_rss")},
     )  # fmt: skip
 
 
