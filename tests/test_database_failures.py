@@ -111,10 +111,10 @@ class TestBeforeStart:
             real(self)
             numbers[pool.finished] = self.store.session_id()
 
-        real = Session.rest
+        real = Session.end_idle
         first, second = (schedule_job("0s", jobs.trace, args=[text]) for text in "ab")
         held = {job.pk: job for job in claim(store)}
-        monkeypatch.setattr(Session, "rest", note)
+        monkeypatch.setattr(Session, "end_idle", note)
         pool.put([held[first.pk]])
         eventually(lambda: 1 in numbers)
         jobs.end_session(numbers[1])

@@ -82,12 +82,12 @@ class TestFailures:
         [
             (hostile.catch_integrity_error, "can only be rolled back"),
             (hostile.roll_back, "can only be rolled back"),
-            (hostile.close_connection, "connection was closed before it returned"),
+            (hostile.close_connection, "handler closed its database connection"),
             (hostile.enter_atomic, "entered an atomic() block"),
             (hostile.enter_atomic_for_good, "entered an atomic() block"),
-            (hostile.turn_autocommit_off, "left a transaction open"),
+            (hostile.turn_autocommit_off, "did not end a transaction"),
             (hostile.turn_autocommit_off_and_fail, "its own error"),
-            (hostile.begin, "left a transaction open"),
+            (hostile.begin, "did not end a transaction"),
         ],
         ids=lambda value: getattr(value, "__name__", ""),
     )

@@ -6,7 +6,7 @@ import pytest
 
 from django_future.store import server_clock
 from django_future.store.mysql import MySQLStore
-from django_future.store.server_clock import READINGS, ServerClock
+from django_future.store.server_clock import MAX_READINGS, ServerClock
 from django_future.worker.lookahead import MARGIN, MAX_LOOKAHEAD, Lookahead
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -71,7 +71,7 @@ class TestServerClock:
         clock.synchronise()
         assert clock.now() <= server.now()
 
-    @pytest.mark.parametrize(("legs", "asked"), [((0, 0.0005), 1), ((0.05, 0.05), READINGS)])
+    @pytest.mark.parametrize(("legs", "asked"), [((0, 0.0005), 1), ((0.05, 0.05), MAX_READINGS)])
     def test_the_server_clock_reads_a_fast_server_once(self, serve, legs, asked):
         server, clock = serve(legs)
         clock.synchronise()
@@ -88,26 +88,26 @@ class TestLookahead:
         lookahead = Lookahead()
         assert lookahead.length == MARGIN
         for _ in range(20):
-            lookahead.note_claim(0.001)
+            lookahead.record_claim(0.001)
         assert MARGIN < lookahead.length < MARGIN + 5 * MILLISECOND
 
     def test_the_look_ahead_covers_two_claims_and_a_query(self):
         lookahead = Lookahead()
-        lookahead.note_distance(timedelta(seconds=0.1), claim_round_trips=1)
+        lookahead.record_round_trip(timedelta(seconds=0.1), claim_round_trips=1)
         for _ in range(20):
-            lookahead.note_claim(0.11)
+            lookahead.record_claim(0.11)
         assert lookahead.length > timedelta(seconds=0.11 + 0.1 + 0.11)
 
     def test_the_look_ahead_estimates_claims_before_the_first(self):
         lookahead = Lookahead()
-        lookahead.note_distance(timedelta(seconds=0.1), claim_round_trips=6)
+        lookahead.record_round_trip(timedelta(seconds=0.1), claim_round_trips=6)
         assert lookahead.length > timedelta(seconds=0.6)
 
     def test_the_prefetch_covers_slow_claims_under_load(self):
         lookahead = Lookahead()
         for _ in range(10):
             for seconds in (0.02, 0.03, 0.02, 0.09):
-                lookahead.note_claim(seconds)
+                lookahead.record_claim(seconds)
         assert lookahead.supply > timedelta(seconds=0.09)
 
     def test_polling_and_the_look_ahead_are_shorter_than_a_second(self):
@@ -115,8 +115,8 @@ class TestLookahead:
 
     def test_the_look_ahead_recovers_after_one_slow_claim(self):
         lookahead = Lookahead()
-        lookahead.note_claim(30)
+        lookahead.record_claim(30)
         assert lookahead.length == MAX_LOOKAHEAD
         for _ in range(100):
-            lookahead.note_claim(0.001)
+            lookahead.record_claim(0.001)
         assert lookahead.length < MARGIN + 10 * MILLISECOND

@@ -1,4 +1,4 @@
-"""MariaDB and MySQL: the portable claim, their clock, and the signs of a lost deadlock."""
+"""The store on MariaDB and MySQL."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -21,26 +21,27 @@ from django_future.store.server_sessions import SessionId
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 STATUS_IN_TRANSACTION = 1  # a bit of the status that the server sends with each answer
 
-# || is OR; and as text, names that differ in nothing but their case would be equal.
+# Not ||, which means OR. Not as text, because names that differ only in case would be equal.
 HANDLER = "CAST(CONCAT(callable_name, ' ', COALESCE(content_type_id, 0)) AS BINARY)"
 
 
 class MySQLStore(Store):
     """Claims with SKIP LOCKED, then writes by primary key."""
 
-    # Nothing tells that a job was scheduled, so a worker looks just often enough to know of each
-    # that is scheduled a second ahead. More often would be sooner for those that are due at once,
-    # but most of what an idle worker costs is these looks.
+    # The database sends no notification. With this interval, a worker notices in time each job that
+    # is scheduled a second ahead. Shorter intervals start urgent jobs sooner, but polls are most of
+    # the cost of an idle worker.
     poll_interval = timedelta(seconds=0.95)
 
-    # A guess at how many rows are due must not lead to another index, and to locks on its rows.
+    # Otherwise an estimate of the due rows may make the planner use, and lock, another index.
     index_hint = "FORCE INDEX ({})"
 
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
         self.due_query = DueQuery(alias, self.index_hint, HANDLER)
         self._clock = ServerClock(self._server_time)
-        self._origins: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # by driver's session
+        # By the driver's connection.
+        self._origins: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -59,11 +60,11 @@ class MySQLStore(Store):
         return not _is_in_transaction(session)
 
     def is_usable(self, session: Any) -> bool:
-        # Not ping(), which opens another connection with some drivers, and so hides the loss.
+        # Not ping(), because some drivers then open another connection and hide the loss.
         try:
             with closing(session.cursor()) as cursor:
                 cursor.execute("SELECT 1")
-        except Exception:  # noqa: BLE001 - there are several drivers, each with errors of its own
+        except Exception:  # noqa: BLE001 - each driver has its own errors
             return False
         return True
 
@@ -77,31 +78,32 @@ class MySQLStore(Store):
         is_used = False
         connection = self.connection
 
-        def note(execute: Callable[..., Any], *query: Any) -> Any:
+        def track_query(execute: Callable[..., Any], *query: Any) -> Any:
             nonlocal is_used
             is_used = True
             try:
                 return execute(*query)
             except OperationalError as error:
-                # The server has rolled back the whole transaction. A handler that caught this
-                # would go on in another one, which lacks what it wrote before.
+                # The server has rolled back the whole transaction. A handler that catches the error
+                # would continue in a new one, without its earlier writes.
                 if error.args[:1] == (DEADLOCK,):
                     connection.needs_rollback = True
                 raise
 
         block = transaction.atomic(using=self.alias, durable=True)
-        with block, connection.execute_wrapper(note):
+        with block, connection.execute_wrapper(track_query):
             session = connection.connection
-            count = _queries_of(session)
-            # The driver tells of procedures, and of statements that do not pass through Django.
-            yield lambda: is_used or _is_in_transaction(session) or _queries_of(session) != count
+            count = _query_count(session)
+            # The driver notices procedures and statements that Django does not send.
+            yield lambda: is_used or _is_in_transaction(session) or _query_count(session) != count
 
     def session_id(self) -> SessionId | None:
         self.connection.ensure_connection()
         session = self.connection.connection
         number = int(session.thread_id())
         with self.connection.cursor() as cursor:
-            # A proxy tells a number of its own. The server's session is not this connection's.
+            # Behind a proxy, the client sees the proxy's number, and the server's session may serve
+            # other clients.
             cursor.execute("SELECT CONNECTION_ID() + 0")
             if cursor.fetchone() != (number,):
                 return None
@@ -123,10 +125,10 @@ class MySQLStore(Store):
                 WHERE id IN %s AND id <> CONNECTION_ID()
                 AND user = SUBSTRING_INDEX(USER(), '@', 1)
                 """,
-                [[each.number for each in sessions if each.origin == origin] or [0]],
+                [[session.number for session in sessions if session.origin == origin] or [0]],
             )
             for (number,) in cursor.fetchall():
-                with suppress(OperationalError):  # it has just ended by itself
+                with suppress(OperationalError):  # the session may have ended since
                     cursor.execute("KILL %s", [number])
 
     def server_age(self) -> timedelta:
@@ -137,22 +139,23 @@ class MySQLStore(Store):
 
     @retry_on_contention
     def finish_all(self, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
-        # Locks, until it commits, those of the rows that no rival has locked. One that is locked
-        # would keep all from being recorded for as long as a rival likes, or a minute.
+        # Locks the rows that no rival has locked, until the transaction commits. Waiting for a row
+        # that is locked could delay all completions for up to a minute.
         with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             rows = self.jobs.filter(pk__in=[job.pk for job in jobs])
-            free = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
-            ended = [job for job in jobs if job.pk in free]
-            written = self._finish_rows(cursor, ended) if ended else 0
+            unlocked_rows = rows.select_for_update(skip_locked=True)
+            unlocked_ids = set(unlocked_rows.values_list("pk", flat=True))
+            unlocked = [job for job in jobs if job.pk in unlocked_ids]
+            written = self._finish_rows(cursor, unlocked) if unlocked else 0
         return [] if written == len(jobs) else not_complete(self, jobs)
 
     def _finish_rows(self, cursor: CursorWrapper, jobs: Sequence[ScheduledJob]) -> int:
-        # One statement, where executemany() would send one for each job.
-        ends = " UNION ALL ".join([f"SELECT {', '.join(['%s'] * len(NAMES))}"] * len(jobs))
+        # One statement, because executemany() would send one for each job.
+        rows = " UNION ALL ".join([f"SELECT {', '.join(['%s'] * len(NAMES))}"] * len(jobs))
         cursor.execute(
             f"""
             UPDATE django_future_scheduledjob AS job
-            JOIN (WITH ended ({", ".join(NAMES)}) AS ({ends}) SELECT * FROM ended) AS finished
+            JOIN (WITH ended ({", ".join(NAMES)}) AS ({rows}) SELECT * FROM ended) AS finished
             USING (id, lease, worker)
             SET job.status = 'complete', job.started_at = finished.started_at,
                 job.finished_at = finished.finished_at,
@@ -169,14 +172,14 @@ class MySQLStore(Store):
             number = session.thread_id()
         origin = self._origins.get(session)
         with self.connection.cursor() as cursor:
-            # A server that was started again has given the number to another session.
+            # After a restart, the server may have given the number to another session.
             if origin is None or origin == self._origin(cursor):
                 cursor.execute(sql, [number])
 
     def _origin(self, cursor: CursorWrapper) -> str:
-        """Return which life of which server numbers its sessions now: its start, and its host."""
-        # Both instants are that of the statement's start, in whole seconds, so the difference is
-        # the same for as long as the server lives.
+        """Return the start time and the host of the server, which number its sessions together."""
+        # Both times refer to the start of the statement, in whole seconds, so their difference is
+        # constant until the server restarts.
         schema = "information_schema" if self._is_mariadb else "performance_schema"
         cursor.execute(
             f"""
@@ -193,19 +196,19 @@ class MySQLStore(Store):
 
     def _server_time(self) -> datetime:
         with self.connection.cursor() as cursor:
-            # The session's time zone may be any, so not NOW().
+            # Not NOW(), because the session may have any time zone.
             cursor.execute("SELECT UTC_TIMESTAMP(6)")
             server_time: datetime = cursor.fetchone()[0]
         return server_time.replace(tzinfo=UTC)
 
 
 def _is_in_transaction(session: Any) -> bool:
-    # PyMySQL passes on the status that comes with each answer of the server.
+    # PyMySQL stores the status that comes with each answer of the server.
     return bool(getattr(session, "server_status", 0) & STATUS_IN_TRANSACTION)
 
 
-def _queries_of(session: Any) -> int:
-    """Return how many queries a connection of mysqlclient, which tells no status, has sent."""
+def _query_count(session: Any) -> int:
+    """Return how many queries a connection of mysqlclient, which has no status, has sent."""
     if hasattr(session, "server_status"):
         return 0
     counts = vars(session)

@@ -21,24 +21,24 @@ logger = logging.getLogger("django_future")
 
 
 class Session:
-    """Holds what a handler writes and the record of its completion together, for one job at a time.
+    """Commits a handler's effects and the record of its completion together, one job at a time.
 
-    A transaction that a handler did not use stays open for the next job, because beginning one
-    takes longer than many a handler. Call `rest` before anything else uses the connection.
+    If a handler ran no query, its transaction stays open for the next job, because BEGIN and COMMIT
+    often take longer than the handler. Call `end_idle` before anything else uses the connection.
     """
 
     def __init__(self, store: "Store") -> None:
         self.store = store
-        self.is_committed = False  # whether the transaction of the latest job has been
-        self.was_cut = False  # whether the connection of the latest job broke under it
+        self.is_committed = False  # whether the transaction of the latest job has committed
+        self.has_lost_connection = False  # whether the connection broke during the latest job
         self.driver_session: Any = None
         self._connection = store.connection
-        # A TestCase wraps its test in transactions; those are never ours to end.
-        self._outer_blocks = len(self._connection.atomic_blocks)
+        # A TestCase wraps its test in transactions, which a session must not end.
+        self._outer_block_count = len(self._connection.atomic_blocks)
         self._block: AbstractContextManager[Callable[[], bool]] | None = None
         self._atomic: object = None
         self._is_finished = False
-        self._wrappers: list[Any] | None = None  # of the connection's statements, before a job
+        self._wrappers: list[Any] | None = None  # the execute_wrappers before a job
 
     def __enter__(self) -> None:
         if self._block is None:
@@ -55,7 +55,7 @@ class Session:
 
     @contextmanager
     def autocommit(self) -> "Iterator[None]":
-        """Let a handler commit as it goes, and record its completion on its own."""
+        """Run a handler in autocommit mode, and record its completion in another transaction."""
         self.end_idle()
         self._atomic = None
         self._connect()
@@ -63,11 +63,11 @@ class Session:
         try:
             yield
         except BaseException:
-            self.was_cut = self._is_ours() and not self.store.is_usable(self.driver_session)
+            self.has_lost_connection = self._is_unchanged() and self._is_broken()
             raise
 
     def warm_up(self) -> None:
-        """Connect, and have what the first transaction needs, unless the database is away."""
+        """Connect and prepare for the first transaction, if the database can be reached."""
         try:
             with self:
                 pass
@@ -76,62 +76,62 @@ class Session:
         self.end_idle()
 
     def start(self) -> None:
-        """Forget how the transaction of the job before ended."""
-        self.is_committed = self.was_cut = self._is_finished = False
+        """Forget how the transaction of the previous job ended."""
+        self.is_committed = self.has_lost_connection = self._is_finished = False
 
     def was_used(self) -> bool:
-        """Tell whether the handler has used its database, or added a hook to the commit."""
+        """Return whether the handler has used the database, or called `on_commit`."""
         return self._is_used() or len(self._connection.run_on_commit) > 1
 
     def verify(self) -> None:
-        """Make sure that a completion can be written now, and commits with what the handler wrote.
+        """Check that the completion commits together with the effects of the handler.
 
         Raises `TransactionBroken`.
         """
         problem = self._problem_outside() if self._atomic is None else self._problem_inside()
         if problem:
-            raise TransactionBroken(f"What the handler wrote is not kept: {problem}")
+            raise TransactionBroken(f"The uncommitted writes of the handler are lost: {problem}")
 
     def finish(self, job: "ScheduledJob", write: "Callable[[ScheduledJob], None]") -> None:
-        """Record the end of a job by `write`, and end the transaction with it."""
-        # To write it may be to commit it; then the transaction no longer looks used.
+        """Record the completion of a job with `write`, and let `__exit__` end the transaction."""
+        # `write` may also commit. Then the transaction no longer looks used.
         self._is_finished = True
         write(job)
 
     def end_idle(self) -> None:
-        """End a transaction that stayed open unused."""
+        """End an unused transaction that is still open."""
         try:
             self._end(None, None, None)
         except Exception:
             logger.debug("An unused transaction could not be ended", exc_info=True)
             self.discard()
-        self.is_committed = False  # it was no job's
+        self.is_committed = False  # it was not the transaction of a job
 
     @property
     def has_idle_transaction(self) -> bool:
-        """Whether the latest transaction was not used, and is still open."""
+        """Whether an unused transaction is still open."""
         return self._block is not None
 
     def tidy(self) -> None:
-        """Drop the connection unless it is as a new one would be; for between two jobs."""
-        if self._block is None and not self._outer_blocks and not self._is_clean():
-            logger.warning("A job left its database connection in another state; it is replaced")
+        """Drop the connection between two jobs, unless it is in the state of a new one."""
+        if self._block is None and not self._outer_block_count and not self._is_clean():
+            logger.warning("A job changed the state of its connection, which is now replaced")
             self.discard()
 
     def drop_if_hung_up(self) -> None:
-        """Drop the connection if the server has closed it meanwhile."""
+        """Drop the connection if the server has closed it."""
         session = self.store.connection.connection
         descriptor = None if session is None else self.store.descriptor(session)
-        if descriptor is not None and not self._outer_blocks and is_hung_up(descriptor):
+        if descriptor is not None and not self._outer_block_count and is_hung_up(descriptor):
             self.discard()
 
     def discard(self) -> None:
-        """Drop the connection, whose state is in doubt; the next job opens another."""
+        """Drop a connection in an unknown state; the next job opens another."""
         block, self._block = self._block, None
         if block is not None:
-            with suppress(Exception):  # such as that the connection is closed
+            with suppress(Exception):  # for example if the connection is closed
                 block.__exit__(TransactionBroken, TransactionBroken(), None)
-        if not self._outer_blocks:
+        if not self._outer_block_count:
             discard(self._connection, self._wrappers)
             self._connection, self._wrappers = self.store.connection, None
 
@@ -141,8 +141,8 @@ class Session:
         self._is_used = block.__enter__()
         self._block = block
         self._atomic = self._connection.atomic_blocks[-1]
-        # Before any hook of the handler's, which may raise.
-        self._connection.on_commit(self._note_commit)
+        # Before any hook of the handler, because such a hook may raise.
+        self._connection.on_commit(self._record_commit)
 
     def _connect(self) -> None:
         self._connection = self.store.connection
@@ -159,63 +159,66 @@ class Session:
         block, self._block = self._block, None
         if block is None:
             return
-        is_ours, has_failed = self._is_ours(), error is not None
+        is_unchanged, has_failed = self._is_unchanged(), error is not None
         try:
             if has_failed:
-                self._leave_inner_blocks()
+                self._roll_back_inner_blocks()
             block.__exit__(kind, error, traceback)
         except BaseException:
             has_failed = True
             raise
         finally:
-            # A connection that the handler closed, or that Django replaced, did not break.
+            # If the handler closed the connection, or Django replaced it, it did not break.
             if has_failed:
-                self.was_cut = is_ours and not self.store.is_usable(self.driver_session)
-            # An interruption from another thread may have arrived in the middle of it.
-            if not self._outer_blocks and not self._is_clean():
+                self.has_lost_connection = is_unchanged and self._is_broken()
+            # An exception from another thread may have interrupted __exit__.
+            if not self._outer_block_count and not self._is_clean():
                 self.discard()
 
-    def _leave_inner_blocks(self) -> None:
-        """Roll back the blocks that the handler entered and did not leave."""
+    def _roll_back_inner_blocks(self) -> None:
+        """Roll back the atomic() blocks that the handler entered and did not exit."""
         blocks = self._connection.atomic_blocks
         while self._atomic in blocks and blocks[-1] is not self._atomic:
             with suppress(Exception):
                 blocks[-1].__exit__(TransactionBroken, TransactionBroken(), None)
 
-    def _is_ours(self) -> bool:
+    def _is_unchanged(self) -> bool:
         connection = self._connection
         return connection.connection is self.driver_session and not connection.closed_in_transaction
 
+    def _is_broken(self) -> bool:
+        return not self.store.is_usable(self.driver_session)
+
     def _problem_inside(self) -> str | None:
         connection = self._connection
-        if not self._is_ours():
-            return "its database connection was closed before it returned."
+        if not self._is_unchanged():
+            return "the handler closed its database connection."
         if not connection.atomic_blocks or connection.atomic_blocks[-1] is not self._atomic:
-            return "it entered an atomic() block and did not leave it."
+            return "the handler entered an atomic() block and did not exit it."
         if connection.needs_rollback or not self.store.is_intact(self.driver_session):
             return (
-                "its transaction can only be rolled back, after a database error that it caught, "
-                "or set_rollback(True). Wrap what may fail in an atomic() block of its own."
+                "the transaction can only be rolled back, because the handler caught a database "
+                "error, or called set_rollback(True). Wrap the statements that may fail in their "
+                "own atomic() block."
             )
         return None
 
     def _problem_outside(self) -> str | None:
         connection = self._connection
-        if len(connection.atomic_blocks) > self._outer_blocks:
-            return "it entered an atomic() block and did not leave it."
-        if not self._outer_blocks and not self._is_clean():
-            return "it left a transaction open. Commit it, or leave autocommit on."
+        if len(connection.atomic_blocks) > self._outer_block_count:
+            return "the handler entered an atomic() block and did not exit it."
+        if not self._outer_block_count and not self._is_clean():
+            return "the handler did not end a transaction. Commit it, or leave autocommit on."
         return None
 
     def _is_clean(self) -> bool:
         session = self._connection.connection
-        with suppress(
-            Exception
-        ):  # the driver's, of a connection that was closed behind Django's back
+        # The driver raises an error of its own if a connection was closed without Django.
+        with suppress(Exception):
             if not is_clean(self._connection, self._wrappers):
                 return False
             return session is None or self.store.is_idle(session)
         return False
 
-    def _note_commit(self) -> None:
+    def _record_commit(self) -> None:
         self.is_committed = True

@@ -102,7 +102,7 @@ def _expire(store: Store, holder: ScheduledJob) -> None:
 
 def _park(store: Store, holder: ScheduledJob) -> None:
     # The job would never run, and must not take the place of a job that code schedules.
-    error = signatures.not_signed(holder.__dict__)
+    error = signatures.signature_error(holder.__dict__)
     with transaction.atomic(using=store.alias):
         if _lock_scheduled(store, holder):
             park_locked(store, holder, str(error))

@@ -1,1 +1,1 @@
-"""The store on PostgreSQL."""
+"""The store on PostgreSQL, and its statements."""

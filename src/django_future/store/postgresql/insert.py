@@ -1,4 +1,4 @@
-"""New rows on PostgreSQL: one by INSERT, many by COPY."""
+"""Inserts new jobs on PostgreSQL: one with INSERT, many with COPY."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -17,7 +17,7 @@ from django_future.signatures import sign
 from django_future.status import Status
 from django_future.store.postgresql.prepared import UNKNOWN_STATEMENT, Prepared, forget
 
-# What is the same for each new job.
+# The columns that have the same value in each new job.
 NEW_JOB_VALUES: dict[str, str | int | None] = {
     "status": Status.SCHEDULED.value, "attempts": 0, "rescues": 0, "worker": "", "lease": 0,
     "first_due_at": None, "started_at": None, "finished_at": None, "return_value": None,
@@ -37,11 +37,11 @@ TYPES = dict.fromkeys(GIVEN_COLUMNS, "text") | {
     "is_rescuable": "boolean",
 }  # fmt: skip
 COPIED = ("id", *GIVEN_COLUMNS)
-DIFFERENT = frozenset({"id", "args", "signature"})  # in each row, as a rule
-COPY_BATCH = 500  # rows that are put into words before any of them is sent
+DISTINCT = frozenset({"id", "args", "signature"})  # columns that usually differ in each row
+COPY_BATCH_ROWS = 500  # rows that are formatted and sent together
 
-# Of a connection, before the statement is prepared in it, which takes two round trips more. Many a
-# web request schedules one job on a connection of its own.
+# How many inserts of a connection come before the statement is prepared. Preparing takes two more
+# round trips, and a web request often schedules one job on a new connection.
 INSERTS_BEFORE_PREPARED = 2
 
 _values_of = itemgetter(*COPIED)
@@ -49,7 +49,7 @@ _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def insert(job: ScheduledJob, connection: BaseDatabaseWrapper, *, notify: str | None) -> None:
-    """Insert a new job, and notify the channel `notify` in the same statement."""
+    """Insert a new job, and notify the channel `notify` in the same statement, unless None."""
     job.created_at = clock.to_row(clock.now())
     _sign(job)
     values = {name: _value(name, job.__dict__[name]) for name in GIVEN_COLUMNS}
@@ -59,7 +59,7 @@ def insert(job: ScheduledJob, connection: BaseDatabaseWrapper, *, notify: str | 
 
 
 def copy(jobs: Sequence[ScheduledJob], connection: BaseDatabaseWrapper) -> None:
-    """Insert new jobs, all or none of them."""
+    """Insert all of the new jobs, or none."""
     created_at = clock.to_row(clock.now())
     with connection.cursor() as cursor:
         cursor.execute(
@@ -71,8 +71,8 @@ def copy(jobs: Sequence[ScheduledJob], connection: BaseDatabaseWrapper) -> None:
             _sign(job)
         statement = f"COPY {TABLE} (id, {COLUMNS}) FROM STDIN"
         with connection.wrap_database_errors, cursor.copy(statement) as lines:
-            for start in range(0, len(jobs), COPY_BATCH):
-                lines.write(_lines(jobs[start : start + COPY_BATCH]))
+            for start in range(0, len(jobs), COPY_BATCH_ROWS):
+                lines.write(_lines(jobs[start : start + COPY_BATCH_ROWS]))
     for job in jobs:
         job._state.adding = False
 
@@ -90,7 +90,7 @@ def _sign(job: ScheduledJob) -> None:
 def _inserted(
     connection: BaseDatabaseWrapper, statement: Prepared, values: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
-    # What a transaction of the project's would break on, is not tried in it.
+    # In a transaction of the project, an unknown statement would break the transaction.
     if not connection.get_autocommit() or not _is_worth_preparing(connection):
         return statement.rows_as_is(connection, values)
     try:
@@ -98,7 +98,7 @@ def _inserted(
     except ProgrammingError as error:
         if getattr(error.__cause__, "sqlstate", None) != UNKNOWN_STATEMENT:
             raise
-        forget(connection.connection)  # as after a DISCARD ALL of the project's
+        forget(connection.connection)  # the project may have executed DISCARD ALL
         return statement.rows_as_is(connection, values)
 
 
@@ -108,18 +108,18 @@ def _is_worth_preparing(connection: BaseDatabaseWrapper) -> bool:
     return count > INSERTS_BEFORE_PREPARED
 
 
-# How many rows a driver's connection has inserted.
+# How many rows each driver's connection has inserted.
 _inserts: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
 @cache
 def _statement(notify: str | None) -> Prepared:
-    hint = f", PG_NOTIFY('{notify}', '')" if notify else ""
-    places = [f"%({name})s" for name in GIVEN_COLUMNS]
-    blank = ["NULL" if value is None else repr(value) for value in NEW_JOB_VALUES.values()]
+    notification = f", PG_NOTIFY('{notify}', '')" if notify else ""
+    placeholders = [f"%({name})s" for name in GIVEN_COLUMNS]
+    constants = ["NULL" if value is None else repr(value) for value in NEW_JOB_VALUES.values()]
     return Prepared(
-        f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({', '.join([*places, *blank])}) "
-        f"RETURNING id{hint}",
+        f"INSERT INTO {TABLE} ({COLUMNS}) VALUES ({', '.join([*placeholders, *constants])}) "
+        f"RETURNING id{notification}",
         "insert_and_notify_" if notify else "insert_",
         **TYPES,
     )
@@ -128,16 +128,16 @@ def _statement(notify: str | None) -> Prepared:
 def _lines(jobs: Sequence[ScheduledJob]) -> str:
     columns = zip(*[_values_of(job.__dict__) for job in jobs], strict=True)
     texts = [_texts(name, values) for name, values in zip(COPIED, columns, strict=True)]
-    blank = "\t".join(["", *map(_text, NEW_JOB_VALUES.values())])
-    return "".join(["\t".join(row) + blank + "\n" for row in zip(*texts, strict=True)])
+    constants = "\t".join(["", *map(_text, NEW_JOB_VALUES.values())])
+    return "".join(["\t".join(row) + constants + "\n" for row in zip(*texts, strict=True)])
 
 
 def _texts(name: str, values: Sequence[Any]) -> Iterator[str]:
-    if name in DIFFERENT:
+    if name in DISTINCT:
         return map(_text, values)
     if name in INSTANTS:
         values = [_value(name, value) for value in values]
-    # Most columns hold the same few values in each row.
+    # Most columns have few different values.
     texts = {value: _text(value) for value in set(values)}
     return map(texts.__getitem__, values)
 
@@ -146,7 +146,7 @@ def _text(value: Any) -> str:
     if value is None:
         return r"\N"
     text = str(value)
-    # To translate it takes several times as long as to see that there is no need.
+    # translate() takes several times as long as this check.
     is_plain = "\\" not in text and text.isprintable()
     return text if is_plain else text.translate(_ESCAPED)
 

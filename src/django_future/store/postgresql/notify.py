@@ -1,11 +1,11 @@
-"""PostgreSQL's NOTIFY: how those who schedule wake those who wait."""
+"""PostgreSQL's NOTIFY, which wakes the workers when a job is scheduled."""
 
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from selectors import EVENT_READ, DefaultSelector
 from threading import Event
 from typing import Any
@@ -14,31 +14,31 @@ from django.db import DatabaseError, InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_future import clock
+from django_future.store.base import NOTIFY_HORIZON
 from django_future.store.pooling import unpooled_copy
 
 logger = logging.getLogger("django_future")
 
 CHANNEL = "django_future"
-MIN_NOTIFY_INTERVAL_SECONDS = 0.01  # seconds
-RECONNECT_SECONDS = 5  # seconds
-LISTENING_SECONDS = 0.5  # before the listener looks whether it is stopped
-NOTIFY_HORIZON = timedelta(minutes=1)  # what is due later, every poll finds in time
+MIN_NOTIFY_INTERVAL_SECONDS = 0.01
+RECONNECT_SECONDS = 5
+STOP_CHECK_SECONDS = 0.5  # how long the listener waits before it checks whether it is stopped
 
 
 class NotifyLimiter:
-    """Says when a hint is worth sending, and not too soon after the one before."""
+    """Decides whether to send a NOTIFY: not for jobs that are due much later, and not too often."""
 
     def __init__(self) -> None:
         self._sent_at = -math.inf
 
     def is_soon(self, scheduled_at: datetime) -> bool:
-        """Tell whether a job of that time may be due before a worker looks again."""
+        """Return whether a job of this time may be due before a worker polls again."""
         return scheduled_at - clock.now() < NOTIFY_HORIZON
 
     def should_send(self) -> bool:
-        """Tell whether to send a hint now, in the belief that it will be sent."""
-        # At most one in a while: at its commit a NOTIFY takes a lock that all others wait for.
-        # A worker that was told looks again a little later, and so finds those that were left out.
+        """Return whether to send a NOTIFY now, and count it as sent."""
+        # At most one in an interval, because a NOTIFY takes a global lock at its commit. A worker
+        # claims again shortly after a notification, so it finds the jobs without a NOTIFY as well.
         now = time.monotonic()
         if now - self._sent_at < MIN_NOTIFY_INTERVAL_SECONDS:
             return False
@@ -47,11 +47,11 @@ class NotifyLimiter:
 
     @contextmanager
     def sending(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
-        """Send a hint within this block; it does not count if it reaches nobody now."""
+        """Send a NOTIFY within this block; it does not count unless it is sent at once."""
         is_sent = False
         try:
             yield
-            # In a transaction it is sent at the commit, which may be much later, or never.
+            # In a transaction, it is sent at the commit, which may be much later, or never.
             is_sent = not connection.in_atomic_block and connection.get_autocommit()
         finally:
             if not is_sent:
@@ -59,16 +59,17 @@ class NotifyLimiter:
 
 
 def listen(connection: BaseDatabaseWrapper, on_notify: Callable[[], None], stopped: Event) -> None:
-    """Call `on_notify` at each NOTIFY, until stopped, on its own copy of `connection`.
+    """Call `on_notify` at each NOTIFY until `stopped`, on a copy of `connection`.
 
-    Behind PgBouncer it may hear nothing, and where it breaks the worker polls meanwhile.
+    Behind PgBouncer, no notification may arrive. Then the worker only polls, as it does until a
+    broken connection is replaced.
     """
     while not stopped.is_set():
         listener = unpooled_copy(connection)
         try:
             _listen(listener, on_notify, stopped)
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("NotifyLimiter are interrupted, polling meanwhile: %s", error)
+            logger.warning("The worker only polls until it can listen again: %s", error)
             stopped.wait(RECONNECT_SECONDS)
         finally:
             listener.close()
@@ -85,11 +86,11 @@ def _listen(listener: BaseDatabaseWrapper, on_notify: Callable[[], None], stoppe
 
 
 def _has_notification(connection: Any) -> bool:
-    """Wait for a notification, for a while, and take all that have arrived."""
-    # Not by the notifies() of the driver: before psycopg 3.2 that waits for ever.
+    """Wait half a second for a notification, and return whether any has arrived."""
+    # Not with notifies() of the driver's connection: before psycopg 3.2, it waits forever.
     with DefaultSelector() as selector:
         selector.register(connection.socket, EVENT_READ)
-        if not selector.select(LISTENING_SECONDS):
+        if not selector.select(STOP_CHECK_SECONDS):
             return False
     connection.consume_input()
     has_any = False

@@ -1,4 +1,4 @@
-"""Statements that PostgreSQL plans once in each session."""
+"""Prepared statements, which PostgreSQL plans once in each session."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -10,10 +10,10 @@ from weakref import WeakKeyDictionary
 from django.db import DataError, ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Several statements at once are one transaction, and what is SET LOCAL ends with it. A plan for the
-# values at hand would be made anew each time, which takes longer than the statement; and so would
-# compiling it. A plan is kept when the table has grown, and statistics may be old or missing, so
-# a statement is left one way only: it follows an index that holds the rows in the order it names.
+# Statements that are sent together are one transaction, and SET LOCAL ends with it. A custom plan
+# for each execution takes longer than the statement itself, and so does JIT compilation. A generic
+# plan remains in use when the table grows, and statistics may be old or missing. So only one kind
+# of plan is allowed: a scan of an index that has the order of the query.
 SETTINGS = "SET LOCAL plan_cache_mode TO force_generic_plan; " + "".join(
     f"SET LOCAL {name} TO off; "
     for name in ("jit", "enable_seqscan", "enable_bitmapscan", "enable_sort")
@@ -24,12 +24,12 @@ NOT_DURABLE = "SET LOCAL synchronous_commit TO off; "
 
 
 class Prepared:
-    """A statement with a placeholder `%(name)s` for each of `types`, which are PostgreSQL's.
+    """A statement with a placeholder `%(name)s` for each name in `types`.
 
-    The server's log shows the `label` once it is prepared.
+    `types` are PostgreSQL's types. The server's log shows the `label` of a prepared statement.
 
-    A pooler such as PgBouncer may give each transaction to another of the server's sessions, which
-    do not know the statement. There it is sent as it is.
+    A pooler such as PgBouncer may execute each transaction in another session, where the statement
+    is not prepared. There the statement is sent as text.
     """
 
     def __init__(self, sql: str, /, label: str = "", **types: str) -> None:
@@ -47,10 +47,10 @@ class Prepared:
         is_durable: bool = True,
         lock_timeout: timedelta = timedelta(),
     ) -> list[tuple[Any, ...]]:
-        """Execute the statement in one round trip, and return what it returns.
+        """Execute the statement in one round trip, and return its rows.
 
-        Unless `is_durable` its commit does not wait for the disk. With a `lock_timeout`, a lock
-        that it waits longer for is an error.
+        Unless `is_durable`, the commit does not wait for the disk. A longer wait for a lock than
+        `lock_timeout` raises an error.
         """
         if connection.in_atomic_block:
             return _rows(connection, _composed(connection, self._plain, values))
@@ -63,54 +63,54 @@ class Prepared:
     def rows_as_is(
         self, connection: BaseDatabaseWrapper, values: Mapping[str, Any]
     ) -> list[tuple[Any, ...]]:
-        """Execute the statement without a plan that is kept, as one of the project's own."""
+        """Execute the statement as text, without a prepared plan."""
         with connection.cursor() as cursor:
             return _last_rows(cursor, _composed(connection, self._plain, values))
 
     def rows_as_prepared(
         self, connection: BaseDatabaseWrapper, values: Mapping[str, Any]
     ) -> list[tuple[Any, ...]]:
-        """Execute the statement by its name, outside of transactions."""
+        """Execute the prepared statement, outside of transactions."""
         self.prepare(connection)
         with connection.cursor() as cursor:
             return _last_rows(cursor, self.composed(connection, values))
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
-        """Let this session know the statement, outside of transactions."""
+        """Prepare the statement in this session, outside of transactions."""
         connection.ensure_connection()
-        known = _known.setdefault(connection.connection, {})
-        if self._name not in known:
-            known[self._name] = _is_direct(connection) and self._is_prepared(connection)
+        prepared = _prepared.setdefault(connection.connection, {})
+        if self._name not in prepared:
+            prepared[self._name] = _is_direct(connection) and self._prepare_now(connection)
 
-    def _is_prepared(self, connection: BaseDatabaseWrapper) -> bool:
-        places = {name: f"${number}" for number, name in enumerate(self._types, start=1)}
+    def _prepare_now(self, connection: BaseDatabaseWrapper) -> bool:
+        placeholders = {name: f"${number}" for number, name in enumerate(self._types, start=1)}
         types = ", ".join(self._types.values())
         try:
             with connection.cursor() as cursor:
-                cursor.execute(f"PREPARE {self._name} ({types}) AS {self._sql % places}")
+                cursor.execute(f"PREPARE {self._name} ({types}) AS {self._sql % placeholders}")
         except ProgrammingError as error:
             if getattr(error.__cause__, "sqlstate", None) != DUPLICATE_STATEMENT:
                 raise
         return True
 
     def composed(self, connection: BaseDatabaseWrapper, values: Mapping[str, Any]) -> str:
-        """Return the text that has the statement executed in this session."""
-        is_known = _known.get(connection.connection, {}).get(self._name, False)
-        return _composed(connection, self._call if is_known else self._plain, values)
+        """Return the SQL text that executes the statement in this session."""
+        is_prepared = _prepared.get(connection.connection, {}).get(self._name, False)
+        return _composed(connection, self._call if is_prepared else self._plain, values)
 
 
 def forget(session: Any) -> None:
-    """Doubt that a driver's connection still has its statements, as after a DISCARD ALL."""
-    _known.pop(session, None)
+    """Assume that a session has lost its prepared statements, for example by DISCARD ALL."""
+    _prepared.pop(session, None)
 
 
-# Which statements the session of a driver's connection knows, by their names.
-_known: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
+# Whether a statement is prepared, by the driver's connection and the name of the statement.
+_prepared: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
 
 
 def _composed(connection: BaseDatabaseWrapper, sql: str, values: Mapping[str, Any]) -> str:
-    # Several statements at once take no values beside their text. The driver would put them in,
-    # but takes as long for it as the server for a claim.
+    # A query of several statements cannot have bind parameters, so the values are inlined.
+    # psycopg's client-side binding could do that, but takes about as long as the claim itself.
     connection.ensure_connection()
     escape = _escaping()(connection.connection.pgconn).escape_literal
     return sql % {name: _literal(value, escape) for name, value in values.items()}
@@ -118,7 +118,7 @@ def _composed(connection: BaseDatabaseWrapper, sql: str, values: Mapping[str, An
 
 @cache
 def _escaping() -> Any:
-    from psycopg.pq import Escaping  # noqa: PLC0415 - there need be no driver for PostgreSQL
+    from psycopg.pq import Escaping  # noqa: PLC0415 - psycopg is optional
 
     return Escaping
 
@@ -132,7 +132,7 @@ def _literal(value: Any, escape: Callable[[bytes], Any]) -> str:
         return f"'{value.isoformat()}'"
     if isinstance(value, list):
         return f"ARRAY[{', '.join(_literal(item, escape) for item in value)}]::text[]"
-    if "\0" in value:  # where the driver would cut it off
+    if "\0" in value:  # where the driver would truncate it
         raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
     return bytes(escape(value.encode())).decode()
 
@@ -141,8 +141,8 @@ def _rows(connection: BaseDatabaseWrapper, sql: str) -> list[tuple[Any, ...]]:
     if connection.execute_wrappers or connection.queries_logged:
         with connection.cursor() as cursor:
             return _last_rows(cursor, sql)
-    # A cursor of Django's takes as long as many a statement, for each result of it. It is there for
-    # those who watch statements.
+    # Django's cursor takes as long as many statements, for each result. So it is used only if an
+    # execute_wrapper or the query log needs it.
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors, connection.connection.cursor() as cursor:
         return _last_rows(cursor, sql)
@@ -157,10 +157,10 @@ def _last_rows(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
 
 
 def _is_direct(connection: BaseDatabaseWrapper) -> bool:
-    # With a threshold, the driver prepares statements itself, and may deallocate all there are.
+    # With a threshold, the driver prepares statements itself, and may deallocate all statements.
     if connection.connection.prepare_threshold is not None:
         return False
-    # A pooler tells its clients a number of its own.
+    # A pooler reports its own number to its clients.
     with connection.cursor() as cursor:
         cursor.execute("SELECT PG_BACKEND_PID()")
         (pid,) = cursor.fetchone()

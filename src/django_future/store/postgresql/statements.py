@@ -1,4 +1,4 @@
-"""What a worker says to PostgreSQL: to claim, to look ahead, to finish."""
+"""The statements of a worker on PostgreSQL: claim, find the next due job, complete, expire."""
 
 from enum import Enum
 from functools import cache
@@ -8,11 +8,11 @@ from django_future.store.completion import finish
 from django_future.store.postgresql.prepared import Prepared
 from django_future.store.selection import HANDLER, PAUSED
 
-IS_LOST = "the lease of this job is lost"
+LEASE_LOST = "the lease of this job is lost"
 FINISH = Prepared(
     f"""
     WITH finished AS ({finish("%({})s".format)} RETURNING id)
-    SELECT (CASE WHEN EXISTS (SELECT FROM finished) THEN '1' ELSE '{IS_LOST}' END)::integer
+    SELECT (CASE WHEN EXISTS (SELECT FROM finished) THEN '1' ELSE '{LEASE_LOST}' END)::integer
     """,
     started_at="timestamptz",
     finished_at="timestamptz",
@@ -22,8 +22,8 @@ FINISH = Prepared(
     worker="text",
 )
 
-# The state is compared as an expression, so that the rows are found by their ids: through the index
-# of states the planner may go from each row that runs to each of the array.
+# The status is compared as an expression, so that the planner finds the rows by their ids. Through
+# the index of statuses, it may compare each running job with each element of the arrays.
 FINISH_ALL = Prepared(
     """
     WITH finished AS (
@@ -48,8 +48,8 @@ FINISH_ALL = Prepared(
 )
 
 
-# Locks the rows it marks, for the length of this one statement. A rival, which may claim them,
-# skips them, and finds them expired later.
+# Locks the rows that expire, for this one statement. A rival that claims or expires jobs skips
+# them, and sees them as expired later.
 EXPIRE = Prepared(
     """
     WITH expired AS (
@@ -58,7 +58,7 @@ EXPIRE = Prepared(
         WHERE id = ANY(ARRAY(
             SELECT id FROM django_future_scheduledjob
             WHERE status = 'scheduled' AND expires_at <= %(at)s
-            ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+            ORDER BY expires_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         ))
         RETURNING id, callable_name
     )
@@ -66,74 +66,75 @@ EXPIRE = Prepared(
     """,
     at="timestamptz",
     now="timestamptz",
-    most="bigint",
+    limit="bigint",
 )
 
 
 class Queues(Enum):
-    """Which queues a statement is for: all, those in its `queue_names`, or all but those."""
+    """The condition on queues: all, those in `queue_names`, or all others."""
 
     ALL = ""
-    NAMED = "AND (queue_name IN (SELECT UNNEST(%(queue_names)s))) IS TRUE"  # so it is no join
+    # IS TRUE prevents a join.
+    NAMED = "AND (queue_name IN (SELECT UNNEST(%(queue_names)s))) IS TRUE"
     OTHERS = "AND queue_name NOT IN (SELECT UNNEST(%(queue_names)s))"
 
 
-# Entries of a priority that are read to find jobs of some queues among all. If that is not enough,
-# because the jobs of other queues stand before them, each queue is looked into by itself. How many
-# queues there are besides those that are left out is not known beforehand.
+# How many entries of a priority are read to find jobs of some queues among the jobs of all queues.
+# If the jobs of other queues come before them, each queue is queried by itself. If queues are
+# excluded, the number of the others is unknown.
 SCAN_PER_QUEUE, MAX_SCAN, SCAN_FOR_OTHERS = 4, 1000, 100
 
-# The server reads each list once in a statement, into a hash table.
-_WANTED = f"""
+# The server reads each list into a hash table, once for each statement.
+_CLAIMABLE = f"""
     AND (expires_at IS NULL OR expires_at > %(at)s) AND id <= %(up_to_id)s
     AND queue_name NOT IN ({PAUSED})
     AND {HANDLER} NOT IN (SELECT UNNEST(%(unknown_handlers)s))
 """
 
-# Each query of what waits names one index: by conditions on the first columns of it, and by an
-# order that no other index has. So there is only one plan that needs no sort, whatever the planner
-# believes of the table. The queue is compared as one of an array, because what is equal to one
-# value the planner leaves out of the order, and then the other index has that order, too.
+# Each query of waiting jobs fits one index only: by conditions on its first columns, and by an
+# order that no other index has. So only one plan needs no sort, whatever the statistics are. The
+# queue is compared with an array, because the planner drops a column that equals one value from the
+# order, and then the other index has the same order.
 _WAITING = "FROM django_future_scheduledjob WHERE status = 'scheduled'"
 _BY_PRIORITY = "priority DESC, scheduled_at, id"
-_OF_LEVEL = f"{_WAITING} AND priority = level.priority"
-_OF_QUEUE = f"{_OF_LEVEL} AND queue_name = ANY(ARRAY[name.queue_name])"
+_OF_PRIORITY = f"{_WAITING} AND priority = head.priority"
+_OF_QUEUE = f"{_OF_PRIORITY} AND queue_name = ANY(ARRAY[name.queue_name])"
 _BY_QUEUE = f"queue_name, {_BY_PRIORITY}"
 
 _DUE = "AND scheduled_at <= %(at)s"
-_LOCKED = "LIMIT %(most)s FOR UPDATE SKIP LOCKED"
+_LOCKED = "LIMIT %(limit)s FOR UPDATE SKIP LOCKED"
 
 _TYPES = {
     "expected": "smallint", "at": "timestamptz", "up_to_id": "bigint", "unknown_handlers": "text[]",
 }  # fmt: skip
-_TYPES_OF_QUEUES = {"queue_names": "text[]", "glance": "bigint"}
+_TYPES_OF_QUEUES = {"queue_names": "text[]", "scan": "bigint"}
 _TYPES_OF_LAST = {"last_scheduled_at": "timestamptz", "last_id": "bigint"}
 
-# The priorities that wait, the highest first. It begins with `expected` if nothing above that
-# waits, without a look whether that waits: to look for the first that does is to pass all that were
-# just claimed and are not vacuumed yet. Not MAX(), which has other plans.
+# The priorities of waiting jobs, the highest first. If no job has a priority above `expected`, it
+# begins with `expected` without a search. Such a search would scan the entries of all jobs that
+# were just claimed and are not vacuumed yet. Not MAX(), which has other plans.
 _HIGHEST = f"ORDER BY {_BY_PRIORITY} LIMIT 1"
-_LEVEL = f"""
-    level AS (
+_PRIORITIES = f"""
+    head AS (
         SELECT COALESCE(
             (SELECT priority {_WAITING} AND priority > %(expected)s {_HIGHEST}), %(expected)s
         ) AS priority
         UNION ALL
-        SELECT (SELECT priority {_WAITING} AND priority < level.priority {_HIGHEST})
-        FROM level WHERE level.priority IS NOT NULL
+        SELECT (SELECT priority {_WAITING} AND priority < head.priority {_HIGHEST})
+        FROM head WHERE head.priority IS NOT NULL
     )
 """
 
 
 @cache
 def claim(queues: Queues) -> Prepared:
-    """Return the statement that claims `most` jobs of `queues`.
+    """Return the statement that claims up to `limit` jobs of `queues`.
 
-    Locks the rows it takes, for the length of this one statement. A rival skips them and takes the
-    next ones. It visits one priority after the other, and stops once it has enough: what is due
-    stands at the head of each, and future jobs behind it cost nothing.
+    It reads one priority after the other, until it has enough jobs. Due jobs come first in each
+    priority, so the future jobs after them cost nothing.
     """
-    # The ids are an array, because to join a table with them the planner may read all of the table.
+    # Locks the rows that it claims, for this one statement. A rival skips them and claims the next
+    # ones. The ids are an array, because for a join the planner may read the whole table.
     due = _due_of_all() if queues is Queues.ALL else _due_of_some(queues)
     return Prepared(
         f"""
@@ -141,25 +142,25 @@ def claim(queues: Queues) -> Prepared:
         UPDATE django_future_scheduledjob AS job
         SET {claim_assignments("%(worker)s", "%(now)s")}
         WHERE id = ANY(ARRAY(
-            SELECT due.id FROM level CROSS JOIN LATERAL ({due}) AS due LIMIT %(most)s
+            SELECT due.id FROM head CROSS JOIN LATERAL ({due}) AS due LIMIT %(limit)s
         ))
         RETURNING {", ".join(map(_as_claimed, CLAIM_COLUMNS))}
         """,
         **_types(queues),
         **(_TYPES_OF_LAST if queues is Queues.ALL else {}),
-        most="bigint",
+        limit="bigint",
         worker="text",
         now="timestamptz",
     )
 
 
 def _due_of_all() -> str:
-    """Return the jobs of one priority that are due: those after the last one claimed come first.
+    """Return the query for the due jobs of one priority, beginning after the last claimed job.
 
-    What stands before it are, with few exceptions, rows that were claimed and are not vacuumed yet.
+    Most entries before that job belong to rows that were claimed and are not vacuumed yet.
     """
     last = f"({_of_expected('scheduled_at', 'timestamptz')}, {_of_expected('id', 'bigint')})"
-    due = f"SELECT id {_OF_LEVEL} {_DUE} {_WANTED}"
+    due = f"SELECT id {_OF_PRIORITY} {_DUE} {_CLAIMABLE}"
     return f"""
         SELECT due.id FROM (
             {due} AND (scheduled_at, id) > {last} ORDER BY {_BY_PRIORITY} {_LOCKED}
@@ -173,29 +174,28 @@ def _due_of_all() -> str:
 
 def _of_expected(column: str, kind: str) -> str:
     first = {"timestamptz": "'-infinity'", "bigint": "0"}[kind]
-    return (
-        f"CASE WHEN level.priority = %(expected)s THEN %(last_{column})s ELSE {first}::{kind} END"
-    )
+    return f"CASE WHEN head.priority = %(expected)s THEN %(last_{column})s ELSE {first}::{kind} END"
 
 
 def _due_of_some(queues: Queues) -> str:
-    """Return the jobs of one priority that are due: first those among the first of all queues.
+    """Return the query for the due jobs of one priority in some queues.
 
-    Then what is left of each queue, of which that comes first whose first job does.
+    It first scans the first entries of all queues. Then it reads the remaining jobs of each queue,
+    beginning with the queue whose first job is the earliest.
     """
-    glance = f"""
-        SELECT scheduled_at, id {_OF_LEVEL} {_DUE} ORDER BY {_BY_PRIORITY}
-        OFFSET %(glance)s LIMIT 1
+    scan = f"""
+        SELECT scheduled_at, id {_OF_PRIORITY} {_DUE} ORDER BY {_BY_PRIORITY}
+        OFFSET %(scan)s LIMIT 1
     """
     last = "(COALESCE(last.scheduled_at, %(at)s), COALESCE(last.id, %(up_to_id)s))"
-    rest = f"{_OF_QUEUE} {_DUE} {_WANTED} AND (scheduled_at, id) > (last.scheduled_at, last.id)"
+    rest = f"{_OF_QUEUE} {_DUE} {_CLAIMABLE} AND (scheduled_at, id) > (last.scheduled_at, last.id)"
     first_at = f"SELECT scheduled_at {rest} ORDER BY {_BY_QUEUE} LIMIT 1"
     return f"""
-        SELECT due.id FROM (SELECT) AS one LEFT JOIN LATERAL ({glance}) AS last ON TRUE
+        SELECT due.id FROM (SELECT) AS one LEFT JOIN LATERAL ({scan}) AS last ON TRUE
         CROSS JOIN LATERAL (
             SELECT first.id FROM (
-                SELECT id {_OF_LEVEL} {_DUE} AND (scheduled_at, id) <= {last}
-                {queues.value} {_WANTED} ORDER BY {_BY_PRIORITY} {_LOCKED}
+                SELECT id {_OF_PRIORITY} {_DUE} AND (scheduled_at, id) <= {last}
+                {queues.value} {_CLAIMABLE} ORDER BY {_BY_PRIORITY} {_LOCKED}
             ) AS first
             UNION ALL
             SELECT rest.id FROM (
@@ -210,7 +210,7 @@ def _due_of_some(queues: Queues) -> str:
 
 
 def _as_claimed(name: str) -> str:
-    # The driver takes longer to read a timestamp than a worker to run a small job.
+    # As a number, because the driver parses a timestamp in more time than a small job takes.
     if name in {"scheduled_at", "expires_at"}:
         return f"(EXTRACT(EPOCH FROM job.{name}) * 1000000)::bigint"
     return f"job.{name}"
@@ -218,33 +218,33 @@ def _as_claimed(name: str) -> str:
 
 @cache
 def next_due(queues: Queues) -> Prepared:
-    """Return the statement that tells when the next job of `queues` is due."""
+    """Return the statement that finds when the next job of `queues` is due."""
     first = _first_of_all() if queues is Queues.ALL else _first_of_some(queues)
     return Prepared(
         f"""
         WITH RECURSIVE {_with(queues)}
-        SELECT MIN(first.scheduled_at) FROM level CROSS JOIN LATERAL ({first}) AS first
+        SELECT MIN(first.scheduled_at) FROM head CROSS JOIN LATERAL ({first}) AS first
         """,
         **_types(queues),
     )
 
 
 def _first_of_all() -> str:
-    return f"SELECT scheduled_at {_OF_LEVEL} {_WANTED} ORDER BY {_BY_PRIORITY} LIMIT 1"
+    return f"SELECT scheduled_at {_OF_PRIORITY} {_CLAIMABLE} ORDER BY {_BY_PRIORITY} LIMIT 1"
 
 
 def _first_of_some(queues: Queues) -> str:
-    """Return the first job of one priority, looked for as `_due_of_some` does."""
+    """Return the query for the first job of one priority, in the way of `_due_of_some`."""
     columns = "id, scheduled_at, expires_at, queue_name, callable_name, content_type_id"
-    glance = f"{_OF_LEVEL} ORDER BY {_BY_PRIORITY}"
+    scan = f"{_OF_PRIORITY} ORDER BY {_BY_PRIORITY}"
     return f"""
-        (SELECT scheduled_at FROM (SELECT {columns} {glance} LIMIT %(glance)s) AS glance
-        WHERE TRUE {queues.value} {_WANTED} LIMIT 1)
+        (SELECT scheduled_at FROM (SELECT {columns} {scan} LIMIT %(scan)s) AS scan
+        WHERE TRUE {queues.value} {_CLAIMABLE} LIMIT 1)
         UNION ALL
         SELECT MIN(rest.scheduled_at) FROM name CROSS JOIN LATERAL (
-            SELECT scheduled_at {_OF_QUEUE} {_WANTED} ORDER BY {_BY_QUEUE} LIMIT 1
+            SELECT scheduled_at {_OF_QUEUE} {_CLAIMABLE} ORDER BY {_BY_QUEUE} LIMIT 1
         ) AS rest
-        WHERE EXISTS (SELECT {glance} OFFSET %(glance)s LIMIT 1)
+        WHERE EXISTS (SELECT {scan} OFFSET %(scan)s LIMIT 1)
         LIMIT 1
     """
 
@@ -255,13 +255,13 @@ def _types(queues: Queues) -> dict[str, str]:
 
 def _with(queues: Queues) -> str:
     return {
-        Queues.ALL: _LEVEL,
-        Queues.NAMED: f"{_LEVEL}, name AS (SELECT UNNEST(%(queue_names)s) AS queue_name)",
-        Queues.OTHERS: f"{_LEVEL}, {_OTHER_NAMES}",
+        Queues.ALL: _PRIORITIES,
+        Queues.NAMED: f"{_PRIORITIES}, name AS (SELECT UNNEST(%(queue_names)s) AS queue_name)",
+        Queues.OTHERS: f"{_PRIORITIES}, {_OTHER_NAMES}",
     }[queues]
 
 
-# From one name to the next in an index that begins with them, past all the jobs of each.
+# A loose index scan: each step skips the jobs of one name, and reads the next name.
 _OTHER_NAMES = f"""
     each AS (
         SELECT ''::varchar AS queue_name

@@ -1,4 +1,4 @@
-"""PostgreSQL: a claim is one statement and one round trip."""
+"""The store on PostgreSQL, where a claim is one statement and one round trip."""
 
 import math
 import os
@@ -37,16 +37,16 @@ from django_future.store.selection import EVERYTHING, Selection
 from django_future.store.server_clock import ServerClock
 from django_future.store.server_sessions import SessionId
 
-# Of a session: when it began, in microseconds. No other has both this and its process id.
+# The start of a session in microseconds. Together with the process id, it identifies the session.
 ORIGIN = "((EXTRACT(EPOCH FROM backend_start) * 1000000)::bigint)::text"
 
-MAX_ID = 2**63 - 1  # no id is greater
-FIRST = ("-infinity", 0)  # no job is before it
-LARGE = 100  # jobs of a claim that need not begin with the first
-LOOK_BACK_INTERVAL_SECONDS = 1.0  # seconds
+MAX_ID = 2**63 - 1
+BEFORE_ALL = ("-infinity", 0)  # a time and an id before those of all jobs
+MIN_RESUMABLE_CLAIM = 100  # jobs of a claim that may begin after the last claimed job
+RESTART_INTERVAL_SECONDS = 1.0  # between two claims that begin with the first job
 IDLE, IN_TRANSACTION = 0, 2  # of the driver's TransactionStatus
 
-LOCK_TIMEOUT = timedelta(milliseconds=50)  # for the rows of many completions
+LOCK_TIMEOUT = timedelta(milliseconds=50)  # for the rows of a completion batch
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
@@ -61,9 +61,10 @@ class PostgreSQLStore(Store):
         super().__init__(alias)
         self._clock = ServerClock(self._server_time)
         self._notify_limiter = NotifyLimiter()
-        self._expected = MAX_PRIORITY  # of the next claim, as the latest one was
-        self._last: tuple[datetime | str, int] = FIRST  # of the jobs that it claimed
-        self._looks_back_at = -math.inf
+        # The priority, the time and the id of the last claimed job.
+        self._expected_priority = MAX_PRIORITY
+        self._last_claimed: tuple[datetime | str, int] = BEFORE_ALL
+        self._restart_at = -math.inf
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -98,15 +99,15 @@ class PostgreSQLStore(Store):
             return
         soonest = min(job.scheduled_at for job in jobs)
         is_soon = self._notify_limiter.is_soon(clock.from_row(soonest))
-        is_later = self.connection.in_atomic_block  # a hint before the commit is of no use
+        is_after_commit = self.connection.in_atomic_block  # no worker sees the jobs before
         if len(jobs) > 1:
             copy(jobs, self.connection)
-        elif _is_saving_watched():
+        elif _has_save_receivers():
             super().add(jobs)
         else:
-            self._insert(jobs[0], is_hinting=is_soon and not is_later)
-            is_soon = is_soon and is_later
-        if is_soon and (is_later or self.connection.get_autocommit()):
+            self._insert(jobs[0], is_notifying=is_soon and not is_after_commit)
+            is_soon = is_soon and is_after_commit
+        if is_soon and (is_after_commit or self.connection.get_autocommit()):
             transaction.on_commit(self.notify, using=self.alias, robust=True)
         elif is_soon:
             self.notify()
@@ -123,7 +124,8 @@ class PostgreSQLStore(Store):
         self.connection.ensure_connection()
         number = int(self.connection.connection.info.backend_pid)
         with self._as_session_user() as cursor:
-            # A pooler tells a number of its own. The server's session is not this connection's.
+            # Behind a pooler, the client sees the pooler's number, and the server's session may
+            # serve other clients.
             cursor.execute(
                 f"SELECT {ORIGIN} FROM PG_STAT_GET_ACTIVITY(PG_BACKEND_PID()) WHERE pid = %s",
                 [number],
@@ -136,16 +138,19 @@ class PostgreSQLStore(Store):
             session.cancel()
 
     def kill_session(self, session: Any) -> None:
-        # To hang up, rather than to name a session to the server, of which a pooler says another.
-        # Who waits for its client's next statement hears of it at once.
+        # Shut down the socket instead of calling pg_terminate_backend(): behind a pooler, the known
+        # process id may be that of another session. A session that waits for the next statement of
+        # its client notices this at once.
         with self.connection.wrap_database_errors:
             number = os.dup(session.fileno())
         with suppress(OSError), socket.socket(fileno=number) as connection:
-            # Had its thread closed it meanwhile, the number could be that of another connection.
+            # If its thread has closed it, the number may belong to another connection.
             if not session.closed:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def kill_sessions(self, sessions: Sequence[SessionId]) -> None:
+        numbers = [session.number for session in sessions]
+        origins = [session.origin for session in sessions]
         with self._as_session_user() as cursor:
             cursor.execute(
                 f"""
@@ -153,7 +158,7 @@ class PostgreSQLStore(Store):
                 WHERE usename = SESSION_USER AND pid <> PG_BACKEND_PID()
                 AND (pid, {ORIGIN}) IN (SELECT * FROM UNNEST(%s::bigint[], %s::text[]))
                 """,
-                [[each.number for each in sessions], [each.origin for each in sessions]],
+                [numbers, origins],
             )
 
     def server_age(self) -> timedelta:
@@ -163,7 +168,7 @@ class PostgreSQLStore(Store):
         return cast("timedelta", age)
 
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
-        queues, values = self._asked(selection, self.now())
+        queues, values = self._query_values(selection, self.now())
         [(scheduled_at,)] = statements.next_due(queues).rows(self.connection, values)
         return scheduled_at and clock.from_row(scheduled_at)
 
@@ -172,46 +177,50 @@ class PostgreSQLStore(Store):
         self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
         started_at = self.now()
-        queues, values = self._asked(selection, at)
-        values |= {"most": limit, "worker": worker.name, "now": started_at}
+        queues, values = self._query_values(selection, at)
+        values |= {"limit": limit, "worker": worker.name, "now": started_at}
         if queues is Queues.ALL:
-            values["last_scheduled_at"], values["last_id"] = self._last_claimed(limit)
-        # A claim that a crash of the server forgets leaves its job scheduled, with a lease that the
-        # worker's transaction then fails to match. So a claim need not wait for the disk.
+            values["last_scheduled_at"], values["last_id"] = self._position(limit)
+        # A claim need not wait for the disk. If a crash of the server loses the claim, the job is
+        # still scheduled under another lease, and the worker's transaction fails.
         rows = statements.claim(queues).rows(self.connection, values, is_durable=False)
         jobs = jobs_from_rows(rows, self, worker, started_at)
-        self._expected = jobs[-1].priority if jobs else MAX_PRIORITY
-        self._last = (clock.from_row(jobs[-1].scheduled_at), jobs[-1].pk) if jobs else FIRST
+        self._expected_priority, self._last_claimed = MAX_PRIORITY, BEFORE_ALL
+        if jobs:
+            last = jobs[-1]
+            self._expected_priority = last.priority
+            self._last_claimed = (clock.from_row(last.scheduled_at), last.pk)
         return jobs
 
-    def _last_claimed(self, limit: int) -> tuple[datetime | str, int]:
+    def _position(self, limit: int) -> tuple[datetime | str, int]:
         """Return after which job of the expected priority a claim begins.
 
-        Only a large claim passes those before it, and for a second: one may have been added there.
+        A job may be added before that position. So small claims, and one claim a second, begin with
+        the first job.
         """
         now = time.monotonic()
-        if limit < LARGE or now >= self._looks_back_at:
-            self._looks_back_at = now + LOOK_BACK_INTERVAL_SECONDS
-            return FIRST
-        return self._last
+        if limit < MIN_RESUMABLE_CLAIM or now >= self._restart_at:
+            self._restart_at = now + RESTART_INTERVAL_SECONDS
+            return BEFORE_ALL
+        return self._last_claimed
 
     @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
-        values = {"at": at, "now": self.now(), "most": BATCH_SIZE}
+        values = {"at": at, "now": self.now(), "limit": BATCH_SIZE}
         return [Expired(*row) for row in statements.EXPIRE.rows(self.connection, values)]
 
-    def _asked(self, selection: Selection, at: datetime) -> tuple[Queues, dict[str, Any]]:
+    def _query_values(self, selection: Selection, at: datetime) -> tuple[Queues, dict[str, Any]]:
         queues, names = _queues(selection)
         values = {
-            "expected": self._expected,
+            "expected": self._expected_priority,
             "at": at,
             "up_to_id": selection.up_to_id or MAX_ID,
             "unknown_handlers": [*selection.unknown_handlers],
         }
         if queues is not Queues.ALL:
-            glance = min(SCAN_PER_QUEUE * len(names), MAX_SCAN)
-            glance = glance if queues is Queues.NAMED else SCAN_FOR_OTHERS
-            values |= {"queue_names": names, "glance": glance}
+            scan = min(SCAN_PER_QUEUE * len(names), MAX_SCAN)
+            scan = scan if queues is Queues.NAMED else SCAN_FOR_OTHERS
+            values |= {"queue_names": names, "scan": scan}
         return queues, values
 
     def instant_reader(self) -> Callable[[int], datetime]:
@@ -221,20 +230,20 @@ class PostgreSQLStore(Store):
     def transaction(self) -> Iterator[Callable[[], bool]]:
         connection = self.connection
 
-        def is_touched() -> bool:
-            # The driver begins a transaction with its first statement, whoever sends it.
+        def is_used() -> bool:
+            # The driver begins a transaction with its first statement, also without Django.
             session = connection.connection
             return session is None or session.pgconn.transaction_status != IDLE
 
         if not connection.in_atomic_block:
             statements.FINISH.prepare(connection)
         with transaction.atomic(using=self.alias, durable=True):
-            yield is_touched
+            yield is_used
 
     def finish(self, job: ScheduledJob) -> None:
-        # The record and the commit in one round trip. Where no row is found the statement is an
-        # error, so that the COMMIT after it is not executed. After it nothing is left to commit for
-        # the block that began the transaction.
+        # Records the completion and commits in one round trip. If no row is found, the statement
+        # raises an error, so the COMMIT after it is not executed. After the COMMIT, the atomic
+        # block has no transaction to commit.
         connection = self.connection
         is_outermost = len(connection.atomic_blocks) == 1
         values = dict(zip(NAMES, completion(job, connection), strict=True))
@@ -243,7 +252,7 @@ class PostgreSQLStore(Store):
             with connection.cursor() as cursor:
                 cursor.execute(sql)
         except DataError as error:
-            if statements.IS_LOST in str(error):
+            if statements.LEASE_LOST in str(error):
                 raise lease_lost(job) from error
             raise
         job.status = Status.COMPLETE
@@ -255,12 +264,12 @@ class PostgreSQLStore(Store):
             "leases": _array([job.lease for job in jobs]),
             "started_at": _array([_microseconds(job.__dict__["started_at"]) for job in jobs]),
             "finished_at": _array([_microseconds(job.__dict__["finished_at"]) for job in jobs]),
-            # A shorter array is continued by NULL.
+            # UNNEST fills the shorter array with NULL.
             "return_values": None if results.count(None) == len(jobs) else results,
             "worker": jobs[0].worker,
         }
-        # Locks the rows for the length of this statement. One that a rival has locked for longer
-        # is an error, so that the others need not wait for it.
+        # Locks the rows for this one statement. If a rival keeps a row locked, the lock timeout
+        # raises an error, so that the other completions need not wait.
         [(written,)] = statements.FINISH_ALL.rows(
             self.connection, values, lock_timeout=LOCK_TIMEOUT
         )
@@ -268,8 +277,8 @@ class PostgreSQLStore(Store):
 
     @contextmanager
     def _as_session_user(self) -> Iterator[CursorWrapper]:
-        """Yield a cursor with the rights of the user who logged in, whatever role is assumed."""
-        # Only they include to see, and to end, the sessions of that user.
+        """Yield a cursor with the rights of the user who logged in, without a SET ROLE."""
+        # Only that user may see and terminate its own sessions.
         with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             cursor.execute("SELECT CURRENT_SETTING('role')")
             (role,) = cursor.fetchone()
@@ -278,12 +287,12 @@ class PostgreSQLStore(Store):
                 return
             cursor.execute("SET LOCAL ROLE NONE")
             yield cursor
-            # The transaction may be a part of another, which goes on.
+            # The caller's transaction may continue.
             cursor.execute("SELECT SET_CONFIG('role', %s, true)", [role])
 
-    def _insert(self, job: ScheduledJob, *, is_hinting: bool) -> None:
-        if is_hinting and self._notify_limiter.should_send():
-            # One round trip, the hint included.
+    def _insert(self, job: ScheduledJob, *, is_notifying: bool) -> None:
+        if is_notifying and self._notify_limiter.should_send():
+            # One round trip for the row and the notification.
             with self._notify_limiter.sending(self.connection):
                 insert(job, self.connection, notify=CHANNEL)
         else:
@@ -304,7 +313,7 @@ def _queues(selection: Selection) -> tuple[Queues, list[str]]:
     return (Queues.OTHERS if excluded else Queues.ALL), excluded
 
 
-def _is_saving_watched() -> bool:
+def _has_save_receivers() -> bool:
     return pre_save.has_listeners(ScheduledJob) or post_save.has_listeners(ScheduledJob)
 
 
