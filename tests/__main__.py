@@ -1,4 +1,4 @@
-"""Run the tests on every database within reach: `python -m tests [pytest arguments]`."""
+"""Run the tests on every available database: `python -m tests [pytest arguments]`."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ BANNER = "=" * 80
 
 
 def main(arguments: list[str]) -> int:
-    """Run pytest once per database and return the worst exit code."""
+    """Run pytest once for each database, and return the highest exit code."""
     results = {}
     with ExitStack() as stack:
         servers = find_servers(stack)

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use."""
+"""Fixtures for all tests."""
 
 import os
 import signal
@@ -13,17 +13,17 @@ pytest_plugins = ["pytester"]
 
 
 def pytest_configure(config):
-    """Hear of SIGINT, which a shell has its background jobs ignore, and what they start as well."""
+    """Handle SIGINT: a shell lets its background jobs and their children ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config):
-    """Name the database in the first lines."""
+    """Return a header line that names the database."""
     return f"database: {os.environ.get('DATABASE_URL', 'sqlite:///').partition(':')[0]}"
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what is said to hold on other databases only, with the reason that the mark gives."""
+    """Skip tests whose `only_on` mark does not name this database, with the reason of the mark."""
     for item in items:
         for mark in item.iter_markers("only_on"):
             if connection.vendor not in mark.args:
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def traces(db):
-    """Return a function that lists what handlers left behind."""
+    """Return a function that lists the texts of the traces that handlers have written."""
     from tests.shop.models import Trace
 
     return lambda: list(Trace.objects.order_by("pk").values_list("text", flat=True))
@@ -40,7 +40,7 @@ def traces(db):
 
 @pytest.fixture
 def start():
-    """Return a function that starts a worker in a process of its own, and waits for it."""
+    """Return a function that starts a worker process and waits until it is registered."""
     from django_future.models import Worker
 
     processes = []
@@ -67,11 +67,11 @@ def order(db):
 
 @pytest.fixture
 def login(client, db):
-    """Return a function that logs in somebody with the given permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
     from django.contrib.auth.models import Permission, User
 
     def log_in(*permissions):
-        user = User.objects.create_user("somebody", is_staff=True)
+        user = User.objects.create_user("operator", is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
         client.force_login(user)
         return client
@@ -81,13 +81,13 @@ def login(client, db):
 
 @pytest.fixture
 def vendor():
-    """Return which database this is."""
+    """Return the vendor of the database."""
     return connection.vendor
 
 
 @pytest.fixture
 def held(tmp_path):
-    """Return a file that exists while the job `hold` runs."""
+    """Return the path of a file that exists while the job `hold` runs."""
     path = tmp_path / "held"
     yield path
     path.unlink(missing_ok=True)

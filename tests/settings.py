@@ -1,4 +1,4 @@
-"""A project for the tests, on the database that DATABASE_URL names; SQLite if it names none."""
+"""Settings of the test project. DATABASE_URL selects the database, by default SQLite."""
 
 import os
 from pathlib import Path
@@ -15,11 +15,11 @@ if url.scheme == "mysql":
     pymysql.install_as_MySQLdb()
 
 
-RUN = os.environ.setdefault("TEST_RUN", str(os.getpid()))  # the processes of a test inherit it
+RUN = os.environ.setdefault("TEST_RUN", str(os.getpid()))  # the processes of a test inherit this
 
 
 def database(name: str) -> dict[str, object]:
-    """Return the settings of a database that this run of the tests has for itself."""
+    """Return the settings of a database that only this test run uses."""
     name = f"test_{name}_{RUN}"
     settings: dict[str, object] = {
         "ENGINE": f"django.db.backends.{ENGINES[url.scheme]}",
@@ -74,7 +74,7 @@ TEMPLATES = [
 ]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ROOT_URLCONF = "tests.urls"
-SECRET_KEY = "of the tests, and of no project"
+SECRET_KEY = "only for the tests"
 TIME_ZONE = "Europe/Berlin"
 USE_TZ = os.environ.get("USE_TZ", "1") == "1"
 DJANGO_FUTURE = {"HEARTBEAT": os.environ.get("HEARTBEAT", "10s")}

@@ -1,4 +1,4 @@
-"""What people see of jobs in the admin."""
+"""The display of jobs in the admin."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def customer():
-    """Return a user, of which the admin knows more than of orders."""
+    """Return a user: unlike orders, users are registered in the admin."""
     return User.objects.create_user("customer")
 
 

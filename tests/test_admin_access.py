@@ -1,4 +1,4 @@
-"""Who may see and do what in the admin, and what it tells to those who guess."""
+"""Permissions in the admin, and what filters and searches disclose."""
 
 from itertools import combinations
 
@@ -27,7 +27,7 @@ DEEP = 10**6
 
 @job(sensitive_arguments=["card"])
 def pay(amount, card):
-    """Take a card that nobody should see."""
+    """Take a card number, which is sensitive."""
 
 
 @job(sensitive_arguments=True, unique=True)
@@ -38,7 +38,7 @@ def log_in(name, password):
 class TestPermissions:
     @pytest.fixture
     def rows(self):
-        """Return a job, a queue and a worker."""
+        """Return a job, a paused queue and a worker."""
         scheduled = schedule_job("1h", jobs.echo)
         pause_queue("mail")
         at = scheduled.created_at
@@ -46,7 +46,7 @@ class TestPermissions:
         return scheduled, PausedQueue.objects.get(), worker
 
     def answers(self, client, rows):
-        """Return what a user gets to see, by address."""
+        """Yield the response to each page for a user."""
         for folder, row in zip((LIST, QUEUES, WORKERS), rows, strict=True):
             for page in ("", "add/", *(f"{row.pk}/{page}/" for page in PAGES)):
                 yield folder, page.rpartition("/")[0].rpartition("/")[2], client.get(folder + page)
@@ -54,7 +54,7 @@ class TestPermissions:
     @pytest.mark.parametrize("count", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
     def test_each_permission_and_pair_opens_only_its_pages(self, count, client, rows):
         known = {found.codename: found for found in Permission.objects.all()}
-        user = User.objects.create_user("somebody", is_staff=True)
+        user = User.objects.create_user("operator", is_staff=True)
         client.force_login(user)
         for given in combinations(PERMISSIONS, count):
             user.user_permissions.set([known[name] for name in given])
@@ -118,7 +118,7 @@ PAGES = ("change", "delete", "history")
 
 
 def may(folder, page, given):
-    """Tell whether a user with the permissions `given` may open a page."""
+    """Return whether a user with the permissions `given` may open a page."""
     sees_jobs = bool(given & {"view_scheduledjob", "change_scheduledjob"})
     operates = "operate_scheduledjob" in given
     if folder == LIST:
@@ -135,7 +135,7 @@ def may(folder, page, given):
 class TestProbingQueries:
     @pytest.fixture(autouse=True)
     def guarded(self):
-        """Schedule a job whose every hidden column holds what is guessed."""
+        """Schedule a job with the secret in every hidden column."""
         scheduled = schedule_job("1h", pay, args=[5], kwargs={"card": SECRET})
         ScheduledJob.objects.update(
             return_value=SECRET, error=SECRET, unique_key=SECRET, options={"timeout": SECRET}

@@ -1,4 +1,4 @@
-"""What people can do with jobs in the admin."""
+"""The actions on jobs in the admin."""
 
 import pytest
 from django.contrib import admin

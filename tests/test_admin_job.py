@@ -1,4 +1,4 @@
-"""What the admin shows of a job that failed, and does not show of its arguments."""
+"""Sensitive arguments and failed attempts in the admin."""
 
 import pytest
 
@@ -15,7 +15,7 @@ SECRET = "4111-1111"
 
 @job(sensitive_arguments=["card", "pins"])
 def pay(amount, card=None, *pins, note=""):
-    """Take a card that nobody should see."""
+    """Take a card number, which is sensitive."""
 
 
 @job(sensitive_arguments=True)
@@ -30,7 +30,7 @@ def pay_for(job, order, card):
 
 
 def seen(client, scheduled):
-    """Return the pages that show a job: the list, and its own."""
+    """Return the HTML of the list and of the page of a job."""
     pages = [client.get(LIST), client.get(f"{LIST}{scheduled.pk}/change/")]
     return [page.content.decode().replace("<wbr>", "") for page in pages]
 

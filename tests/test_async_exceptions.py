@@ -10,8 +10,8 @@ from django_future.execution.async_exceptions import drop_pending, raise_in
 
 pytestmark = pytest.mark.every_python
 
-# CPython looks for an exception that a thread has taken back before it ended; then a tracer follows
-# a call.
+# A thread withdraws an exception before it ends. CPython then still looks for the exception when
+# a tracer follows a call.
 UNDER_A_TRACER = """
 import ctypes
 import sys
@@ -20,11 +20,11 @@ from threading import Thread, get_ident
 from django_future.execution.async_exceptions import drop_pending
 
 
-def end_with_nothing_on_its_way():
+def end_without_pending_exception():
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(get_ident()), None)
 
 
-thread = Thread(target=end_with_nothing_on_its_way)
+thread = Thread(target=end_without_pending_exception)
 thread.start()
 thread.join()
 drop_pending()
@@ -62,7 +62,7 @@ def test_a_dropped_asynchronous_exception_does_not_arrive():
     try:
         raise_in(get_ident(), Late)
     except Late:
-        arrived.append("at once")  # CPython decides when
+        arrived.append("at once")  # CPython chooses the moment
     drop_pending()
     try:
         for _ in range(1000):

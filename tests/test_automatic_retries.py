@@ -1,4 +1,4 @@
-"""Attempts that fail, and those that follow."""
+"""Failed attempts, backoff, Retry and Cancel."""
 
 from datetime import timedelta
 
@@ -20,21 +20,21 @@ ERROR = ValueError("failed")
 
 
 def run(scheduled, now=None):
-    """Run what is due, and return when the job is due then."""
+    """Execute due jobs, and return when the job is due next."""
     run_jobs(ignore_errors=True, now=now)
     scheduled.refresh_from_db()
     return clock.from_row(scheduled.scheduled_at)
 
 
 def exhaust(scheduled):
-    """Run a job until it is no longer scheduled, each time at its time."""
+    """Execute a job at each of its times until it is no longer scheduled."""
     at = None
     while scheduled.status == Status.SCHEDULED:
         at = run(scheduled, now=at)
 
 
 def delay_of(scheduled):
-    """Run what is due while the clock stands, and return for how long the job waits then."""
+    """Execute due jobs while the clock is stopped, and return the delay of the retry."""
     now = clock.now()
     with stopped_clock(now):
         return run(scheduled) - now
@@ -65,7 +65,7 @@ class TestBackoff:
             ({"backoff": 5}, "Give 'exponential'"),
             ({"backoff": []}, "Give 'exponential'"),
             ({"backoff": ["1m", "soon"], "max_attempts": 3}, "'soon' is not a duration"),
-            ({"backoff": [timedelta(-1)], "max_attempts": 2}, "lies in the past"),
+            ({"backoff": [timedelta(-1)], "max_attempts": 2}, "A delay of backoff is"),
             ({"backoff": ["1m", "1h"], "max_attempts": 2}, "Give max_attempts=3"),
             ({"max_attempts": 0}, "from 1"),
             ({"max_attempts": True}, "from 1"),
@@ -269,7 +269,7 @@ class TestNotAtomic:
 @pytest.mark.django_db(transaction=True)
 class TestNotRescuable:
     def lose(self, scheduled, started_at):
-        """Let a worker claim a job and be lost, having started it or not."""
+        """Claim a job as a worker that is then lost, with or without a start."""
         from django_future.models import Worker
 
         store = store_for("default")

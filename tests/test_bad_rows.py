@@ -1,4 +1,4 @@
-"""Rows that were written by SQL, by an import, or by another version: one never holds up others."""
+"""Rows written by SQL, an import or another version: a bad row never blocks other jobs."""
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -43,7 +43,7 @@ TEXTS = [
 
 
 def set_column(name, value, **where):
-    """Write a value past the models, as an administrator of the database does."""
+    """Write a value with SQL, without the models."""
     condition, parameters = " AND ".join(f"{key} = %s" for key in where), where.values()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -53,7 +53,7 @@ def set_column(name, value, **where):
 
 
 def with_texts(*columns):
-    """Return jobs that are due, each with one of the texts in one of the columns."""
+    """Return due jobs, each with one of the texts in one of the columns."""
     found = []
     for column, text in product(columns, TEXTS):
         job = schedule_job("0s", jobs.echo)
@@ -63,7 +63,7 @@ def with_texts(*columns):
 
 
 def value_of(job, column):
-    """Return what a column holds."""
+    """Return the stored value of a column."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {column} FROM django_future_scheduledjob WHERE id = %s", [job.pk])
         return cursor.fetchone()[0]
@@ -125,8 +125,8 @@ class TestBadTimes:
 class TestConnectionTimeZone:
     @pytest.fixture(autouse=True)
     def berlin(self, monkeypatch, settings):
-        """Give the connection a zone with summer time, as TIME_ZONE in DATABASES does."""
-        settings.USE_TZ = True  # or a connection can have no zone
+        """Set TIME_ZONE in DATABASES to a zone with summer time."""
+        settings.USE_TZ = True  # without it, a connection has no time zone
 
         def forget():
             connection.close()
@@ -200,7 +200,7 @@ class TestNames:
 class TestBadText:
     @pytest.fixture
     def next_job(self):
-        """Return a job that is due after all others."""
+        """Return a job that is due last."""
         return schedule_job("0s", jobs.echo, priority=-1)
 
     def test_bad_text_ends_its_job_and_blocks_no_other(self, next_job):
@@ -239,7 +239,7 @@ class TestTextThatIsNotUTF8:
 
     @pytest.fixture(params=COLUMNS)
     def bad(self, request):
-        """Return a job that is due, and whose row cannot be read."""
+        """Return a due job whose row cannot be read."""
         job = schedule_job("0s", jobs.echo, priority=1)
         set_column(request.param, "CAST(x'22ff22' AS TEXT)", id=job.pk)
         return job
@@ -276,8 +276,8 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("5", "InvalidOption: The options of the job are 5."),
-            ('{"colour": "red"}', "InvalidOption: This version knows no option 'colour'"),
+            ("5", "InvalidOption: The options of the job are 5, not a dictionary."),
+            ('{"colour": "red"}', "InvalidOption: The options of the job contain 'colour'"),
             ('{"on_delete": []}', "InvalidOption"),
             ('{"timeout": "nonsense"}', "InvalidOption: timeout: 'nonsense' is not a duration."),
             ("nonsense", "InvalidArguments"),

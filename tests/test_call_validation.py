@@ -1,4 +1,4 @@
-"""What is a mistake at the call is refused there, with what to write instead."""
+"""Mistakes in calls of the API: each is refused with a remedy."""
 
 import functools
 import io
@@ -43,7 +43,7 @@ from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
 
-# A type checker notices some of the mistakes, too.
+# Any, because a type checker would report some of the mistakes.
 at: Any = schedule_job
 many: Any = schedule_jobs
 decorate: Any = job
@@ -56,7 +56,7 @@ TRACE = "tests.shop.jobs.trace"
 
 @job(sensitive_arguments=True)
 def pay(card, amount=0):
-    """Take a card that nobody should see."""
+    """Take a card number, which is sensitive."""
 
 
 class TestArguments:
@@ -156,7 +156,7 @@ class TestArguments:
 
     def test_arguments_have_a_maximum_size(self):
         schedule_job("5d", jobs.echo, args=["x" * (MAX_ARGUMENTS_BYTES - 4)])
-        with pytest.raises(InvalidArguments, match=r"args take 1,048,577 bytes\. Give at most"):
+        with pytest.raises(InvalidArguments, match=r"args take 1,048,577 bytes, and the limit is"):
             schedule_job("5d", jobs.echo, args=["x" * (MAX_ARGUMENTS_BYTES - 3)])
         with pytest.raises(InvalidArguments, match="kwargs take"):
             schedule_job("5d", jobs.echo, kwargs={"value": "x" * MAX_ARGUMENTS_BYTES})
@@ -183,21 +183,21 @@ class TestSignature:
 
 
 class Basket:
-    """Something that only a pickle can hold."""
+    """A value that must be pickled."""
 
     def __init__(self, content):
         self.content = content
 
 
 class InAScript:
-    """A class of a module that no worker has."""
+    """A class of a script."""
 
 
 InAScript.__module__ = "__main__"
 
 
 def held(name):
-    """Return something that no job can hold."""
+    """Return a value that no job can hold."""
     request = RequestFactory().get("/")
     return {
         "queryset": Order.objects.all,
@@ -305,7 +305,7 @@ class TestSwappedArguments:
         ],
     )
     def test_a_swapped_time_is_reported(self, call, order):
-        with pytest.raises(InvalidTime, match=r"seem to be swapped\. The time comes first"):
+        with pytest.raises(InvalidTime, match=r"seem to be swapped: pass the time first"):
             call(order)
 
     def test_an_argument_among_the_options_is_reported(self):
@@ -448,7 +448,7 @@ class TestSpecs:
 
     @pytest.mark.parametrize("spec", [{"when": "1d"}, "1d", None])
     def test_schedule_many_refuses_specs_that_the_handler_did_not_make(self, spec):
-        with pytest.raises(InvalidCallable, match=r"Make it with spec\(\)"):
+        with pytest.raises(InvalidCallable, match=r"Create it with spec\(\)"):
             decorated.greet.schedule_many([spec])
 
     def test_a_refused_spec_raises_scheduling_error(self):

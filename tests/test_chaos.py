@@ -1,4 +1,4 @@
-"""Workers that are stopped, killed and cut off: nothing is lost, and no effect is doubled."""
+"""Workers that are suspended, killed and disconnected: no job is lost, no effect is doubled."""
 
 import random
 import signal
@@ -31,14 +31,14 @@ def test_a_worker_that_resumes_after_its_job_was_rescued_changes_nothing(take_ov
 
 
 def test_the_chaos_ledger_detects_a_broken_fence(take_over):
-    """Let the worker that was believed lost finish its job all the same."""
+    """Let the worker whose job was rescued still record the end of its job."""
     take_over(**{BREAK_FENCE: "1"})
     assert "the effect of job 0 is there 1 times too often" in ledger.judge(1).faults
 
 
 @pytest.fixture
 def take_over(tmp_path, held):
-    """Return a function that stops a worker in its handler, and wakes it once its job is done."""
+    """Return a function that suspends a worker in its handler until its job is done elsewhere."""
 
     def take_over(**environment):
         schedule_job("0s", jobs.hold_and_leave, args=[0, str(held)])
@@ -66,7 +66,7 @@ def is_complete():
 
 
 def has_answered(*, is_broken):
-    """Tell whether the late worker has finished the job, which it must not unless it is broken."""
+    """Return whether the late worker has executed the job, if the fence is broken."""
     return not is_broken or Trace.objects.count() == 2
 
 

@@ -1,4 +1,4 @@
-"""The system checks, and what the settings accept."""
+"""The system checks and the validation of settings."""
 
 import io
 import re
@@ -41,7 +41,7 @@ def test_a_correct_project_passes_all_checks(db):
             r"\['RETENTION'\]\['failed'\]: 'long' is not a duration",
         ),
         ({"RETENTION": {"complete": "P7D", "failed": 7}}, "7 is not a duration"),
-        ({"RETENTION": {"complete": timedelta(-1)}}, "Give 0 or more, or None for ever"),
+        ({"RETENTION": {"complete": timedelta(-1)}}, "Give 0 or more, or None to keep the jobs"),
     ],
 )
 def test_the_settings_check_names_a_wrong_setting(settings, given, words):
@@ -109,7 +109,7 @@ class TestTableChecks:
 
 
 def options(monkeypatch, alias="default", **options):
-    """Add to the OPTIONS of a database."""
+    """Update the OPTIONS of a database."""
     settings = connections[alias].settings_dict
     monkeypatch.setitem(settings, "OPTIONS", settings["OPTIONS"] | options)
     return settings
@@ -135,7 +135,7 @@ class TestPoolChecks:
         warn_of_small_pools("default", 8)
         assert not caplog.records
         warn_of_small_pools("default", 9)
-        assert "'other' lends 8 connections to handlers in 9 threads" in caplog.text
+        assert "'other' has 8 connections for handlers in 9 threads" in caplog.text
 
 
 @pytest.mark.only_on("mysql", reason="it is about the options of MySQL's drivers")

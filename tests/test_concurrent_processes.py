@@ -1,4 +1,4 @@
-"""Many processes at once, and processes that are killed."""
+"""Concurrent one-off runs, and processes that are killed."""
 
 import random
 
@@ -19,7 +19,7 @@ JOBS, RUNNERS = 2000, 16
 
 @pytest.fixture
 def runners():
-    """Return a list whose processes are ended with the test."""
+    """Return a list of processes that are killed after the test."""
     processes = []
     yield processes
     for process in processes:
@@ -29,7 +29,7 @@ def runners():
 
 @pytest.fixture
 def due(db):
-    """Schedule jobs for now that each leave a trace of their own."""
+    """Schedule jobs for now, each with its own trace."""
     schedule_jobs(
         [{"when": "0s", "callable": jobs.trace, "args": [str(number)]} for number in range(JOBS)]
     )
@@ -50,7 +50,7 @@ def test_sixteen_one_off_runs_execute_each_job_once(due, runners):
 
 
 def test_killed_processes_leave_nothing_half_done(due, runners):
-    """Kill one at random, again and again, and start another in its place."""
+    """Kill a random process repeatedly, and replace it."""
     chance = random.Random(2000)
     while unfinished := ScheduledJob.objects.exclude(status__in=Status.final()).count():
         runners[:] = [process for process in runners if process.poll() is None]
@@ -77,7 +77,7 @@ def test_the_job_of_a_killed_process_runs_again_once(runners, held):
 
 
 def wait_until_fewer_than(unfinished, runners):
-    """Wait for progress, or for the last runner to find nothing more to do."""
+    """Wait until fewer jobs are unfinished, or until all runners have ended."""
     left = ScheduledJob.objects.exclude(status__in=Status.final())
     eventually(
         lambda: (

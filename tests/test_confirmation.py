@@ -1,4 +1,4 @@
-"""Jobs that wait in a worker's process are confirmed together before they start."""
+"""The confirmation of prefetched jobs before they start."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ def store():
 
 @pytest.fixture
 def claimed(store):
-    """Return jobs that a worker has just claimed."""
+    """Return four jobs that a worker has claimed."""
     for _ in range(4):
         schedule_job("0s", jobs.echo)
     return store.claim(new_worker(), at=store.now(), limit=4)
@@ -30,7 +30,7 @@ def claimed(store):
 
 @pytest.fixture
 def confirm(store, claimed):
-    """Return what confirms a job, while all but the first wait."""
+    """Return a function that confirms a job, while all jobs but the first wait."""
     ready, session = DelayQueue(store.now), Session(store)
     ready.put(claimed[1:])
     confirmation = Confirmation(store, ready)

@@ -1,4 +1,4 @@
-"""A line to the database that is cut at each command in turn: nothing is lost, nothing doubled."""
+"""Database connections cut at each command in turn: no job is lost, no effect is doubled."""
 
 import os
 from contextlib import suppress
@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no line to cut"),
+    pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no network connection"),
 ]
 
 HANDLERS = [jobs.leave, jobs.ask_nothing, jobs.leave_in_the_end]
@@ -28,7 +28,7 @@ HANDLERS = [jobs.leave, jobs.ask_nothing, jobs.leave_in_the_end]
 
 @pytest.fixture
 def line(transactional_db):
-    """Return a proxy, through which this process reaches its database."""
+    """Return a proxy between this process and its database."""
     with (
         proxy_to(server_of(os.environ["DATABASE_URL"])) as proxy,
         pytest.MonkeyPatch.context() as patch,
@@ -42,12 +42,12 @@ def line(transactional_db):
 
 
 def run_once():
-    """Run what is due as a cron job does."""
+    """Execute due jobs in a one-off run."""
     run_jobs(ignore_errors=True)
 
 
 def work():
-    """Run what is due as a worker does."""
+    """Execute due jobs in a worker."""
     run_worker(Options(alias="default", threads=1, limits=Limits(burst=True)))
 
 
@@ -73,6 +73,6 @@ def test_a_connection_cut_at_any_command_loses_and_doubles_nothing(run, moment, 
 
 
 def are_all_done():
-    """Run what was put back, and tell whether nothing is left to do."""
+    """Execute released jobs, and return whether all jobs have ended."""
     run_jobs(ignore_errors=True)
     return not ledger.unfinished() and not Worker.objects.exists()

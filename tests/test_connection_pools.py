@@ -1,4 +1,4 @@
-"""Connections that come from a pool of Django's, and those that must not."""
+"""Django's connection pools, and the connections that must not come from a pool."""
 
 import pytest
 from django.db import connection, connections
@@ -18,7 +18,7 @@ pytestmark = [
 
 @pytest.fixture
 def pool():
-    """Take the connections of this process from a pool, and return it."""
+    """Return a pool that this process takes its connections from."""
     pytest.importorskip("psycopg_pool")
     ordinary = connections["default"]
     pooled = ordinary.copy()

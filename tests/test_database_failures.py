@@ -1,4 +1,4 @@
-"""What the database does to a worker: connections that are cut or refused, rows that are locked."""
+"""Database failures in a worker: lost or refused connections, and locked rows."""
 
 import threading
 from datetime import timedelta
@@ -30,13 +30,13 @@ NOBODY = Worker(name="nobody")
 
 @pytest.fixture
 def store():
-    """Return the store of the jobs."""
+    """Return the store of the default database."""
     return store_for("default")
 
 
 @pytest.fixture
 def pool(store):
-    """Return a pool of one thread that runs."""
+    """Return a running pool with one thread."""
     pool = Pool(store, 1, on_idle=lambda: None)
     pool.start()
     yield pool
@@ -46,7 +46,7 @@ def pool(store):
 
 @pytest.fixture
 def watchdog(store):
-    """Return a watchdog that watches nothing."""
+    """Return a watchdog that is not running."""
     return Watchdog(store, on_stuck=None)
 
 
@@ -59,7 +59,7 @@ def status(job):
 
 
 class Refusing:
-    """Has the server refuse connections to the threads of a pool, so many times."""
+    """Refuses a number of connections to the threads of a pool."""
 
     def __init__(self, monkeypatch, times):
         self.refusals = 0
@@ -99,13 +99,13 @@ class TestBeforeStart:
         monkeypatch.setattr(Session, "_connect", refuse)
         with pytest.raises(NotStarted):
             execute(job, session, watchdog)
-        assert status(job) == Status.RUNNING  # for its worker to release
+        assert status(job) == Status.RUNNING  # its worker releases it
 
-    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server to hang up")
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server")
     def test_a_connection_closed_by_the_server_between_jobs_is_replaced(
         self, store, pool, monkeypatch, traces
     ):
-        numbers = {}  # of connections at rest, by how many jobs have ended
+        numbers = {}  # session ids at `rest`, by the number of finished jobs
 
         def note(self):
             real(self)
@@ -220,7 +220,7 @@ class TestPoolThreads:
 class TestSQLiteWriteLock:
     @pytest.fixture
     def immediate(self, monkeypatch):
-        """Begin transactions as OPTIONS={"transaction_mode": "IMMEDIATE"} does."""
+        """Set OPTIONS={"transaction_mode": "IMMEDIATE"}."""
         monkeypatch.setattr(connections["default"], "transaction_mode", "IMMEDIATE")
 
     def test_a_handler_without_queries_does_not_take_the_write_lock(self, immediate, monkeypatch):
@@ -262,7 +262,7 @@ class TestSQLiteWriteLock:
 
         def wait(seconds):
             waits.append(seconds)
-            if len(waits) == 20:  # more often than a short write is repeated
+            if len(waits) == 20:  # more often than a short write is retried
                 may_end.set()
 
         monkeypatch.setattr("django_future.store.sqlite.time.sleep", wait)

@@ -1,4 +1,4 @@
-"""The demo, as somebody runs it who has just checked out the project."""
+"""The demo project."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.support.waiting import MAX_WAIT_SECONDS
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(connection.vendor != "sqlite", reason="The demo is on SQLite everywhere."),
+    pytest.mark.skipif(connection.vendor != "sqlite", reason="The demo always uses SQLite."),
 ]
 
 MANAGE = Path(__file__).parent.parent / "demo" / "manage.py"

@@ -1,4 +1,4 @@
-"""Why a job is not running, said in words for each state that it may be in."""
+"""The explanation of the status of a job."""
 
 import re
 from datetime import timedelta
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def store():
-    """Return the store of the database of the tests."""
+    """Return the store of the default database."""
     return store_for("default")
 
 
 @pytest.fixture
 def worker(store):
-    """Return a function that registers a living worker."""
+    """Return a function that registers a worker as alive."""
 
     def registered(*queues, name="host-3"):
         found = new_worker(name, Selection(queues=queues))
@@ -48,7 +48,7 @@ def claim(store, worker):
 
 
 def past_its_expiry():
-    """Schedule a job, and let it have been due two hours ago, and expired an hour later."""
+    """Return a job that was due two hours ago, and whose expiry was an hour ago."""
     job = schedule_job("5d", jobs.echo)
     now = clock.now()
     ScheduledJob.objects.filter(pk=job.pk).update(

@@ -1,4 +1,4 @@
-"""What an error and the log tell of a job whose arguments are not to be seen."""
+"""Errors and the log of jobs with sensitive arguments."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ SECRET = "4111-1111"
 
 
 class Declined(Exception):
-    """A failure of a project."""
+    """An error of the project."""
 
 
 @job(sensitive_arguments=["card"])
@@ -36,43 +36,43 @@ def decline(card):
 
 @job(sensitive_arguments=True, max_attempts=2, backoff=["0s"])
 def decline_twice(card):
-    """Fail once more."""
+    """Fail twice."""
     raise Declined(card)
 
 
 def quoting(attempt, exception):
-    """Fail instead of telling a delay."""
+    """Raise instead of returning a delay."""
     raise ValueError(str(exception))
 
 
 @job(sensitive_arguments=True, max_attempts=2, backoff=quoting)
 def decline_and_wait(card):
-    """Fail, and fail to tell when to try again."""
+    """Fail, with a backoff function that raises."""
     raise Declined(card)
 
 
 @job(sensitive_arguments=True)
 def ask_the_database(card):
-    """Let the database quote the card."""
+    """Cause a database error that quotes the card."""
     with connection.cursor() as cursor:
         cursor.execute(f'SELECT nothing_named FROM "{card}"')
 
 
 @job(sensitive_arguments=True)
 def leave(card):
-    """End the program with what it was given."""
+    """Exit with its argument."""
     raise SystemExit(card)
 
 
 @job(sensitive_arguments=True)
 def group(card):
-    """Raise many."""
+    """Raise an exception group."""
     raise ExceptionGroup(card, [ValueError(card), TypeError(card)])
 
 
 @job(sensitive_arguments=True)
 def take(card):
-    """Take what cannot be read back."""
+    """Take an argument."""
 
 
 def all_that_is_kept():
@@ -153,13 +153,13 @@ def test_errors_of_other_handlers_are_kept_in_full(caplog):
 
 @job(sensitive_arguments=True)
 def cancel_running(card):
-    """Say why, in words that are meant to be read."""
+    """Cancel for a reason, which is not sensitive."""
     raise Cancel("the customer left")
 
 
 @job(sensitive_arguments=True)
 def come_back(card):
-    """Ask for another attempt."""
+    """Raise Retry."""
     raise Retry(after="1h")
 
 

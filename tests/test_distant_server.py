@@ -1,4 +1,4 @@
-"""A server that is far away: jobs are claimed earlier, and none starts before its time."""
+"""A distant server: jobs are claimed earlier, and none starts before its time."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server"),
 ]
 
-AWAY = 0.05  # seconds, each way
+DELAY_SECONDS = 0.05  # each way
 JOBS = 20
 
 
@@ -26,7 +26,7 @@ class TestDistantServer:
     @pytest.fixture
     def far_away(self, start):
         url = os.environ["DATABASE_URL"]
-        with distant(server_of(url), AWAY) as port:
+        with distant(server_of(url), DELAY_SECONDS) as port:
             process = start(**through(port, url))
             yield process
             process.kill()
@@ -39,8 +39,8 @@ class TestDistantServer:
         schedule_jobs([{"when": at, "callable": jobs.tell_time} for at in instants])
         late = set()
         eventually(lambda: late.update(_unclaimed_though_due()) or _all_complete())
-        # One or the other may be late on a machine that is busy; without looking further ahead all
-        # are.
+        # On a busy machine some jobs may be late. Without a longer look-ahead, all jobs
+        # are late.
         assert len(late) < JOBS / 2
         for job in ScheduledJob.objects.all():
             assert datetime.fromtimestamp(job.return_value, UTC) >= clock.from_row(job.scheduled_at)

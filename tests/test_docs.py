@@ -1,4 +1,4 @@
-"""What the documentation shows works, and what there is it names."""
+"""The examples in the documentation, and the completeness of the reference."""
 
 import ast
 import doctest
@@ -37,12 +37,12 @@ PAGES = sorted(
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-JOBS = "# shop/jobs.py\n"  # the first line of a block that belongs into this module
+JOBS = "# shop/jobs.py\n"  # the first line of a block that belongs to this module
 
 
 @pytest.fixture
 def shop(monkeypatch, settings):
-    """Let the pages write a module `shop.jobs`, beside the models of the tests' own shop."""
+    """Return an empty module `shop.jobs`, in a package with the models of the test shop."""
     settings.DJANGO_FUTURE = {"CALLABLES": ["shop"]}
     jobs = ModuleType("shop.jobs")
     for module in (ModuleType("shop"), jobs):
@@ -70,7 +70,7 @@ def test_the_examples_of_each_page_work(page, shop, order):
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_of_each_page_compiles(page):
     for block in blocks((ROOT / page).read_text(), "python"):
-        assert ">>>" not in block, "An example with a prompt belongs into a block of pycon."
+        assert ">>>" not in block, "An example with a prompt belongs in a block of pycon."
         compile(textwrap.dedent(block), page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
@@ -206,7 +206,7 @@ def blocks(text, language):
 
 
 def only_code(text, language):
-    """Return `text` with blank lines for all that is not code, so that line numbers hold."""
+    """Return the code of `text`, with blank lines for the rest to keep the line numbers."""
     kept, end = [], 0
     for fence in FENCE.finditer(text):
         if fence[1] == language:

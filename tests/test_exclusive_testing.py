@@ -1,4 +1,4 @@
-"""Parts of a project's tests that change the whole process."""
+"""Test helpers that change the whole process, and so allow one thread only."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +9,7 @@ from django_future.testing import override_future, travel_to
 
 @pytest.fixture
 def elsewhere():
-    """Return a function that calls another on another thread."""
+    """Return a function that calls a function in another thread."""
     with ThreadPoolExecutor(1) as threads:
         yield lambda function: threads.submit(function).result()
 

@@ -1,4 +1,4 @@
-"""Running what is due, and what becomes of it."""
+"""The execution of jobs in one-off runs."""
 
 import logging
 import signal
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def run_one(callable_, *given, **options):
-    """Schedule a job for now, run it, and return it as it is in the database."""
+    """Schedule a job for now, execute it, and return it from the database."""
     job = schedule_job("0s", callable_, *given, **options)
     run_jobs(ignore_errors=True)
     job.refresh_from_db()
@@ -318,13 +318,13 @@ class TestTransactions:
         assert ScheduledJob.objects.get().status == Status.RUNNING
 
     def test_a_handler_can_write_after_a_read_and_a_concurrent_write(self):
-        """Another connection writes in between; SQLite alone would refuse."""
+        """Another connection writes in between, which SQLite alone would refuse."""
         from threading import Thread
 
         from django.db import connection
 
         def write():
-            Trace.objects.create(text="meanwhile")
+            Trace.objects.create(text="concurrent")
             connection.close()
 
         writer = Thread(target=write)

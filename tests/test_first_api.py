@@ -1,4 +1,4 @@
-"""What the first documentation of django-future promised, and still holds."""
+"""The API that the first django-future documented, which still works."""
 
 from datetime import datetime, timedelta
 
@@ -105,7 +105,7 @@ def test_reschedule_creates_a_new_job():
 
 @job_as_parameter
 def handler(job, n=5):
-    """Repeat, as the seed's example does."""
+    """Reschedule itself, as the first documentation shows."""
     job.reschedule("3d", kwargs={"n": n + 1})
 
 

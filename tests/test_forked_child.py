@@ -1,4 +1,4 @@
-"""Processes that handlers fork: they are no workers."""
+"""Processes that handlers fork."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def run(monkeypatch):
-    """Return a function that runs a job with the given handler, and returns it."""
+    """Return a function that executes a job with the given handler, and returns the job."""
 
     def run_handler(handler):
         handler.__module__ = jobs.__name__
@@ -80,7 +80,7 @@ def test_a_forked_child_opens_its_own_connections(run, traces):
         if not child:
             with transaction.atomic():
                 Trace.objects.create(text="child")
-            os._exit(Trace.objects.count())  # not what the parent has not committed
+            os._exit(Trace.objects.count())  # excludes the uncommitted row of the parent
         code = exit_code(child)
         Trace.objects.create(text="parent")
         return code

@@ -1,4 +1,4 @@
-"""What a stored job may call."""
+"""The callables that jobs may call."""
 
 import functools
 import subprocess
@@ -49,16 +49,16 @@ partial = functools.partial(jobs.echo, 1)
 
 @job
 def decorated():
-    """May be called from anywhere."""
+    """Be a handler outside the apps of the project."""
 
 
 @pytest.fixture
 def library(monkeypatch):
-    """Return a module that no app of the project holds."""
+    """Return a module that belongs to no app of the project."""
     module = types.ModuleType("somewhere_else")
 
     def plain():
-        """Nothing allows this."""
+        """Be a function that no setting allows."""
 
     plain.__module__ = "somewhere_else"
     plain.__qualname__ = "plain"
@@ -98,7 +98,10 @@ def test_a_proxy_model_has_its_own_methods():
         (nested(), "is defined inside a function. Move it to the top level of a module"),
         (Handlers.method, "is a method of Handlers. .* write a function"),
         (Handlers(), "Write a function at the top level of a module"),
-        (partial, "is a partial. Pass its function, and its arguments in args and kwargs"),
+        (
+            partial,
+            "is a partial. Pass its function as callable, and its arguments in args and kwargs",
+        ),
         (
             Handlers().method,
             "is bound to a value of type tests.test_handlers.Handlers. Write a function",
@@ -108,12 +111,12 @@ def test_a_proxy_model_has_its_own_methods():
         (Order.from_db, "Write a function"),
         (in_a_script, "is defined in a script or a shell. Move it to a module"),
         (in_a_shell, "is defined in a script or a shell. Move it to a module"),
-        ("__main__.handler", "is in a script or a shell"),
+        ("__main__.handler", "is defined in a script or a shell"),
         ("shopp.jobs.echo", "there is no module 'shopp'. Check its spelling"),
-        ("test.shop.jobs.echo2", "nothing allows jobs to call it"),
+        ("test.shop.jobs.echo2", "so jobs may not call it"),
         ("tets.shop.jobs.echo", "Did you mean 'tests"),
-        (5, "neither callable nor a dotted path"),
-        (None, "neither callable nor a dotted path"),
+        (5, "Pass a function, its dotted path"),
+        (None, "Pass a function, its dotted path"),
     ],
 )
 def test_a_target_that_no_job_can_call_is_refused(target, reason):
@@ -130,7 +133,7 @@ def test_a_name_that_is_no_public_method_of_the_object_is_refused(name):
 def test_a_function_that_its_path_does_not_resolve_to_is_refused(monkeypatch):
     original = jobs.echo
     monkeypatch.setattr(jobs, "echo", jobs.fail)
-    with pytest.raises(InvalidCallable, match="is not what"):
+    with pytest.raises(InvalidCallable, match=r"is .*, not <function"):
         name_of(original, None)
 
 

@@ -1,4 +1,4 @@
-"""Handlers that misbehave fail by themselves: no other job, thread or worker is affected."""
+"""Handlers that misbehave: no other job, thread or worker is affected."""
 
 import pytest
 from django.db import connection
@@ -16,18 +16,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def work():
-    """Run what is due in a worker of one thread."""
+    """Execute due jobs in a worker with one thread."""
     assert run_worker(Options(alias="default", threads=1, limits=Limits(burst=True))) == 0
 
 
 def run():
-    """Run what is due in a pass."""
+    """Execute due jobs in a one-off run."""
     run_jobs(ignore_errors=True)
 
 
 @pytest.fixture(params=[work, run], ids=["worker", "pass"])
 def run_between(request, traces):
-    """Return a function that runs a job between others that behave, and returns it."""
+    """Return a function that executes a job between well-behaved jobs, and returns it."""
 
     def run_one(target, *bound, **options):
         schedule_job("0s", jobs.echo, priority=3)
@@ -49,7 +49,7 @@ def run_between(request, traces):
 
 
 def inner(traces):
-    """Return the traces between those of the jobs that behave."""
+    """Return the traces between those of the well-behaved jobs."""
     texts = traces()
     assert (texts[0], texts[-1]) == ("before", "after")
     return texts[1:-1]
@@ -193,11 +193,11 @@ class TestOwnJob:
         assert (job.status, inner(traces)) == (Status.COMPLETE, ["kept"])
 
 
-@pytest.mark.only_on("mysql", reason="the other drivers tell of all that passes them")
+@pytest.mark.only_on("mysql", reason="the other drivers show all that bypasses Django")
 class TestProcedures:
     @pytest.fixture(autouse=True)
     def procedure(self):
-        """Have a procedure that leaves a trace."""
+        """Create a procedure that inserts a trace."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "CREATE PROCEDURE leave_trace() INSERT INTO shop_trace (text) VALUES ('called')"

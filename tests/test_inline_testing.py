@@ -1,4 +1,4 @@
-"""What a project's tests see of jobs that run as they are scheduled."""
+"""`override_future`, which executes jobs when they are scheduled."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def inline():
-    """Run jobs as they are scheduled."""
+    """Execute jobs when they are scheduled."""
     with override_future():
         yield
 

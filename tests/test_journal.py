@@ -1,4 +1,4 @@
-"""What a worker says of itself: how it starts, what it waits for, and why it ends."""
+"""The log of a worker: its start, its stop and its end."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def output(tmp_path):
-    """Return the file to which workers of a test write."""
+    """Return the path of the output file of workers."""
     path = tmp_path / "output"
     path.touch()
     return path
@@ -35,7 +35,7 @@ def output(tmp_path):
 
 @pytest.fixture
 def said(output):
-    """Return a function that tells whether a worker has said something by now."""
+    """Return a function that returns whether the output contains a text."""
     return lambda text: text in output.read_text()
 
 
@@ -112,7 +112,7 @@ class TestEnd:
         process = start("--max-jobs-per-process", "1", "-v1", output=output, HEARTBEAT="0.4s")
         schedule_job("0s", jobs.trace)
         assert exit_code(process) == 75
-        assert said("it has run as many jobs as --max-jobs-per-process says. Exit code 75.")
+        assert said("it has reached --max-jobs-per-process. Exit code 75.")
 
     @pytest.mark.slow
     def test_the_stop_line_after_a_signal_names_running_jobs_and_how_to_stop_at_once(
@@ -150,7 +150,7 @@ class TestEnd:
         eventually(held.exists)
         process.send_signal(signal.SIGTERM)
         assert exit_code(process) == 0
-        assert said(f"interrupts and puts back 1 job, {job.pk} tests.shop.jobs.hold: the time")
+        assert said(f"interrupts and releases 1 job, {job.pk} tests.shop.jobs.hold: the shutdown")
 
     @pytest.mark.slow
     def test_a_second_signal_is_logged(self, said, output, start, held):
@@ -176,7 +176,7 @@ class TestOneSignal:
 
     @pytest.mark.slow
     def test_a_signal_that_reaches_a_process_twice_counts_once(self, start, held):
-        """A terminal sends a signal to all, and the supervisor's copy of it may be late."""
+        """A terminal sends a signal to all processes, and the supervisor may forward it late."""
         supervisor = start("--processes", "2", "--threads", "1")
         schedule_job("0s", jobs.hold, args=[str(held)])
         eventually(held.exists)

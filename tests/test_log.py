@@ -1,4 +1,4 @@
-"""What is logged about jobs, as text and as JSON."""
+"""The log of jobs, as text and as JSON."""
 
 import io
 import json
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def logger():
-    """Return the logger of this package as a project finds it that configures nothing."""
+    """Return the logger of this package without any configuration."""
     found = logging.getLogger("django_future")
     handlers, propagates, level = found.handlers[:], found.propagate, found.level
     found.propagate = False
@@ -36,7 +36,7 @@ def logger():
 
 @pytest.fixture
 def text(logger):
-    """Return a function that returns what the log shows as text."""
+    """Return a function that returns the log as text."""
     stream = io.StringIO()
     to_stream(stream, "text", 1)
     return stream.getvalue
@@ -44,7 +44,7 @@ def text(logger):
 
 @pytest.fixture
 def json_lines(logger):
-    """Return a function that returns the objects that the log shows."""
+    """Return a function that returns the lines of the JSON log."""
     stream = io.StringIO()
     to_stream(stream, "json", 1)
     return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]

@@ -1,4 +1,4 @@
-"""The log on a worker's own stream: its lines are written together, and each is a record."""
+"""The log stream of a worker: lines of a batch are written together, each as a record."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from tests.support.receivers import connected
 
 
 class Stream(io.StringIO):
-    """Remembers what was written to it at once."""
+    """A stream that records each write."""
 
     def __init__(self):
         super().__init__()
@@ -33,7 +33,7 @@ class Stream(io.StringIO):
 
 @pytest.fixture
 def logger():
-    """Return the logger of this package as a project finds it that configures nothing."""
+    """Return the logger of this package without any configuration."""
     found = logging.getLogger("django_future")
     handlers, propagates, level = found.handlers[:], found.propagate, found.level
     found.propagate = False
@@ -44,7 +44,7 @@ def logger():
 
 @pytest.fixture
 def stream(logger):
-    """Return the stream that shows the log."""
+    """Return the stream of the text log."""
     stream = Stream()
     to_stream(stream, "text", 1)
     return stream
@@ -52,7 +52,7 @@ def stream(logger):
 
 @pytest.fixture
 def json_stream(logger):
-    """Return the stream that shows the log as JSON."""
+    """Return the stream of the JSON log."""
     stream = Stream()
     to_stream(stream, "json", 1)
     return stream
@@ -60,7 +60,7 @@ def json_stream(logger):
 
 @pytest.fixture
 def file(logger, tmp_path):
-    """Return the path of the file that shows the log."""
+    """Return the path of the log file."""
     path = tmp_path / "log"
     with path.open("w") as stream:
         to_stream(stream, "text", 1)
@@ -68,7 +68,7 @@ def file(logger, tmp_path):
 
 
 def complete_jobs(count):
-    """Return so many jobs that are complete, and in no table."""
+    """Return unsaved complete jobs."""
     now = timezone.now()
     return [
         ScheduledJob(
@@ -83,15 +83,15 @@ def complete_jobs(count):
     ]
 
 
-class Kept(logging.Handler):
-    """Keeps the records that it is given."""
+class RecordList(logging.Handler):
+    """A logging handler that collects records."""
 
     def __init__(self):
         super().__init__()
         self.records = []
 
     def emit(self, record):
-        """Unset `record`."""
+        """Append `record`."""
         self.records.append(record)
 
 
@@ -183,7 +183,7 @@ class TestBatches:
 
 class TestRecords:
     def test_each_completion_makes_a_log_record(self, logger, stream):
-        kept = Kept()
+        kept = RecordList()
         logger.addHandler(kept)
         log_completions(complete_jobs(3))
         assert [record.facts["job"] for record in kept.records] == [0, 1, 2]
@@ -200,7 +200,7 @@ class TestRecords:
         assert [line.split()[4] for line in stream.getvalue().splitlines()] == ["0", "2"]
 
     def test_log_records_share_no_attributes_that_filters_add(self, logger, stream):
-        kept, seen = Kept(), []
+        kept, seen = RecordList(), []
 
         def note(record):
             seen.append(hasattr(record, "noted"))
@@ -213,7 +213,7 @@ class TestRecords:
         assert seen == [False, False, False]
 
     def test_log_records_are_made_by_the_record_factory_of_the_project(self, logger, stream):
-        kept, usual = Kept(), logging.getLogRecordFactory()
+        kept, usual = RecordList(), logging.getLogRecordFactory()
         logger.addHandler(kept)
         made = []
 
@@ -237,7 +237,7 @@ class TestRecords:
 
 
 def has_even_number(record):
-    """Tell whether the job of a line has an even number."""
+    """Return whether the id of the job is even."""
     return record.facts["job"] % 2 == 0
 
 

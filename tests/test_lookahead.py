@@ -1,4 +1,4 @@
-"""How far ahead a worker claims, and which time it believes that it is at its server."""
+"""The look-ahead of claims, and the estimated clock of the server."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,13 +10,13 @@ from django_future.store.server_clock import MAX_READINGS, ServerClock
 from django_future.worker.lookahead import MARGIN, MAX_LOOKAHEAD, Lookahead
 
 MILLISECOND = timedelta(milliseconds=1)
-AHEAD = timedelta(days=3)  # of the server's clock before this host's
+CLOCK_DIFFERENCE = timedelta(days=3)  # the server's clock minus the host's
 
 
 class Server:
-    """A clock that is far away: an answer takes so long there, and so long back, in seconds.
+    """The clock of a distant server. `legs` are the seconds to the server and back.
 
-    It stands in for the module `time`, too, so that nothing here depends on the machine.
+    It also replaces the module `time`, so that the tests do not depend on the machine.
     """
 
     def __init__(self, *legs):
@@ -28,7 +28,7 @@ class Server:
         return self.seconds
 
     def now(self):
-        return datetime.fromtimestamp(self.seconds, UTC) + AHEAD
+        return datetime.fromtimestamp(self.seconds, UTC) + CLOCK_DIFFERENCE
 
     def ask(self):
         there, back = self.legs[self.asked % len(self.legs)]
@@ -41,7 +41,7 @@ class Server:
 
 @pytest.fixture
 def serve(monkeypatch):
-    """Return a function that makes a server with the given legs, and a clock that asks it."""
+    """Return a function that creates a server with the given legs, and a clock that reads it."""
 
     def make(*legs):
         server = Server(*legs)

@@ -1,4 +1,4 @@
-"""Objects that jobs are bound to, and what becomes of the jobs when they are deleted."""
+"""Models with `HasScheduledJobs`, and the deletion of content objects."""
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def subscription(db):
-    """Return a saved subscription, whose model knows its jobs."""
+    """Return a saved subscription, whose model has the mixin."""
     return Subscription.objects.create(customer="Ada")
 
 
@@ -94,7 +94,7 @@ def test_a_job_whose_object_has_no_mixin_is_cancelled_when_it_is_due(order):
 
 
 def test_models_without_the_mixin_have_no_pre_delete_receiver():
-    """Else Django would read each row before it deletes it."""
+    """Otherwise Django would read each row before it deletes it."""
     assert pre_delete.has_listeners(Subscription)
     assert not pre_delete.has_listeners(Parcel)
 

@@ -1,4 +1,4 @@
-"""Jobs and their objects in projects with a replica, with routers, or with several databases."""
+"""Projects with a replica, with routers, or with several databases."""
 
 from io import StringIO
 
@@ -29,7 +29,7 @@ MODELS = (ScheduledJob, JobAttempt, JobProgress, PausedQueue, Worker)
 
 @pytest.fixture
 def replica(settings):
-    """Read from the database `other`, which has no rows until they are copied."""
+    """Use the database `other` as a replica, which has no rows until a test copies them."""
     settings.DATABASE_ROUTERS = ["tests.support.routers.PrimaryAndReplica"]
     with CaptureQueriesContext(connections["other"]) as queries:
         yield queries
@@ -37,18 +37,18 @@ def replica(settings):
 
 @pytest.fixture
 def apart(settings):
-    """Unset jobs in the database `other`, and everything else in `default`."""
+    """Store jobs in the database `other`, and all other models in `default`."""
     settings.DATABASE_ROUTERS = ["tests.support.routers.JobsApart"]
 
 
 def copy(*rows):
-    """Copy rows to the replica, as replication does."""
+    """Copy rows to the replica."""
     for row in rows:
         model = type(row)
         copied = model._base_manager.using("default").get(pk=row.pk)
         model._base_manager.using("other").filter(pk=row.pk).delete()
         model._base_manager.using("other").bulk_create([copied])
-        if model is ScheduledJob:  # Django writes the present instead
+        if model is ScheduledJob:  # Django sets it to the current time
             ScheduledJob.objects.using("other").filter(pk=row.pk).update(
                 created_at=ScheduledJob.objects.using("default").get(pk=row.pk).created_at
             )
@@ -206,7 +206,7 @@ class TestLaggingReplica:
 class TestSeparateJobDatabase:
     @pytest.fixture
     def order(self):
-        """Return an order; the database of jobs has another with its key."""
+        """Return an order whose key another order has in the database of jobs."""
         order = Order.objects.create(number="mine")
         Order(pk=order.pk, number="another's").save(using="other")
         return order

@@ -1,4 +1,4 @@
-"""PostgreSQL's hints: each that counts as sent has reached those who wait."""
+"""The limit on NOTIFY: only notifications that reach the workers count."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -11,19 +11,19 @@ from tests.shop import jobs
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.only_on("postgresql", reason="only PostgreSQL sends hints"),
+    pytest.mark.only_on("postgresql", reason="only PostgreSQL has NOTIFY"),
 ]
 
 
 @pytest.fixture(autouse=True)
 def hints(monkeypatch):
-    """Let each test begin as if no hint had been sent, and debounce for longer than it lasts."""
+    """Start each test without a sent notification, with an interval longer than the test."""
     monkeypatch.setattr("django_future.store.postgresql.notify.MIN_NOTIFY_INTERVAL_SECONDS", 60.0)
     monkeypatch.setattr(store_for("default"), "_notify_limiter", NotifyLimiter())
 
 
 def hints_of(act):
-    """Return how many hints `act` sends."""
+    """Return how many notifications `act` sends."""
     with CaptureQueriesContext(connection) as queries:
         act()
     statements = [query["sql"].upper() for query in queries]

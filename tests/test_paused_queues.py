@@ -1,4 +1,4 @@
-"""A queue that is paused: its jobs wait, and all others go on."""
+"""Paused queues: their jobs wait, and all other jobs run."""
 
 from datetime import timedelta
 
@@ -192,7 +192,7 @@ class TestQueueSelector:
         choice = QueueSelector(store, EVERYTHING)
         pause_queue("mail")
         choice.selection(set())
-        assert choice.longest_sleep <= ONE_SECOND
+        assert choice.max_sleep <= ONE_SECOND
 
     def test_the_queue_selector_includes_a_resumed_queue(self, store):
         choice = QueueSelector(store, EVERYTHING)

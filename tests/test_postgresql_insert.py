@@ -1,4 +1,4 @@
-"""The INSERT of a job on PostgreSQL, which a connection that is used again prepares."""
+"""The INSERT of a job on PostgreSQL, which a reused connection prepares."""
 
 import pytest
 from django.db import DataError, connection, transaction
@@ -12,25 +12,25 @@ from tests.shop import jobs
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.only_on("postgresql", reason="only there a statement is prepared"),
+    pytest.mark.only_on("postgresql", reason="only PostgreSQL prepares the INSERT"),
 ]
 
 
 @pytest.fixture(autouse=True)
 def session():
-    """Let each test have a connection that has inserted nothing."""
+    """Give each test a new connection."""
     connection.close()
     yield
     connection.close()
 
 
 def schedule(value=None):
-    """Schedule a job for a time that needs no hint."""
+    """Schedule a job for a time that needs no NOTIFY."""
     return schedule_job("1d", jobs.echo, args=[value])
 
 
 def statements_of(act):
-    """Return the first words of what `act` sends."""
+    """Return the first word of each statement that `act` sends."""
     with CaptureQueriesContext(connection) as queries:
         act()
     return [query["sql"].split()[0] for query in queries]

@@ -1,4 +1,4 @@
-"""What handlers say of their own progress: who sees it, when, and at what cost."""
+"""The progress and the log that handlers report."""
 
 from collections import deque
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ from tests.support.waiting import MAX_WAIT_SECONDS, eventually, has_ended
 
 
 def run_report(*said, lines=()):
-    """Run a job that says so, and return what is known of it."""
+    """Execute a job with these reports, and return its JobProgress."""
     job = schedule_job("0s", jobs.report, args=said, kwargs={"lines": lines})
     run_jobs()
     return JobProgress.objects.get(job=job)
@@ -34,7 +34,7 @@ def run_report(*said, lines=()):
 
 @contextmanager
 def statements():
-    """List what connections are told that are opened meanwhile."""
+    """Yield a list of the statements on connections that open inside the block."""
     noted = []
 
     def note(execute, sql, *rest):
@@ -53,7 +53,7 @@ def statements():
 
 @contextmanager
 def running(target):
-    """Call `target` in a thread meanwhile."""
+    """Call `target` in a thread inside the block."""
 
     def call():
         target()
@@ -69,7 +69,7 @@ def running(target):
 
 @pytest.fixture
 def held(tmp_path):
-    """Return a file that exists while the job `report_and_hold` runs."""
+    """Return the path of a file that exists while the job `report_and_hold` runs."""
     path = tmp_path / "held"
     yield path
     path.unlink(missing_ok=True)
@@ -182,7 +182,7 @@ class TestRunningJobs:
             held.unlink()
 
     @pytest.mark.only_on(
-        "postgresql", "mysql", reason="on SQLite a handler that has written keeps all others out"
+        "postgresql", "mysql", reason="on SQLite a handler that has written blocks all other writers"
     )
     def test_progress_is_visible_before_the_handler_commits(self, held, traces):
         schedule_job("0s", jobs.report_and_hold, args=[str(held), "written"])
@@ -192,7 +192,7 @@ class TestRunningJobs:
             eventually(held.exists)
             held.unlink()
 
-    @pytest.mark.only_on("sqlite", reason="elsewhere a handler keeps nobody out")
+    @pytest.mark.only_on("sqlite", reason="on other databases a handler does not block other writers")
     def test_progress_waits_for_a_handler_that_holds_the_write_lock(
         self, held, caplog, monkeypatch
     ):
@@ -232,7 +232,7 @@ class TestRunningJobs:
             run_jobs()
         assert known() == [(5000, None, "")]
         writes = [sql for sql in noted if "INSERT INTO" in sql and "jobreport" in sql]
-        assert len(writes) <= 2  # the first at once, and the last once the run is over
+        assert len(writes) <= 2  # the first at once, the last at the end
 
     def test_a_job_without_progress_costs_no_query(self):
         schedule_job("0s", jobs.echo)
@@ -306,7 +306,7 @@ class TestWriting:
 
 
 class TestInAPlainTestCase(TestCase):
-    """Nothing is committed, so no other connection could write a report."""
+    """Nothing is committed, so no other connection can write progress."""
 
     def test_progress_is_recorded_in_a_plain_test_case(self):
         schedule_job("0s", jobs.report, args=[[1, 2]])

@@ -1,4 +1,4 @@
-"""What a worker does before the instant of a job, so that nothing is left to do when it comes."""
+"""The work before the scheduled time of a job, which lets the job start on time."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ AHEAD = timedelta(seconds=0.5)
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Return the names of the steps that a store takes, each with the instant of it."""
+    """Return the steps of a store, each with its time."""
     store, taken = store_for("default"), []
 
     def note(name):
@@ -49,7 +49,7 @@ def claimed(callable_, *, ahead):
 
 def run(job, **options):
     store = store_for("default")
-    time.sleep(0.001)  # so that the claim was before
+    time.sleep(0.001)  # so that the claim was earlier
     execute(job, Session(store), Watchdog(store, lambda *_: None), **options)
     job.refresh_from_db()
 

@@ -1,4 +1,4 @@
-"""Ten thousand random changes to rows, and no call but those that code has scheduled."""
+"""Random changes to rows with SQL: handlers receive only the calls that code has scheduled."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from tests.shop.models import Order, Parcel, Subscription
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-BATCHES, CHANGES, JOBS = 40, 250, 200  # changes and jobs of a batch, of which half are changed
+BATCHES, CHANGES, JOBS = 40, 250, 200  # changes and jobs per batch; half of the jobs change
 SEED = int(os.environ.get("TEST_SEED", random.randrange(2**32)))
 NAMES = [
     "tests.shop.witness.one", "tests.shop.witness.two", "tests.shop.witness.bound", "see", "delete",
@@ -61,7 +61,7 @@ def test_no_handler_receives_a_call_that_code_did_not_schedule(settings):
 
 
 def schedule(chance, objects):
-    """Schedule a batch, and return its jobs with the calls that these may make."""
+    """Schedule a batch, and return its jobs and their expected calls."""
     specs = []
     for number in range(JOBS):
         kind = chance.choice(["one", "two", "bound", "see"])
@@ -79,10 +79,10 @@ def schedule(chance, objects):
 
 
 def change(chance, job, rows):
-    """Change some columns of a row by SQL, and tell whether the database let it be."""
+    """Change columns of a row with SQL, and return whether the database accepted that."""
     names = chance.sample(COLUMNS, chance.choice([1, 1, 1, 2, 3, 7]))
     values = [value_of(chance, name, chance.choice(rows)) for name in names]
-    if chance.random() < 0.2:  # what belongs together, from another row
+    if chance.random() < 0.2:  # columns that belong together, from another row
         names = COLUMNS[:7] + chance.choice([[], ["signature"]])
         values = [chance.choice(rows)[name] for name in names]
     assignments = ", ".join(f"{name} = %s" for name in names)
@@ -98,7 +98,7 @@ def change(chance, job, rows):
 
 
 def value_of(chance, name, other):
-    """Return what SQL writes into a column: something of another row, or something else."""
+    """Return a new value of a column: that of another row, or a random one."""
     if chance.random() < 0.3:
         return other[name]
     if name in {"args", "kwargs", "options"}:
@@ -115,7 +115,7 @@ def value_of(chance, name, other):
 
 
 def mutated(chance, text):
-    """Return a text with one character more, less or another."""
+    """Return a text with one character inserted, deleted or replaced."""
     place = chance.randrange(len(text) + 1)
     middle = chance.choice(["", "x", "0", '"', ",", " ", "é", "]"])
     return (text[:place] + middle + text[place + chance.randrange(2) :])[:255]

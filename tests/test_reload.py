@@ -1,4 +1,4 @@
-"""A worker that starts afresh when code changes, also if that code could not be loaded."""
+"""Workers that restart when code changes, even if the code could not be loaded."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def run():
 
 @pytest.fixture
 def changing(tmp_path):
-    """Return a module that the models of the tests' shop import."""
+    """Return the path of a module that the models of the test shop import."""
     path = tmp_path / "changing.py"
     path.write_text("")
     return path
@@ -33,7 +33,7 @@ def changing(tmp_path):
 
 @pytest.fixture
 def start_reloading(start, tmp_path):
-    """Return a function that starts a worker which finds modules in a folder of the test."""
+    """Return a function that starts a reloading worker with `tmp_path` on its path."""
     path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
     return lambda *options, **environment: start(
         "--reload", *options, PYTHONPATH=path, **environment
@@ -41,7 +41,7 @@ def start_reloading(start, tmp_path):
 
 
 def is_true_once_touched(path, condition):
-    """Tell whether something has happened after a file was changed, and change it again if not."""
+    """Touch a file, and return whether the condition is true."""
     path.touch()
     return condition()
 
@@ -74,7 +74,7 @@ def test_a_job_runs_after_its_module_is_fixed(start_reloading, tmp_path, setting
 class TestSyntaxError:
     @pytest.fixture
     def process(self, start_reloading, changing, tmp_path):
-        """Return a worker that waits, because a module of its models cannot be loaded."""
+        """Return a worker that waits because a module cannot be loaded."""
         output = tmp_path / "output"
         process = start_reloading(TEST_IMPORT="changing", output=output)
         changing.write_text("def (")

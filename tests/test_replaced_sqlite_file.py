@@ -1,4 +1,4 @@
-"""A SQLite file that is deleted, or replaced by another, under a worker."""
+"""A SQLite file that is deleted or replaced while a worker uses it."""
 
 import os
 import sqlite3
@@ -17,13 +17,13 @@ from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.only_on("sqlite", reason="elsewhere the file is the server's"),
+    pytest.mark.only_on("sqlite", reason="other databases are servers"),
 ]
 
 
 @pytest.fixture
 def watched():
-    """Return the calls and the errors of a thread that watches the database, and has begun to."""
+    """Return the calls and the errors of a thread that listens for changes of the database."""
     stopped, calls, errors = Event(), [], []
 
     def watch():
@@ -44,7 +44,7 @@ def watched():
 
 @contextmanager
 def moved_away():
-    """Have no file at the path of the database meanwhile."""
+    """Move the database file away inside the block."""
     path = Path(connection.settings_dict["NAME"])
     away = path.with_suffix(".away")
     path.rename(away)
@@ -80,7 +80,7 @@ def test_a_vacuum_does_not_count_as_a_replaced_file(watched):
 
 @pytest.fixture
 def other_file():
-    """Return the path of a copy of the database, and the run of the tests whose it is."""
+    """Return the path of a copy of the database, and the TEST_RUN that uses it."""
     run = f"{os.environ['TEST_RUN']}_copy"
     path = SCRATCH / f"test_future_{run}.sqlite3"
     with connection.cursor() as cursor:
@@ -97,7 +97,7 @@ def test_a_worker_whose_sqlite_file_is_deleted_exits_with_75(other_file):
     try:
         eventually(lambda: _seen_at(path))
         first = _seen_at(path)
-        eventually(lambda: _seen_at(path) != first)  # by now it watches the file
+        eventually(lambda: _seen_at(path) != first)  # from now on it watches the file
         path.unlink()
         assert process.wait(timeout=20) == 75
     finally:

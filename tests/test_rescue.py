@@ -1,4 +1,4 @@
-"""Others are judged, and ended, only rightly."""
+"""The rescue of jobs from lost workers, and the end of their sessions."""
 
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ def store():
 
 @pytest.fixture
 def innocent():
-    """Return another connection, which is used by nobody of this project."""
+    """Return an open connection that no worker uses."""
     with closing(connection.copy()) as other:
         other.ensure_connection()
         yield other
@@ -61,7 +61,7 @@ def claim(store, worker, count=1):
 
 
 def identify(other, store):
-    """Return by what the server knows another connection than that of this thread."""
+    """Return the session id of another connection."""
     own, connections["default"] = connection._connections["default"], other
     try:
         return store.session_id()
@@ -71,7 +71,7 @@ def identify(other, store):
 
 @contextmanager
 def in_thread(act):
-    """Let a thread `act` and stay until the block ends, so that its connection stays open."""
+    """Call `act` in a thread that keeps its connection open until the block ends."""
     has_acted, is_over = Event(), Event()
 
     def run():
@@ -134,19 +134,19 @@ class TestKilledSessions:
             cursor.execute("SELECT CURRENT_USER")
             assert cursor.fetchone() == (assumed_role,)
 
-    @pytest.mark.only_on("postgresql", reason="its driver tells which connection is closed")
+    @pytest.mark.only_on("postgresql", reason="its driver reports closed connections")
     def test_killing_the_session_of_a_closed_connection_raises(self, store, innocent):
         session = innocent.connection
         innocent.close()
         with pytest.raises(OperationalError):
             store.kill_session(session)
 
-    @pytest.mark.only_on("mysql", reason="PostgreSQL interrupts by a key that is not used again")
+    @pytest.mark.only_on("mysql", reason="PostgreSQL interrupts by a key that is never reused")
     def test_a_session_with_a_reused_thread_id_is_not_interrupted(self, store, innocent):
         number = identify(innocent, store).number
 
         class Before:
-            """What the driver has left of a connection to the server before it was restarted."""
+            """The driver's object of a connection to the server before its restart."""
 
             def thread_id(self):
                 return number
@@ -159,7 +159,7 @@ class TestKilledSessions:
 
 @pytest.fixture
 def assumed_role():
-    """Return a role that may not log in, but may use the tables."""
+    """Return a role without login that may use the tables."""
     role = f"{connection.settings_dict['NAME']}_role"
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE ROLE {role} NOLOGIN")
@@ -231,7 +231,7 @@ noted: list[list[SessionId]] = []
 
 
 def note_sessions():
-    """Note which sessions the worker that runs this has, having opened one in a thread."""
+    """Record the sessions of the worker, after opening a connection in a thread."""
     with in_thread(open_connection):
         noted.append(read_sessions(Worker.objects.get()))
 
@@ -337,7 +337,7 @@ class TestBadRows:
 
 @pytest.fixture
 def unconstrained(vendor):
-    """Let rows be as bad as in tables that have lost their constraints."""
+    """Drop the constraints of the tables."""
     with connection.cursor() as cursor:
         if vendor == "postgresql":
             cursor.execute(
@@ -385,7 +385,7 @@ BAD_INSTANTS = {
 class TestPunctuality:
     @pytest.fixture
     def watched(self):
-        """Return a punctuality, and a function that lets time pass and then notes a beat."""
+        """Return a function that advances time, notes a heartbeat, and returns `may_judge()`."""
         now = [0.0, datetime(2026, 1, 1, tzinfo=UTC)]
         punctuality = Punctuality(lambda: now[0])
 
@@ -393,8 +393,8 @@ class TestPunctuality:
             passed = heartbeats * config().HEARTBEAT
             now[0] += passed.total_seconds()
             now[1] += passed if by_database is None else by_database * config().HEARTBEAT
-            punctuality.note(now[1])
-            return punctuality.may_judge()
+            punctuality.record_beat(now[1])
+            return punctuality.may_rescue()
 
         return beat
 

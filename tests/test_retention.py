@@ -1,4 +1,4 @@
-"""How long jobs are kept once they have ended, and how they go."""
+"""The retention and the pruning of finished jobs."""
 
 import logging
 from datetime import timedelta
@@ -35,7 +35,7 @@ def store():
 
 @pytest.fixture
 def keep(settings):
-    """Return a function that says how long jobs are kept."""
+    """Return a function that sets RETENTION."""
 
     def keep_for(**lengths):
         settings.DJANGO_FUTURE = {**settings.DJANGO_FUTURE, "RETENTION": lengths}
@@ -44,7 +44,7 @@ def keep(settings):
 
 
 def ended(status=Status.COMPLETE, *, days, count=1):
-    """Return the ids of jobs that ended so many days ago."""
+    """Return the ids of jobs that ended `days` ago."""
     specs = [{"when": "5d", "callable": jobs.echo, "args": ["x" * 100]} for _ in range(count)]
     ids = [job.pk for job in schedule_jobs(specs)]
     finished_at = clock.to_row(clock.now() - timedelta(days=days))

@@ -1,4 +1,4 @@
-"""Jobs that ended without success, put back to run again."""
+"""The retry of failed, expired and cancelled jobs by hand."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -135,7 +135,7 @@ class TestManyJobs:
     def test_retry_jobs_accepts_an_empty_queryset(self):
         assert retry_jobs(ScheduledJob.objects.none()) == 0
 
-    @pytest.mark.only_on("postgresql", reason="only PostgreSQL sends hints")
+    @pytest.mark.only_on("postgresql", reason="only PostgreSQL has NOTIFY")
     def test_retry_jobs_notifies_workers(self, django_capture_on_commit_callbacks):
         in_state(Status.FAILED)
         with django_capture_on_commit_callbacks() as sent:

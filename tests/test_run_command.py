@@ -1,4 +1,4 @@
-"""`manage.py runscheduledjobs`, as cron and people call it."""
+"""The command `manage.py runscheduledjobs`."""
 
 import os
 import subprocess

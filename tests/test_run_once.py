@@ -1,4 +1,4 @@
-"""One pass over what is due, which ends whatever the jobs do."""
+"""One pass over the due jobs, which always ends."""
 
 from itertools import islice
 
@@ -11,12 +11,12 @@ from tests.shop import flaky, jobs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MANY = 20  # outcomes, after which a pass would go on for ever
+MAX_OUTCOMES = 20  # a pass with more outcomes would never end
 
 
 def outcomes_of_a_pass():
-    """Return what became of what is due within the hour, which is later than any new time."""
-    return list(islice(one_pass(now="1h"), MANY))
+    """Return the outcomes of all jobs due within an hour, which includes jobs retried now."""
+    return list(islice(one_pass(now="1h"), MAX_OUTCOMES))
 
 
 def test_a_retry_without_delay_runs_in_the_next_pass():

@@ -1,4 +1,4 @@
-"""What claims, looks and housekeeping read beside a million jobs: as much as they take."""
+"""The index entries that claims and housekeeping read among a million jobs."""
 
 from datetime import timedelta
 
@@ -21,12 +21,12 @@ from tests.support.index_reads import count_entries_read
 
 pytestmark = pytest.mark.slow
 
-MILLION, FEWER = 1_000_000, 100_000  # jobs, half of which wait and half of which have ended
+MILLION, FEWER = 1_000_000, 100_000  # jobs: half of them wait, half have ended
 DUE = 20_000
 TAKEN = 100
-SLACK = 500  # entries by which an estimate may be out, what was just claimed included
-OF_EACH_LEVEL = 6  # entries: to find it, and to see that nothing of it is due
-MOST_OF_A_GLANCE = 1_100  # entries, where jobs of some queues are looked for among many queues
+SLACK = 500  # entries: the tolerance, including those just claimed
+OF_EACH_LEVEL = 6  # entries: to find a priority, and to see that it has no due jobs
+MOST_OF_A_GLANCE = 1_100  # entries, to find jobs of some queues among many queues
 
 SHAPES = [
     (Shape(), MILLION),
@@ -40,11 +40,11 @@ SHAPES = [
 
 @pytest.fixture(scope="module", params=SHAPES, ids=lambda param: str(param[0]))
 def shape(request, django_db_setup, django_db_blocker):
-    """Load a table of one shape, of whose jobs some are due, for all tests of it."""
+    """Fill the table with jobs of one shape, some of them due, for all its tests."""
     shape, others = request.param
     with django_db_blocker.unblock():
         _let_nothing_be_analyzed("off")
-        # What a server believes of an empty table it must not act on once it is full.
+        # The server must not plan for an empty table after it is filled.
         for state in ("waiting", "finished"):
             copy_of(_model(), others // 2, state, shape)
         schedule(
@@ -71,7 +71,7 @@ def _let_nothing_be_analyzed(switch):
 
 @pytest.fixture
 def store(shape):
-    """Return the store of the loaded table, of which a claim was just made."""
+    """Return the store of the filled table, after one claim."""
     store = store_for("default")
     claim(store, EVERYTHING)
     return store
@@ -82,9 +82,9 @@ def claim(store, selection):
 
 
 def left_by_claims():
-    """Return how many entries earlier claims may have left to be passed, twice at most.
+    """Return the maximum number of dead entries of earlier claims, which are read twice.
 
-    When the server forgets them depends on what else goes on in it.
+    When the server removes them depends on its other sessions.
     """
     return 2 * ScheduledJob.objects.filter(worker="one").count()
 
@@ -116,11 +116,11 @@ def test_a_claim_of_some_queues_reads_only_the_entries_that_it_finds(store, shap
 
 
 def test_next_due_reads_the_first_entry_of_each_priority(store, shape):
-    most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities  # those just claimed included
+    most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities  # including those just claimed
     assert count_entries_read(store.next_due) <= most
 
 
-@pytest.mark.only_on("postgresql", reason="elsewhere each queue takes statements of its own")
+@pytest.mark.only_on("postgresql", reason="other databases use separate statements for each queue")
 def test_claims_of_a_thousand_queues_read_by_priority_and_not_by_queue(store, shape):
     if shape.queues == 1:
         pytest.skip("there is one queue")
@@ -130,7 +130,7 @@ def test_claims_of_a_thousand_queues_read_by_priority_and_not_by_queue(store, sh
     assert count_entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
 
 
-@pytest.mark.only_on("postgresql", reason="elsewhere each queue takes statements of its own")
+@pytest.mark.only_on("postgresql", reason="other databases use separate statements for each queue")
 def test_next_due_skips_the_backlog_of_other_queues(store, shape):
     if shape.queues == 1:
         pytest.skip("there is one queue")
@@ -142,7 +142,7 @@ def test_next_due_skips_the_backlog_of_other_queues(store, shape):
 
 def test_a_claim_reads_little_of_the_backlog_of_a_paused_queue(store, shape):
     if shape.queues > 1 or shape.priorities > 1:
-        pytest.skip("the only queue is to be the one that is paused")
+        pytest.skip("the paused queue must be the only one")
     pause_queue("default")
     try:
         waiting = {"when": timedelta(hours=-1), "callable": jobs.echo, "queue_name": "reports"}
@@ -160,7 +160,7 @@ def test_an_overview_reads_only_what_it_counts(store, shape):
     counted = sum(backlog.waiting + backlog.due for backlog in backlogs)
     due_query = len(backlogs) * min(shape.priorities, MAX_PRIORITIES + 1)
     assert len(backlogs) >= min(shape.queues, MAX_QUEUES)
-    # MariaDB reads what it counts twice: from the index, and from a table of what it found.
+    # MariaDB reads counted entries twice: from the index and from a temporary table.
     assert read <= 2 * counted + 2 * OF_EACH_LEVEL * due_query + TAKEN + SLACK
 
 
@@ -183,12 +183,12 @@ def test_pruning_reads_only_what_it_deletes(store):
 
 def test_claims_after_many_claims_read_no_more(store, shape):
     if shape.priorities > 1:
-        pytest.skip("how soon the server forgets a whole priority depends on its other sessions")
+        pytest.skip("when the server removes dead entries depends on its other sessions")
     worker = Worker(name="one")
     for _ in range(5):
         store.finish_all(_ended(store.claim(worker, at=store.now(), limit=1000)))
     most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities
-    # On PostgreSQL one claim a second passes what was claimed before, to see what was added there.
+    # On PostgreSQL, one claim per second rereads claimed entries, to find jobs added there.
     assert min(count_entries_read(lambda: claim(store, EVERYTHING)) for _ in range(2)) <= most
 
 
@@ -198,8 +198,8 @@ def _ended(claimed):
     return claimed
 
 
-# With this mark pytest creates the database for the whole module. The tests above have no such
-# mark: it would empty the tables after each of them.
+# With this mark, pytest creates the database for the whole module. The tests above have no
+# such mark, because it would empty the tables after each of them.
 @pytest.mark.django_db(transaction=True)
 def test_a_claim_of_an_empty_table_reads_nothing():
     store = store_for("default")

@@ -1,4 +1,4 @@
-"""Putting jobs on the calendar, and taking them off."""
+"""Scheduling, rescheduling and cancelling jobs."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -153,7 +153,7 @@ def test_a_job_can_be_bound_to_any_saved_object(pk_model):
         ({"kwargs": {1: 2}}, InvalidArguments, "Give a dictionary"),
         ({"queue_name": "q" * 101}, InvalidOption, "1 to 100 characters"),
         ({"queue_name": ""}, InvalidOption, "1 to 100 characters"),
-        ({"queue_name": "a\0b"}, InvalidOption, "that can be printed"),
+        ({"queue_name": "a\0b"}, InvalidOption, "printable characters"),
         ({"queue_name": None}, InvalidOption, "None"),
         ({"priority": 101}, InvalidOption, "101"),
         ({"priority": "high"}, InvalidOption, "'high'"),
@@ -198,7 +198,7 @@ def test_aschedule_job_schedules_from_async_code():
 
 def test_schedule_jobs_takes_few_queries_for_thousands_of_jobs(django_assert_max_num_queries):
     specs = [{"when": "5d", "callable": ECHO, "args": [number]} for number in range(2500)]
-    # SQLite holds a statement to a number of parameters, so it needs more of them.
+    # SQLite limits the parameters of a statement, so it needs more statements.
     with django_assert_max_num_queries(80):
         scheduled = schedule_jobs(specs)
     assert [job.args for job in scheduled[:3]] == [[0], [1], [2]]

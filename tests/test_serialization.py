@@ -1,4 +1,4 @@
-"""Values, stored and read back."""
+"""The encoding and decoding of arguments and return values."""
 
 import array
 import collections
@@ -28,7 +28,7 @@ class Colour(enum.IntEnum):
 
 
 class Basket:
-    """Equal by content, and known to pickle only."""
+    """A class with equality by content, which must be pickled."""
 
     def __init__(self, *items):
         self.items = items
@@ -46,14 +46,14 @@ class Unpicklable:
 
 
 class OneWay(Exception):
-    """Pickles, but cannot be built again: its constructor wants two arguments."""
+    """Can be pickled but not unpickled: its constructor requires two arguments."""
 
     def __init__(self, one, two):
         super().__init__(one)
 
 
 def same(one, other):  # noqa: PLR0911
-    """Tell whether two values are equal, types included, all the way down."""
+    """Return whether two values and their parts are equal, and have equal types."""
     if type(one) is not type(other):
         return False
     if isinstance(one, list | tuple):
@@ -192,7 +192,7 @@ def test_decoding_a_deleted_instance_raises_object_gone_with_its_name(order):
     text = encode(order)
     pk = order.pk
     order.delete()
-    with pytest.raises(ObjectGone, match=rf"shop\.order {pk}, an argument, was deleted"):
+    with pytest.raises(ObjectGone, match=rf"The argument shop\.order {pk} was deleted"):
         decode(text)
 
 

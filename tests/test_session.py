@@ -1,4 +1,4 @@
-"""Handlers that ask their database nothing, whose ends are recorded together."""
+"""Handlers without queries, whose completions are recorded together."""
 
 import pytest
 from django.db import connection, transaction
@@ -20,7 +20,7 @@ NOBODY = Worker(name="nobody")
 
 @pytest.fixture
 def session():
-    """Return a session of this thread that is at rest in the end."""
+    """Return a session of this thread, which is idle after the test."""
     session = Session(store_for("default"))
     yield session
     session.end_idle()
@@ -28,9 +28,9 @@ def session():
 
 @pytest.fixture
 def run(session):
-    """Return a function that runs what is due on one session, and returns what was gathered."""
+    """Return a function that executes due jobs on one session, and returns the batch."""
 
-    watchdog = Watchdog(session.store, on_stuck=None)  # it does not run, so nothing is stuck
+    watchdog = Watchdog(session.store, on_stuck=None)  # it is not running
 
     def run_due():
         gathered = []
@@ -89,7 +89,7 @@ def test_a_failure_does_not_undo_the_previous_job(session, run):
     assert Trace.objects.count() == 1
 
 
-@pytest.mark.only_on("sqlite", "postgresql", reason="MySQL's drivers do not all tell")
+@pytest.mark.only_on("sqlite", "postgresql", reason="not all MySQL drivers report it")
 def test_statements_sent_directly_to_the_driver_count_as_queries(run):
     schedule_job("0s", jobs.trace_through_the_driver)
     assert run() == []

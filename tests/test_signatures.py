@@ -1,4 +1,4 @@
-"""A row is data: what SQL wrote does not run, and nothing but an operator signs it."""
+"""The signature of rows: rows that SQL changed are parked until an operator signs them."""
 
 import json
 
@@ -31,7 +31,7 @@ SIGNED = {
 
 
 def tamper(job=None, **columns):
-    """Overwrite columns of a job, or of all, as somebody with access to the database would."""
+    """Overwrite columns of a job, or of all jobs, with SQL."""
     assignments = ", ".join(f"{column} = %s" for column in columns)
     where, key = (" WHERE id = %s", [job.pk]) if job else ("", [])
     with connection.cursor() as cursor:
@@ -140,13 +140,13 @@ class TestSecretKey:
         assert traces() == ["old key"]
 
     def test_saving_a_job_signs_it_with_the_current_key(self, settings, traces):
-        job = schedule_job("0s", jobs.trace, args=["signed anew"])
+        job = schedule_job("0s", jobs.trace, args=["signed again"])
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "the new one"
         reload(job).save()
         settings.SECRET_KEY_FALLBACKS = []
         run_jobs()
-        assert traces() == ["signed anew"]
+        assert traces() == ["signed again"]
 
 
 class TestForgedRows:
@@ -239,14 +239,14 @@ class TestForgedRows:
 class TestForgedRowsRemainUnsigned:
     @pytest.fixture
     def forged(self):
-        """Return a job that is due, as loaded from a row that SQL has changed."""
+        """Return a due job, loaded from a row that SQL has changed."""
         job = schedule_job("0s", jobs.echo)
         tamper(callable_name="tests.shop.jobs.trace", args='["forged"]')
         return reload(job)
 
     @pytest.fixture(autouse=True)
     def no_trace(self, traces):
-        """Make sure that the job is parked in the end, and has left nothing."""
+        """Assert that the job is parked in the end, and has written nothing."""
         yield
         run_jobs()
         assert traces() == []
@@ -312,7 +312,7 @@ class TestCopies:
 class TestParkedJobs:
     @pytest.fixture
     def parked(self):
-        """Return a job that is parked."""
+        """Return a parked job."""
         job = schedule_job("0s", jobs.echo)
         tamper(signature="")
         run_jobs()

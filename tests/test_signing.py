@@ -1,4 +1,4 @@
-"""What an operator vouches for: `future_sign`, `future_rename`, and signing in the admin."""
+"""Signing by operators: `future_sign`, `future_rename` and the admin."""
 
 from io import StringIO
 from pathlib import Path
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def forge(job, **columns):
-    """Change a job by SQL."""
+    """Change a job with SQL."""
     assignments = ", ".join(f"{column} = %s" for column in columns)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -28,7 +28,7 @@ def forge(job, **columns):
 
 
 def unsigned(*args, park=True, **options):
-    """Return a job that SQL has changed, and a run has parked if that is asked."""
+    """Return a job without a signature, parked if `park`."""
     job = schedule_job("0s", jobs.trace, args=args, **options)
     forge(job, signature="")
     if park:
@@ -42,7 +42,7 @@ def status_of(job):
 
 
 def run(command, *arguments, **options):
-    """Return what a command prints, and what it complains of."""
+    """Return the output of a command to stdout and stderr."""
     out, err = StringIO(), StringIO()
     call_command(command, *arguments, stdout=out, stderr=err, **options)
     return out.getvalue(), err.getvalue()
@@ -105,7 +105,7 @@ class TestSign:
         run_jobs()
         out, err = run("future_sign", "--all")
         assert out.endswith("Signed 0 jobs. Skipped 1 job.\n")
-        assert "A pickled value is not signed by this project" in err
+        assert "A pickled value was not loaded: it has no valid" in err
         assert status_of(job) == Status.PARKED
 
     def test_future_sign_signs_only_what_it_has_shown(self, traces, monkeypatch):
@@ -148,7 +148,7 @@ class TestRename:
 
     @pytest.fixture(autouse=True)
     def old_name(self, monkeypatch):
-        """Let jobs be scheduled by the old name."""
+        """Create a handler with the old name."""
 
         def removed(text="ran"):
             raise AssertionError("called by its old name")
@@ -189,7 +189,7 @@ class TestRename:
         ("new", "words"),
         [
             ("tests.shop.jobs.missing", "does not exist"),
-            ("os.system", "nothing allows jobs to call it"),
+            ("os.system", "so jobs may not call it"),
             ("remind", "is a method of an object, the other is not"),
         ],
     )

@@ -1,4 +1,4 @@
-"""Workers and a database that stalls, or is started again."""
+"""Workers whose database stalls or restarts."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ STALL = {
 
 @contextmanager
 def stalled():
-    """Let nobody show that it lives."""
+    """Block all heartbeats inside the block."""
     other = connection.copy()
     other.ensure_connection()
     if other.vendor == "postgresql":
@@ -48,7 +48,7 @@ def stalled():
 
 @contextmanager
 def beating(worker):
-    """Show that a worker lives, again and again."""
+    """Register a worker repeatedly inside the block."""
     stopped = Event()
 
     def beat():
@@ -92,7 +92,7 @@ def test_the_first_worker_after_a_stall_rescues_no_jobs(start):
     ScheduledJob.objects.all().delete()
 
 
-@pytest.mark.only_on("mysql", reason="PostgreSQL numbers sessions by processes")
+@pytest.mark.only_on("mysql", reason="PostgreSQL uses process ids")
 @pytest.mark.skipif(not mariadb_server.is_installed(), reason="no MariaDB server to start")
 def test_sessions_with_ids_from_before_a_server_restart_are_not_killed():
     with mariadb_server.temporary_mariadb() as server:

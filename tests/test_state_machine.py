@@ -1,4 +1,4 @@
-"""The store against a model of it: whatever is done, in whatever order, both say the same."""
+"""Random operations on the store, compared with a model of it."""
 
 from contextlib import ExitStack
 from datetime import timedelta
@@ -56,7 +56,7 @@ NOW, SECOND, MINUTE, HOUR = (timedelta(seconds=length) for length in (0, 1, 60, 
 WAYS_TO_END = ["finish", "fail", "try_again", "cancel_running", "release"]
 FAILURE = transitions.Failure("ValueError", "ValueError: no")
 
-# Those that end in one way on every database, in one process.
+# Handlers with one possible end on every database, in one process.
 HOSTILE = [
     handler
     for handler, ends in hostile.ENDS.items()
@@ -80,10 +80,10 @@ limits = st.integers(1, 5)
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Does to the store what workers, people and accidents do, and says so to the model."""
+    """Applies the operations of workers, people and failures to the store and to its model."""
 
     scheduled = Bundle("scheduled")  # ids
-    claimed = Bundle("claimed")  # jobs as their workers hold them, or held them once
+    claimed = Bundle("claimed")  # jobs as their workers claimed them, with current or lost leases
 
     def __init__(self):
         super().__init__()
@@ -184,7 +184,7 @@ class StoreMachine(RuleBasedStateMachine):
             known.effects += status == Status.COMPLETE
 
     def hang(self, job):
-        """Leave a job running."""
+        """Keep a job running."""
 
     @rule(target=claimed, worker=workers, limit=limits, selection=selections)
     def claim_of_some_queues(self, worker, limit, selection):
@@ -197,7 +197,7 @@ class StoreMachine(RuleBasedStateMachine):
         claimed = self.store.claim(worker, selection, at=self.model.now, limit=limit)
         due, ids = self.model.due(selection), [job.pk for job in claimed]
         if selection != EVERYTHING:
-            # Of several queues at one priority, a claim takes of the first as many as it may.
+            # With several queues at one priority, a claim takes as many as it can of the first queue.
             assert self.model.is_in_order_by_queue(ids, due, limit), f"Took {ids}, due are {due}"
         else:
             assert ids == due[:limit], f"Took {ids}, due are {due}"
@@ -240,7 +240,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.end(self.model.jobs[job.pk], "cancelled", started_at=self.model.now)
 
     def is_done(self, job, write):
-        """Let a worker end a job, and tell whether it had it, as the store must know."""
+        """Record the end of a job, and return whether the worker held the lease."""
         job.started_at = job.finished_at = clock.to_row(self.model.now)
         is_held = self.model.is_held(job)
         text = f"job {job.pk}, lease {job.lease} of {job.worker}: {self.model.jobs[job.pk]}"

@@ -1,4 +1,4 @@
-"""`manage.py future_status`: what goes on, for people and for scripts."""
+"""The command `manage.py future_status`."""
 
 import json
 from datetime import timedelta
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def show(capsys):
-    """Return a function that returns what the command prints."""
+    """Return a function that returns the output of the command."""
 
     def shown(*arguments):
         call_command("future_status", *arguments)
@@ -31,13 +31,13 @@ def show(capsys):
 
 @pytest.fixture
 def data(show):
-    """Return a function that returns what the command prints as JSON."""
+    """Return a function that returns the decoded JSON output of the command."""
     return lambda *arguments: json.loads(show("--json", *arguments))
 
 
 @pytest.fixture
 def worker():
-    """Return a function that registers a living worker."""
+    """Return a function that registers a worker as alive."""
 
     def registered(*queues):
         found = new_worker("host", Selection(queues=queues))
@@ -53,7 +53,7 @@ def columns(text, name):
 
 
 def past_its_expiry():
-    """Schedule a job, and let it have been due two hours ago, and expired an hour later."""
+    """Return a job that was due two hours ago, and whose expiry was an hour ago."""
     job = schedule_job("5d", jobs.echo)
     now = clock.now()
     ScheduledJob.objects.filter(pk=job.pk).update(

@@ -1,4 +1,4 @@
-"""The store: what a claim takes, what it leaves, and what happens to the jobs of the dead."""
+"""The store: claims, completions, expiry and rescue."""
 
 from datetime import timedelta
 from threading import Thread
@@ -169,11 +169,11 @@ def test_queries_for_waiting_jobs_use_their_index(store, vendor, act, index):
 
 
 def explain(queries, vendor):
-    """Return what asks for the plan of the first of `queries` that looks for jobs."""
+    """Return an EXPLAIN of the first of `queries` that reads jobs."""
     texts = [query["sql"] for query in queries]
     for sql in texts:
         before, execute, call = sql.partition("EXECUTE ")
-        if execute:  # as it was prepared, with the plan that it was executed by
+        if execute:  # prepared: EXPLAIN shows the plan that it was executed with
             return f"{before} EXPLAIN {execute} {call}"
         if "expires_at" in sql and "PREPARE" not in sql:
             return f"EXPLAIN {'QUERY PLAN' if vendor == 'sqlite' else ''} {sql}"

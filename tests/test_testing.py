@@ -1,4 +1,4 @@
-"""What a project's own tests can ask of its jobs."""
+"""`django_future.testing`: assertions, `perform_job` and `run_due_jobs`."""
 
 import time
 from datetime import timedelta
@@ -174,7 +174,7 @@ class TestRunDueJobs:
 
 
 class TestInAPlainTestCase(TestCase):
-    """As most projects have it: all of it in a transaction that is rolled back."""
+    """A test in one transaction that is rolled back, as in most projects."""
 
     def test_run_due_jobs_works_in_a_plain_test_case(self):
         schedule_job("0s", jobs.trace)
@@ -200,11 +200,11 @@ class TestInAPlainTestCase(TestCase):
 
 
 @pytest.mark.slow
-@pytest.mark.only_on("sqlite", reason="the plugin knows of no database")
+@pytest.mark.only_on("sqlite", reason="the plugin does not depend on the database")
 def test_the_pytest_plugin_provides_its_fixture_and_its_mark(pytester, monkeypatch):
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("TEST_RUN", "of-the-plugin")  # with a database of its own
+    monkeypatch.setenv("TEST_RUN", "of-the-plugin")  # it uses its own database
     pytester.makepyfile(
         """
         import pytest

@@ -1,4 +1,4 @@
-"""Text that is stored in rows."""
+"""Text for columns of limited size."""
 
 import pytest
 

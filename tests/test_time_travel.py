@@ -1,4 +1,4 @@
-"""What a project's tests see of a stretch of time."""
+"""`travel_to`, which executes the jobs of a period of time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from tests.support.past_jobs import schedule_in_the_past
 
 pytestmark = pytest.mark.django_db
 
-AN_HOUR = timedelta(hours=1)  # much less than the jobs travel
+AN_HOUR = timedelta(hours=1)  # much less than the tests travel
 
 
 class TestJobs:

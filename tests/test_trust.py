@@ -1,4 +1,4 @@
-"""Behind the signature of a row: what a job may call, and which pickles it may load."""
+"""Rows with a valid signature: which callables and pickles are still refused."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Opens:
-    """Creates a file when it is unpickled."""
+    """Creates a file on unpickling."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -37,7 +37,7 @@ class Opens:
 
 @pytest.fixture
 def forbidden(tmp_path):
-    """Return the path of a file that must not come to exist."""
+    """Return the path of a file that no test may create."""
     path = tmp_path / "executed"
     yield path
     assert not path.exists()
@@ -84,14 +84,14 @@ def test_a_row_with_a_changed_pickle_fails():
 def test_a_row_with_a_pickle_of_another_key_fails(settings):
     schedule_job("0s", jobs.echo, args=[Path("a")])
     stored = ScheduledJob.objects.values_list("args", flat=True).get()
-    settings.SECRET_KEY = "somebody else's"
+    settings.SECRET_KEY = "another key"
     ScheduledJob.objects.all().delete()
     schedule_job("0s", jobs.echo)
     rewrite(args=stored)
     assert "TamperedArguments" in run().error
 
 
-UNTRUSTED_PACKAGES = {
+FOREIGN = {
     "django.contrib.auth.password_validation.get_password_validators": [
         [{"NAME": "os.system", "OPTIONS": {"command": "touch FORBIDDEN"}}]
     ],
@@ -107,7 +107,7 @@ UNTRUSTED_PACKAGES = {
 class TestForeignCallables:
     @pytest.fixture(autouse=True)
     def nothing_happens(self, forbidden, monkeypatch):
-        """Make sure that none of them was called."""
+        """Assert that no foreign callable was called."""
 
         def hidden():
             forbidden.touch()
@@ -121,12 +121,12 @@ class TestForeignCallables:
 
     @pytest.fixture
     def row(self, order):
-        """Return a job that is bound to an object."""
+        """Return a job with a content object."""
         return schedule_job("0s", "ring", order)
 
-    @pytest.mark.parametrize("name", UNTRUSTED_PACKAGES)
+    @pytest.mark.parametrize("name", FOREIGN)
     def test_a_foreign_callable_that_sql_wrote_is_parked(self, row, name, forbidden, settings):
-        args = json.dumps(UNTRUSTED_PACKAGES[name]).replace("FORBIDDEN", str(forbidden))
+        args = json.dumps(FOREIGN[name]).replace("FORBIDDEN", str(forbidden))
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE django_future_scheduledjob SET callable_name = %s, args = %s,"
@@ -136,9 +136,9 @@ class TestForeignCallables:
         assert run().status == Status.PARKED
         assert settings.SECRET_KEY not in str(ScheduledJob.objects.values())
 
-    @pytest.mark.parametrize("name", UNTRUSTED_PACKAGES)
+    @pytest.mark.parametrize("name", FOREIGN)
     def test_a_foreign_callable_in_a_signed_row_fails(self, row, name, forbidden, settings):
-        args = json.dumps(UNTRUSTED_PACKAGES[name]).replace("FORBIDDEN", str(forbidden))
+        args = json.dumps(FOREIGN[name]).replace("FORBIDDEN", str(forbidden))
         rewrite(callable_name=name, args=Stored(args), content_object=None)
         job = run()
         assert job.status == Status.FAILED
@@ -192,7 +192,7 @@ class TestMethods:
 class TestPrivateNames:
     @pytest.fixture
     def private(self, monkeypatch):
-        """Return a module with a private name, in a package of the project."""
+        """Return a module with a private name in a package of the project."""
         module = types.ModuleType("tests.shop._private")
         exec("def run(): return 'ran'", vars(module))
         monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -223,7 +223,7 @@ def test_an_object_that_has_any_attribute_is_no_handler(thing, monkeypatch):
 class TestMovedPickles:
     @pytest.fixture
     def pickled(self):
-        """Return the stored text of a pickle that code scheduled for `echo`."""
+        """Return the stored text of a pickle that was signed for `echo`."""
         schedule_job("1d", jobs.echo, args=[Path("a")], kwargs={})
         text = ScheduledJob.objects.values_list("args", flat=True).get()
         ScheduledJob.objects.all().delete()

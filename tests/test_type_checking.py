@@ -1,4 +1,4 @@
-"""What type checkers know of jobs, without a plugin for Django."""
+"""The types that type checkers infer for jobs, without a plugin for Django."""
 
 import json
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.only_on("sqlite", reason="types know of no database"),
+    pytest.mark.only_on("sqlite", reason="types do not depend on the database"),
 ]
 
 HEAD = """
@@ -93,7 +93,7 @@ def test_pyright_infers_types(expression, by_pyright):
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory):
-    """Return a module that has the type of each expression revealed, one in each line."""
+    """Return the path of a module that reveals the type of one expression per line."""
     module = tmp_path_factory.mktemp("types") / "revealed.py"
     module.write_text(HEAD + "\n".join(f"reveal_type({expression})" for expression in TYPES))
     return module
@@ -101,7 +101,7 @@ def module(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_mypy(module):
-    """Return what mypy says of each expression."""
+    """Return the type that mypy infers for each expression."""
     config = module.with_name("mypy.ini")
     config.write_text(f"[mypy]\nmypy_path = {ROOT / 'src'}:{ROOT}\nfollow_imports = silent\n")
     options = ["--config-file", config, "--cache-dir", module.with_name("cache")]
@@ -114,7 +114,7 @@ def by_mypy(module):
 
 @pytest.fixture(scope="module")
 def by_pyright(module):
-    """Return what basedpyright says, which has the engine of pyright and of VS Code."""
+    """Return the types that basedpyright infers, which has the engine of pyright."""
     if find_spec("basedpyright") is None:
         pytest.skip("basedpyright is not installed; make types installs it")
     config = module.with_name("pyrightconfig.json")

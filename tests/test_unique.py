@@ -1,4 +1,4 @@
-"""Jobs of which there is one at a time."""
+"""Unique jobs."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -174,7 +174,7 @@ class TestReplace:
     def test_unique_replace_schedules_a_missing_job(self):
         assert once.index.schedule("1h", 7).status == Status.SCHEDULED
 
-    @pytest.mark.only_on("postgresql", reason="only PostgreSQL sends hints")
+    @pytest.mark.only_on("postgresql", reason="only PostgreSQL has NOTIFY")
     @pytest.mark.parametrize(("when", "hints"), [("1s", 1), ("1d", 0)])
     def test_unique_replace_notifies_workers_of_a_job_due_soon(
         self, when, hints, django_capture_on_commit_callbacks
@@ -258,14 +258,14 @@ class TestTransactions:
 
 @pytest.fixture
 def looked(monkeypatch):
-    """Return an event that is set when somebody has looked for a key and is about to take it."""
+    """Return an event that is set when a key was looked up and an insert follows."""
     event, insert = Event(), unique._insert
 
-    def tell_and_insert(store, job):
+    def notify_and_insert(store, job):
         event.set()
         return insert(store, job)
 
-    monkeypatch.setattr(unique, "_insert", tell_and_insert)
+    monkeypatch.setattr(unique, "_insert", notify_and_insert)
     return event
 
 
@@ -327,7 +327,7 @@ class TestRivals:
 
 @pytest.fixture
 def repeatable_read():
-    """Let transactions see the database as it was at their first query."""
+    """Set the isolation level REPEATABLE READ."""
     words = "CHARACTERISTICS AS TRANSACTION" if connection.vendor == "postgresql" else "TRANSACTION"
     with connection.cursor() as cursor:
         cursor.execute(f"SET SESSION {words} ISOLATION LEVEL REPEATABLE READ")
@@ -336,12 +336,12 @@ def repeatable_read():
 
 
 def schedule():
-    """Schedule the job that the rivals are about."""
+    """Schedule the job that the threads compete for."""
     return once.sync.schedule("5d", 1)
 
 
 def schedule_and_trace():
-    """Schedule it within a transaction that writes before and after."""
+    """Schedule the job inside a transaction that writes before and after."""
     with transaction.atomic():
         jobs.trace("before")
         job = schedule()
@@ -350,7 +350,7 @@ def schedule_and_trace():
 
 
 def elsewhere(act):
-    """Do something, and close the connection of this thread."""
+    """Call `act`, and close the connection of this thread."""
     try:
         return act()
     finally:

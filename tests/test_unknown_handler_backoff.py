@@ -1,4 +1,4 @@
-"""Handlers that a process does not know, which it tries again after a pause."""
+"""The backoff of a process for unknown handlers."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from django_future.worker.unknown_handlers import INITIAL_BACKOFF_SECONDS, Unkno
 
 @pytest.fixture
 def elapsed(monkeypatch):
-    """Return a list whose only element is how many seconds have passed."""
+    """Return a list with one element, the elapsed seconds."""
     seconds = [0.0]
     monkeypatch.setattr(unknown_handlers, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
     return seconds

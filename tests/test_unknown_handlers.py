@@ -1,4 +1,4 @@
-"""A deploy is no accident: a job whose handler is unknown here is left for who knows it."""
+"""Unknown handlers: their jobs are released for a worker that has the code."""
 
 import os
 import sys
@@ -41,7 +41,7 @@ def burst():
 
 
 def schedule(callable_name, *given, **options):
-    """Schedule a job as code did that this process does not have."""
+    """Return a job that was scheduled by code that this process does not have."""
     job = schedule_job("0s", "remind" if given else jobs.trace, *given, **options)
     rewrite(job, callable_name=callable_name)
     job.refresh_from_db()

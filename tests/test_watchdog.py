@@ -1,4 +1,4 @@
-"""Handlers that are ended before their time."""
+"""Timeouts, stuck handlers and the cancelling of running jobs."""
 
 import math
 from threading import Thread
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def run(scheduled):
-    """Run what is due, and read what became of a job."""
+    """Execute due jobs, and refresh a job."""
     run_jobs(ignore_errors=True)
     scheduled.refresh_from_db()
 
 
 @pytest.fixture
 def nothing_is_stuck(monkeypatch):
-    """Wait for an interrupted handler for as long as it runs: it ends, or the test never does."""
+    """Wait for an interrupted handler without a limit."""
     monkeypatch.setattr(watchdog, "GRACE_SECONDS", math.inf)
 
 
@@ -122,7 +122,7 @@ class TestStuck:
 class TestCancelRunning:
     @pytest.fixture
     def run_beside(self):
-        """Return a function that runs what is due on a thread of its own, which has ended then."""
+        """Return a function that executes due jobs in a thread. The thread ends with the test."""
         threads = []
 
         def start():

@@ -1,4 +1,4 @@
-"""Times as people write them."""
+"""The parsing of times and durations."""
 
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -113,7 +113,7 @@ def test_a_time_text_that_is_too_long_is_refused_with_the_limit(read):
 @pytest.mark.parametrize("beginning", ["", "1w", "P", "P1DT", "2030-01-31T"])
 def test_parsing_the_slowest_text_takes_less_than_a_millisecond(beginning, filling):
     text = (beginning + MAX_TEXT_LENGTH * filling)[: MAX_TEXT_LENGTH - 1] + "x"
-    started_at = time.thread_time()  # of this thread alone, however busy the machine is
+    started_at = time.thread_time()  # independent of other threads and processes
     for _ in range(10):
         with pytest.raises(InvalidTime):
             parse(text)

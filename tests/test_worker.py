@@ -1,4 +1,4 @@
-"""A worker that keeps running: on time, woken by others, and without losing a thing."""
+"""Workers: bursts, schedules, stopping, crashes and several processes."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def burst(**options):
-    """Run what is due in this process, and return the exit code."""
+    """Execute due jobs in a worker in this process, and return the exit code."""
     limits = Limits(burst=True, **options.pop("limits", {}))
     return run_worker(Options(alias="default", limits=limits, **options))
 
@@ -109,7 +109,7 @@ class TestSchedule:
 
     @pytest.mark.only_on("postgresql", "sqlite", reason="MySQL has no way to wake a worker")
     def test_a_sleeping_worker_wakes_up_for_a_job_due_at_once(self, monkeypatch):
-        """Let it fall asleep for an hour: only a hint makes it look before."""
+        """Let the worker sleep for an hour: only a notification can wake it."""
         monkeypatch.setattr(loop, "BACKOFF_FACTOR", 10**9)
         slept, wait = [], Wakeup.wait
 
@@ -215,7 +215,7 @@ def test_a_worker_with_a_broken_connection_still_removes_its_row():
 
 
 def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings):
-    """The claim is committed, but the connection breaks before the worker hears of it."""
+    """The claim is committed, but the connection breaks before the worker gets the answer."""
     settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
     store = store_for("default")
     claim, lost = store.claim, []
@@ -224,7 +224,7 @@ def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings):
         claimed = claim(*args, **options)
         if claimed and not lost:
             lost.extend(claimed)
-            raise OperationalError("the line was cut")
+            raise OperationalError("the connection was cut")
         return claimed
 
     monkeypatch.setattr(store, "claim", claim_unheard)

@@ -1,4 +1,4 @@
-"""A worker process: it ends when it is told to, and when a thread of it has ended."""
+"""A worker process: it ends on a signal, and when one of its service threads has ended."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def patched(tmp_path):
-    """Return a function that makes the environment of a worker which runs some code first."""
+    """Return a function that returns the environment of a worker that first executes `code`."""
 
     def environment(code):
         (tmp_path / "patch_of_test.py").write_text(code)

@@ -35,7 +35,7 @@ def hold_and_leave(number, path):
 
 
 def leave_and_fail(number):
-    """Leave a trace that must not stay."""
+    """Write a trace, which is rolled back, and fail."""
     leave(number)
     raise ValueError("as planned")
 

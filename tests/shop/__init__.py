@@ -1,1 +1,1 @@
-"""A shop, whose orders the tests bind jobs to."""
+"""An app with models and handlers for the tests."""

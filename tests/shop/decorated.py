@@ -1,4 +1,4 @@
-"""Handlers with `@job`, and with types."""
+"""Typed handlers with `@job`."""
 
 from django_future import ScheduledJob, job, job_as_parameter
 from tests.shop.models import Order
@@ -18,12 +18,12 @@ def remind(order: Order, text: str = "soon") -> str:
 
 @job(expires=None)
 async def wave(name: str) -> str:
-    """Greet somebody from afar."""
+    """Return a greeting."""
     return f"waved at {name}"
 
 
 @job
 @job_as_parameter
 def report(job: ScheduledJob, text: str) -> str:
-    """Say which job it is."""
+    """Return the id of the job and the text."""
     return f"{job.pk}: {text}"

@@ -1,4 +1,4 @@
-"""Handlers that ask for more, or for less, and those that last."""
+"""Handlers that fail, retry, cancel or run for long."""
 
 import hashlib
 import time
@@ -8,7 +8,7 @@ from django.db import connection
 from django_future import Cancel, Retry, ScheduledJob, job, job_as_parameter, retry_jobs
 from tests.shop.models import Trace
 
-LASTING = 300.0  # seconds, longer than any test waits
+LASTING_SECONDS = 300.0  # longer than any test waits
 UNINTERRUPTED = "The handler ran to its end"
 
 
@@ -17,18 +17,18 @@ class Declined(Exception):
 
 
 def minutes(attempt, exception):
-    """Wait a minute more each time, two of them if it was declined."""
+    """Return one minute per attempt, or two if the payment was declined."""
     return f"{attempt * (2 if isinstance(exception, Declined) else 1)}m"
 
 
 def nonsense(attempt, exception):
-    """Say what is no delay."""
+    """Return an invalid delay."""
     return "soon"
 
 
 @job(max_attempts=3, backoff=["1m", "1h"])
 def charge(amount, *, fail=True):
-    """Leave a trace that does not stay, and fail."""
+    """Write a trace, which is rolled back, and fail."""
     Trace.objects.create(text=f"charged {amount}")
     if fail:
         raise Declined(f"{amount} declined")
@@ -36,7 +36,7 @@ def charge(amount, *, fail=True):
 
 @job
 def come_again():
-    """Ask for another attempt at once, each time."""
+    """Raise Retry without a delay."""
     raise Retry(after="0s")
 
 
@@ -48,27 +48,27 @@ def cancel(pk):
 
 @job(atomic=False)
 def retry_others():
-    """Put back what has failed, and fail."""
+    """Retry all failed jobs, and fail."""
     retry_jobs(ScheduledJob.objects.filter(status="failed"))
     raise ValueError("failed")
 
 
 @job(max_attempts=3, backoff=minutes)
 def charge_slowly():
-    """Fail, and leave the waiting to a function."""
+    """Fail, with a backoff function."""
     raise Declined("no")
 
 
 @job(max_attempts=2, backoff=nonsense)
 def charge_badly():
-    """Fail, with a backoff that is of no use."""
+    """Fail, with an invalid backoff function."""
     raise Declined("no")
 
 
 @job
 @job_as_parameter
 def poll(job, until=3):
-    """Ask for another attempt until there were so many."""
+    """Raise Retry until there were `until` attempts."""
     if job.attempts < until:
         raise Retry(after="5m")
     return f"after {job.attempts}"
@@ -76,28 +76,28 @@ def poll(job, until=3):
 
 @job(backoff=["7m"])
 def poll_patiently():
-    """Ask for another attempt, whenever that is usual."""
+    """Raise Retry with the default delay."""
     raise Retry
 
 
 @job
 def cancel_running(reason=""):
-    """Leave a trace that does not stay, and end without a failure."""
+    """Write a trace, which is rolled back, and raise Cancel."""
     Trace.objects.create(text="no longer")
     raise Cancel(reason)
 
 
 @job(timeout="0.2s")
 def loop(text="looped"):
-    """Leave a trace, and last, in steps of Python."""
+    """Write a trace, and run for long in Python code."""
     Trace.objects.create(text=text)
     wait()
 
 
 @job
 def wait():
-    """Last, and ask the database nothing."""
-    deadline = time.monotonic() + LASTING
+    """Run for long without queries."""
+    deadline = time.monotonic() + LASTING_SECONDS
     while time.monotonic() < deadline:
         time.sleep(0.005)
     raise AssertionError(UNINTERRUPTED)
@@ -105,49 +105,49 @@ def wait():
 
 @job(timeout="0.2s")
 def swallow():
-    """Leave a trace, and go on whatever is raised, to end as if nothing had been."""
+    """Write a trace, suppress any error, and return."""
     Trace.objects.create(text="swallowed")
     try:
         loop()
-    except Exception:  # noqa: BLE001 - as careless handlers do
+    except Exception:  # noqa: BLE001 - careless handlers do this
         return "not at all"
     return "never"
 
 
 @job(timeout="0.2s")
 async def loop_async():
-    """Last, in steps of the event loop."""
+    """Run for long in an event loop."""
     import asyncio
 
     await Trace.objects.acreate(text="looped")
-    await asyncio.sleep(LASTING)
+    await asyncio.sleep(LASTING_SECONDS)
     raise AssertionError(UNINTERRUPTED)
 
 
 @job(timeout="0.2s")
 def sleep_in_the_database():
-    """Have the database last."""
+    """Run a long statement in the database."""
     Trace.objects.create(text="slept")
     run_long_statement()
 
 
 @job(timeout="0.2s")
 def sleep_outside(seconds):
-    """Last where Python does not look."""
+    """Sleep in C code, which cannot be interrupted."""
     Trace.objects.create(text="slept")
     time.sleep(seconds)
 
 
 @job(timeout="0.2s")
 def compute_outside(rounds):
-    """Be busy where Python does not look."""
+    """Compute in C code, which cannot be interrupted."""
     Trace.objects.create(text="computed")
     hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", rounds)
 
 
 @job(atomic=False)
 def trace_in_steps(fail=False):
-    """Leave traces that stay, each by itself."""
+    """Write two traces without a transaction."""
     Trace.objects.create(text="first")
     if fail:
         raise ValueError("after the first")
@@ -156,10 +156,10 @@ def trace_in_steps(fail=False):
 
 
 def run_long_statement():
-    """Unset the database busy for longer than any test waits."""
+    """Keep the database busy for longer than any test waits."""
     long = {
-        "postgresql": f"SELECT PG_SLEEP({LASTING})",
-        "mysql": f"SELECT SLEEP({LASTING}) + COUNT(*) FROM django_future_worker",
+        "postgresql": f"SELECT PG_SLEEP({LASTING_SECONDS})",
+        "mysql": f"SELECT SLEEP({LASTING_SECONDS}) + COUNT(*) FROM django_future_worker",
         "sqlite": """
             WITH RECURSIVE number (n) AS (
                 SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 3000000000

@@ -1,4 +1,4 @@
-"""Handlers that do what handlers should not do."""
+"""Handlers that misbehave."""
 
 import functools
 from contextlib import suppress
@@ -20,18 +20,18 @@ from tests.shop.models import Order, Trace
 
 
 class PanicException(BaseException):
-    """What a library in another language raises."""
+    """An exception of a library in another language."""
 
 
 class Unprintable(Exception):
-    """An exception that raises another as soon as it is shown."""
+    """An exception whose str() raises."""
 
     def __str__(self):
         raise RuntimeError("no words")
 
 
 class Unrepresentable:
-    """A result that raises as soon as it is shown, and cannot be pickled."""
+    """A result that cannot be pickled, and whose repr() raises."""
 
     def __reduce__(self):
         raise TypeError("not to be pickled")
@@ -41,13 +41,13 @@ class Unrepresentable:
 
 
 def panic():
-    """Raise what is no Exception."""
+    """Raise a BaseException."""
     Trace.objects.create(text="not kept")
     raise PanicException("index out of bounds")
 
 
 def press_ctrl_c():
-    """Raise KeyboardInterrupt, which nobody's keyboard has sent."""
+    """Raise KeyboardInterrupt without a signal."""
     Trace.objects.create(text="not kept")
     raise KeyboardInterrupt
 
@@ -58,7 +58,7 @@ def close_generator():
 
 
 def catch_integrity_error():
-    """Write, break a constraint, and go on as if nothing had happened."""
+    """Write, violate a constraint, and suppress the error."""
     Trace.objects.create(text="not kept")
     Group.objects.create(name="twice")
     with suppress(IntegrityError):
@@ -66,13 +66,13 @@ def catch_integrity_error():
 
 
 def roll_back():
-    """Write, and have the transaction rolled back."""
+    """Write, and mark the transaction for rollback."""
     Trace.objects.create(text="not kept")
     transaction.set_rollback(True)
 
 
 def roll_back_in_the_database():
-    """Have SQLite end the transaction by itself, catch that, and go on."""
+    """Make SQLite roll back the transaction, and suppress the error."""
     Trace.objects.create(text="not kept")
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO auth_group (id, name) VALUES (1, 'one')")
@@ -81,27 +81,27 @@ def roll_back_in_the_database():
 
 
 def close_connection():
-    """Write, and close the connection in the middle of the transaction."""
+    """Write, and close the connection inside the transaction."""
     Trace.objects.create(text="not kept")
     connection.close()
 
 
 def enter_atomic():
-    """Write in a block that is entered and not left."""
+    """Write in an atomic block that is never exited."""
     transaction.atomic().__enter__()
     Trace.objects.create(text="not kept")
 
 
 @job(atomic=False)
 def enter_atomic_for_good():
-    """Write in a block that is entered and not left, without a transaction around."""
+    """Write in an atomic block that is never exited, without an outer transaction."""
     transaction.atomic().__enter__()
     Trace.objects.create(text="not kept")
 
 
 @job(atomic=False)
 def begin():
-    """Begin a transaction behind Django's back."""
+    """Begin a transaction with SQL."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("INSERT INTO shop_trace (text) VALUES ('not kept')")
@@ -109,21 +109,21 @@ def begin():
 
 @job(atomic=False)
 def turn_autocommit_off():
-    """Write without autocommit, and leave it so."""
+    """Turn autocommit off, and write."""
     transaction.set_autocommit(False)
     Trace.objects.create(text="not kept")
 
 
 @job(atomic=False)
 def turn_autocommit_off_and_fail():
-    """Write without autocommit, leave it so, and fail."""
+    """Turn autocommit off, write, and fail."""
     turn_autocommit_off()
     raise ValueError("its own error")
 
 
 @job(atomic=False, max_attempts=2, backoff=["1h"])
 def close_old_connections_and_fail():
-    """Close the connection, as code for threads does, and fail."""
+    """Close old connections, and fail."""
     Trace.objects.create(text="ran")
     connection.close()
     close_old_connections()
@@ -132,29 +132,29 @@ def close_old_connections_and_fail():
 
 @job(atomic=False)
 def discard_all():
-    """Have PostgreSQL forget all that it knows of this session."""
+    """Discard the state of the PostgreSQL session."""
     with connection.cursor() as cursor:
         cursor.execute("DISCARD ALL")
 
 
 def switch_language_and_zone():
-    """Activate another language and zone, and leave them so."""
+    """Activate another language and time zone."""
     translation.activate("de")
     timezone.activate("Pacific/Auckland")
 
 
 def tell_language_and_zone():
-    """Return what is active."""
+    """Return the active language and time zone."""
     return [translation.get_language(), timezone.get_current_timezone_name()]
 
 
 def raise_unprintable():
-    """Raise what cannot be shown."""
+    """Raise an exception whose str() raises."""
     raise Unprintable
 
 
 def raise_syntax_error():
-    """Raise what Python's traceback cannot format."""
+    """Raise a SyntaxError that `traceback` cannot format."""
     raise SyntaxError("bad template", ("order.html", 3, "5", "{% if %}"))
 
 
@@ -164,19 +164,19 @@ def raise_huge():
 
 
 def cancel_with_number():
-    """Cancel for a reason that is no text."""
+    """Cancel with a number as the reason."""
     raise Cancel(404)
 
 
 def retry_out_of_time():
-    """Ask for another attempt after a time that the database cannot hold."""
+    """Raise Retry with a delay that the database cannot hold."""
     error = Retry()
     error.after = timezone.timedelta.max
     raise error
 
 
 def return_unrepresentable():
-    """Return what cannot be stored, nor shown."""
+    """Return a value that cannot be stored or shown."""
     return Unrepresentable()
 
 
@@ -186,7 +186,7 @@ def return_huge():
 
 
 def return_large():
-    """Return 200 kB, of which many together are more than a server takes at once."""
+    """Return 200 kB. Many such results exceed the maximum size of a statement."""
     return "x" * 200_000
 
 
@@ -207,7 +207,7 @@ async def generate_async():
 
 
 def return_generator():
-    """Return what has yet to run."""
+    """Return a generator."""
     return generate()
 
 
@@ -221,53 +221,53 @@ def _plainly(function):
 
 @_plainly
 async def trace_async_in_disguise():
-    """Look like a plain function, and return a coroutine."""
+    """Return a coroutine from a plain function."""
     await Trace.objects.acreate(text="never")
 
 
 @job_as_parameter
 def cancel_itself(job):
-    """Write, and cancel the job that this is."""
+    """Write, and cancel its own job."""
     Trace.objects.create(text="not kept")
     cancel_jobs(ScheduledJob.objects.filter(pk=job.pk), running=True)
 
 
 @job_as_parameter
 def delete_itself(job):
-    """Write, and delete the job that this is."""
+    """Write, and delete its own job."""
     Trace.objects.create(text="kept")
     job.delete()
 
 
 @job_as_parameter
 def delete_itself_unseen(job):
-    """Write, and delete the job that this is without saying so."""
+    """Write, and delete the row of its own job."""
     Trace.objects.create(text="not kept")
     ScheduledJob.objects.filter(pk=job.pk).delete()
 
 
 @job_as_parameter
 def scribble(job):
-    """Write, and change all that the job says of itself."""
+    """Write, and change attributes of the job instance."""
     Trace.objects.create(text="kept")
     job.pk, job.lease, job.worker, job.status = 10**6, 77, "another", "failed"
 
 
 def delete_order(order):
-    """Delete the object that the job is bound to."""
+    """Write, and delete the content object."""
     Trace.objects.create(text="kept")
     Order.objects.get(pk=order.pk)
     order.delete()
 
 
 def call_procedure():
-    """Write by a procedure."""
+    """Write with a stored procedure."""
     with connection.cursor() as cursor:
         cursor.callproc("leave_trace")
 
 
 def lose_a_deadlock():
-    """Write, lose a deadlock against another connection, catch that, and write again."""
+    """Write, lose a deadlock, suppress the error, and write again."""
     first, second = Order.objects.order_by("pk")
     is_locked = Event()
 

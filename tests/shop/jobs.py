@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from multiprocessing import get_context
-from os import system  # noqa: F401 - what a stored job must not reach through this module
+from os import system  # noqa: F401 - stored jobs must not call this import
 from pathlib import Path
 
 from django.contrib.auth.models import User
@@ -19,23 +19,23 @@ from tests.shop.models import Trace
 
 
 def trace(text="ran"):
-    """Leave a trace."""
+    """Write a trace."""
     Trace.objects.create(text=text)
 
 
 def trace_object(content_object, *args, **kwargs):
-    """Leave a trace of what was passed."""
+    """Write a trace of the arguments."""
     Trace.objects.create(text=f"{content_object!r} {args!r} {kwargs!r}")
 
 
 @job_as_parameter
 def trace_all(job, content_object, *args, **kwargs):
-    """Leave a trace of what was passed, the job first."""
+    """Write a trace of the job and the arguments."""
     Trace.objects.create(text=f"{job!r} {content_object!r} {args!r} {kwargs!r}")
 
 
 def trace_and_fail(text="before the failure"):
-    """Leave a trace that must not stay."""
+    """Write a trace, which is rolled back, and fail."""
     Trace.objects.create(text=text)
     raise ValueError("fail")
 
@@ -46,79 +46,79 @@ def fail(message="fail"):
 
 
 def echo(value=None):
-    """Return what was passed."""
+    """Return the argument."""
     return value
 
 
 def take(*args, **kwargs):
-    """Take whatever is passed."""
+    """Accept any arguments."""
 
 
 def tell_time():
-    """Return when it was called."""
+    """Return the time of the call."""
     return time.time()
 
 
 def unstorable():
-    """Return what cannot be stored."""
+    """Return a value that cannot be stored."""
     return [lambda: None]
 
 
 def quit_program():
-    """Try to end the worker."""
+    """Exit."""
     sys.exit(3)
 
 
 def type_error_inside():
-    """Raise a TypeError that is not the caller's fault."""
+    """Raise a TypeError that does not come from the call."""
     raise TypeError("inside")
 
 
 async def trace_async(text):
-    """Leave a trace from a coroutine."""
+    """Write a trace in a coroutine."""
     await Trace.objects.acreate(text=text)
 
 
 def trace_and_break_hook():
-    """Leave a trace, and a hook that raises after the commit."""
+    """Write a trace, and register an on_commit hook that raises."""
     Trace.objects.create(text="kept")
     transaction.on_commit(functools.partial(fail, "in the hook"))
 
 
 def trace_on_commit(text="hook"):
-    """Ask nothing before the commit, and leave a trace after it."""
+    """Make no query before the commit, and write a trace in an on_commit hook."""
     transaction.on_commit(functools.partial(trace, text))
 
 
 def trace_through_the_driver():
-    """Leave a trace by a cursor that Django knows nothing of."""
+    """Write a trace with a cursor of the driver, without Django."""
     connection.connection.cursor().execute(
         f"INSERT INTO {Trace._meta.db_table} (text) VALUES ('ran')"
     )
 
 
 def break_a_promise():
-    """Write what a constraint forbids that may be deferred to the commit."""
+    """Violate a deferred constraint, which fails at the commit."""
     ScheduledJob.objects.create(
-        callable_name="nobody.calls.this",
+        callable_name="never.called",
         scheduled_at=clock.to_row(clock.now()),
         content_type_id=10**6,
     )
 
 
 def schedule_another():
-    """Schedule a job that is due at once."""
+    """Schedule a job for now."""
     schedule_job("0s", trace, args=["by another"])
 
 
 def read_then_write():
-    """Read, let another connection write, then write: what SQLite refuses without a lock."""
+    """Read, then write. SQLite refuses this without a lock if others write in between."""
     before = Trace.objects.count()
     Trace.objects.create(text=f"after {before}")
 
 
 def with_cause():
-    """Fail because of something else, in words that no database likes."""
+    """Fail with a cause, and with text that databases refuse."""
     try:
         raise KeyError("nul \0 and \udc80")
     except KeyError as error:
@@ -126,7 +126,7 @@ def with_cause():
 
 
 def hold(path, text="held"):
-    """Say that it runs by making a file, and leave a trace once the file is gone."""
+    """Create a file, wait until it is deleted, and write a trace."""
     path = Path(path)
     path.touch()
     while path.exists():
@@ -135,7 +135,7 @@ def hold(path, text="held"):
 
 
 def lose_connection():
-    """Have the server end this connection, the first time."""
+    """Kill the session of this connection in the first attempt."""
     first = not Path(os.environ["TEST_MARK"]).exists()
     Path(os.environ["TEST_MARK"]).touch()
     Trace.objects.create(text="written")
@@ -145,7 +145,7 @@ def lose_connection():
 
 
 def end_session(session):
-    """Have the server end a connection, by way of another, and wait until it has."""
+    """Kill a session from another connection, and wait until it has ended."""
     statement, listing = END_SESSION[connection.vendor]
     other = connection.copy()
     with other.cursor() as cursor:
@@ -167,19 +167,19 @@ END_SESSION = {
 
 
 def schedule_itself():
-    """Schedule the same again, for now."""
+    """Schedule itself for now."""
     schedule_job("0s", "tests.shop.jobs.schedule_itself")
 
 
 def read_clocks():
-    """Return what every clock reads, and what a field has for its default."""
+    """Return the times of all clocks, and of a field with a default."""
     django, field = timezone.now(), User().date_joined
     return [clock.from_row(django), clock.from_row(field), clock.now(), store_for("default").now()]
 
 
 @job_as_parameter
 def with_retries(job, every):
-    """Schedule the same again."""
+    """Reschedule its job."""
     job.reschedule(every)
     return clock.now()
 
@@ -191,7 +191,7 @@ def schedule_and_fail():
 
 @job_as_parameter
 def report(job, *said, lines=()):
-    """Say how far it is, again and again."""
+    """Report progress and log lines."""
     for progress in said:
         job.progress(*progress)
     for line in lines:
@@ -200,13 +200,13 @@ def report(job, *said, lines=()):
 
 @job_as_parameter
 async def report_async(job, done):
-    """Say how far it is from a coroutine."""
+    """Report progress in a coroutine."""
     job.progress(done, 10, "awaited")
 
 
 @job_as_parameter
 def report_and_hold(job, path, text=None):
-    """Say how far it is, having left a trace if there is a text, and go on while a file exists."""
+    """Write a trace if there is a text, report progress, and wait while a file exists."""
     if text is not None:
         trace(text)
     job.progress(3, 10, "resizing")
@@ -217,7 +217,7 @@ def report_and_hold(job, path, text=None):
 
 @job_as_parameter
 def report_and_fail(job):
-    """Say how far it is, and fail."""
+    """Report progress, and fail."""
     job.progress(7, 10, "failing")
     job.log("about to fail")
     fail()
@@ -225,13 +225,13 @@ def report_and_fail(job):
 
 @job_as_parameter
 def report_often(job, times):
-    """Say how far it is, so many times."""
+    """Report progress `times` times."""
     for done in range(1, times + 1):
         job.progress(done)
 
 
 def terminate_a_child():
-    """Fork a process that would last, end it as multiprocessing does, and return its exit code."""
+    """Fork a process, terminate it with multiprocessing, and return its exit code."""
     child = get_context("fork").Process(target=time.sleep, args=(60,))
     child.start()
     child.terminate()
@@ -240,7 +240,7 @@ def terminate_a_child():
 
 
 async def hold_async(path):
-    """Say that it runs by making a file, and last while that is there."""
+    """Create a file, and wait until it is deleted."""
     path = Path(path)
     path.touch()
     while path.exists():

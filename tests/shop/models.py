@@ -1,4 +1,4 @@
-"""Orders, and traces that handlers leave behind."""
+"""Models of the test shop."""
 
 import importlib
 import os
@@ -14,7 +14,7 @@ if "TEST_IMPORT" in os.environ:
 
 
 class Order(models.Model):
-    """An order, which can be reminded of."""
+    """An order with a number of reminders."""
 
     number = models.CharField(max_length=20)
     reminders = models.IntegerField(default=0)
@@ -29,16 +29,16 @@ class Order(models.Model):
 
     @job_as_parameter
     def note(self, job, text):
-        """Leave a trace with the job's id."""
+        """Write a trace with the id of the job."""
         Trace.objects.create(text=f"{self.number} {job.pk} {text}")
 
     @job(queue_name="calls")
     def ring(self, times=1):
-        """Say how often it rang."""
+        """Return a text with `times` rings."""
         return f"{self.number}: {'ring ' * times}".strip()
 
     def see(self, *args):
-        """Remember the call."""
+        """Record the call."""
         witness.CALLS.append(("see", self, args, {}))
 
     def _secret(self):
@@ -46,41 +46,41 @@ class Order(models.Model):
 
 
 class ExpressOrder(Order):
-    """An order seen as something else, with a method of its own."""
+    """A proxy of an order with its own method."""
 
     class Meta:
         proxy = True
 
     def hurry(self):
-        """Leave a trace."""
+        """Write a trace."""
         Trace.objects.create(text=f"{type(self).__name__} hurried")
 
 
 class Parcel(models.Model):
-    """A thing with a primary key that is not a number."""
+    """A model with a UUID as its primary key."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
 
 
 class Subscription(HasScheduledJobs, models.Model):
-    """A thing that knows its jobs."""
+    """A model with `HasScheduledJobs`."""
 
     customer = models.CharField(max_length=20)
 
     def renew(self):
-        """Say who renews."""
+        """Return the customer."""
         return self.customer
 
 
 class Gift(Subscription):
-    """A subscription that somebody else pays for."""
+    """A proxy of a subscription."""
 
     class Meta:
         proxy = True
 
 
 class Trace(models.Model):
-    """What a handler left behind."""
+    """A row that a handler has written."""
 
     text = models.TextField()
 

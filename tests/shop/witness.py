@@ -1,4 +1,4 @@
-"""Handlers that remember how they were called."""
+"""Handlers that record their calls."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ CALLS: list[tuple[Any, ...]] = []
 
 
 def one(*args, **kwargs):
-    """Remember the call."""
+    """Record the call."""
     CALLS.append(("tests.shop.witness.one", None, args, kwargs))
 
 
 def two(*args, **kwargs):
-    """Remember the call."""
+    """Record the call."""
     CALLS.append(("tests.shop.witness.two", None, args, kwargs))
 
 
 def bound(content_object, *args, **kwargs):
-    """Remember the call, and the object."""
+    """Record the call and the object."""
     CALLS.append(("tests.shop.witness.bound", content_object, args, kwargs))
 
 
@@ -25,6 +25,6 @@ def _hidden(*args):
 
 
 def call_of(spec):
-    """Return the call that a spec of `schedule_jobs` asks for, as it is remembered."""
+    """Return the recorded call that a spec of `schedule_jobs` leads to."""
     content_object = spec.get("content_object")
     return spec["callable"], content_object, tuple(spec["args"]), spec["kwargs"]

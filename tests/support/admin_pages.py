@@ -1,4 +1,4 @@
-"""The pages of the admin, as tests read them."""
+"""Helpers for the pages of the admin."""
 
 from django_future import ScheduledJob, schedule_job
 from tests.shop import jobs
@@ -8,7 +8,7 @@ UNPICKLED: list[object] = []
 
 
 class Suitcase:
-    """Something that only a pickle can hold, and that tells when it is unpacked."""
+    """A value that must be pickled, and that records when it is unpickled."""
 
     def __setstate__(self, state):
         UNPICKLED.append(state)

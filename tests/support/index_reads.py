@@ -1,12 +1,12 @@
-"""How many entries of the jobs' indexes something reads, counted by each database itself."""
+"""The number of index entries of jobs that a function reads, as counted by the database."""
 
 from django.db import connection
 
-INSTRUCTIONS = 400  # of SQLite's machine, that one row of a claim may take
+INSTRUCTIONS_PER_ROW = 400  # of SQLite's virtual machine, an upper estimate for a claim
 
 
 def count_entries_read(act):
-    """Return how many entries `act` reads, rows that are read without an index included."""
+    """Return how many index entries, and rows without an index, `act` reads."""
     return _COUNTERS[connection.vendor](act)
 
 
@@ -17,7 +17,7 @@ def _on_postgresql(act):
 
 
 def _counted_by_postgresql():
-    # The primary key is left out: through it a claim writes what it has found.
+    # The primary key does not count: a claim uses it to write the rows that it found.
     with connection.cursor() as cursor:
         cursor.execute("SELECT PG_STAT_FORCE_NEXT_FLUSH()")
         cursor.execute(
@@ -59,7 +59,7 @@ def _on_sqlite(act):
         act()
     finally:
         connection.connection.set_progress_handler(None, 0)
-    return instructions / INSTRUCTIONS
+    return instructions / INSTRUCTIONS_PER_ROW
 
 
 _COUNTERS = {"postgresql": _on_postgresql, "mysql": _on_mysql, "sqlite": _on_sqlite}

@@ -1,4 +1,4 @@
-"""A MariaDB server of a test's own, which may be started again."""
+"""A temporary MariaDB server that a test can restart."""
 
 import os
 import shutil
@@ -15,17 +15,17 @@ PROGRAMS = ("mariadb-admin", "mariadbd", "mariadb-install-db")
 
 
 def is_installed() -> bool:
-    """Tell whether the programs of the server are here."""
+    """Return whether the programs of the server are installed."""
     return all(shutil.which(program) for program in PROGRAMS)
 
 
 class Server:
-    """A server on a socket of its own, with its data in `folder`."""
+    """A server with its data and its socket in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._data = str(folder / "data")
         self.socket = str(folder / "socket")
-        # As root the server refuses to run, unless it is told as whom.
+        # As root, the server refuses to start without --user.
         self._user = ["--user=mysql"] if os.geteuid() == 0 else []
         if self._user:
             shutil.chown(folder, "mysql")
@@ -51,7 +51,7 @@ class Server:
         eventually(self._answers)
 
     def kill(self) -> None:
-        """End the server as a crash does."""
+        """Kill the server, as a crash does."""
         self._process.kill()
         self._process.wait()
 
@@ -62,7 +62,7 @@ class Server:
 
 @contextmanager
 def temporary_mariadb() -> Iterator[Server]:
-    """Run a server meanwhile."""
+    """Run a server inside the block."""
     with tempfile.TemporaryDirectory(prefix="future-mariadb-", ignore_cleanup_errors=True) as name:
         server = Server(Path(name))
         try:

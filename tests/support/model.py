@@ -1,4 +1,4 @@
-"""A model of the store: what it should hold, in plain values, and what each verb makes of that."""
+"""A model of the store: the expected rows as plain values, and how each operation changes them."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tests.shop.models import Trace
 
 @dataclass
 class Known:
-    """What is known of a job; each name but the last two is that of a column."""
+    """The expected row of a job. All names but the last two are columns."""
 
     scheduled_at: datetime
     expires_at: datetime | None
@@ -41,7 +41,7 @@ class Known:
 
 
 class Model:
-    """The jobs by their ids, the workers by when they were seen, and the time."""
+    """The expected jobs by id, when each worker was seen, the paused queues and the time."""
 
     def __init__(self):
         self.jobs = {}
@@ -71,9 +71,9 @@ class Model:
         return [pk for _, _, pk in sorted(order)]
 
     def is_in_order_by_queue(self, ids, due, limit):
-        """Tell whether `ids` are first by priority, and in each queue first of what is due.
+        """Return whether `ids` have the highest priorities, and are the first due in each queue.
 
-        The first of them is the first of all, or was due with it.
+        The first of them must be due at the same time as the first of all.
         """
         jobs, first = [self.jobs[pk] for pk in ids], [self.jobs[pk] for pk in due[:limit]]
         if [job.priority for job in jobs] != [job.priority for job in first]:
@@ -95,7 +95,7 @@ class Model:
         job.change(lease=job.lease + 1, attempts=job.attempts + 1)
 
     def is_held(self, claimed, status="running"):
-        """Tell whether a job is just as it was given to a worker."""
+        """Return whether the worker of a claimed job still holds the lease."""
         job = self.jobs[claimed.pk]
         return (job.status, job.worker, job.lease) == (status, claimed.worker, claimed.lease)
 
@@ -130,12 +130,12 @@ class Model:
         return next((pk for pk, job in self.jobs.items() if job.unique_key == key), None)
 
     def differences(self):
-        """Return in words where the database is not as it should be."""
+        """Return the differences between the database and the model, as messages."""
         rows = rows_by_id()
         if unlike := sorted(rows.keys() ^ self.jobs.keys()):
             return [f"jobs {unlike} are in the database or in the model, but not in both"]
         return [
-            f"job {pk} has {name} {row[name]!r}, but the model says {value!r}"
+            f"job {pk} has {name} {row[name]!r}, but the model has {value!r}"
             for pk, row in rows.items()
             for name, value in vars(self.jobs[pk]).items()
             if row[name] != value
@@ -143,7 +143,7 @@ class Model:
 
 
 def rows_by_id():
-    """Return what the database says of each job, by the names that the model has for it."""
+    """Return the values of each job in the database, by the names of the model."""
     failures = Counter(JobAttempt.objects.values_list("job_id", flat=True))
     effects = Counter(Trace.objects.values_list("text", flat=True))
     columns = list(Known.__dataclass_fields__)[:-2]

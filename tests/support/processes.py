@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start_runner(**environment: str) -> "subprocess.Popen[bytes]":
-    """Start a process that runs what is due, once."""
+    """Start a process that executes due jobs in a one-off run."""
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.processes"], cwd=ROOT, env=os.environ | environment
     )
@@ -22,7 +22,7 @@ def start_runner(**environment: str) -> "subprocess.Popen[bytes]":
 def start_worker(
     *options: str, output: Path | None = None, **environment: str
 ) -> "subprocess.Popen[bytes]":
-    """Start a worker, which writes all that it says to a file if one is given."""
+    """Start a worker process, with its output in the file `output` if given."""
     command = [sys.executable, "-m", "django", "future_worker", "--no-reload", "-v0", *options]
     environment = os.environ | environment
     if output is None:
@@ -34,14 +34,14 @@ def start_worker(
 
 
 def stop_at_once(process: "subprocess.Popen[bytes]") -> bool:
-    """Tell a worker again to stop, now, and tell whether it has."""
+    """Send a worker another SIGTERM, and return whether it has ended."""
     process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGTERM)
     return process.poll() is not None
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Stop a worker at a moment at which it holds no lock that others would wait for."""
+    """Suspend a worker at a moment when it holds no lock that blocks others."""
     while True:
         process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
@@ -57,14 +57,14 @@ def _is_writable() -> bool:
         with transaction.atomic():
             for model in (Worker, ScheduledJob):
                 list(model.objects.select_for_update(nowait=True))
-            Worker.objects.update(pid=F("pid"))  # SQLite knows no locks of rows
+            Worker.objects.update(pid=F("pid"))  # SQLite has no row locks
     except OperationalError:
         return False
     return True
 
 
 def main() -> None:
-    """Run what is due, once."""
+    """Execute due jobs in a one-off run."""
     import django
 
     django.setup()

@@ -1,11 +1,11 @@
-"""Receivers of signals, for a while."""
+"""Receivers of signals, connected temporarily."""
 
 from contextlib import contextmanager
 
 
 @contextmanager
 def connected(signal, receiver):
-    """Call `receiver` for `signal` meanwhile."""
+    """Connect `receiver` to `signal` inside the block."""
     signal.connect(receiver)
     try:
         yield

@@ -1,7 +1,7 @@
-"""A process whose server is started again meanwhile: `python -m tests.support.reused_session_ids`.
+"""A process whose server restarts while it waits: `python -m tests.support.reused_session_ids`.
 
-It lets a worker be lost with sessions that are open, waits for a line, and rescues. By then other
-connections have the numbers of these sessions. It prints what became of them.
+It registers a lost worker with open sessions, waits for a line on stdin, and rescues. By then,
+other connections have the ids of these sessions. It prints how many of them are still open.
 """
 
 import sys
@@ -10,7 +10,7 @@ CONNECTIONS = 8
 
 
 def main() -> None:
-    """Note sessions, wait, and rescue."""
+    """Record sessions, wait, and rescue."""
     import django
 
     django.setup()
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def note() -> list[int]:
-    """Open a connection, add it to those of a lost worker, and return the numbers of these."""
+    """Open a connection, add it to the sessions of a lost worker, and return its number."""
     from datetime import timedelta
 
     from django.db import connection, connections
@@ -56,7 +56,7 @@ def note() -> list[int]:
 
 
 def rescue(session) -> None:
-    """Rescue, and interrupt and cut a connection to the server that was there before."""
+    """Rescue, and interrupt and kill a session of the server before its restart."""
     from django_future.store import store_for
     from django_future.worker import maintenance
 
@@ -67,13 +67,13 @@ def rescue(session) -> None:
 
 
 def number_of(other) -> int:
-    """Return the number of a connection."""
+    """Return the thread id of a connection."""
     other.ensure_connection()
     return int(other.connection.thread_id())
 
 
 def is_open(other) -> bool:
-    """Tell whether a connection still answers."""
+    """Return whether a connection still answers."""
     from django.db import OperationalError
 
     try:

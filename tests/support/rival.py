@@ -1,4 +1,4 @@
-"""Processes that schedule the same unique jobs and run them: `python -m tests.support.rival`."""
+"""Processes that compete for the same unique jobs: `python -m tests.support.rival`."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ KEYS, ROUNDS = 5, 8
 
 
 def start_rival() -> "subprocess.Popen[str]":
-    """Start a process that says by their ids which jobs it was given."""
+    """Start a process that prints the ids of the jobs that it schedules."""
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.rival"],
         cwd=ROOT,
@@ -23,7 +23,7 @@ def start_rival() -> "subprocess.Popen[str]":
 
 
 def main() -> None:
-    """Schedule jobs of a few keys, inside transactions and outside, and run what is due."""
+    """Schedule jobs with a few keys, inside and outside transactions, and run due jobs."""
     import django
 
     django.setup()
@@ -36,13 +36,13 @@ def main() -> None:
             ask = partial(
                 schedule, f"key {key}", is_inside=(number + key) % 2 == 0, replace=number % 3 == 0
             )
-            # On MariaDB a transaction may lose a deadlock, and its caller has to begin anew.
+            # On MariaDB, a transaction can lose a deadlock; then its caller has to repeat it.
             print(with_retries(store_for("default"), ask))
         run_jobs()
 
 
 def schedule(key: str, *, is_inside: bool, replace: bool) -> int:
-    """Schedule a job for now, unless there is one, and return its id."""
+    """Schedule a unique job for now, and return the id of the new or existing job."""
     from django.db import transaction
 
     from tests.shop import once

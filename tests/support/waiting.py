@@ -1,4 +1,4 @@
-"""Waiting for a condition, for tests of what happens in other threads and processes."""
+"""Helpers that wait for other threads and processes."""
 
 import time
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from django.db import connection
 if TYPE_CHECKING:
     import subprocess
 
-# The only bound of a wait. It decides no test: it ends one whose condition never comes true,
-# and it is long enough for a machine that is busy with something else.
-MAX_WAIT_SECONDS = 120.0  # seconds
+# The limit of every wait. No passing test depends on it: it ends a test whose condition never
+# becomes true, and it is long enough for a busy machine.
+MAX_WAIT_SECONDS = 120.0
 
 
 def eventually(condition: Callable[[], object]) -> None:
@@ -20,9 +20,9 @@ def eventually(condition: Callable[[], object]) -> None:
     started_at = time.monotonic()
     while not condition():
         assert time.monotonic() - started_at < MAX_WAIT_SECONDS, (
-            f"waited {MAX_WAIT_SECONDS} s in vain"
+            f"the condition was still false after {MAX_WAIT_SECONDS} s"
         )
-        # MySQL would show a transaction's first view for ever; here each query is its own.
+        # In a MySQL transaction, every query would see the snapshot of the first one.
         assert not connection.in_atomic_block
         time.sleep(0.005)
 
@@ -33,6 +33,6 @@ def exit_code(process: "subprocess.Popen[bytes]") -> int:
 
 
 def has_ended(thread: Thread) -> bool:
-    """Wait until a thread has ended, and tell whether it has."""
+    """Wait until a thread has ended, and return whether it has."""
     thread.join(timeout=MAX_WAIT_SECONDS)
     return not thread.is_alive()
