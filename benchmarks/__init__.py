@@ -1,1 +1,1 @@
-"""Commands that measure django-future beside its peers, on the machine at hand."""
+"""Commands that measure django-future and its peers on this machine."""

@@ -1,4 +1,4 @@
-"""Measure throughput, ours and peers': `python -m benchmarks [TABLE ...] [--runs N] [--quick]`."""
+"""Measure the throughput of django-future and its peers: `python -m benchmarks [TABLE ...]`."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ PACKAGES = [
 
 
 def main() -> None:
-    """Measure what the command line asks for, and print the tables."""
+    """Measure the tables on the command line, and print them."""
     options = _options()
     began_at = time.monotonic()
     with ended_by_signals(), servers(options.database) as databases:
@@ -48,16 +48,16 @@ def _options() -> Namespace:
     parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     known = [*tables.DEFAULT, *tables.ALONE]
-    which = f"Some of {', '.join(known)}; {len(tables.DEFAULT)} of them if none is named."
+    which = f"Some of {', '.join(known)}; {len(tables.DEFAULT)} of them by default."
     add("table", nargs="*", type=_one_of(known), default=[], help=which)
-    add("--database", action="append", choices=TITLES, default=[], help="Only this; repeatable.")
-    add("--runs", type=int, default=3, help="How often each is measured, in turn (3).")
-    add("--quick", action="store_true", help="Fewer jobs and fewer rows: to see that it works.")
+    add("--database", action="append", choices=TITLES, default=[], help="May be repeated (all).")
+    add("--runs", type=int, default=3, help="How often each is measured, alternating (3).")
+    add("--quick", action="store_true", help="Fewer jobs and rows, to check that it works.")
     add("--peers", action=BooleanOptionalAction, default=True, help="Measure the peers too.")
     add("--queues", type=int, default=1, help="How many queues our jobs are in (1).")
     add("--priorities", type=int, default=1, help="How many priorities our jobs have (1).")
     add("--statistics", choices=STATISTICS, default="missing",
-        help="Whether the server is told to ANALYZE our tables once they are loaded.")  # fmt: skip
+        help="Whether to ANALYZE our tables after they are loaded.")  # fmt: skip
     add("--json", type=Path, help="Write every number to this file.")
     options = parser.parse_args()
     options.database = options.database or list(TITLES)
@@ -75,17 +75,17 @@ def _one_of(known: list[str]):
 
 def _describe(plan: Plan) -> str:
     how = (
-        f"{plan.runs} run(s) of each, in turn{', QUICK' if plan.is_quick else ''}; a job's start"
-        " is 16 bytes in a file; rates count from the first start until the store is empty."
+        f"{plan.runs} run(s) of each, alternating{', QUICK' if plan.is_quick else ''}; the start of"
+        " a job is 16 bytes in a file; rates count from the first start until no job waits."
     )
-    servers_at_hand = ", ".join(map(describe_database, plan.databases))
+    server_versions = ", ".join(map(describe_database, plan.databases))
     return "\n\n".join(
         [
             describe_machine(),
             describe_disk(),
             versions(*PACKAGES),
-            f"{servers_at_hand}; default settings",
-            f"Our tables: {plan.shape}; the peers' are analyzed once they are loaded.",
+            f"{server_versions}; default settings",
+            f"Our tables: {plan.shape}; the peers' are analyzed after they are loaded.",
             how,
         ]
     )
@@ -95,7 +95,7 @@ def _measure(name: str, plan: Plan) -> list[Figure]:
     began_at, table = time.monotonic(), tables.table(name)
     print(f"\n## {table.TITLE}\n", flush=True)
     if lacking := set(table.NEEDS) - set(plan.databases):
-        print(f"*** LEFT OUT: it needs {', '.join(TITLES[one] for one in lacking)}. ***")
+        print(f"*** SKIPPED: it needs {', '.join(TITLES[name] for name in lacking)}. ***")
         return []
     try:
         figures = table.measure(plan)
@@ -117,4 +117,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("Interrupted; all that was started has been ended.")
+        sys.exit("Interrupted; all processes of the benchmark have ended.")

@@ -1,27 +1,27 @@
-"""The process that schedules jobs: ahead of their time, or for this moment."""
+"""The process that schedules jobs: ahead of their time, or for now."""
 
 import random
 import sys
 import time
 from collections.abc import Callable, Sequence
 
-LEAD = 2.0  # seconds between scheduling jobs and the first of their instants
+LEAD_SECONDS = 2.0  # between scheduling jobs and the time of the first
 
 
 def schedule(ahead: Callable[[Sequence[float]], object], now: Callable[[float], object]) -> None:
-    """Do what the command line says: `ahead|now COUNT SECONDS SEED`.
+    """Schedule jobs as the command line says: `ahead|now COUNT SECONDS SEED`.
 
-    `ahead` is given all instants at once, `now` the instant of the call, again and again.
+    `ahead` is called once with all times, and `now` once per job with the time of the call.
     """
     mode, count, seconds, seed = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
     chance = random.Random(seed)
     if mode == "ahead":
-        first = time.time() + LEAD
+        first = time.time() + LEAD_SECONDS
         ahead(sorted(first + chance.uniform(0, seconds) for _ in range(count)))
         return
-    first, each = time.time(), seconds / count
+    first, interval = time.time(), seconds / count
     for number in range(count):
-        # Even, but not in step with anything that a worker does at regular intervals.
-        moment = first + (number + chance.random() / 2) * each
-        time.sleep(max(moment - time.time(), 0))
+        # Random offsets, so that the calls do not coincide with the intervals of a worker.
+        call_at = first + (number + chance.random() / 2) * interval
+        time.sleep(max(call_at - time.time(), 0))
         now(time.time())

@@ -1,4 +1,4 @@
-"""One of those that are measured: how its worker and its client are started."""
+"""A measured system: the commands that start its worker and its client."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from benchmarks.servers import TITLES
 
 @dataclass(frozen=True)
 class Contender:
-    """A worker command, and the command of a client that understands `benchmarks.client`."""
+    """A worker command, and a client command with the arguments of `benchmarks.client`."""
 
     name: str
     worker: Sequence[str]
@@ -36,7 +36,7 @@ def django_future(database: str) -> Iterator[Contender]:
 
 @contextmanager
 def far_away(contender: Contender, seconds: float) -> Iterator[Contender]:
-    """Put a contender so many seconds away from its database, each way."""
+    """Connect a contender to its database with a delay of `seconds` each way."""
     with distant_url(contender.env["DATABASE_URL"], seconds) as url:
         name = f"{contender.name}, {1000 * seconds:.0f} ms away"
         yield replace(contender, name=name, env={**contender.env, "DATABASE_URL": url})

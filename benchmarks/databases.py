@@ -1,4 +1,4 @@
-"""A database of its own for each measurement, dropped at its end."""
+"""A new database for each measurement, which is dropped at the end."""
 
 import os
 import sqlite3
@@ -11,21 +11,21 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from benchmarks.servers import ADDRESSES
 
-# How a database is created and dropped there.
-WITH = {"postgresql": ("", "WITH (FORCE)"), "mariadb": ("CHARACTER SET utf8mb4", "")}
+# The options with which each server creates and drops a database.
+DATABASE_OPTIONS = {"postgresql": ("", "WITH (FORCE)"), "mariadb": ("CHARACTER SET utf8mb4", "")}
 
 _numbers = count(1)
 
 
 @contextmanager
 def fresh_database(name: str) -> Iterator[str]:
-    """Create an empty database on the server `name`, and yield its address."""
+    """Create an empty database on the server `name`, and yield its URL."""
     with _sqlite() if name == "sqlite" else _on_server(name) as url:
         yield url
 
 
 def describe_database(name: str) -> str:
-    """Return the server's version, and how safely it commits."""
+    """Return the version of the server, and its settings for durable commits."""
     if name == "sqlite":
         return f"SQLite {sqlite3.sqlite_version} (WAL, synchronous=NORMAL)"
     with connected(os.environ[ADDRESSES[name]]) as cursor:
@@ -77,8 +77,8 @@ def _to_sqlite(url: SplitResult):
 
 @contextmanager
 def _on_server(server: str) -> Iterator[str]:
-    address, name = os.environ[ADDRESSES[server]], _own_name()
-    create_with, drop_with = WITH[server]
+    address, name = os.environ[ADDRESSES[server]], _unique_name()
+    create_with, drop_with = DATABASE_OPTIONS[server]
     with connected(address) as cursor:
         cursor.execute(f"CREATE DATABASE {name} {create_with}")
     try:
@@ -94,5 +94,5 @@ def _sqlite() -> Iterator[str]:
         yield f"sqlite://{Path(folder) / 'jobs.sqlite3'}"
 
 
-def _own_name() -> str:
+def _unique_name() -> str:
     return f"future_bench_{os.getpid()}_{next(_numbers)}"

@@ -1,4 +1,4 @@
-"""A server that is far away: a proxy on this machine that passes on each byte some time later."""
+"""A proxy on this machine that simulates a distant server: it delays each byte."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from functools import partial
 from threading import Event, Thread
 from urllib.parse import urlsplit
 
-SIZE = 65536  # bytes
+CHUNK_BYTES = 65536
 Server = tuple[str, int] | str  # an address, or the path of a socket
 
 
 @contextmanager
 def distant(server: Server, seconds: float) -> Iterator[int]:
-    """Run a proxy to `server`, so many seconds away each way, and yield its port."""
+    """Run a proxy to `server` with a delay of `seconds` each way, and yield its port."""
     with asyncio.Runner() as runner:
         stopped, is_ready, ports = asyncio.Event(), Event(), []
 
@@ -37,7 +37,7 @@ def distant(server: Server, seconds: float) -> Iterator[int]:
 
 @contextmanager
 def distant_url(url: str, seconds: float) -> Iterator[str]:
-    """Yield the address of a database that is so many seconds away each way."""
+    """Yield the URL of a database with a delay of `seconds` each way."""
     parts = urlsplit(url)
     with distant((str(parts.hostname), int(parts.port or 0)), seconds) as port:
         user = parts.netloc.rpartition("@")[0]
@@ -50,7 +50,7 @@ async def _serve(
     client_in: asyncio.StreamReader,
     client_out: asyncio.StreamWriter,
 ) -> None:
-    # CancelledError too: whoever ends the proxy knows that its lines break.
+    # CancelledError too: its connections break when the proxy ends.
     with suppress(OSError, asyncio.CancelledError):
         if isinstance(server, str):
             server_in, server_out = await asyncio.open_unix_connection(server)
@@ -59,8 +59,8 @@ async def _serve(
         try:
             await asyncio.wait(
                 [
-                    asyncio.create_task(_pass_on(client_in, server_out, seconds)),
-                    asyncio.create_task(_pass_on(server_in, client_out, seconds)),
+                    asyncio.create_task(_forward(client_in, server_out, seconds)),
+                    asyncio.create_task(_forward(server_in, client_out, seconds)),
                 ],
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -69,12 +69,12 @@ async def _serve(
                 writer.transport.abort()
 
 
-async def _pass_on(
+async def _forward(
     source: asyncio.StreamReader, target: asyncio.StreamWriter, seconds: float
 ) -> None:
-    """Pass on what comes, all of it by the same delay, so that nothing waits for what is before."""
+    """Forward each chunk with the same delay. A chunk does not wait for the one before it."""
     loop = asyncio.get_running_loop()
     with suppress(OSError):
-        while data := await source.read(SIZE):
+        while data := await source.read(CHUNK_BYTES):
             loop.call_later(seconds, target.write, data)
     await asyncio.sleep(seconds)

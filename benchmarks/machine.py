@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""A description of the machine, and how busy it is."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from tempfile import TemporaryFile
 
 
 def describe_machine() -> str:
-    """Return the processor, the memory, the system and how busy it is, in one line."""
+    """Return the processor, the memory, the system and the load, in one line."""
     load = os.getloadavg()[0]
     return (
         f"{os.cpu_count()} x {_first('/proc/cpuinfo', 'model name') or platform.machine()}, "
@@ -20,20 +20,20 @@ def describe_machine() -> str:
 
 
 def describe_disk() -> str:
-    """Return what it takes to write something so that it lasts, where databases will lie."""
+    """Return how long a durable write takes on the disk of the databases."""
     with TemporaryFile() as file:
         seconds = sorted(_seconds_to_sync(file.fileno()) for _ in range(200))
     return f"fdatasync of 8 KiB takes {seconds[len(seconds) // 2] * 1e6:.0f} us (median of 200)"
 
 
 def busy_since(before: tuple[int, int]) -> float:
-    """Return the share of all processors that was at work since `before`, a `processor_times`."""
+    """Return the load of all processors since `before`, a result of `processor_times`."""
     busy, idle = (now - then for now, then in zip(processor_times(), before, strict=True))
     return busy / max(busy + idle, 1)
 
 
 def processor_times() -> tuple[int, int]:
-    """Return how long the processors have been busy and idle, in the system's ticks."""
+    """Return the busy and the idle time of the processors, in ticks of the system."""
     ticks = [int(number) for number in _first("/proc/stat", "cpu ", " ").split()]
     idle = sum(ticks[3:5])  # waiting for a disk is idle too
     return sum(ticks[:8]) - idle, idle

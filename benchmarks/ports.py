@@ -1,24 +1,24 @@
-"""Ports on the loopback, for servers of our own."""
+"""Ports on the loopback interface, for the servers of the benchmarks."""
 
 import socket
 import time
 
-PATIENCE = 30  # seconds for a server to answer
+MAX_WAIT_SECONDS = 30  # for a server to answer
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return an unused port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def wait_for_port(port: int) -> None:
-    """Wait until somebody listens on `port`.
+    """Wait until a server listens on `port`.
 
-    Raises `OSError` if nobody does in time.
+    Raises `OSError` if none does in time.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts, watches and ends."""
+"""The processes that a benchmark starts, measures and ends."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 ROOT = Path(__file__).parent.parent
-TO_END = 30  # seconds that a process has to end by itself
-TO_RUN = 300  # seconds that a command has
-LAST_WORDS = 2000  # characters of what it said
+END_TIMEOUT_SECONDS = 30  # for a process after its signal
+RUN_TIMEOUT_SECONDS = 300  # for a command
+MAX_OUTPUT_LENGTH = 2000  # characters that are shown after an error
 
 
 @contextmanager
@@ -24,13 +24,13 @@ def running(
     end_with: signal.Signals = signal.SIGTERM,
     is_server: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Unset `command` running, and end it politely.
+    """Run `command` during the block, and end it with a signal.
 
-    What it says is shown on an error only, and what a server says only if it was the one to fail.
+    Its output is shown only after an error, and that of a server only if the server has ended.
     """
     with TemporaryFile() as output:
-        # In a session of its own, an interrupt from the terminal reaches this process only, and
-        # whatever the command has started can be found.
+        # In a new session, an interrupt from the terminal does not reach the command, and its
+        # process group contains all processes that it starts.
         process = subprocess.Popen(
             command, env=_environment(env), cwd=ROOT if user is None else "/", user=user,
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
@@ -40,7 +40,7 @@ def running(
         except Exception:
             if not is_server or process.poll() is not None:
                 output.seek(0)
-                sys.stderr.write(output.read().decode(errors="replace")[-LAST_WORDS:])
+                sys.stderr.write(output.read().decode(errors="replace")[-MAX_OUTPUT_LENGTH:])
             raise
         finally:
             _end(process, end_with)
@@ -48,7 +48,7 @@ def running(
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let a termination end this process as an interrupt does: with all that it has started."""
+    """Handle SIGTERM and SIGHUP like an interrupt, so that all started processes end."""
 
     def interrupt(*_) -> None:
         raise KeyboardInterrupt
@@ -63,21 +63,23 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run(command: Sequence[str], env: Mapping[str, str], *, seconds: float = TO_RUN) -> str:
-    """Run `command` to its end, and return what it printed."""
+def run(
+    command: Sequence[str], env: Mapping[str, str], *, seconds: float = RUN_TIMEOUT_SECONDS
+) -> str:
+    """Run `command` to its end, and return its output."""
     try:
         done = subprocess.run(
             command, env=_environment(env), cwd=ROOT, check=True, timeout=seconds,
             capture_output=True, text=True,
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
-        sys.stderr.write(error.stderr[-LAST_WORDS:])
+        sys.stderr.write(error.stderr[-MAX_OUTPUT_LENGTH:])
         raise
     return done.stdout
 
 
 def python(*arguments: str) -> list[str]:
-    """Return the command that runs this Python with `arguments`."""
+    """Return a command that runs this Python with `arguments`."""
     return [sys.executable, *arguments]
 
 
@@ -91,7 +93,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def peak_memory(pid: int) -> float:
-    """Return how many MiB a process has used at most."""
+    """Return the peak memory of a process in MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
@@ -99,7 +101,7 @@ def peak_memory(pid: int) -> float:
 def _end(process: subprocess.Popen[bytes], end_with: signal.Signals) -> None:
     try:
         process.send_signal(end_with)
-        process.wait(TO_END)
+        process.wait(END_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -109,5 +111,5 @@ def _end(process: subprocess.Popen[bytes], end_with: signal.Signals) -> None:
 
 
 def _environment(env: Mapping[str, str]) -> dict[str, str]:
-    # What is measured is the library beside the benchmarks, whichever is installed.
+    # Measure the library in this checkout, even if another version is installed.
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), **env}

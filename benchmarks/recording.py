@@ -1,4 +1,4 @@
-"""What every handler does: note how late it starts."""
+"""The handler for lateness: it records how late it starts."""
 
 import os
 import time
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def record(at: float) -> None:
-    """Append the instant `at` and how many seconds ago it was, in one write."""
+    """Append the time `at` and the seconds since then to the file, in one write."""
     late = time.time() - at
     os.write(_file(), f"{at!r} {late!r}\n".encode())
 
 
 def recorded(path: Path) -> list[float]:
-    """Return how late each job started, in the order of their instants."""
+    """Return the lateness of each job in seconds, in the order of their times."""
     lines = (line.split() for line in path.read_text().splitlines())
     return [late for _, late in sorted((float(at), float(late)) for at, late in lines)]
 

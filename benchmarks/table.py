@@ -1,4 +1,4 @@
-"""Numbers that people read: percentiles, ranges, and a table of them."""
+"""Percentiles, ranges and Markdown tables."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ def percentile(values: Iterable[float], percent: float) -> float:
 
 
 def spread(values: Sequence[float], form: str = ".2f") -> str:
-    """Return the median of `values`, and between what they lie if there are several."""
+    """Return the median of `values`, and their range if there are several."""
     middle = format(median(values), form)
     if len(values) == 1:
         return middle
@@ -20,7 +20,7 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
 
 
 def render(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table whose columns stand under each other."""
+    """Return a Markdown table with aligned columns."""
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     rule = ["-" * width for width in widths]

@@ -1,1 +1,1 @@
-"""How late jobs start, ours and peers' side by side."""
+"""How late the jobs of django-future and its peers start."""

@@ -20,11 +20,11 @@ from benchmarks.processes import ended_by_signals, python, run
 from benchmarks.servers import TITLES, servers
 
 PARTS = ("late", "far", "now", "idle", "million")
-AWAY = 0.05  # seconds, each way
+DISTANCE_SECONDS = 0.05  # each way
 
 
 def main() -> None:
-    """Measure what the command line asks for, and print the tables."""
+    """Measure the parts on the command line, and print the tables."""
     options = _options()
     began_at = time.monotonic()
     with ended_by_signals(), servers(options.database) as options.database:
@@ -34,7 +34,7 @@ def main() -> None:
         print(f"\n{lateness_table(samples)}")
     if idlenesses:
         print(f"\n{idle_table(idlenesses)}")
-    print(f"\n{time.monotonic() - began_at:.0f} s in all, load and set-up included.")
+    print(f"\n{time.monotonic() - began_at:.0f} s in all, including loading and set-up.")
     if options.json:
         rows = {"samples": samples, "idle": idlenesses}
         raw = {name: [asdict(row) for row in found] for name, found in rows.items()}
@@ -54,8 +54,8 @@ def _options() -> Namespace:
     add("--only", type=_names_of(PARTS), default=PARTS, help=f"Some of {','.join(PARTS)}.")
     add("--database", type=_names_of(TITLES), default=list(TITLES),
         help=f"Some of {','.join(TITLES)}.")  # fmt: skip
-    add("--runs", type=int, default=1, help="How often each is measured, in turn (1).")
-    add("--quick", action="store_true", help="Fewer jobs, fewer waiting, a shorter idleness.")
+    add("--runs", type=int, default=1, help="How often each is measured, alternating (1).")
+    add("--quick", action="store_true", help="Fewer jobs, fewer waiting jobs, a shorter idle time.")
     add("--peers", action=BooleanOptionalAction, default=True, help="Measure the peers too.")
     add("--json", type=Path, help="Write every number to this file.")
     options = parser.parse_args()
@@ -80,13 +80,14 @@ def _print_settings(options: Namespace) -> None:
     print(versions(*packages))
     print(", ".join(map(describe_database, options.database)))
     print(
-        f"{25 * options.seconds} jobs at random instants over {options.seconds} s, known 2 s ahead;"
-        f" 20 '0s' jobs a second for {options.now_seconds} s; {options.waiting:,} jobs waiting; "
-        f"{options.runs} run(s), each with a worker of its own that has run 20 jobs."
+        f"{25 * options.seconds} jobs at random times over {options.seconds} s, scheduled 2 s "
+        f"ahead; 20 '0s' jobs a second for {options.now_seconds} s; "
+        f"{options.waiting:,} jobs waiting; "
+        f"{options.runs} run(s), each with a new worker that has run 20 jobs before."
     )
     print(
         "Ours: future_worker --no-reload -v0, default settings (4 threads). "
-        "Celery: prefork, concurrency 1, results ignored, a Redis of its own without saving. "
+        "Celery: prefork, concurrency 1, results ignored, its own Redis without saving. "
         "huey: one thread woken by NOTIFY, results off."
     )
 
@@ -94,8 +95,8 @@ def _print_settings(options: Namespace) -> None:
 def _peers(stack: ExitStack, *, with_postgresql: bool) -> list[Contender]:
     peers = []
     for name in ("celery", *(["huey_postgresql"] if with_postgresql else [])):
-        if lacks := missing(name):
-            print(f"\n*** {name} is LEFT OUT: {', '.join(lacks)} is missing. ***\n")
+        if packages_missing := missing(name):
+            print(f"\n*** {name} is SKIPPED: {', '.join(packages_missing)} is missing. ***\n")
         else:
             set_up = getattr(import_module(f"benchmarks.peers.{name}"), name)
             peers.append(stack.enter_context(set_up()))
@@ -108,29 +109,29 @@ def _measure(
     samples, idlenesses = [], []
     seconds, now_seconds = options.seconds, options.now_seconds
     on_postgresql = [ours["postgresql"]] if "postgresql" in ours else []
-    if {"late", "million"} & set(options.only):  # a million waiting is compared with none
-        beside = peers if "late" in options.only else []
-        samples += _in_turn(options, AHEAD, [*ours.values(), *beside], "ahead", 25, seconds)
+    if {"late", "million"} & set(options.only):  # the part `million` is compared with `late`
+        compared = peers if "late" in options.only else []
+        samples += _alternate(options, AHEAD, [*ours.values(), *compared], "ahead", 25, seconds)
     if "far" in options.only:
         samples += _measure_far(options, [one for name, one in ours.items() if name != "sqlite"])
     if "now" in options.only:
-        samples += _in_turn(options, NOW, [*on_postgresql, *peers], "now", 20, now_seconds)
+        samples += _alternate(options, NOW, [*on_postgresql, *peers], "now", 20, now_seconds)
     if "idle" in options.only:
         idlenesses = measure_idle([*ours.values(), *peers], options.idle_seconds)
     if "million" in options.only:
         for one in ours.values():
             run(python("-m", "benchmarks.project.fill", str(options.waiting)), one.env)
-        samples += _in_turn(options, MILLION, list(ours.values()), "ahead", 25, seconds)
+        samples += _alternate(options, MILLION, list(ours.values()), "ahead", 25, seconds)
     return samples, idlenesses
 
 
 def _measure_far(options: Namespace, ours: list[Contender]) -> list[Sample]:
     with ExitStack() as stack:
-        far = [stack.enter_context(far_away(one, AWAY)) for one in ours]
-        return _in_turn(options, FAR, far, "ahead", 25, options.seconds)
+        far = [stack.enter_context(far_away(one, DISTANCE_SECONDS)) for one in ours]
+        return _alternate(options, FAR, far, "ahead", 25, options.seconds)
 
 
-def _in_turn(
+def _alternate(
     options: Namespace, what: str, all_: list[Contender], mode: str, rate: int, seconds: int
 ) -> list[Sample]:
     samples = [Sample(what, one.name) for one in all_]

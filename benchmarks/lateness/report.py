@@ -1,4 +1,4 @@
-"""The tables of the lateness benchmark, each line with its bound and whether it holds."""
+"""The tables of the lateness benchmark. Each line has its bound, and whether it holds."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -6,13 +6,13 @@ from benchmarks.lateness.idle import Idleness
 from benchmarks.lateness.sample import Sample
 from benchmarks.table import render, spread
 
-AHEAD, MILLION, NOW = "random instants", "the same, others waiting", "'0s' from elsewhere"
+AHEAD, MILLION, NOW = "random times", "the same, others waiting", "'0s' from another process"
 FAR = "the same, server far away"
-WORSE_BY = 1.3  # with a million jobs waiting
-IDLE_CPU, IDLE_STATEMENTS = 0.2, 60  # a minute
-COSTLIER_BY = 2  # what an idle worker may cost where nothing wakes it
+MAX_SLOWDOWN = 1.3  # with a million jobs waiting
+MAX_IDLE_CPU, MAX_IDLE_STATEMENTS = 0.2, 60  # seconds and statements per minute
+MAX_POLLING_RATIO = 2  # statements of a worker that polls, to those of one that NOTIFY wakes
 
-# What is measured, who: the most milliseconds at the 50th and the 99th percentile.
+# (measurement, contender): the maximum of the 50th and 99th percentile in milliseconds.
 BOUNDS: dict[tuple[str, str], tuple[float | None, float]] = {
     (AHEAD, "django-future, PostgreSQL"): (1.5, 5),
     (AHEAD, "django-future, SQLite"): (None, 10),
@@ -25,7 +25,7 @@ Check = tuple[str, bool]
 
 
 def lateness_table(samples: Sequence[Sample]) -> str:
-    """Return a line for each sample: what it measured, in milliseconds, and its bounds."""
+    """Return a line for each sample: its lateness in milliseconds, and its bounds."""
     header = [
         "what",
         "who",
@@ -42,7 +42,7 @@ def lateness_table(samples: Sequence[Sample]) -> str:
 
 def idle_table(idlenesses: Iterable[Idleness]) -> str:
     """Return a line for each idle worker."""
-    header = ["who", "idle s", "CPU s", "statements", "of no row", "bound", "holds"]
+    header = ["who", "idle s", "CPU s", "statements", "probes", "bound", "holds"]
     idlenesses = list(idlenesses)
     return render(header, (_idle_line(idle, idlenesses) for idle in idlenesses))
 
@@ -64,19 +64,19 @@ def _idle_line(idle: Idleness, idlenesses: Sequence[Idleness]) -> list[str]:
     checks: list[Check] = []
     if idle.statements is not None:
         share = idle.seconds / 60
-        checks.append((f"CPU <= {IDLE_CPU * share:.2g}", idle.cpu <= IDLE_CPU * share))
+        checks.append((f"CPU <= {MAX_IDLE_CPU * share:.2g}", idle.cpu <= MAX_IDLE_CPU * share))
         woken = [other for other in idlenesses if other.who == "django-future, PostgreSQL"]
         if idle.who == "django-future, MariaDB" and woken:
-            most = COSTLIER_BY * (woken[0].statements or 0)
+            most = MAX_POLLING_RATIO * (woken[0].statements or 0)
         else:
-            most = IDLE_STATEMENTS * share
+            most = MAX_IDLE_STATEMENTS * share
         checks.append((f"statements <= {most:.0f}", idle.statements <= most))
     return [
         idle.who,
         f"{idle.seconds:.0f}",
         f"{idle.cpu:.2f}",
         "-" if idle.statements is None else str(idle.statements),
-        str(idle.glances or "-"),
+        str(idle.probes or "-"),
         *_verdict(checks),
     ]
 
@@ -101,11 +101,11 @@ def _relative(sample: Sample, samples: Sequence[Sample]) -> Iterable[Check]:
         for empty in _others(samples, AHEAD, lambda who: who == sample.who):
             for percent in (50, 99):
                 ratio = sample.typical(percent) / empty.typical(percent)
-                yield f"p{percent} {ratio:.2f}x, <= {WORSE_BY}", ratio <= WORSE_BY
+                yield f"p{percent} {ratio:.2f}x, <= {MAX_SLOWDOWN}", ratio <= MAX_SLOWDOWN
 
 
-def _others(samples: Sequence[Sample], what: str, is_it: Callable[[str], bool]) -> list[Sample]:
-    return [other for other in samples if other.what == what and is_it(other.who)]
+def _others(samples: Sequence[Sample], what: str, matches: Callable[[str], bool]) -> list[Sample]:
+    return [other for other in samples if other.what == what and matches(other.who)]
 
 
 def _verdict(checks: Sequence[Check]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How late the jobs of one contender started, in one or more runs."""
+"""The lateness of the jobs of one contender, in one or more runs."""
 
 import time
 from collections.abc import Iterator
@@ -8,25 +8,25 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from benchmarks.client import LEAD
+from benchmarks.client import LEAD_SECONDS
 from benchmarks.contender import Contender
 from benchmarks.machine import busy_since, processor_times
 from benchmarks.processes import run, running
 from benchmarks.recording import recorded
 from benchmarks.table import percentile
 
-WARM_UP = 20  # jobs, over a second, that no number contains
-PATIENCE = 30  # seconds for the last job to start
+WARM_UP_JOBS = 20  # in one second before the measurement
+MAX_WAIT_SECONDS = 30  # for the last job to start
 
 
 @dataclass
 class Sample:
-    """Seconds between a job's instant and its start, run by run."""
+    """Seconds between the scheduled time of each job and its start, for each run."""
 
     what: str
     who: str
     runs: list[list[float]] = field(default_factory=list)
-    busy: list[float] = field(default_factory=list)  # the share of the machine, by whomever
+    busy: list[float] = field(default_factory=list)  # the load of the machine, from all processes
 
     def each(self, percent: float) -> list[float]:
         """Return a percentile of each run, in milliseconds."""
@@ -38,25 +38,25 @@ class Sample:
 
 
 def measure(sample: Sample, contender: Contender, mode: str, count: int, seconds: float) -> None:
-    """Start an idle worker, schedule `count` jobs, and add to `sample` how late each started."""
+    """Start a worker, schedule `count` jobs, and add the lateness of each to `sample`."""
     with awake(contender) as (_, path, env):
         before = processor_times()
         schedule(contender, mode, count, seconds, env, seed=len(sample.runs))
-        wait_for(path, count, seconds + LEAD + PATIENCE)
+        wait_for(path, count, seconds + LEAD_SECONDS + MAX_WAIT_SECONDS)
         sample.busy.append(busy_since(before))
         sample.runs.append(recorded(path))
 
 
 @contextmanager
 def awake(contender: Contender, **extra: str) -> Iterator[tuple[int, Path, dict[str, str]]]:
-    """Start a worker and let it run a few jobs; yield its id, its notes and its environment."""
+    """Start a worker that runs a few jobs; yield its pid, its file and its environment."""
     with TemporaryDirectory(prefix="future-bench-") as folder:
         path = Path(folder) / "lateness"
         path.touch()
         env = {**contender.env, **extra, "LATENESS_FILE": str(path)}
         with running(contender.worker, env) as process:
-            schedule(contender, "now", WARM_UP, 1, env)
-            wait_for(path, WARM_UP, PATIENCE)
+            schedule(contender, "now", WARM_UP_JOBS, 1, env)
+            wait_for(path, WARM_UP_JOBS, MAX_WAIT_SECONDS)
             path.write_text("")
             yield process.pid, path, env
 
@@ -71,7 +71,7 @@ def schedule(
 def wait_for(path: Path, count: int, seconds: float) -> None:
     """Wait until `count` jobs have started.
 
-    Raises `TimeoutError` if they have not after so many seconds.
+    Raises `TimeoutError` if they have not started after `seconds`.
     """
     deadline = time.monotonic() + seconds
     while (started := path.read_bytes().count(b"\n")) < count:

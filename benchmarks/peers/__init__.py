@@ -1,4 +1,4 @@
-"""Those that django-future is measured beside, each at its documented best."""
+"""The peers of django-future, each with the fastest documented settings."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ NEEDS = {
 
 @contextmanager
 def drainers(names: Iterable[str], job: str) -> Iterator[dict[int, list[Drainer]]]:
-    """Yield those of `names` that can be set up here, by processes; say loudly who cannot."""
+    """Yield the peers that can be set up, by number of processes; print those that cannot."""
     with ExitStack() as stack:
         found: dict[int, list[Drainer]] = {1: [], 2: []}
         for name in names:
@@ -32,7 +32,7 @@ def drainers(names: Iterable[str], job: str) -> Iterator[dict[int, list[Drainer]
 
 
 def missing(peer: str) -> list[str]:
-    """Return which packages and programs `peer` lacks on this machine."""
+    """Return the packages and programs of `peer` that are missing on this machine."""
     packages, programs = NEEDS[peer]
     return [
         *(package for package in packages if find_spec(package) is None),
@@ -41,13 +41,13 @@ def missing(peer: str) -> list[str]:
 
 
 def _set_up(name: str, job: str, stack: ExitStack) -> dict[int, list[Drainer]]:
-    lacks = missing(name)
-    why = f"{', '.join(lacks)} is missing"
-    if not lacks:
+    requirements = missing(name)
+    reason = f"{', '.join(requirements)} is missing"
+    if not requirements:
         try:
             peer = import_module(f"benchmarks.peers.{name}")
             return stack.enter_context(peer.drainers(job))
         except (ImportError, CalledProcessError) as error:
-            why = str(error)
-    print(f"\n*** {name} is LEFT OUT: {why}. ***\n")
+            reason = str(error)
+    print(f"\n*** {name} is SKIPPED: {reason}. ***\n")
     return {}

@@ -1,4 +1,4 @@
-"""Celery with Redis: `python -m benchmarks.peers.celery` is its client for lateness."""
+"""Celery with Redis. `python -m benchmarks.peers.celery` is its client for lateness."""
 
 import os
 import tempfile
@@ -17,31 +17,32 @@ from benchmarks.processes import python, running
 from benchmarks.starts import record_start
 from benchmarks.throughput.drainer import Drainer, IsEmpty
 
-# For short tasks its guide advises to prefetch many; the rest is chatter between workers.
+# Celery's guide recommends a large prefetch for short tasks. The other options turn off messages
+# between workers.
 FAST = [
     "--prefetch-multiplier", "128", "--without-gossip", "--without-mingle", "--without-heartbeat",
 ]  # fmt: skip
 
-# No result backend: its writes would only slow the worker down. All else is Celery's default.
+# No result backend, because its writes slow the worker down. All else is Celery's default.
 app = Celery("benchmarks", broker=os.environ.get("BROKER_URL", "redis://"))
 app.conf.task_ignore_result = True
 
 
 @app.task(name="record")
 def record(at: float) -> None:
-    """Note how late this is."""
+    """Record how late this is."""
     recording.record(at)
 
 
 @app.task(name="noop")
 def noop(number: int) -> None:
-    """Note the start, and no more."""
+    """Record the start only."""
     record_start(number)
 
 
 @contextmanager
 def celery() -> Iterator[Contender]:
-    """Start a Redis of its own on the loopback, and yield a worker of one process."""
+    """Start a Redis on the loopback interface, and yield a worker with one process."""
     with _redis() as url:
         yield Contender(
             name="Celery, Redis",
@@ -53,7 +54,7 @@ def celery() -> Iterator[Contender]:
 
 @contextmanager
 def drainers(job: str) -> Iterator[dict[int, list[Drainer]]]:
-    """Yield Celery with one process and with two, each forked and each alone."""
+    """Yield Celery with one and with two processes, with the pools prefork and solo."""
     with _redis() as url:
         yield {
             count: [
@@ -68,7 +69,7 @@ def _drainer(pool: str, url: str, job: str, workers: Sequence[Sequence[str]]) ->
     return Drainer(
         name=f"Celery, {pool}",
         settings=f"worker --pool {pool} {' '.join(FAST)}, results ignored, early acknowledgement,"
-        " a Redis of its own without saving",
+        " its own Redis without saving",
         job=job,
         module=__name__,
         workers=workers,
@@ -86,12 +87,12 @@ def fill(job: str, count: int) -> None:
 
 @dataclass(frozen=True)
 class RedisBacklog:
-    """Tasks in Redis, until a worker has acknowledged them."""
+    """The tasks in Redis that no worker has acknowledged."""
 
     url: str
 
     def clear(self) -> None:
-        """Remove what earlier runs left."""
+        """Remove the tasks of earlier runs."""
         redis.Redis.from_url(self.url).flushdb()
 
     def settle(self) -> None:
@@ -99,7 +100,7 @@ class RedisBacklog:
 
     @contextmanager
     def watched(self) -> Iterator[IsEmpty]:
-        """Yield what tells whether no task is left."""
+        """Yield a function that returns whether no task remains."""
         with redis.Redis.from_url(self.url) as connection:
             yield lambda: not connection.exists("celery", "unacked")
 
@@ -117,9 +118,9 @@ def _environment(url: str) -> dict[str, str]:
     return {"BROKER_URL": url, "C_FORCE_ROOT": "1"}
 
 
-def ahead(instants) -> None:
-    """Send a task for each of `instants`."""
-    for at in instants:
+def ahead(times) -> None:
+    """Send a task for each of `times`."""
+    for at in times:
         record.apply_async([at], eta=datetime.fromtimestamp(at, UTC))
 
 

@@ -10,12 +10,12 @@ from benchmarks.throughput.ours import EFFECTS, emptied, project
 
 THREADS = 4
 TABLE = "django_ox_oxtask"
-LEFT = f"SELECT 1 FROM {TABLE} WHERE status IN ('READY', 'RUNNING')"
+UNFINISHED = f"SELECT 1 FROM {TABLE} WHERE status IN ('READY', 'RUNNING')"
 
 
 @contextmanager
 def drainers(job: str) -> Iterator[dict[int, list[Drainer]]]:
-    """Yield django-ox with one process and with two."""
+    """Yield django-ox with one and with two processes."""
     with project("postgresql", TASKS_BACKEND="django_ox.backend.OxBackend") as env:
         yield {count: [_drainer(env, job, count)] for count in (1, 2)}
 
@@ -29,7 +29,9 @@ def _drainer(env: dict[str, str], job: str, processes: int) -> Drainer:
         job=job,
         module=__name__,
         workers=[python("-m", "django", "ox_worker", "-v0", *options)],
-        backlog=SqlBacklog(env["DATABASE_URL"], LEFT, emptied(env, f"{TABLE}, {EFFECTS} CASCADE")),
+        backlog=SqlBacklog(
+            env["DATABASE_URL"], UNFINISHED, emptied(env, f"{TABLE}, {EFFECTS} CASCADE")
+        ),
         env=env,
     )
 
@@ -48,7 +50,7 @@ def fill(job: str, count: int) -> None:
 
 @contextmanager
 def scheduler(how: str) -> Iterator[Callable[[int], object]]:
-    """Yield what enqueues so many tasks."""
+    """Yield a function that enqueues a number of tasks."""
     import django
 
     django.setup()

@@ -1,4 +1,4 @@
-"""The jobs of the peers that speak Django's Tasks API."""
+"""The tasks of the peers with Django's Tasks API."""
 
 from django.tasks import task
 
@@ -7,11 +7,11 @@ from benchmarks.project import jobs
 
 @task
 def noop(number: int) -> None:
-    """Note the start, and no more."""
+    """Record the start only."""
     jobs.noop(number)
 
 
 @task
 def insert(number: int) -> None:
-    """Note the start, and insert one row."""
+    """Record the start, and insert one row."""
     jobs.insert(number)

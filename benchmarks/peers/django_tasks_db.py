@@ -8,12 +8,12 @@ from benchmarks.throughput.drainer import Drainer, SqlBacklog
 from benchmarks.throughput.ours import EFFECTS, emptied, project
 
 TABLE = "django_tasks_database_dbtaskresult"
-LEFT = f"SELECT 1 FROM {TABLE} WHERE status IN ('READY', 'RUNNING')"
+UNFINISHED = f"SELECT 1 FROM {TABLE} WHERE status IN ('READY', 'RUNNING')"
 
 
 @contextmanager
 def drainers(job: str) -> Iterator[dict[int, list[Drainer]]]:
-    """Yield django-tasks-db with one process and with two."""
+    """Yield django-tasks-db with one and with two processes."""
     with project("postgresql", TASKS_BACKEND="django_tasks_db.DatabaseBackend") as env:
         yield {count: [_drainer(env, job, count)] for count in (1, 2)}
 
@@ -27,14 +27,14 @@ def _drainer(env: dict[str, str], job: str, processes: int) -> Drainer:
         job=job,
         module=__name__,
         workers=[python("-m", "django", "db_worker", *options)] * processes,
-        backlog=SqlBacklog(env["DATABASE_URL"], LEFT, emptied(env, f"{TABLE}, {EFFECTS}")),
+        backlog=SqlBacklog(env["DATABASE_URL"], UNFINISHED, emptied(env, f"{TABLE}, {EFFECTS}")),
         has_bulk=False,
         env=env,
     )
 
 
 def fill(job: str, count: int) -> None:
-    """Enqueue `count` tasks, in one transaction: there is no way to do so in bulk."""
+    """Enqueue `count` tasks in one transaction, because it has no bulk API."""
     import django
 
     django.setup()
@@ -49,7 +49,7 @@ def fill(job: str, count: int) -> None:
 
 @contextmanager
 def scheduler(_: str) -> Iterator[Callable[[int], object]]:
-    """Yield what enqueues so many tasks, one by one."""
+    """Yield a function that enqueues a number of tasks, one by one."""
     import django
 
     django.setup()

@@ -11,7 +11,7 @@ from benchmarks.processes import python
 from benchmarks.starts import record_start
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
 
-# Its default is SQLite's own, which syncs every commit.
+# By default huey uses SQLite's default, which syncs every commit.
 FSYNC = {"durable": None, "not synced": False}
 
 huey = SqliteHuey(
@@ -23,7 +23,7 @@ huey = SqliteHuey(
 
 @huey.task(name="noop")
 def noop(number: int) -> None:
-    """Note the start, and no more."""
+    """Record the start only."""
     record_start(number)
 
 
@@ -32,9 +32,9 @@ JOBS = {"noop": noop}
 
 @contextmanager
 def drainers(job: str) -> Iterator[dict[int, list[Drainer]]]:
-    """Yield huey with one process, durable and not."""
+    """Yield huey with one process, with and without durable commits."""
     with fresh_database("sqlite") as address:
-        SqliteHuey(filename=address.removeprefix("sqlite://"))  # which creates its tables
+        SqliteHuey(filename=address.removeprefix("sqlite://"))  # creates its tables
         yield {1: [_drainer(address, job, durability) for durability in FSYNC]}
 
 
@@ -53,7 +53,7 @@ def _drainer(address: str, job: str, durability: str) -> Drainer:
 
 
 def fill(job: str, count: int) -> None:
-    """Enqueue `count` tasks, unsynced: it is not their enqueueing that is measured."""
+    """Enqueue `count` tasks without syncs, because the enqueueing is not measured."""
     huey.storage.sql("pragma synchronous=0")
     for number in range(count):
         JOBS[job](number)

@@ -1,4 +1,4 @@
-"""huey on PostgreSQL, its workers woken by NOTIFY."""
+"""huey on PostgreSQL, with workers that NOTIFY wakes."""
 
 import os
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ huey = PostgresHuey(dsn=os.environ.get("DATABASE_URL"), results=False, create_ta
 
 @huey.task(name="record")
 def record(at: float) -> None:
-    """Note how late this is."""
+    """Record how late this is."""
     recording.record(at)
 
 
 @contextmanager
 def huey_postgresql() -> Iterator[Contender]:
-    """Set up huey on an empty database, and yield a consumer of one thread, woken by NOTIFY."""
+    """Set up huey on an empty database, and yield a consumer with one thread and NOTIFY."""
     consumer = ["-m", "huey.bin.huey_consumer", f"{__name__}.huey", "--quiet", "--no-periodic"]
     with fresh_database("postgresql") as url:
         creator = PostgresHuey(dsn=url, results=False)
@@ -31,18 +31,18 @@ def huey_postgresql() -> Iterator[Contender]:
         yield Contender(
             name="huey, PostgreSQL",
             worker=python(*consumer),
-            # As a module of its own, which is part of its tasks' names.
+            # Not as `__main__`, because the names of the tasks contain the name of the module.
             client=python("-c", f"from {__name__} import main; main()"),
             env={"DATABASE_URL": url},
         )
 
 
-def ahead(instants) -> None:
-    """Schedule a task for each of `instants`."""
-    for at in instants:
+def ahead(times) -> None:
+    """Schedule a task for each of `times`."""
+    for at in times:
         record.schedule([at], eta=datetime.fromtimestamp(at, UTC))
 
 
 def main() -> None:
-    """Schedule what the command line says."""
+    """Schedule tasks as the command line says."""
     client.schedule(ahead, record)

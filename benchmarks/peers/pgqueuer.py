@@ -18,8 +18,8 @@ from benchmarks.processes import python, run
 from benchmarks.starts import record_start
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
 
-CHUNK = 10_000
-BATCHES = {"noop": 500, "insert": 100}
+CHUNK_SIZE = 10_000
+BATCH_SIZES = {"noop": 500, "insert": 100}
 CREATE = (
     "CREATE TABLE effect (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
     " number bigint NOT NULL CHECK (number >= 0), created_at timestamptz NOT NULL)"
@@ -29,7 +29,7 @@ INSERT = "INSERT INTO effect (number, created_at) VALUES ($1, now()) RETURNING i
 
 @contextmanager
 def drainers(job: str) -> Iterator[dict[int, list[Drainer]]]:
-    """Yield pgqueuer with one process and with two."""
+    """Yield pgqueuer with one and with two processes."""
     with fresh_database("postgresql") as address:
         env = {"PGDSN": address}
         run(python("-m", "pgqueuer", "--pg-dsn", address, "install"), env)
@@ -39,11 +39,11 @@ def drainers(job: str) -> Iterator[dict[int, list[Drainer]]]:
 
 
 def _drainer(address: str, env: dict[str, str], job: str, processes: int) -> Drainer:
-    batch = str(BATCHES[job])
+    batch = str(BATCH_SIZES[job])
     return Drainer(
         name="pgqueuer",
         settings=f"pgqueuer.run(batch_size={batch}), asyncpg, uvloop, one process each; an INSERT"
-        " is raw SQL in a pool of 10 connections, in no transaction with the completion",
+        " is raw SQL on a pool of 10 connections, not in one transaction with the completion",
         job=job,
         module=__name__,
         workers=[python("-m", __name__, batch)] * processes,
@@ -58,7 +58,7 @@ def _drainer(address: str, env: dict[str, str], job: str, processes: int) -> Dra
 
 @asynccontextmanager
 async def worker() -> AsyncIterator[pgqueuer.PgQueuer]:
-    """Yield what a worker runs."""
+    """Yield the worker with its entry points."""
     queue = pgqueuer.PgQueuer(AsyncpgDriver(await asyncpg.connect(os.environ["PGDSN"])))
     pool = await asyncpg.create_pool(os.environ["PGDSN"], min_size=1, max_size=10)
 
@@ -79,13 +79,13 @@ async def worker() -> AsyncIterator[pgqueuer.PgQueuer]:
 def fill(job: str, count: int) -> None:
     """Enqueue `count` jobs."""
     with _opened() as (runner, queries):
-        for first in range(0, count, CHUNK):
-            runner.run(_at_once(queries, job, range(first, min(first + CHUNK, count))))
+        for first in range(0, count, CHUNK_SIZE):
+            runner.run(_at_once(queries, job, range(first, min(first + CHUNK_SIZE, count))))
 
 
 @contextmanager
 def scheduler(how: str) -> Iterator[Callable[[int], object]]:
-    """Yield what enqueues so many jobs."""
+    """Yield a function that enqueues a number of jobs."""
     enqueue = {"one by one": _one_by_one, "at once": _at_once}[how]
     with _opened() as (runner, queries):
         yield lambda count: runner.run(enqueue(queries, "noop", range(count)))

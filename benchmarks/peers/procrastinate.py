@@ -11,7 +11,7 @@ from benchmarks.processes import python, run
 from benchmarks.starts import record_start
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
 
-CHUNK = 1_000
+CHUNK_SIZE = 1_000
 CONCURRENCY = 10
 
 connector = procrastinate.PsycopgConnector(conninfo=os.environ.get("PROCRASTINATE_DSN", ""))
@@ -20,13 +20,13 @@ app = procrastinate.App(connector=connector)
 
 @app.task(name="noop")
 async def noop(number: int) -> None:
-    """Note the start, and no more."""
+    """Record the start only."""
     record_start(number)
 
 
 @contextmanager
 def drainers(job: str) -> Iterator[dict[int, list[Drainer]]]:
-    """Yield procrastinate with one process and with two."""
+    """Yield procrastinate with one and with two processes."""
     with fresh_database("postgresql") as address:
         env = {"PROCRASTINATE_DSN": address, "PROCRASTINATE_APP": f"{__name__}.app"}
         run(_command("schema", "--apply"), env)
@@ -54,8 +54,8 @@ def fill(job: str, count: int) -> None:
     """Defer `count` jobs in bulk."""
     with app.open():
         task = app.configure_task(job)
-        for first in range(0, count, CHUNK):
-            numbers = range(first, min(first + CHUNK, count))
+        for first in range(0, count, CHUNK_SIZE):
+            numbers = range(first, min(first + CHUNK_SIZE, count))
             task.batch_defer(*({"number": number} for number in numbers))
 
 

@@ -1,1 +1,1 @@
-"""A small Django project whose jobs are measured."""
+"""A small Django project, whose jobs the benchmarks measure."""

@@ -6,14 +6,14 @@ from django.apps import AppConfig
 
 
 class ProjectConfig(AppConfig):
-    """The app of the measured jobs."""
+    """The app with the measured jobs."""
 
     name = "benchmarks.project"
     label = "benchmarks_project"
 
     def ready(self) -> None:
-        """Note the statements of this process, if a benchmark asks for it."""
+        """Record the statements of this process if STATEMENTS_FILE is set."""
         if path := os.environ.get("STATEMENTS_FILE"):
-            from benchmarks.project.statements import note_statements
+            from benchmarks.project.statements import record_statements
 
-            note_statements(path)
+            record_statements(path)

@@ -1,10 +1,10 @@
-"""Schedules backlogs of django-future."""
+"""Schedules a backlog of jobs."""
 
 from collections.abc import Iterator
 
 from benchmarks.shape import Shape
 
-CHUNK = 10_000
+CHUNK_SIZE = 10_000
 
 
 def fill(job: str, count: int) -> None:
@@ -23,5 +23,5 @@ def fill(job: str, count: int) -> None:
 
 
 def _chunks(count: int) -> Iterator[range]:
-    for first in range(0, count, CHUNK):
-        yield range(first, min(first + CHUNK, count))
+    for first in range(0, count, CHUNK_SIZE):
+        yield range(first, min(first + CHUNK_SIZE, count))

@@ -1,11 +1,11 @@
-"""A loop with nothing around the handler: `python -m benchmarks.project.bare JOB`."""
+"""A bare loop around the handler: `python -m benchmarks.project.bare JOB`."""
 
 import os
 import sys
 
 
 def fill(job: str, count: int) -> None:
-    """Do nothing: the loop counts for itself."""
+    """Do nothing, because the loop needs no backlog."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Schedules the jobs that are measured: `python -m benchmarks.project.client ...`."""
+"""Schedules the measured jobs: `python -m benchmarks.project.client ...`."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from benchmarks.recording import record
 
 
 def main() -> None:
-    """Schedule what the command line says."""
+    """Schedule jobs as the command line says."""
     django.setup()
     from django.db import connection
 
@@ -17,18 +17,17 @@ def main() -> None:
     client.schedule(ahead, now)
 
 
-def ahead(instants) -> None:
-    """Schedule a job for each of `instants`."""
+def ahead(times) -> None:
+    """Schedule a job for each of `times`."""
     from django_future import schedule_jobs
 
     schedule_jobs(
-        {"when": datetime.fromtimestamp(at, UTC), "callable": record, "args": [at]}
-        for at in instants
+        {"when": datetime.fromtimestamp(at, UTC), "callable": record, "args": [at]} for at in times
     )
 
 
 def now(called_at) -> None:
-    """Schedule a job for this moment."""
+    """Schedule a job for now."""
     from django_future import schedule_job
 
     schedule_job("0s", record, args=[called_at])

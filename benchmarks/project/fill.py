@@ -1,6 +1,6 @@
-"""Loads a table: `python -m benchmarks.project.fill COUNT [finished] [--queues N] ...`.
+"""Fills the table: `python -m benchmarks.project.fill COUNT [finished] [--queues N] ...`.
 
-The jobs wait for years, or have finished years ago.
+The jobs are due in years, or have finished years ago.
 """
 
 import time
@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 
 import django
 
-from benchmarks.shape import STATISTICS, USUAL, Shape
+from benchmarks.shape import DEFAULT_SHAPE, STATISTICS, Shape
 
 if TYPE_CHECKING:
     from django_future import ScheduledJob
 
-DAYS = {"waiting": 2 * 365, "finished": -3 * 365}  # to the first of them; the last is a year later
+DAYS = {"waiting": 2 * 365, "finished": -3 * 365}  # until the first job; the last is a year later
 
 TIMES = {
     "postgresql": "NOW() + INTERVAL '{days} days' + n * INTERVAL '{step} seconds'",
-    # With microseconds, as Django writes it, though SQLite knows thousandths only.
+    # With microseconds, as Django writes it, although SQLite's clock has only milliseconds.
     "sqlite": "STRFTIME('%Y-%m-%d %H:%M:%f000', 'now', '{days} days', (n * {step}) || ' seconds')",
     "mysql": "UTC_TIMESTAMP(6) + INTERVAL {days} DAY + INTERVAL n * {step} SECOND",
 }
 PREPARE = {"mysql": ["SET max_recursive_iterations = 4294967295"]}
-# A checkpoint or a vacuum that the load sets off would fall into the measurement.
+# Otherwise a checkpoint or a vacuum after the load would run during the measurement.
 SETTLE = {
     "postgresql": ["CHECKPOINT"],
     "sqlite": ["PRAGMA wal_checkpoint(TRUNCATE)"],
@@ -45,9 +45,9 @@ def fill(count: int, state: str, shape: Shape) -> None:
 
 
 def copy_of(
-    model: "ScheduledJob", count: int, state: str = "waiting", shape: Shape = USUAL
+    model: "ScheduledJob", count: int, state: str = "waiting", shape: Shape = DEFAULT_SHAPE
 ) -> None:
-    """Insert jobs like `model`, in queues and priorities of the given shape."""
+    """Insert copies of the job `model`, in the queues and priorities of `shape`."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -90,14 +90,14 @@ def _groups(vendor: str, shape: Shape) -> dict[str, str]:
 
 
 def main() -> None:
-    """Load what the command line says, in the shape that the environment tells if it does not."""
-    parser, told = ArgumentParser(), Shape.here()
+    """Insert jobs as the command line says; the environment has the default of the shape."""
+    parser, default = ArgumentParser(), Shape.here()
     add = parser.add_argument
     add("count", type=int)
     add("state", nargs="?", choices=DAYS, default="waiting")
-    add("--queues", type=int, default=told.queues)
-    add("--priorities", type=int, default=told.priorities)
-    add("--statistics", choices=STATISTICS, default=told.statistics)
+    add("--queues", type=int, default=default.queues)
+    add("--priorities", type=int, default=default.priorities)
+    add("--statistics", choices=STATISTICS, default=default.statistics)
     options = parser.parse_args()
     shape = Shape(options.queues, options.priorities, options.statistics)
     django.setup()

@@ -1,15 +1,15 @@
-"""The handlers whose throughput is measured."""
+"""The measured handlers."""
 
 from benchmarks.starts import record_start
 
 
 def noop(number: int) -> None:
-    """Note the start, and no more."""
+    """Record the start only."""
     record_start(number)
 
 
 def insert(number: int) -> None:
-    """Note the start, and insert one row."""
+    """Record the start, and insert one row."""
     from benchmarks.project.models import Effect
 
     record_start(number)

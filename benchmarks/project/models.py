@@ -1,4 +1,4 @@
-"""What the handlers write, and a row to compare that of a job with."""
+"""The model that a handler writes, and a model as wide as a job."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from benchmarks.project.wide import like_a_job
 
 
 class Effect(models.Model):
-    """What an inserting handler leaves behind."""
+    """A row that the handler `insert` writes."""
 
     number = models.PositiveBigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,4 +1,4 @@
-"""Prunes all that has finished: `python -m benchmarks.project.prune`."""
+"""Prunes all finished jobs: `python -m benchmarks.project.prune`."""
 
 import time
 
@@ -6,7 +6,7 @@ import django
 
 
 def main() -> None:
-    """Print how many jobs were deleted, in how many seconds, and how long the longest step took."""
+    """Print the number of deleted jobs, the seconds, and the seconds of the longest step."""
     django.setup()
     from django_future.status import Status
     from django_future.store import retention, store_for

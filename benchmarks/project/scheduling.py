@@ -1,4 +1,4 @@
-"""Schedules jobs to see how fast that is, and creates bare rows to compare with."""
+"""Schedules jobs, and creates bare rows for comparison."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 @contextmanager
 def scheduler(how: str) -> Iterator[Callable[[int], object]]:
-    """Yield what schedules so many jobs, or creates so many rows."""
+    """Yield a function that schedules a number of jobs, or creates as many rows."""
     import django
 
     django.setup()

@@ -1,4 +1,4 @@
-"""The settings of the benchmark project: Django's defaults, on the database in DATABASE_URL."""
+"""The settings of the benchmark project: Django's defaults, and the database in DATABASE_URL."""
 
 import os
 from urllib.parse import unquote, urlsplit
@@ -25,7 +25,7 @@ if url.scheme == "sqlite":
     pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
     DATABASES["default"]["OPTIONS"] = {"init_command": pragmas}
 
-# A peer that speaks Django's Tasks API is an app beside ours, and gets a lasting connection.
+# A peer with Django's Tasks API is another installed app, and gets persistent connections.
 if backend := os.environ.get("TASKS_BACKEND"):
     TASKS = {"default": {"BACKEND": backend}}
     DATABASES["default"]["CONN_MAX_AGE"] = None
@@ -37,5 +37,5 @@ INSTALLED_APPS = [
     "benchmarks.project",
     *([backend.partition(".")[0]] if backend else []),
 ]
-SECRET_KEY = "of the benchmarks, and of no project"
+SECRET_KEY = "only for the benchmarks"
 USE_TZ = True

@@ -1,6 +1,6 @@
-"""Schedules, claims and finishes jobs at a steady pace: `python -m benchmarks.project.steady PATH`.
+"""Schedules and runs jobs at a constant rate: `python -m benchmarks.project.steady PATH`.
 
-It goes on until it is ended, and notes in the file at what instant and for how long it claimed.
+It runs until a signal ends it, and writes the time and the duration of each claim to the file.
 """
 
 import sys
@@ -11,32 +11,32 @@ import django
 
 from benchmarks.project.backlog import fill
 
-BATCH = 10  # jobs
-EACH = 0.02  # seconds from one claim to the next, if they are quick
+BATCH_SIZE = 10  # jobs
+INTERVAL_SECONDS = 0.02  # from one claim to the next, if they are fast
 
 
 def main() -> None:
-    """Claim, until it is ended."""
+    """Claim until a signal ends the process."""
     django.setup()
     from django_future.store import store_for
     from django_future.worker.heartbeat import new_worker
 
     store, worker = store_for("default"), new_worker()
-    with Path(sys.argv[1]).open("w", buffering=1) as notes:
+    with Path(sys.argv[1]).open("w", buffering=1) as file:
         while True:
-            fill("noop", BATCH)
+            fill("noop", BATCH_SIZE)
             began_at = time.perf_counter()
-            claimed = store.claim(worker, at=store.now(), limit=BATCH)
+            claimed = store.claim(worker, at=store.now(), limit=BATCH_SIZE)
             took = time.perf_counter() - began_at
-            notes.write(f"{time.time()!r} {took!r}\n")
+            file.write(f"{time.time()!r} {took!r}\n")
             for job in claimed:
                 job.finished_at = job.started_at
             store.finish_all(claimed)
-            time.sleep(max(EACH - (time.perf_counter() - began_at), 0))
+            time.sleep(max(INTERVAL_SECONDS - (time.perf_counter() - began_at), 0))
 
 
 def claims(path: Path) -> list[tuple[float, float]]:
-    """Return when each claim ended, and how many seconds it took."""
+    """Return the time at which each claim ended, and its duration in seconds."""
     lines = (line.split() for line in path.read_text().splitlines())
     return [(float(at), float(took)) for at, took in lines]
 

@@ -1,4 +1,4 @@
-"""A table as wide as that of the jobs, without what django-future adds to it."""
+"""A model with the columns of a job, but with Django's own field classes."""
 
 from django.db import models
 
@@ -25,8 +25,8 @@ def _plain(field: models.Field) -> models.Field:
     if isinstance(field, InstantField):
         return models.DateTimeField(null=field.null, auto_now_add=field.auto_now_add)
     if isinstance(field, models.ForeignKey):
-        # It cannot be cloned before all models are there, and is null: nobody checks it. A
-        # constraint would want a table that the migrations make after this one.
+        # A foreign key cannot be cloned before all models are loaded. It is null and has no
+        # constraint, because the migrations create its table after this one.
         return models.ForeignKey(
             field.remote_field.model,
             models.CASCADE,

@@ -1,1 +1,1 @@
-"""How many jobs a second, ours and peers' side by side."""
+"""The jobs per second of django-future and its peers."""

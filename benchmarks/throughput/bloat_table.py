@@ -1,4 +1,4 @@
-"""A long drain while another session keeps a transaction open, so that nothing is vacuumed."""
+"""A long drain while another session holds a transaction open, which prevents vacuum."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ BOUNDS = [Bound(WHAT, least=0.7, whose=LAST, of=FIRST)]
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Drain many jobs, and look at the first and at the last of them."""
+    """Drain many jobs, and compare the rates of the first and the last tenth."""
     count = plan.many(JOBS)
     with project("postgresql", plan.shape) as env:
         drainer = ours(env, "noop", 1, 1)

@@ -1,4 +1,4 @@
-"""Tables that are crowded with jobs that wait for years, or that have finished."""
+"""Tables with many more jobs, which are due in years or have finished."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from benchmarks.throughput.drainer import Drainer, SqlBacklog
 from benchmarks.throughput.figures import OURS
 from benchmarks.throughput.ours import EFFECTS, JOBS, emptied, ours, project
 
-SECONDS_PER_MILLION = 600  # that loading may take
+SECONDS_PER_MILLION = 600  # timeout for loading a million jobs
 
 
 @contextmanager
 def crowded(database: str, count: int, state: str, threads: int, shape: Shape) -> Iterator[Drainer]:
-    """Yield django-future on a table with `count` more jobs that are `waiting` or `finished`.
+    """Yield django-future on a table with `count` more jobs in `state`, waiting or finished.
 
-    They are of the same queues and priorities as the jobs that are measured.
+    They have the same queues and priorities as the measured jobs.
     """
     with project(database, shape) as env:
         if count:
@@ -37,9 +37,9 @@ def _backlog(env: dict[str, str], shape: Shape) -> SqlBacklog:
     with connected(address) as cursor:
         cursor.execute(f"SELECT COALESCE(MAX(id), 0) FROM {JOBS}")
         (last,) = cursor.fetchone()
-    # The jobs that are measured come after the crowd.
-    left = f"SELECT 1 FROM {JOBS} WHERE id > {last} AND status IN ('scheduled', 'running')"
+    # The measured jobs have higher ids than the others.
+    unfinished = f"SELECT 1 FROM {JOBS} WHERE id > {last} AND status IN ('scheduled', 'running')"
     clear = [f"DELETE FROM {JOBS} WHERE id > {last}", *emptied(env, EFFECTS)]
     if address.startswith("postgresql"):
-        clear.append(f"VACUUM {JOBS}")  # what other runs left behind is not measured
-    return SqlBacklog(address, left, clear, has_statistics=shape.has_statistics)
+        clear.append(f"VACUUM {JOBS}")  # remove the dead rows of earlier runs
+    return SqlBacklog(address, unfinished, clear, has_statistics=shape.has_statistics)

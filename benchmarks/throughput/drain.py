@@ -1,4 +1,4 @@
-"""One drain: from the first start until the store is empty."""
+"""One drain: from the first start until all jobs are done."""
 
 import subprocess
 import time
@@ -12,18 +12,18 @@ from benchmarks.processes import run, running
 from benchmarks.starts import count_starts, read_starts
 from benchmarks.throughput.drainer import Drainer
 
-GLANCE = 0.002  # seconds between looks at the notes and at the store
-PATIENCE = 180  # seconds for the last job to end
-LAST_WORDS = 1  # seconds in which a worker that has ended may still be seen to have done its work
+POLL_SECONDS = 0.002  # between checks of the starts and of the store
+MAX_WAIT_SECONDS = 180  # for the last job to end
+GRACE_SECONDS = 1  # after the workers have ended, for their last jobs to show as done
 
 
 class Unfinished(Exception):
-    """Jobs were left when the workers, or our patience, had ended."""
+    """Jobs remained when the workers ended or the time was over."""
 
 
 @dataclass(frozen=True)
 class Drain:
-    """How `count` jobs were drained."""
+    """The starts and the end of a drain of `count` jobs."""
 
     count: int
     starts: Sequence[tuple[float, int]]
@@ -31,21 +31,21 @@ class Drain:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """The duration."""
         return self.ended_at - self.starts[0][0]
 
     @property
     def rate(self) -> float:
-        """How many jobs were done in a second."""
+        """The jobs per second."""
         return self.count / self.seconds
 
     @property
     def doubled(self) -> int:
-        """How many starts were not the first one of their job."""
+        """The number of repeated starts of jobs."""
         return len(self.starts) - len({number for _, number in self.starts})
 
     def rate_between(self, first: float, last: float) -> float:
-        """Return how many jobs started in a second between two shares of all starts."""
+        """Return the starts per second between two fractions of all starts."""
         among = self.starts[int(first * len(self.starts)) : int(last * len(self.starts))]
         return (len(among) - 1) / (among[-1][0] - among[0][0])
 
@@ -53,10 +53,10 @@ class Drain:
 def drain(drainer: Drainer, count: int) -> Drain:
     """Fill the backlog, start the workers, and wait until it is empty.
 
-    Raises `Unfinished`.
+    Raises `Unfinished` if jobs remain.
     """
     drainer.backlog.clear()
-    with notes() as path:
+    with starts_file() as path:
         env = {**drainer.env, "STARTS_FILE": str(path), "JOBS": str(count)}
         run(drainer.fill(count), env)
         drainer.backlog.settle()
@@ -68,8 +68,8 @@ def drain(drainer: Drainer, count: int) -> Drain:
 
 
 @contextmanager
-def notes() -> Iterator[Path]:
-    """Yield the file in which the jobs note their starts."""
+def starts_file() -> Iterator[Path]:
+    """Yield the file in which the jobs record their starts."""
     with TemporaryDirectory(prefix="future-bench-") as folder:
         path = Path(folder) / "starts"
         path.touch()
@@ -82,17 +82,17 @@ def wait_until_empty(
     is_empty: Callable[[], bool],
     workers: Sequence[subprocess.Popen[bytes]],
 ) -> float:
-    """Wait until all jobs have started and none is left, and return when that was.
+    """Wait until all jobs are done, and return the time.
 
-    The store is not asked before the last start, so that asking costs the workers nothing.
+    The store is not queried before the last start, so that the queries do not slow the workers.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
     while True:
-        looked_at = time.time()
+        checked_at = time.time()
         if count_starts(path) >= count and is_empty():
-            return looked_at
+            return checked_at
         if all(worker.poll() is not None for worker in workers):
-            deadline = min(deadline, time.monotonic() + LAST_WORDS)
+            deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
         if time.monotonic() > deadline:
             raise Unfinished(f"{count_starts(path)} of {count} jobs started.")
-        time.sleep(GLANCE)
+        time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Jobs that do nothing, on PostgreSQL."""
+"""No-op jobs on PostgreSQL."""
 
 from benchmarks import peers
 from benchmarks.throughput.figures import Bound, Figure
@@ -9,7 +9,7 @@ from benchmarks.throughput.plan import Plan
 TITLE = "No-op jobs, PostgreSQL"
 NEEDS = ["postgresql"]
 RIVALS = ["pgqueuer", "celery", "django_ox"]
-OTHERS = ["django_tasks_db", "procrastinate"]  # one process tells enough of them
+OTHERS = ["django_tasks_db", "procrastinate"]  # measured with one process only
 WHAT = {1: "no-op, 1 process", 2: "no-op, 2 processes"}
 OURS = {1: [(1, 1), (1, 4)], 2: [(2, 1), (2, 4)]}  # processes and threads
 BOUNDS = [

@@ -1,4 +1,4 @@
-"""One whose backlog is drained: how it is filled, worked off and known to be empty."""
+"""A contender for throughput: how its backlog is filled, drained and checked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -8,52 +8,52 @@ from typing import Protocol
 from benchmarks.databases import connected
 from benchmarks.processes import python
 
-# A checkpoint or a vacuum that the load sets off would fall into the measurement.
+# Otherwise a checkpoint or a vacuum after the load would run during the measurement.
 SETTLE = {"postgresql": ["CHECKPOINT"], "sqlite": ["PRAGMA wal_checkpoint(TRUNCATE)"]}
 ANALYZE = {"postgresql": ["VACUUM ANALYZE"], "sqlite": ["ANALYZE"]}
 IsEmpty = Callable[[], bool]
 
 
 class Backlog(Protocol):
-    """Where jobs wait, and where it shows that none is left."""
+    """The store in which jobs wait."""
 
     def clear(self) -> None:
-        """Remove what earlier runs left."""
+        """Remove the jobs of earlier runs."""
 
     def settle(self) -> None:
-        """Let the store take note of what has been loaded."""
+        """Prepare the store after the load."""
 
     def watched(self) -> AbstractContextManager[IsEmpty]:
-        """Yield what tells whether all is done."""
+        """Yield a function that returns whether all jobs are done."""
 
 
 @dataclass(frozen=True)
 class SqlBacklog:
-    """Jobs in a database: `left` selects those that are not done."""
+    """Jobs in a database; the query `unfinished` selects those that are not done."""
 
     address: str
-    left: str
+    unfinished: str
     clear_with: Sequence[str]
     settle_with: Sequence[str] = ()
     has_statistics: bool = True
 
     def clear(self) -> None:
-        """Remove what earlier runs left."""
+        """Remove the jobs of earlier runs."""
         self._execute(self.clear_with)
 
     def settle(self) -> None:
-        """Write out what the load has changed, and take statistics if there should be any."""
+        """Write out the changes of the load, and run ANALYZE if the shape has statistics."""
         vendor = self.address.partition(":")[0]
         analyze = ANALYZE.get(vendor, []) if self.has_statistics else []
         self._execute(self.settle_with or [*analyze, *SETTLE.get(vendor, [])])
 
     @contextmanager
     def watched(self) -> Iterator[IsEmpty]:
-        """Yield what tells whether no job is left."""
+        """Yield a function that returns whether all jobs are done."""
         with connected(self.address) as cursor:
 
             def is_empty() -> bool:
-                cursor.execute(f"SELECT NOT EXISTS ({self.left})")
+                cursor.execute(f"SELECT NOT EXISTS ({self.unfinished})")
                 return bool(cursor.fetchone()[0])
 
             yield is_empty
@@ -66,10 +66,10 @@ class SqlBacklog:
 
 @dataclass(frozen=True)
 class Drainer:
-    """A contender with so many processes, and the kind of job that it is given.
+    """A contender with its worker processes, and the kind of job that they run.
 
-    `module` has a function `fill(job, count)`, which schedules a backlog. With `has_bulk` it can
-    schedule many jobs at once.
+    `module` has a function `fill(job, count)`, which schedules a backlog. `has_bulk` means that it
+    can schedule many jobs at once.
     """
 
     name: str
@@ -82,5 +82,5 @@ class Drainer:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def fill(self, count: int) -> list[str]:
-        """Return the command that schedules so many jobs."""
+        """Return the command that schedules `count` jobs."""
         return python("-m", "benchmarks.throughput.fill", self.module, self.job, str(count))

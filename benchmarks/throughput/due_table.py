@@ -1,4 +1,4 @@
-"""Jobs that do nothing, 10,000 to 1,000,000 of them due at once, on PostgreSQL."""
+"""No-op jobs on PostgreSQL, with 10,000 to 1,000,000 jobs due."""
 
 from dataclasses import replace
 
@@ -13,43 +13,44 @@ TITLE = "No-op jobs, many of them due, PostgreSQL"
 NEEDS = ["postgresql"]
 RIVAL = "pgqueuer"
 WHAT = {1: "many due, 1 process", 2: "many due, 2 processes"}
-FEW, MOST = 10_000, 1_000_000
-SIZES = [FEW, 100_000, MOST]
-ONCE = 500_000  # from so many jobs on a drain is long enough to be measured once
-LEAST = {1: 1.8, 2: 1.6}  # times the rival
+FEWEST, MOST = 10_000, 1_000_000
+SIZES = [FEWEST, 100_000, MOST]
+MEASURED_ONCE_FROM = 500_000  # jobs; a longer drain is measured only once
+MIN_RATIO = {1: 1.8, 2: 1.6}  # to the rival
 BOUNDS = [
     *(
-        Bound(WHAT[count], least=LEAST[count], whose=f"{OURS}, {size:,}", of=f"{RIVAL}, {size:,}")
+        Bound(
+            WHAT[count], least=MIN_RATIO[count], whose=f"{OURS}, {size:,}", of=f"{RIVAL}, {size:,}"
+        )
         for count in WHAT
         for size in SIZES
     ),
     *(
-        Bound(what, least=0.85, whose=f"{OURS}, {MOST:,}", of=f"{OURS}, {FEW:,}")
+        Bound(what, least=0.85, whose=f"{OURS}, {MOST:,}", of=f"{OURS}, {FEWEST:,}")
         for what in WHAT.values()
     ),
 ]
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Drain one size after the other, ours and the rival's in turn."""
+    """Drain one size after the other, alternating with the rival."""
     names = [RIVAL] if plan.with_peers else []
     figures = []
     with project("postgresql", plan.shape) as env, peers.drainers(names, "noop") as theirs:
         for size in SIZES:
             groups = {
-                what: [_of(size, ours(env, "noop", count, 1)), *_all_of(size, theirs[count])]
+                what: [
+                    _with_size(drainer, size)
+                    for drainer in [ours(env, "noop", count, 1), *theirs[count]]
+                ]
                 for count, what in WHAT.items()
             }
             jobs = plan.many(size)
-            once = replace(plan, runs=1) if jobs >= ONCE else plan
+            once = replace(plan, runs=1) if jobs >= MEASURED_ONCE_FROM else plan
             figures += drain_in_turn(groups, once, count=jobs)
     return sorted(figures, key=lambda figure: figure.what)
 
 
-def _all_of(size: int, drainers: list[Drainer]) -> list[Drainer]:
-    return [_of(size, one) for one in drainers]
-
-
-def _of(size: int, drainer: Drainer) -> Drainer:
+def _with_size(drainer: Drainer, size: int) -> Drainer:
     who = drainer.name.partition(",")[0]
     return replace(drainer, name=f"{who}, {size:,} due")

@@ -1,4 +1,4 @@
-"""What was measured, and the bounds that it is held against."""
+"""The measured figures, and the bounds that they must meet."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from statistics import median
 from benchmarks.table import render, spread
 
 OURS = "django-future"
-MANY = 1000  # from here on nobody reads a fraction
+WHOLE_FROM = 1000  # larger values are shown without a fraction
 
 
 @dataclass
 class Figure:
-    """One line of a table: a value for each run."""
+    """One line of a table, with a value for each run."""
 
     what: str
     who: str
@@ -24,15 +24,15 @@ class Figure:
 
     @property
     def typical(self) -> float:
-        """The median over the runs."""
+        """The median of the runs."""
         return median(self.values)
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What the best of `whose` in `what` must reach: a value, or a ratio to the best of `of`.
+    """A limit for the best figure of `whose` in `what`: a value, or a ratio to the best of `of`.
 
-    Both are how names begin, and `whose_end` is how they end.
+    `whose` and `of` are prefixes of names, and `whose_end` is a suffix.
     """
 
     what: str
@@ -59,18 +59,18 @@ class Bound:
         limit = self.least if self.least is not None else self.most
         holds = value >= limit if self.least is not None else value <= limit
         sign = ">=" if self.least is not None else "<="
-        form = ".2f" if unit == "x" else ",.4g" if limit < MANY else ",.0f"
+        form = ".2f" if unit == "x" else ",.4g" if limit < WHOLE_FROM else ",.0f"
         return [f"{value:{form}}{unit}", f"{sign} {limit:,g}{unit}", "yes" if holds else "NO"]
 
 
 def figures_table(figures: Sequence[Figure]) -> str:
-    """Return a line for each figure, and how ours compares with it."""
+    """Return a line for each figure, with the ratio of ours to it."""
     header = ["what", "who", "jobs a run", "median (range)", "ours / it"]
     return render(header, [_line(figure, figures) for figure in figures])
 
 
 def settings_list(figures: Iterable[Figure]) -> str:
-    """Return at which settings each was measured."""
+    """Return the settings of each contender."""
     stated = {figure.who: figure.settings for figure in figures if figure.settings}
     return "\n".join(f"- {who}: {settings}" for who, settings in stated.items())
 
@@ -84,7 +84,7 @@ def _line(figure: Figure, figures: Sequence[Figure]) -> list[str]:
     jobs = f"{figure.jobs:,}" if figure.jobs else "-"
     if not figure.values:
         return [figure.what, figure.who, jobs, "did not finish", "-"]
-    form = ",.1f" if figure.typical < MANY else ",.0f"
+    form = ",.1f" if figure.typical < WHOLE_FROM else ",.0f"
     measured = f"{spread(figure.values, form)} {figure.unit}"
     return [figure.what, figure.who, jobs, measured, _ratio(figure, figures)]
 

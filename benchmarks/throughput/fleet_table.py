@@ -8,7 +8,7 @@ from benchmarks.throughput.plan import Plan
 TITLE = "Many processes, PostgreSQL"
 NEEDS = ["postgresql"]
 WHAT, DOUBLED = "no-op, a fleet", "jobs started twice"
-FEW, MANY = 2, 8  # processes, of one thread each
+FEW, MANY = 2, 8  # processes with one thread each
 JOBS = 50_000
 BOUNDS = [
     Bound(WHAT, least=1, whose=f"{OURS}, {MANY}", of=f"{OURS}, {FEW}"),

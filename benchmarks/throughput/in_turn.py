@@ -1,4 +1,4 @@
-"""Drains of several contenders, one after the other, again and again."""
+"""Alternating drains of several contenders."""
 
 from collections.abc import Mapping, Sequence
 from subprocess import CalledProcessError
@@ -8,17 +8,17 @@ from benchmarks.throughput.drainer import Drainer
 from benchmarks.throughput.figures import Figure
 from benchmarks.throughput.plan import Plan
 
-FIRST, MOST = 300, 150_000  # jobs
-TARGET = 1.3  # by how much more than long enough a drain should last
-BACKOFF_FACTOR = 20  # at most, from one attempt to the next
+MIN_JOBS, MAX_JOBS = 300, 150_000
+MARGIN = 1.3  # a drain should last a little longer than the minimum
+MAX_GROWTH = 20  # of the number of jobs, from one attempt to the next
 
-Groups = Mapping[str, Sequence[Drainer]]  # by what is compared
+Groups = Mapping[str, Sequence[Drainer]]  # by the name of the comparison
 
 
 def drain_in_turn(groups: Groups, plan: Plan, *, count: int | None = None) -> list[Figure]:
-    """Measure every drainer `plan.runs` times, each time all in turn.
+    """Measure all drainers one after the other, `plan.runs` times.
 
-    Without `count` each gets as many jobs as it is busy with for `plan.seconds`.
+    Without `count`, each gets so many jobs that a drain takes at least `plan.seconds`.
     """
     entries = [
         (Figure(what, one.name, one.settings), one)
@@ -36,15 +36,15 @@ def drain_in_turn(groups: Groups, plan: Plan, *, count: int | None = None) -> li
 
 
 def _run_first(figure: Figure, drainer: Drainer, count: int | None, seconds: float) -> None:
-    """Run it once, with as many jobs as last for so long if it is not said how many."""
-    figure.jobs = count or FIRST
+    """Run it once. Without `count`, find a number of jobs that take at least `seconds`."""
+    figure.jobs = count or MIN_JOBS
     while (done := _run(figure, drainer)) is not None:
-        if count or figure.jobs >= MOST or done.seconds >= seconds:
+        if count or figure.jobs >= MAX_JOBS or done.seconds >= seconds:
             print(f"  {figure.what}, {figure.who}: {done.rate:,.0f} jobs/s", flush=True)
             return
         figure.values.clear()
-        growth = min(max(TARGET * seconds / done.seconds, 1.5), BACKOFF_FACTOR)
-        figure.jobs = min(_round(figure.jobs * growth), MOST)
+        growth = min(max(MARGIN * seconds / done.seconds, 1.5), MAX_GROWTH)
+        figure.jobs = min(_round(figure.jobs * growth), MAX_JOBS)
 
 
 def _run(figure: Figure, drainer: Drainer) -> Drain | None:
@@ -61,5 +61,5 @@ def _run(figure: Figure, drainer: Drainer) -> Drain | None:
 
 
 def _round(number: float) -> int:
-    """Return `number` with two digits that are not zero."""
+    """Return `number` rounded to two significant digits."""
     return int(float(f"{number:.1e}"))

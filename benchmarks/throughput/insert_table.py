@@ -19,7 +19,7 @@ BOUNDS = [
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Drain jobs that insert; ours commits the effect and the completion in one transaction."""
+    """Drain jobs that insert. Ours commits the row and the completion in one transaction."""
     names = PEERS if plan.with_peers else {1: [], 2: []}
     with (
         project("postgresql", plan.shape) as env,

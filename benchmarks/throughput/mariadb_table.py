@@ -1,4 +1,4 @@
-"""MariaDB: jobs that do nothing, and jobs that insert one row."""
+"""No-op jobs, and jobs that insert one row, on MariaDB."""
 
 from benchmarks.throughput.figures import Bound, Figure
 from benchmarks.throughput.in_turn import drain_in_turn

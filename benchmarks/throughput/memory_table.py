@@ -1,9 +1,9 @@
-"""The memory of a worker process, after few jobs and many, and with a million waiting."""
+"""The memory of a worker process: after few and many jobs, and with a million waiting."""
 
 from benchmarks.processes import peak_memory, run, running
 from benchmarks.shape import Shape
 from benchmarks.throughput.crowd import crowded
-from benchmarks.throughput.drain import notes, wait_until_empty
+from benchmarks.throughput.drain import starts_file, wait_until_empty
 from benchmarks.throughput.figures import OURS, Bound, Figure
 from benchmarks.throughput.plan import Plan
 
@@ -33,10 +33,10 @@ def measure(plan: Plan) -> list[Figure]:
 
 
 def _peaks(waiting: int, counts: list[int], shape: Shape) -> list[float]:
-    """Return how much memory a worker has used at most after each of so many jobs more."""
+    """Return the peak memory of one worker after each further number of jobs."""
     peaks = []
     crowd = crowded("postgresql", waiting, "waiting", THREADS, shape)
-    with crowd as drainer, notes() as path:
+    with crowd as drainer, starts_file() as path:
         drainer.backlog.clear()
         env = {**drainer.env, "STARTS_FILE": str(path)}
         command = [part for part in drainer.workers[0] if part != "--burst"]
@@ -49,5 +49,5 @@ def _peaks(waiting: int, counts: list[int], shape: Shape) -> list[float]:
 
 
 def _figure(when: str, jobs: int, peak: float) -> Figure:
-    settings = f"future_worker --no-reload -v0 --threads {THREADS}, that runs all the while"
+    settings = f"future_worker --no-reload -v0 --threads {THREADS}, one process for all jobs"
     return Figure(WHAT, f"{OURS}, {when}", settings, unit="MiB", jobs=jobs, values=[peak])

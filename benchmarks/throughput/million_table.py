@@ -1,4 +1,4 @@
-"""A drain beside a million jobs of the future, and beside a million that have finished."""
+"""A drain with a million future jobs, or a million finished jobs, in the table."""
 
 from contextlib import ExitStack
 
@@ -8,7 +8,7 @@ from benchmarks.throughput.figures import OURS, Bound, Figure
 from benchmarks.throughput.in_turn import drain_in_turn
 from benchmarks.throughput.plan import Plan
 
-TITLE = "No-op jobs beside a million others"
+TITLE = "No-op jobs, with a million other jobs"
 NEEDS: list[str] = []
 MILLION = 1_000_000
 STATES = ["waiting", "finished"]
@@ -21,7 +21,7 @@ BOUNDS = [
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Drain no-op jobs from three tables in turn, on one database after the other."""
+    """Drain no-op jobs from three tables alternately, on one database after the other."""
     return [figure for name in plan.databases for figure in _measure_on(name, plan)]
 
 

@@ -1,23 +1,23 @@
-"""django-future, and the bare loops that it is held against."""
+"""django-future, and the bare loop for comparison."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.databases import connected, fresh_database
 from benchmarks.processes import python, run
-from benchmarks.shape import USUAL, Shape
+from benchmarks.shape import DEFAULT_SHAPE, Shape
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
 from benchmarks.throughput.figures import OURS
 
 JOBS, EFFECTS = "django_future_scheduledjob", "benchmarks_project_effect"
-LEFT = f"SELECT 1 FROM {JOBS} WHERE status IN ('scheduled', 'running')"
+UNFINISHED = f"SELECT 1 FROM {JOBS} WHERE status IN ('scheduled', 'running')"
 BARE = "bare loop"
-# What keeps a server from taking statistics by itself.
+# The statements that turn off automatic statistics.
 UNANALYZED = {"postgresql": [f"ALTER TABLE {JOBS} SET (autovacuum_enabled = off)"]}
 
 
 @contextmanager
-def project(database: str, shape: Shape = USUAL, **extra: str) -> Iterator[dict[str, str]]:
+def project(database: str, shape: Shape = DEFAULT_SHAPE, **extra: str) -> Iterator[dict[str, str]]:
     """Set up the benchmark project on an empty database, and yield its environment."""
     with fresh_database(database) as address:
         env = {
@@ -37,7 +37,7 @@ def project(database: str, shape: Shape = USUAL, **extra: str) -> Iterator[dict[
 def ours(
     env: dict[str, str], job: str, processes: int, threads: int, verbosity: int = 0
 ) -> Drainer:
-    """Return django-future with so many processes of so many threads."""
+    """Return django-future with `processes` of `threads` each."""
     many = f"{processes} processes of " if processes > 1 else ""
     options = ["--processes", str(processes), "--threads", str(threads)]
     command = ["future_worker", "--burst", "--no-reload", f"-v{verbosity}", *options]
@@ -50,7 +50,7 @@ def ours(
         workers=[python("-m", "django", *command)],
         backlog=SqlBacklog(
             env["DATABASE_URL"],
-            LEFT,
+            UNFINISHED,
             emptied(env, JOBS, EFFECTS),
             has_statistics=shape.has_statistics,
         ),
@@ -59,8 +59,9 @@ def ours(
 
 
 def bare_loop(env: dict[str, str], job: str) -> Drainer:
-    """Return a loop that does nothing but call the handler, in a transaction each time."""
-    nothing = f"SELECT 1 FROM {EFFECTS} WHERE number < 0"  # done is whoever has started them all
+    """Return a loop that calls the handler in a transaction, and does nothing else."""
+    # The loop is done when all calls have started, so its query selects no rows.
+    nothing = f"SELECT 1 FROM {EFFECTS} WHERE number < 0"
     return Drainer(
         name=BARE,
         settings="for number in range(...): with transaction.atomic(): handler(number)",

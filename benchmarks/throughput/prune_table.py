@@ -1,4 +1,4 @@
-"""Millions of old jobs pruned while others are claimed; for many minutes."""
+"""Millions of old jobs are pruned while others are claimed. It takes many minutes."""
 
 import time
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from benchmarks.throughput.plan import Plan
 TITLE = "Old jobs pruned while others are claimed"
 NEEDS: list[str] = []
 COUNTS = {"postgresql": 10_000_000, "sqlite": 1_000_000, "mariadb": 1_000_000}
-ALONE, MEANWHILE = "claim of 10, p99, alone", "claim of 10, p99, meanwhile"
+ALONE, PRUNING = "claim of 10, p99, alone", "claim of 10, p99, during pruning"
 BOUNDS = [Bound(f"{title}, longest step", most=1000, whose=OURS) for title in TITLES.values()]
-ALONE_FOR = 5  # seconds
+ALONE_SECONDS = 5
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Prune one table after the other, once: each takes long to load."""
+    """Prune each table once, because loading takes long."""
     return [figure for name in plan.databases for figure in _measure_on(name, plan)]
 
 
@@ -34,16 +34,16 @@ def _measure_on(name: str, plan: Plan) -> list[Figure]:
         seconds = 60 + SECONDS_PER_MILLION * count / 1e6
         run(python("-m", "benchmarks.project.fill", str(count), "finished"), env, seconds=seconds)
         with _claiming(env) as path:
-            time.sleep(ALONE_FOR)
+            time.sleep(ALONE_SECONDS)
             began_at = time.time()
             pruned = run(python("-m", "benchmarks.project.prune"), env, seconds=seconds)
-            noted = claims(path)
+            recorded = claims(path)
     total, took, longest = map(float, pruned.split())
     return [
         _figure(name, "pruned", "jobs/s", total / took, count),
         _figure(name, "longest step", "ms", longest * 1000, count),
-        _figure(name, ALONE, "ms", _p99(took for at, took in noted if at < began_at)),
-        _figure(name, MEANWHILE, "ms", _p99(took for at, took in noted if at >= began_at)),
+        _figure(name, ALONE, "ms", _p99(took for at, took in recorded if at < began_at)),
+        _figure(name, PRUNING, "ms", _p99(took for at, took in recorded if at >= began_at)),
     ]
 
 

@@ -1,9 +1,9 @@
-"""Drains and claims beside ever more jobs that wait or have finished; for hours, not minutes."""
+"""Drains and claims with more and more other jobs in the table. It takes hours."""
 
 from statistics import median
 
 from benchmarks.processes import python, run
-from benchmarks.project.claims import WARM_UP
+from benchmarks.project.claims import WARM_UP_BATCHES
 from benchmarks.servers import TITLES
 from benchmarks.throughput.crowd import crowded
 from benchmarks.throughput.drainer import Drainer
@@ -11,7 +11,7 @@ from benchmarks.throughput.figures import Bound, Figure
 from benchmarks.throughput.in_turn import drain_in_turn
 from benchmarks.throughput.plan import Plan
 
-TITLE = "No-op jobs beside ever more others"
+TITLE = "No-op jobs, with more and more other jobs"
 NEEDS: list[str] = []
 BOUNDS: list[Bound] = []
 SIZES = [10_000, 100_000, 1_000_000, 5_000_000]
@@ -20,7 +20,7 @@ BATCH, TIMES = 100, 30
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Measure one table after the other: not in turn, since they would fill the disk."""
+    """Measure one table after the other, because all of them together would fill the disk."""
     figures = []
     for name in plan.databases:
         for size, state in CROWDS:
@@ -34,7 +34,7 @@ def _claims(what: str, drainer: Drainer, plan: Plan) -> Figure:
     figure = Figure(what, drainer.name, unit="ms", jobs=BATCH * TIMES)
     for _ in range(plan.runs):
         drainer.backlog.clear()
-        run(drainer.fill(BATCH * (WARM_UP + TIMES)), drainer.env)
+        run(drainer.fill(BATCH * (WARM_UP_BATCHES + TIMES)), drainer.env)
         drainer.backlog.settle()
         printed = run(
             python("-m", "benchmarks.project.claims", str(BATCH), str(TIMES)), drainer.env

@@ -1,4 +1,4 @@
-"""How fast jobs are scheduled on PostgreSQL, one by one and many at once."""
+"""The rate of scheduling on PostgreSQL, one by one and in bulk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ BOUNDS = [
 
 @dataclass(frozen=True)
 class Scheduler:
-    """One who schedules: a module with `scheduler(how)`, and the store that it fills."""
+    """A contender: a module with `scheduler(how)`, and the store that it fills."""
 
     figure: Figure
     module: str
@@ -35,7 +35,7 @@ class Scheduler:
     times: int
 
     def run(self) -> None:
-        """Measure once, into an empty store."""
+        """Measure once, with an empty store."""
         self.store.backlog.clear()
         self.store.backlog.settle()
         count = self.figure.jobs // self.times
@@ -49,7 +49,7 @@ class Scheduler:
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Schedule no-op jobs, each contender in turn."""
+    """Schedule no-op jobs with one contender after the other."""
     with _schedulers(plan) as schedulers:
         for number in range(plan.runs):
             for scheduler in schedulers:

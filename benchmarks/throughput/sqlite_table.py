@@ -1,4 +1,4 @@
-"""SQLite, in WAL mode: jobs that do nothing, and jobs that insert one row."""
+"""No-op jobs, and jobs that insert one row, on SQLite in WAL mode."""
 
 from benchmarks import peers
 from benchmarks.throughput.figures import Bound, Figure
@@ -16,7 +16,7 @@ BOUNDS = [
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Drain both kinds of jobs with one thread: more would only wait for each other."""
+    """Drain both kinds of jobs with one thread, because more would wait for each other."""
     names = ["huey"] if plan.with_peers else []
     with project("sqlite", plan.shape) as env, peers.drainers(names, "noop") as theirs:
         groups = {

@@ -1,4 +1,4 @@
-"""The tables there are, each a module with `TITLE`, `BOUNDS` and `measure(plan)`."""
+"""The tables. Each is a module with `TITLE`, `NEEDS`, `BOUNDS` and `measure(plan)`."""
 
 from importlib import import_module
 from types import ModuleType
@@ -7,7 +7,7 @@ DEFAULT = [
     "drain", "due", "verbosity", "insert", "sqlite", "mariadb", "schedule", "million", "bloat",
     "memory", "fleet",
 ]  # fmt: skip
-ALONE = ["scale", "prune"]  # take too long to be measured with the others
+ALONE = ["scale", "prune"]  # not by default, because they take long
 
 
 def table(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""Jobs that do nothing, with the line that a worker logs of each, and without, on PostgreSQL."""
+"""No-op jobs on PostgreSQL, with and without a log line for each."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ BOUNDS = [Bound(WHAT, least=0.8, whose=LOUD, of=QUIET)]
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Drain the same jobs at both verbosities, in turn; the lines go to a file."""
+    """Drain the same jobs at both verbosities, alternating; the lines go to a file."""
     with project("postgresql", plan.shape) as env:
         drainers = [
             replace(ours(env, "noop", 1, 1, verbosity), name=name)
