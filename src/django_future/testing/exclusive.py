@@ -17,7 +17,7 @@ def exclusive(name: str) -> Iterator[None]:
     if not _lock.acquire(blocking=False):
         raise RuntimeError(
             f"{name} changes the whole process, and another thread is inside travel_to() or "
-            "override_future(). Wait until it has left."
+            "override_future(). Wait until that has ended."
         )
     try:
         yield

@@ -1,4 +1,4 @@
-"""`manage.py runscheduledjobs`: run what is due, once."""
+"""`manage.py runscheduledjobs`: run the jobs that are due, and end."""
 
 from argparse import ArgumentParser
 from collections import Counter
@@ -14,9 +14,9 @@ from django_future.worker.run_once import one_pass
 
 
 class Command(BaseCommand):
-    """Run the scheduled jobs that are due, each in a transaction of its own."""
+    """Run the jobs that are due, each in its own transaction, and end."""
 
-    help = "Runs the scheduled jobs that are due, each in a transaction of its own, and stops."
+    help = "Runs the jobs that are due, each in its own transaction, and ends."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             "-i",
             "--ignore-errors",
             action="store_true",
-            help="Go on after a job that failed, and exit with 0 all the same.",
+            help="Continue after a job that failed, and exit with 0 in any case.",
         )
         parser.add_argument(
             "--database", choices=tuple(connections), help="Run the jobs of this database alias."
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         verbosity: int,
         **__: Any,
     ) -> None:
-        """Run the jobs, and say what became of each."""
+        """Run the jobs, and print the result of each."""
         check_tables(jobs_database(database))
         counts: Counter[str] = Counter()
         for outcome in one_pass(delete_completed=delete_completed, using=database):
@@ -51,7 +51,7 @@ class Command(BaseCommand):
                 self._report(outcome, label)
             if outcome.failure and not ignore_errors:
                 raise CommandError(
-                    f"Job {outcome.job.pk} failed; the jobs after it stay scheduled."
+                    f"Job {outcome.job.pk} failed. The jobs after it stay scheduled."
                 ) from outcome.failure
         if verbosity:
             summary = ", ".join(f"{count} {label}" for label, count in sorted(counts.items()))
