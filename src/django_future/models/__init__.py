@@ -1,4 +1,4 @@
-"""The rows."""
+"""The models: jobs, workers, paused queues, and what belongs to a job."""
 
 from django_future.models.columns import MAX_OBJECT_ID_LENGTH
 from django_future.models.history import JobAttempt, JobProgress

@@ -31,7 +31,7 @@ MAX_ALIAS_LENGTH = 100
 
 
 class JobColumns(models.Model):
-    """What a row holds. The annotations say what instances have, to any type checker."""
+    """The columns of a job. The annotations are the types of its attributes."""
 
     id: int
     callable_name: str = attribute(KeyField(_("callable"), max_length=MAX_NAME_LENGTH))
@@ -43,11 +43,11 @@ class JobColumns(models.Model):
             ContentType, models.CASCADE, null=True, blank=True, db_index=False, related_name="+"
         )
     )
-    # Wide enough for a primary key of any type, written out.
+    # Wide enough for a primary key of any type as text.
     object_id: str | None = attribute(
         KeyField(_("object id"), max_length=MAX_OBJECT_ID_LENGTH, null=True, blank=True)
     )
-    # None means the database in which the routers write objects of this model.
+    # None means the database to which the routers write objects of this model.
     object_database: str | None = attribute(
         KeyField(_("object database"), max_length=MAX_ALIAS_LENGTH, null=True, blank=True)
     )
@@ -64,12 +64,15 @@ class JobColumns(models.Model):
             _("first due at"),
             null=True,
             blank=True,
-            help_text=_("When it was scheduled for at first, if it was moved for another attempt."),
+            help_text=_("The first time for which the job was scheduled, if a retry has moved it."),
         )
     )
     expires_at: datetime | None = attribute(
         InstantField(
-            _("expires at"), null=True, blank=True, help_text=_("Past it the job never runs.")
+            _("expires at"),
+            null=True,
+            blank=True,
+            help_text=_("After this time, the job does not start."),
         )
     )
     queue_name: str = attribute(
@@ -80,28 +83,30 @@ class JobColumns(models.Model):
             _("priority"),
             default=0,
             validators=[MinValueValidator(MIN_PRIORITY), MaxValueValidator(MAX_PRIORITY)],
-            help_text=_("Of jobs that are due, the highest priority starts first."),
+            help_text=_("Of the due jobs, those with the highest priority start first."),
         )
     )
 
     attempts: int = attribute(models.PositiveIntegerField(_("attempts"), default=0))
     max_attempts: int = attribute(
         models.PositiveIntegerField(
-            _("most attempts"), default=1, help_text=_("That many may fail before the job does.")
+            _("maximum attempts"),
+            default=1,
+            help_text=_("How many attempts may fail before the job fails."),
         )
     )
     rescues: int = attribute(
         models.PositiveIntegerField(
             _("rescues"),
             default=0,
-            help_text=_("How often a worker was lost while it ran this job."),
+            help_text=_("How often the job was rescued after its worker was lost."),
         )
     )
     is_rescuable: bool = attribute(
         models.BooleanField(
             _("may be rescued"),
             default=True,
-            help_text=_("Whether it runs again after its worker was lost while it ran."),
+            help_text=_("Whether the job is scheduled again if its worker is lost while it runs."),
         )
     )
     unique_key: str | None = attribute(
@@ -110,24 +115,25 @@ class JobColumns(models.Model):
             max_length=MAX_KEY_LENGTH,
             null=True,
             blank=True,
-            help_text=_("No other job of its callable has it, until the job has ended."),
+            help_text=_("No other scheduled or running job of the same callable has this key."),
         )
     )
     options: Any = attribute(
         StoredField(
-            _("options"), null=True, blank=True, help_text=_("What was said of this job alone.")
+            _("options"),
+            null=True,
+            blank=True,
+            help_text=_("Options of this job that differ from those of its handler."),
         )
     )
-    # After what it is made of, whose columns are made ready for saving first.
+    # After the columns that it signs, because pre_save() encodes the columns in this order.
     signature: str = attribute(
         SignatureField(
             _("signature"),
             max_length=signatures.LENGTH,
             default="",
             blank=True,
-            help_text=_(
-                "Shows that code wrote what the job will do. Without it the job does not run."
-            ),
+            help_text=_("Proves that code scheduled the job. Without it, the job does not run."),
         )
     )
     worker: str = attribute(KeyField(_("worker"), max_length=100, default="", blank=True))
@@ -135,7 +141,9 @@ class JobColumns(models.Model):
         models.PositiveBigIntegerField(
             _("lease"),
             default=0,
-            help_text=_("Grows with every claim; only its holder may finish."),
+            help_text=_(
+                "Each claim raises it. Only the worker with the current lease can record the end."
+            ),
         )
     )
 

@@ -1,4 +1,4 @@
-"""Model fields: an instant, an exact key, any Python value as text that is read only when asked."""
+"""Model fields for times, exact keys, Python values as text, and signatures."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,15 +16,15 @@ from django_future.when import MAX_INSTANT, MIN_INSTANT
 
 READABLE = {
     "postgresql": "{column} >= '{first} 00:00Z' AND {column} <= '{last} 00:00Z'",
-    # SQLite compares texts, so the form must be right, too. A day that its month does not have is
-    # found by the text that SQLite makes of it; without the fraction, which it would round.
+    # SQLite compares texts, so the format must be right as well. SQLite normalizes a day that does
+    # not exist, so the text then differs. The fraction is left out, because SQLite rounds it.
     "sqlite": (
         "{column} IS NULL OR typeof({column}) = 'text'"
         " AND ({column} GLOB '{form}' OR {column} GLOB '{form}.{microseconds}')"
         " AND datetime(substr({column}, 1, 19), '+0 days') IS substr({column}, 1, 19)"
         " AND {column} >= '{first}' AND {column} <= '{last} 00:00:00'"
     ),
-    # A month or a day of 0 may be written, depending on the mode of the server.
+    # Some modes of the server allow a month or a day of 0.
     "mysql": (
         "{column} >= '{first}' AND {column} <= '{last} 00:00:00'"
         " AND MONTH({column}) > 0 AND DAYOFMONTH({column}) > 0"
@@ -33,14 +33,14 @@ READABLE = {
 
 
 class InstantField(models.DateTimeField):  # type: ignore[type-arg]
-    """A point in time.
+    """A point in time, stored in UTC.
 
-    Without USE_TZ the attribute is local time, as everywhere in Django, but the column is in UTC:
-    local time does not tell apart the two hours that one night of the year repeats.
+    Without USE_TZ, the attribute is local time, as everywhere in Django. The column is in UTC,
+    because local time is ambiguous in the hour that repeats when summer time ends.
     """
 
     def db_check(self, connection: BaseDatabaseWrapper) -> str | None:
-        """Return the condition that a stored value can be read as a datetime."""
+        """Return the SQL condition for values that can be read as a datetime."""
         if connection.vendor not in READABLE or self.column is None:
             return None
         return READABLE[connection.vendor].format(
@@ -57,7 +57,7 @@ class InstantField(models.DateTimeField):  # type: ignore[type-arg]
         connection: BaseDatabaseWrapper,
         prepared: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
-        """Return the instant in UTC, whatever the time zone of the connection is."""
+        """Return the time in UTC, for any time zone of the connection."""
         value = value if prepared else self.get_prep_value(value)
         if not isinstance(value, datetime):
             return super().get_db_prep_value(value, connection, prepared=True)
@@ -66,22 +66,22 @@ class InstantField(models.DateTimeField):  # type: ignore[type-arg]
     def from_db_value(
         self, value: datetime | None, _: object, connection: BaseDatabaseWrapper
     ) -> datetime | None:
-        """Return the instant as Django does elsewhere: aware, or local without USE_TZ."""
+        """Return an aware time, or local time without USE_TZ."""
         if value is None or connection.vendor == "postgresql":
             return value
-        # Django has taken it for a time in the zone of the connection.
+        # Django has read it as a time in the time zone of the connection.
         return clock.to_row(value.replace(tzinfo=UTC))
 
 
 class KeyField(models.CharField):  # type: ignore[type-arg]
-    """A text that equals only itself.
+    """A text that the database compares exactly.
 
-    On MySQL and MariaDB a text equals others in another case, with accents, or with spaces at its
-    end, unless the collation of its column says otherwise.
+    With the default collations of MySQL and MariaDB, texts are equal that differ only in case,
+    accents or trailing spaces.
     """
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
-        """Return how the column is made."""
+        """Return the type and the collation of the column."""
         parameters = super().db_parameters(connection)
         if connection.vendor == "mysql":
             is_mariadb = cast("Any", connection).mysql_is_mariadb
@@ -90,19 +90,19 @@ class KeyField(models.CharField):  # type: ignore[type-arg]
 
 
 def attribute(field: Any) -> Any:
-    """Return `field`: its annotation in a model says what instances have, to any type checker."""
+    """Return `field`, with a type that lets a model annotate the value on its instances."""
     return field
 
 
 def as_parameter(instant: datetime, connection: BaseDatabaseWrapper) -> Any:
-    """Return what a column of instants is compared with in a statement of our own."""
+    """Return the parameter for a time column in an SQL statement."""
     if connection.vendor == "postgresql":
         return instant
     return str(instant.astimezone(UTC).replace(tzinfo=None))
 
 
 def raw_value(instance: models.Model, name: str) -> Any:
-    """Return the stored field `name` of `instance`: as text, unless somebody has read it."""
+    """Return the value of a `StoredField`: as text, unless it has already been decoded."""
     if name not in instance.__dict__:
         instance.refresh_from_db(fields=[name])
     return instance.__dict__[name]
@@ -110,7 +110,7 @@ def raw_value(instance: models.Model, name: str) -> Any:
 
 @contextmanager
 def without_decoding() -> Iterator[None]:
-    """Let stored fields be copied from one instance to another without being read."""
+    """Return the values of stored fields as text, so that they can be copied undecoded."""
     token = _is_decoding_off.set(True)
     try:
         yield
@@ -126,7 +126,7 @@ def _place(field: Any, instance: Any) -> Place:
 
 
 class _StoredValue(DeferredAttribute):
-    """Decode on first use: a row with a value that cannot be read still loads and lists."""
+    """Decodes on first access, so that a row with a broken value can still be loaded and listed."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         loaded = {} if instance is None else instance.__dict__
@@ -141,20 +141,20 @@ class _StoredValue(DeferredAttribute):
 
 
 class StoredField(models.TextField):  # type: ignore[type-arg]
-    """A text column whose attribute is the Python value that the text stands for."""
+    """A text column whose attribute is the decoded Python value."""
 
     descriptor_class = _StoredValue
 
     def from_db_value(self, value: str | None, *_: object) -> Stored | None:
-        """Mark what the database returned as text that nobody has read yet."""
+        """Mark the text from the database as not decoded."""
         return None if value is None else Stored(value)
 
     def to_python(self, value: Any) -> Any:
-        """Take a string for stored text: only fixtures come this way."""
+        """Mark a string as stored text, because only fixtures are converted here."""
         return Stored(value) if isinstance(value, str) else value
 
     def clean(self, value: Any, model_instance: models.Model | None) -> Any:  # noqa: ARG002
-        """Accept any value: what cannot be stored is refused when it is encoded."""
+        """Accept any value, because encoding refuses values that cannot be stored."""
         return value
 
     def get_prep_value(self, value: Any) -> str | None:
@@ -162,14 +162,14 @@ class StoredField(models.TextField):  # type: ignore[type-arg]
         return None if value is None else str(value if isinstance(value, Stored) else encode(value))
 
     def value_from_object(self, obj: models.Model) -> Any:
-        """Return the value of `obj`: as text, without reading it, if it came from the database."""
+        """Return the value of `obj`, as undecoded text if it came from the database."""
         return raw_value(obj, self.attname)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: ARG002, FBT001
         """Return the text to store, and set it on the instance."""
         value = self.value_from_object(model_instance)
         if value is not None and type(value) is not Stored:
-            # Encoded once: the signature is of this text, and another might differ from it.
+            # Encoded only once, because the signature signs this text, and another might differ.
             value = model_instance.__dict__[self.attname] = encode(
                 value, _place(self, model_instance)
             )
@@ -181,21 +181,21 @@ class StoredField(models.TextField):  # type: ignore[type-arg]
 
 
 class SignatureField(KeyField):
-    """The signature for the other columns of the row, made anew when they are saved.
+    """The signature for other columns of the row, which `save()` computes.
 
-    That of a row which was loaded with another than its own stays as it is: what SQL wrote does not
-    become code by an unrelated `save()`.
+    If the signature of a loaded row did not hold, it does not change. So an unrelated `save()` does
+    not sign a call that SQL wrote.
     """
 
     def pre_save(self, model_instance: Any, add: bool) -> Any:  # noqa: ARG002, FBT001
-        """Return the signature for what is about to be saved."""
+        """Return the signature for the values to save."""
         if model_instance.is_signed:
             setattr(model_instance, self.attname, signatures.sign(signed_columns(model_instance)))
         return getattr(model_instance, self.attname)
 
 
 def signed_columns(instance: models.Model) -> dict[str, Any]:
-    """Return the columns that the signature is for, as the row of `instance` would hold them."""
+    """Return the columns that the signature signs, as the row of `instance` stores them."""
     fields: Iterable[Any] = map(instance._meta.get_field, signatures.SIGNED)
     return {field.attname: _column(field, instance) for field in fields}
 

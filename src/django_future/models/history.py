@@ -1,4 +1,4 @@
-"""The rows that a job leaves beside its own: failed attempts, and what its handler says."""
+"""The failed attempts and the progress of a job."""
 
 from datetime import datetime
 
@@ -11,10 +11,10 @@ from django_future.models.job import ScheduledJob
 
 
 class JobAttempt(models.Model):
-    """An attempt at a job that failed."""
+    """A failed attempt at a job."""
 
     id: int
-    # No constraint in the database: it would cost each claim, and jobs are pruned by the thousand.
+    # A constraint in the database would slow down each claim and the pruning of jobs.
     job: ScheduledJob = attribute(
         models.ForeignKey(
             ScheduledJob, models.CASCADE, related_name="failed_attempts", db_constraint=False
@@ -39,7 +39,7 @@ class JobAttempt(models.Model):
 
 
 class JobProgress(models.Model):
-    """What a handler says of its own progress."""
+    """The progress and the log that the handler of a job has reported."""
 
     job: ScheduledJob = attribute(
         models.OneToOneField(
@@ -51,7 +51,7 @@ class JobProgress(models.Model):
         )
     )
     done: int | None = attribute(models.BigIntegerField(_("done"), null=True, blank=True))
-    total: int | None = attribute(models.BigIntegerField(_("of"), null=True, blank=True))
+    total: int | None = attribute(models.BigIntegerField(_("total"), null=True, blank=True))
     message: str = attribute(models.CharField(_("message"), max_length=255, default="", blank=True))
     log: str = attribute(models.TextField(_("log"), default="", blank=True))
     updated_at: datetime = attribute(InstantField(_("updated at")))

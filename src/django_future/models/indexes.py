@@ -1,4 +1,4 @@
-"""An index for some of the rows, on databases with partial indexes and without."""
+"""A partial index that also works on databases without partial indexes."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from django.db.backends.ddl_references import Statement
 
 
 class PartialIndex(models.Index):
-    """Index the rows `where` something holds; all of them where the database has no such index.
+    """An index of the rows that match `where`.
 
-    There the fields of `lead` come first.
+    On a database without partial indexes, it indexes all rows, and the fields of `lead` come first.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class PartialIndex(models.Index):
 
     def deconstruct(self) -> Any:
         path, args, kwargs = super().deconstruct()
-        own = {"where": self.where, "lead": self.lead, "is_unique": self.is_unique}
-        return path, args, {**kwargs, **own}
+        options = {"where": self.where, "lead": self.lead, "is_unique": self.is_unique}
+        return path, args, {**kwargs, **options}
 
     def create_sql(
         self,
@@ -39,7 +39,7 @@ class PartialIndex(models.Index):
         using: str = "",
         **kwargs: Any,
     ) -> Statement:
-        """Return the statement that suits the database of `schema_editor`."""
+        """Return the statement for the database of `schema_editor`."""
         if schema_editor.connection.features.supports_partial_indexes:
             index = models.Index(fields=self.fields, name=self.name, condition=self.where)
         else:

@@ -1,4 +1,4 @@
-"""The row of a job."""
+"""The model of a job."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 SCHEDULED = Q(status=Status.SCHEDULED.value)
 SIGNED_COLUMNS = frozenset({*signatures.SIGNED, "signature"})
 SIGNED_FIELDS = SIGNED_COLUMNS | {"content_type"}
-# A row that is written later than this after its time was scheduled for the past.
-MAX_INSERTION = timedelta(seconds=10)
+# A row that is created later than this after its scheduled time was scheduled for the past.
+MAX_INSERT_DELAY = timedelta(seconds=10)
 
 
 class ScheduledJob(JobColumns):
-    """A callable, what to call it with, when, and what came of it."""
+    """A scheduled call: a callable, its arguments, its time, and its result."""
 
-    # What the manager and other models add, as type checkers without a plugin for Django know it.
+    # Attributes that Django adds, declared for type checkers without a plugin for Django.
     content_type_id: int | None
     failed_attempts: "RowsWithJobs[JobAttempt]"
-    report: "JobProgress"
+    current_progress: "JobProgress"
     objects: ClassVar[ScheduledJobQuerySet] = attribute(ScheduledJobQuerySet.as_manager())
 
-    # Whether code wrote what this job will do. It is False of one that was loaded with a signature
-    # that does not hold, or loaded in part.
+    # Whether code scheduled this call. False if the job was loaded without all signed columns, or
+    # with a signature that does not hold.
     is_signed = True
 
     class Meta:
@@ -69,7 +69,7 @@ class ScheduledJob(JobColumns):
                 where=SCHEDULED, lead=("status",), fields=["expires_at"], name="future_job_expires"
             ),
             models.Index(fields=["status", "-id"], name="future_job_status"),
-            # Many jobs are bound to nothing, and every index costs each claim and each end.
+            # Many jobs have no object, and each index slows down every claim and every completion.
             PartialIndex(
                 where=Q(object_id__isnull=False),
                 fields=["content_type", "object_id"],
@@ -106,7 +106,7 @@ class ScheduledJob(JobColumns):
         return f"<ScheduledJob ({self.status}) callable={self.callable_name!r}>"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the job, and sign what it will do if that is saved."""
+        """Save the job, and sign it if a signed column is saved."""
         names = kwargs.get("update_fields")
         if names and not {*names}.isdisjoint(SIGNED_FIELDS):
             kwargs["update_fields"] = {*names, *SIGNED_FIELDS}
@@ -114,19 +114,19 @@ class ScheduledJob(JobColumns):
 
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> Self:
-        """Return the job of a row, and take note whether its signature holds."""
+        """Return the job of a row, and check its signature."""
         job = super().from_db(*args, **kwargs)
-        job._note_signature()
+        job._check_signature()
         return job
 
     @classmethod
     def from_values(
         cls, values: dict[str, Any], alias: str, *, is_new: bool = False
     ) -> "ScheduledJob":
-        """Return a job that holds just `values`; what is missing is loaded if somebody asks for it.
+        """Return a job with just `values`; other fields are loaded on access.
 
-        A job is made so at a fraction of the time that `ScheduledJob()` takes, and workers make
-        thousands a second.
+        This takes a fraction of the time of `ScheduledJob()`. Workers create thousands of jobs
+        a second.
         """
         job = cls.__new__(cls)
         job.__dict__.update(values)
@@ -136,29 +136,29 @@ class ScheduledJob(JobColumns):
 
     @property
     def lifetime(self) -> timedelta | None:
-        """How long after it was first due the job expires; None if it does not.
+        """The time from when the job was first due until it expires; None if it never expires.
 
-        For a job whose time had passed when it was scheduled, how long after that.
+        For a job that was scheduled for the past, the time since it was created.
         """
         if self.expires_at is None:
             return None
         if missing := {"first_due_at", "created_at"} & self.get_deferred_fields():
             self.refresh_from_db(fields=list(missing))
         due_at = clock.from_row(self.first_due_at or self.scheduled_at)
-        created_at: datetime | None = self.created_at  # of a job that is not saved
-        if created_at and clock.from_row(created_at) - due_at > MAX_INSERTION:
+        created_at: datetime | None = self.created_at  # None in a job that is not saved
+        if created_at and clock.from_row(created_at) - due_at > MAX_INSERT_DELAY:
             due_at = clock.from_row(created_at)
         return clock.from_row(self.expires_at) - due_at
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
-        """Reload the row from where the job lives, even if a stored value cannot be read."""
+        """Reload the row from the database of the job, even if a stored value is unreadable."""
         if not args and not kwargs.get("using"):
             kwargs["using"] = jobs_database(instance=self)
         names = args[1] if len(args) > 1 else kwargs.get("fields")
         with without_decoding():
             super().refresh_from_db(*args, **kwargs)
             if names is None:
-                self._note_signature()
+                self._check_signature()
             elif not {*names}.isdisjoint(SIGNED_FIELDS):
                 self.is_signed = False
 
@@ -172,7 +172,7 @@ class ScheduledJob(JobColumns):
         kwargs: "Mapping[str, Any] | None" = None,
         **options: "Unpack[Options]",
     ) -> "ScheduledJob":
-        """Schedule a new job like this one, but for what is given; see `reschedule_job`."""
+        """Schedule a new job like this one, with the given changes; see `reschedule_job`."""
         from django_future.scheduling.jobs import reschedule_job  # noqa: PLC0415
 
         return reschedule_job(
@@ -180,32 +180,32 @@ class ScheduledJob(JobColumns):
         )
 
     def cancel(self, *, running: bool = False, reason: str = "") -> None:
-        """Cancel this job, also while it is running if that is asked; see `cancel_job`."""
+        """Cancel this job, with `running` also while it runs; see `cancel_job`."""
         from django_future.scheduling.cancel import cancel_job  # noqa: PLC0415
 
         cancel_job(self, running=running, reason=reason)
 
-    def _note_signature(self) -> None:
+    def _check_signature(self) -> None:
         columns = self.__dict__
         is_whole = all(name in columns for name in SIGNED_COLUMNS)
         self.is_signed = is_whole and signatures.holds(columns)
 
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:
-        """Say, from the handler, how far this job is; others see it before the job has ended.
+        """Report the progress of this job from its handler, visible while the job runs.
 
         Raises `InvalidProgress`.
         """
         progress.report_progress(self, done, total, message)
 
     def log(self, text: str) -> None:
-        """Add lines, from the handler, to this job's log, as `progress` does.
+        """Append lines to the log of this job from its handler, visible while the job runs.
 
         Raises `InvalidProgress`.
         """
         progress.append_log(self, text)
 
     def retry(self) -> None:
-        """Put this job, if it ended without success, back to run now; see `retry_job`."""
+        """Schedule this job again for now, if it ended without success; see `retry_job`."""
         from django_future.scheduling.retry import retry_job  # noqa: PLC0415
 
         retry_job(self)

@@ -1,4 +1,4 @@
-"""The questions people and workers ask of jobs. Nothing here writes."""
+"""The queryset of jobs. Its methods only read."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -18,32 +18,34 @@ if TYPE_CHECKING:
 
 
 class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
-    """Jobs by what has become of them."""
+    """Jobs, with filters by object, queue and status."""
 
     def for_object(self, content_object: models.Model) -> Self:
-        """Jobs that are bound to `content_object`.
+        """Return the jobs that are bound to `content_object`.
 
         Raises `InvalidObject` if it is no model instance, or not saved.
         """
         if not isinstance(content_object, models.Model):
             raise InvalidObject(
-                f"A value of type {remedies.kind_of(content_object)} is no model instance. Give "
-                "an object to which jobs may be bound."
+                f"A value of type {remedies.kind_of(content_object)} is no model instance. Pass "
+                "a saved object."
             )
         if content_object.pk is None:
-            raise InvalidObject(f"{content_object!r} is not saved, so no job is bound to it.")
+            raise InvalidObject(
+                f"{content_object!r} is not saved, so no job is bound to it. Save it first."
+            )
         return self.filter(bound_to(content_object, self.db))
 
     def scheduled(self) -> Self:
-        """Jobs that wait for their time, or for a worker."""
+        """Return the jobs that wait for their time, or for a worker."""
         return self.filter(status=Status.SCHEDULED)
 
     def paused(self) -> Self:
-        """Jobs that wait in a queue that is paused."""
+        """Return the jobs that wait in a paused queue."""
         return self.scheduled().filter(self._in_paused_queue())
 
     def due(self, at: datetime) -> Self:
-        """Jobs that may start at the instant `at`, in the order in which they start."""
+        """Return the jobs that may start at `at`, in the order in which they start."""
         at = clock.to_row(clock.from_row(at))
         return (
             self.scheduled()
@@ -53,28 +55,28 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
         )
 
     def overdue(self, at: datetime) -> Self:
-        """Jobs that still wait although they expired at or before the instant `at`."""
+        """Return the jobs that still wait although they expired at `at` or before."""
         return self.scheduled().filter(expires_at__lte=clock.to_row(clock.from_row(at)))
 
     def running(self) -> Self:
-        """Jobs that a worker has claimed and not yet finished."""
+        """Return the jobs that a worker has claimed and not yet finished."""
         return self.filter(status=Status.RUNNING)
 
     def unfinished(self) -> Self:
-        """Jobs that wait, or that a worker has claimed."""
+        """Return the jobs that wait, or that a worker has claimed."""
         return self.filter(status__in=[Status.SCHEDULED, Status.RUNNING])
 
     def parked(self) -> Self:
-        """Jobs that do not run, because their signature does not hold."""
+        """Return the jobs that do not run, because their signature does not hold."""
         return self.filter(status=Status.PARKED)
 
     def cancellable(self, *, running: bool) -> Self:
-        """Jobs that wait or are parked, and with `running` also those that run."""
+        """Return the jobs that wait or are parked, and with `running` also those that run."""
         states = [Status.SCHEDULED, Status.PARKED, *([Status.RUNNING] if running else [])]
         return self.filter(status__in=states)
 
     def finished(self) -> Self:
-        """Jobs that nothing more will happen to."""
+        """Return the jobs whose status is final."""
         return self.filter(status__in=Status.final())
 
     def _in_paused_queue(self) -> Exists:

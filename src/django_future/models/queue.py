@@ -1,4 +1,4 @@
-"""The rows of paused queues."""
+"""The model of a paused queue."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

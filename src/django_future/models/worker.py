@@ -1,4 +1,4 @@
-"""The rows of workers."""
+"""The model of a worker."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -9,18 +9,22 @@ from django_future.serialization import Stored, plain_of
 
 
 class Worker(models.Model):
-    """A process that runs jobs, for as long as it lives."""
+    """A process that executes jobs, from its start to its end."""
 
     name = KeyField(_("name"), max_length=100, unique=True)
     host = models.CharField(_("host"), max_length=255)
     pid = models.PositiveIntegerField(_("process id"))
     queues = StoredField(
-        _("queues"), default=dict, help_text=_("The queues that it serves, and those excluded.")
+        _("queues"),
+        default=dict,
+        help_text=_("The queues that the worker serves, and those it excludes."),
     )
     version = models.CharField(_("version"), max_length=20, default="")
     running = models.PositiveIntegerField(_("running jobs"), default=0)
     sessions = StoredField(
-        _("sessions"), default=list, help_text=_("Its connections, by the server's count.")
+        _("sessions"),
+        default=list,
+        help_text=_("Its database sessions, as the server identifies them."),
     )
     started_at = InstantField(_("started at"))
     seen_at = InstantField(_("last seen at"))
@@ -44,7 +48,7 @@ class Worker(models.Model):
         return (not queues or queue_name in queues) and queue_name not in excluded
 
     def describe_queues(self) -> str:
-        """Return which queues the worker serves, as text for people."""
+        """Return the queues that the worker serves as text."""
         names = self.queue_names
         if names is None:
             return "unknown"
@@ -54,9 +58,9 @@ class Worker(models.Model):
 
     @property
     def queue_names(self) -> dict[str, list[str]] | None:
-        """The `queues`, empty for all, and the `excluded_queues`.
+        """The `queues`, empty for all, and the `excluded_queues`; None in an unknown format.
 
-        None if another version or SQL wrote something else.
+        Another version, or SQL, may have written another format.
         """
         stored = raw_value(self, "queues")
         names = plain_of(stored) if isinstance(stored, Stored) else stored
