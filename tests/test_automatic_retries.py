@@ -155,10 +155,10 @@ class TestFailedAttempts:
         assert "no time for another attempt" in scheduled.error
 
     def test_job_retried_is_sent_and_logged(self, caplog):
-        told = []
-        with connected(signals.job_retried, lambda exception, **_: told.append(str(exception))):
+        received = []
+        with connected(signals.job_retried, lambda exception, **_: received.append(str(exception))):
             run(flaky.charge.schedule("0s", 5))
-        assert told == ["5 declined"]
+        assert received == ["5 declined"]
         assert "will be tried again" in caplog.text
         assert "ERROR" not in caplog.text
 
@@ -240,25 +240,25 @@ class TestCancelException:
         assert not JobAttempt.objects.exists()
 
     def test_raising_cancel_sends_job_finished_without_an_exception(self):
-        told = []
-        with connected(signals.job_finished, lambda exception, **_: told.append(exception)):
+        received = []
+        with connected(signals.job_finished, lambda exception, **_: received.append(exception)):
             run(flaky.cancel_running.schedule("0s"))
-        assert told == [None]
+        assert received == [None]
 
 
 @pytest.mark.django_db(transaction=True)
 class TestNotAtomic:
-    def test_a_job_without_atomic_keeps_its_writes_when_it_fails(self, traces):
+    def test_a_job_without_atomic_keeps_its_writes_when_it_fails(self, trace_texts):
         scheduled = flaky.trace_in_steps.schedule("0s", fail=True)
         run(scheduled)
         assert scheduled.status == Status.FAILED
-        assert traces() == ["first"]
+        assert trace_texts() == ["first"]
 
-    def test_a_job_without_atomic_runs_outside_a_transaction(self, traces):
+    def test_a_job_without_atomic_runs_outside_a_transaction(self, trace_texts):
         scheduled = flaky.trace_in_steps.schedule("0s")
         run(scheduled)
         assert (scheduled.status, scheduled.return_value) == (Status.COMPLETE, False)
-        assert traces() == ["first", "second"]
+        assert trace_texts() == ["first", "second"]
 
     def test_a_completed_job_without_atomic_can_be_deleted(self):
         flaky.trace_in_steps.schedule("0s")
@@ -277,18 +277,18 @@ class TestNotRescuable:
         ScheduledJob.objects.update(started_at=started_at)
         return run(scheduled)
 
-    def test_a_started_job_without_rescue_is_not_run_again(self, traces):
+    def test_a_started_job_without_rescue_is_not_run_again(self, trace_texts):
         scheduled = schedule_job("0s", "tests.shop.jobs.trace", rescue=False)
         self.lose(scheduled, started_at=scheduled.created_at)
         assert scheduled.status == Status.FAILED
         assert "rescue=False" in scheduled.error
-        assert traces() == []
+        assert trace_texts() == []
 
-    def test_a_job_without_rescue_that_had_not_started_runs_again(self, traces):
+    def test_a_job_without_rescue_that_had_not_started_runs_again(self, trace_texts):
         scheduled = schedule_job("0s", "tests.shop.jobs.trace", rescue=False)
         self.lose(scheduled, started_at=None)
         assert scheduled.status == Status.COMPLETE
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
     def test_a_claim_of_a_job_without_rescue_does_not_set_started_at(self):
         schedule_job("0s", "tests.shop.jobs.trace", rescue=False)

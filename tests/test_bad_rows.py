@@ -158,12 +158,12 @@ class TestCounters:
         ("column", "value"),
         [("attempts", 2**15 - 1), ("attempts", 2**31 - 1), ("lease", 2**63 - 1)],
     )
-    def test_a_counter_at_its_maximum_does_not_block_claims(self, column, value, traces):
+    def test_a_counter_at_its_maximum_does_not_block_claims(self, column, value, trace_texts):
         job = schedule_job("0s", jobs.trace, args=["counted"], priority=1)
         ScheduledJob.objects.update(**{column: value})
         schedule_job("0s", jobs.trace, args=["the next"])
         run_jobs()
-        assert traces() == ["counted", "the next"]
+        assert trace_texts() == ["counted", "the next"]
         assert status_of(job) == Status.COMPLETE
 
     def test_a_job_with_many_attempts_can_fail_and_be_retried(self):
@@ -189,12 +189,14 @@ class TestNames:
         assert one != another
 
     @pytest.mark.parametrize("name", ["Mail", "mail ", "máil"])
-    def test_queue_names_that_differ_in_case_or_accents_are_different_queues(self, name, traces):
+    def test_queue_names_that_differ_in_case_or_accents_are_different_queues(
+        self, name, trace_texts
+    ):
         pause_queue("mail")
         schedule_job("0s", jobs.trace, queue_name=name)
         assert ScheduledJob.objects.filter(queue_name="mail").count() == 0
         run_jobs()
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
 
 class TestBadText:
@@ -216,8 +218,8 @@ class TestBadText:
             job.cancel()
             job.retry()
             for column in ("args", "kwargs", "options"):
-                kept = {value_of(one, column) for one in (job, copy)}
-                assert len(kept) == 1
+                stored = {value_of(one, column) for one in (job, copy)}
+                assert len(stored) == 1
             assert status_of(copy) == status_of(job) == Status.SCHEDULED
 
     def test_jobs_with_bad_text_work_in_the_admin(self, admin_client):
@@ -238,28 +240,28 @@ class TestTextThatIsNotUTF8:
     COLUMNS = ("callable_name", "args", "kwargs", "options", "queue_name", "object_id")
 
     @pytest.fixture(params=COLUMNS)
-    def bad(self, request):
+    def bad_job(self, request):
         """Return a due job whose row cannot be read."""
         job = schedule_job("0s", jobs.echo, priority=1)
         set_column(request.param, "CAST(x'22ff22' AS TEXT)", id=job.pk)
         return job
 
-    def test_text_that_is_not_utf8_fails_its_job_and_blocks_no_other(self, bad):
+    def test_text_that_is_not_utf8_fails_its_job_and_blocks_no_other(self, bad_job):
         others = [schedule_job("0s", jobs.echo, priority=number) for number in (0, 1, 2)]
         pause_queue("another")
         call_command("runscheduledjobs", "-i", verbosity=0, stderr=StringIO())
         assert {status_of(job) for job in others} == {Status.COMPLETE}
-        assert status_of(bad) == Status.FAILED
-        assert "not UTF-8" in bad.error
+        assert status_of(bad_job) == Status.FAILED
+        assert "not UTF-8" in bad_job.error
 
-    def test_jobs_with_text_that_is_not_utf8_work_in_the_admin(self, bad, admin_client):
+    def test_jobs_with_text_that_is_not_utf8_work_in_the_admin(self, bad_job, admin_client):
         body(admin_client.get(LIST))
-        body(admin_client.get(page_of(bad)))
+        body(admin_client.get(page_of(bad_job)))
         body(admin_client.get(f"{LIST}?status__exact=scheduled"))
-        act(admin_client, "cancel_selected", bad)
-        act(admin_client, "retry_selected", bad)
-        act(admin_client, "run_again", bad)
-        body(admin_client.get(f"{LIST}{bad.pk}/delete/"))
+        act(admin_client, "cancel_selected", bad_job)
+        act(admin_client, "retry_selected", bad_job)
+        act(admin_client, "run_again", bad_job)
+        body(admin_client.get(f"{LIST}{bad_job.pk}/delete/"))
 
 
 class TestBounds:

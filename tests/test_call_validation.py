@@ -331,7 +331,7 @@ class TestSwappedArguments:
     @pytest.mark.parametrize(
         ("target", "words"),
         [
-            (partial(jobs.echo, 1), "Pass its function, and its arguments in args"),
+            (partial(jobs.echo, 1), "Pass its function as callable, and its arguments"),
             (Order.save, "pass the name of the method, 'save', and a saved instance"),
             (lambda: None, "Write it with def"),
             ("shpo.jobs.remind", "there is no module 'shpo'"),

@@ -34,8 +34,8 @@ def test_a_correct_project_passes_all_checks(db):
         ({"CALLABLES": "library.jobs"}, "Give a list"),
         ({"CALLABLES": [5]}, "Give a list"),
         ({"RETENTION": "7d"}, "Give a dictionary"),
-        ({"RETENTION": {"done": "7d"}}, "names 'done', as which no job ends"),
-        ({"RETENTION": {"running": "7d", 5: "7d"}}, "Name some of complete, failed, expired"),
+        ({"RETENTION": {"done": "7d"}}, "names 'done', which is not a final status"),
+        ({"RETENTION": {"running": "7d", 5: "7d"}}, "Use one of complete, failed, expired"),
         (
             {"RETENTION": {"failed": "long"}},
             r"\['RETENTION'\]\['failed'\]: 'long' is not a duration",
@@ -81,7 +81,7 @@ def test_the_database_check_warns_of_sqlite_without_wal(tmp_path, monkeypatch):
     monkeypatch.setattr(checks, "connections", {"plain": other})
     found = {message.id: message for message in checks.check_databases(["plain"])}
     other.close()
-    assert "journal_mode=WAL" in found["django_future.W001"].notify
+    assert "journal_mode=WAL" in found["django_future.W001"].hint
     assert "has no tables of django-future" in found["django_future.W002"].msg  # an empty file
 
 
@@ -98,7 +98,7 @@ class TestTableChecks:
     def test_the_table_check_names_missing_tables(self):
         found = messages(databases=["default"])["django_future.W002"]
         assert "lacks the tables django_future_jobprogress" in found.msg
-        assert found.notify == "Run `manage.py migrate`."
+        assert found.hint == "Run `manage.py migrate`."
 
     def test_the_table_check_runs_only_with_a_database(self):
         assert messages() == {}
@@ -172,11 +172,11 @@ class TestTransactionMode:
         monkeypatch.setitem(
             options(monkeypatch, transaction_mode="IMMEDIATE"), "ATOMIC_REQUESTS", True
         )
-        assert "each request holds the write lock" in messages()["django_future.W006"].msg
+        assert "each request takes the write lock" in messages()["django_future.W006"].msg
 
     def test_the_sqlite_check_names_exclusive_mode(self, monkeypatch):
         options(monkeypatch, transaction_mode="EXCLUSIVE")
-        assert "keeps all others from reading" in messages()["django_future.W006"].msg
+        assert "blocks all readers" in messages()["django_future.W006"].msg
 
     @pytest.mark.parametrize("mode", [None, "DEFERRED", "IMMEDIATE"])
     def test_the_sqlite_check_accepts_other_transaction_modes(self, monkeypatch, mode):
@@ -198,7 +198,7 @@ class TestPsycopg2:
         monkeypatch.setattr(psycopg_any, "is_psycopg3", False)
 
     def test_the_database_check_refuses_psycopg2(self):
-        assert "Install psycopg 3" in messages()["django_future.E004"].notify
+        assert "Install psycopg 3" in messages()["django_future.E004"].hint
 
     def test_a_worker_does_not_start_with_psycopg2(self):
         with pytest.raises(CommandError, match="Install psycopg 3"):

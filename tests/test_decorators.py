@@ -41,7 +41,7 @@ class TestDecoratedFunction:
         assert greet("you", times=2) == "hello, hello you"
 
     def test_a_decorated_function_keeps_its_name_and_signature(self):
-        assert (greet.__name__, greet.__doc__) == ("greet", "Greet somebody.")
+        assert (greet.__name__, greet.__doc__) == ("greet", "Greet a person.")
         assert str(inspect.signature(greet)) == "(name: str, *, times: int = 1) -> str"
 
     def test_a_decorated_coroutine_function_returns_a_coroutine(self):
@@ -158,7 +158,7 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"queue_name": ""}, "1 to 100 characters"),
+            ({"queue_name": ""}, "1 to 100 printable"),
             ({"priority": 1000}, "-100 to 100"),
             ({"expires": "soon"}, "'soon' is not a duration"),
             ({"expires": "0s"}, "a positive duration"),
@@ -220,10 +220,10 @@ def complaints(tmp_path_factory):
         [sys.executable, "-m", "mypy", *options, module],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    said = dict.fromkeys(calls, "")
+    errors = dict.fromkeys(calls, "")
     for line in done.stdout.splitlines():
         path, number, message = line.split(":", 2)
         assert path == str(module), line
-        said[calls[int(number) - TYPED.count("\n") - 1]] += message
+        errors[calls[int(number) - TYPED.count("\n") - 1]] += message
     assert done.returncode in {0, 1}, done.stderr
-    return said
+    return errors

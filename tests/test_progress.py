@@ -25,9 +25,9 @@ from tests.support.rows import rewrite
 from tests.support.waiting import MAX_WAIT_SECONDS, eventually, has_ended
 
 
-def run_report(*said, lines=()):
+def run_report(*updates, lines=()):
     """Execute a job with these reports, and return its JobProgress."""
-    job = schedule_job("0s", jobs.report, args=said, kwargs={"lines": lines})
+    job = schedule_job("0s", jobs.report, args=updates, kwargs={"lines": lines})
     run_jobs()
     return JobProgress.objects.get(job=job)
 
@@ -68,7 +68,7 @@ def running(target):
 
 
 @pytest.fixture
-def held(tmp_path):
+def hold_file(tmp_path):
     """Return the path of a file that exists while the job `report_and_hold` runs."""
     path = tmp_path / "held"
     yield path
@@ -173,33 +173,33 @@ class TestLog:
 
 @pytest.mark.django_db(transaction=True)
 class TestRunningJobs:
-    def test_progress_is_visible_while_the_job_runs(self, held):
-        schedule_job("0s", jobs.report_and_hold, args=[str(held)])
+    def test_progress_is_visible_while_the_job_runs(self, hold_file):
+        schedule_job("0s", jobs.report_and_hold, args=[str(hold_file)])
         with running(run_jobs):
             eventually(lambda: known() == [(3, 10, "resizing")])
             assert ScheduledJob.objects.get().status == Status.RUNNING
-            eventually(held.exists)
-            held.unlink()
+            eventually(hold_file.exists)
+            hold_file.unlink()
 
     @pytest.mark.only_on(
-        "postgresql", "mysql", reason="on SQLite a handler that has written blocks all other writers"
+        "postgresql", "mysql", reason="on SQLite a handler that has written blocks other writers"
     )
-    def test_progress_is_visible_before_the_handler_commits(self, held, traces):
-        schedule_job("0s", jobs.report_and_hold, args=[str(held), "written"])
+    def test_progress_is_visible_before_the_handler_commits(self, hold_file, trace_texts):
+        schedule_job("0s", jobs.report_and_hold, args=[str(hold_file), "written"])
         with running(run_jobs):
             eventually(lambda: known() == [(3, 10, "resizing")])
-            assert traces() == []
-            eventually(held.exists)
-            held.unlink()
+            assert trace_texts() == []
+            eventually(hold_file.exists)
+            hold_file.unlink()
 
-    @pytest.mark.only_on("sqlite", reason="on other databases a handler does not block other writers")
+    @pytest.mark.only_on("sqlite", reason="other databases have several writers")
     def test_progress_waits_for_a_handler_that_holds_the_write_lock(
-        self, held, caplog, monkeypatch
+        self, hold_file, caplog, monkeypatch
     ):
         write, left = progress.write, []
 
-        def write_and_note(store, said):
-            unwritten = write(store, said)
+        def write_and_note(store, updates):
+            unwritten = write(store, updates)
             left.extend(one.progress.message for one in unwritten)
             return unwritten
 
@@ -207,23 +207,23 @@ class TestRunningJobs:
             connection.connection.execute("PRAGMA busy_timeout = 10")
 
         monkeypatch.setattr(progress, "write", write_and_note)
-        schedule_job("0s", jobs.report_and_hold, args=[str(held), "written"])
+        schedule_job("0s", jobs.report_and_hold, args=[str(hold_file), "written"])
         connection_created.connect(do_not_wait)
         with running(run_jobs):
             eventually(lambda: len(left) >= 2)
-            held.unlink()
+            hold_file.unlink()
         connection_created.disconnect(do_not_wait)
         assert set(left) == {"resizing"}
         assert known() == [(10, 10, "")]
         assert "Traceback" not in caplog.text
 
-    def test_a_worker_writes_progress(self, held):
-        schedule_job("0s", jobs.report_and_hold, args=[str(held)])
+    def test_a_worker_writes_progress(self, hold_file):
+        schedule_job("0s", jobs.report_and_hold, args=[str(hold_file)])
         options = Options(alias="default", limits=Limits(burst=True))
         with running(lambda: run_worker(options)):
             eventually(lambda: known() == [(3, 10, "resizing")])
-            eventually(held.exists)
-            held.unlink()
+            eventually(hold_file.exists)
+            hold_file.unlink()
 
     def test_frequent_progress_is_written_at_intervals(self, monkeypatch):
         monkeypatch.setattr(housekeeping, "PROGRESS_INTERVAL_SECONDS", MAX_WAIT_SECONDS)
@@ -231,7 +231,7 @@ class TestRunningJobs:
         with statements() as noted:
             run_jobs()
         assert known() == [(5000, None, "")]
-        writes = [sql for sql in noted if "INSERT INTO" in sql and "jobreport" in sql]
+        writes = [sql for sql in noted if "INSERT INTO" in sql and "jobprogress" in sql]
         assert len(writes) <= 2  # the first at once, the last at the end
 
     def test_a_job_without_progress_costs_no_query(self):
@@ -240,13 +240,13 @@ class TestRunningJobs:
             run_jobs()
         assert noted == []
 
-    def test_the_progress_of_a_deleted_job_is_dropped(self, held):
-        schedule_job("0s", jobs.report_and_hold, args=[str(held)])
+    def test_the_progress_of_a_deleted_job_is_dropped(self, hold_file):
+        schedule_job("0s", jobs.report_and_hold, args=[str(hold_file)])
         with running(lambda: run_jobs(ignore_errors=True)):
-            eventually(held.exists)
+            eventually(hold_file.exists)
             eventually(lambda: known() != [])
             ScheduledJob.objects.all().delete()
-            held.unlink()
+            hold_file.unlink()
         assert known() == []
 
 
@@ -255,39 +255,39 @@ class TestWriting:
     def test_only_the_latest_attempt_sets_the_progress(self):
         job = schedule_job("0s", jobs.echo)
         ScheduledJob.objects.update(lease=2)
-        said = [
+        updates = [
             ProgressUpdate(job.pk, lease, Progress(lease), deque([f"of {lease}"]))
             for lease in (2, 1)
         ]
-        assert progress.write(store_for("default"), said) == []
+        assert progress.write(store_for("default"), updates) == []
         assert known() == [(2, None, "")]
         assert JobProgress.objects.get().log == "of 1\nof 2"
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
     def test_writing_progress_does_not_wait_for_a_locked_job(self):
-        said = [
+        updates = [
             ProgressUpdate(schedule_job("0s", jobs.echo).pk, 0, Progress(number))
             for number in (1, 2)
         ]
         left = []
 
         def write():
-            left.extend(progress.write(store_for("default"), said))
+            left.extend(progress.write(store_for("default"), updates))
             connection.close()
 
         with transaction.atomic():
-            ScheduledJob.objects.select_for_update().get(pk=said[0].job_id)
+            ScheduledJob.objects.select_for_update().get(pk=updates[0].job_id)
             thread = Thread(target=write)
             thread.start()
             assert has_ended(thread)
-        assert left == said[:1]
+        assert left == updates[:1]
         assert known() == [(2, None, "")]
 
     def test_progress_of_many_jobs_is_written_in_few_queries(self, django_assert_max_num_queries):
         scheduled = schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 1200)
-        said = [ProgressUpdate(job.pk, 0, Progress(job.pk)) for job in scheduled]
+        updates = [ProgressUpdate(job.pk, 0, Progress(job.pk)) for job in scheduled]
         with django_assert_max_num_queries(60):
-            assert progress.write(store_for("default"), said) == []
+            assert progress.write(store_for("default"), updates) == []
         assert known() == [(job.pk, None, "") for job in scheduled]
 
     def test_progress_that_was_not_written_is_merged_with_newer_progress(self):
@@ -296,10 +296,10 @@ class TestWriting:
         job = ScheduledJob(pk=1)
         job.__dict__["_progress"] = Progress(1)
         inbox.put(job, ["first"])
-        said = inbox.take()
+        updates = inbox.take()
         job.__dict__["_progress"] = Progress(2)
         inbox.put(job, ["second"])
-        inbox.put_back(said)
+        inbox.restore(updates)
         [again] = inbox.take()
         assert (again.progress, list(again.lines)) == (Progress(2), ["first", "second"])
         assert len(calls) == 3

@@ -49,7 +49,7 @@ def run(command, *arguments, **options):
 
 
 class TestSign:
-    def test_future_sign_schedules_a_parked_job_and_shows_its_call(self, traces):
+    def test_future_sign_schedules_a_parked_job_and_shows_its_call(self, trace_texts):
         job, other = unsigned("one"), unsigned("another")
         due = clock.from_row(job.scheduled_at).astimezone(clock.current_zone())
         out, _ = run("future_sign", job.pk)
@@ -59,19 +59,19 @@ class TestSign:
         assert (status_of(job), job.error, job.is_signed) == (Status.SCHEDULED, "", True)
         assert status_of(other) == Status.PARKED
 
-    def test_a_job_signed_by_future_sign_runs(self, traces):
+    def test_a_job_signed_by_future_sign_runs(self, trace_texts):
         unsigned("vouched for")
         run("future_sign", "--all")
         run_jobs()
-        assert traces() == ["vouched for"]
+        assert trace_texts() == ["vouched for"]
 
-    def test_future_sign_signs_a_scheduled_job(self, traces):
+    def test_future_sign_signs_a_scheduled_job(self, trace_texts):
         unsigned("waits", park=False)
         run("future_sign", "--handler", "tests.shop.jobs.trace")
         run_jobs()
-        assert traces() == ["waits"]
+        assert trace_texts() == ["waits"]
 
-    def test_future_sign_skips_signed_and_finished_jobs(self, traces):
+    def test_future_sign_skips_signed_and_finished_jobs(self, trace_texts):
         signed, ended = schedule_job("1d", jobs.trace), unsigned("ended")
         ended.cancel()
         assert run("future_sign", "--all")[0] == "Signed 0 jobs.\n"
@@ -88,7 +88,7 @@ class TestSign:
         with pytest.raises(CommandError, match="Give either ids of jobs, or --handler, or --all"):
             run("future_sign", *arguments)
 
-    def test_future_sign_signs_all_jobs_after_a_key_change(self, settings, traces, order):
+    def test_future_sign_signs_all_jobs_after_a_key_change(self, settings, trace_texts, order):
         schedule_job("0s", jobs.trace, args=["old key"])
         schedule_job("0s", "note", order, args=["for an object"])
         settings.SECRET_KEY = "the new one"
@@ -96,8 +96,8 @@ class TestSign:
         out, _ = run("future_sign", "--all")
         assert f" for shop.order {order.pk}, due" in out
         run_jobs()
-        assert traces()[0] == "old key"
-        assert len(traces()) == 2
+        assert trace_texts()[0] == "old key"
+        assert len(trace_texts()) == 2
 
     def test_future_sign_refuses_a_pickle_that_is_not_signed(self, settings):
         job = schedule_job("0s", jobs.echo, args=[Path("a")])
@@ -108,7 +108,7 @@ class TestSign:
         assert "A pickled value was not loaded: it has no valid" in err
         assert status_of(job) == Status.PARKED
 
-    def test_future_sign_signs_only_what_it_has_shown(self, traces, monkeypatch):
+    def test_future_sign_signs_only_what_it_has_shown(self, trace_texts, monkeypatch):
         from django_future.scheduling import signing
 
         job = unsigned("shown")
@@ -122,7 +122,7 @@ class TestSign:
         run("future_sign", "--all")
         run_jobs()
         job.refresh_from_db()
-        assert (job.callable_name, traces()) == ("tests.shop.jobs.trace", ["shown"])
+        assert (job.callable_name, trace_texts()) == ("tests.shop.jobs.trace", ["shown"])
 
     def test_future_sign_imports_no_handler_to_show_it(self, monkeypatch, tmp_path):
         import tests.shop
@@ -156,19 +156,19 @@ class TestRename:
         removed.__module__ = jobs.__name__
         monkeypatch.setattr(jobs, "removed", removed, raising=False)
 
-    def test_future_rename_makes_waiting_jobs_call_the_new_name(self, traces):
+    def test_future_rename_makes_waiting_jobs_call_the_new_name(self, trace_texts):
         schedule_job("0s", self.OLD, args=["renamed"])
         assert run("future_rename", self.OLD, self.NEW)[0].endswith(
             "Renamed the handler of 1 job.\n"
         )
         run_jobs()
-        assert traces() == ["renamed"]
+        assert trace_texts() == ["renamed"]
 
-    def test_future_rename_signs_pickles_for_the_new_name(self, traces):
+    def test_future_rename_signs_pickles_for_the_new_name(self, trace_texts):
         schedule_job("0s", self.OLD, args=[Path("a")])
         run("future_rename", self.OLD, self.NEW)
         run_jobs()
-        assert traces() == ["a"]
+        assert trace_texts() == ["a"]
 
     def test_future_rename_does_not_sign_forged_rows(self):
         job = schedule_job("0s", self.OLD)
@@ -220,14 +220,14 @@ class TestAdmin:
         assert "The row has no signature" in body(admin_client.get(page_of(job)))
         assert page_of(job) in body(admin_client.get(f"{LIST}?status__exact=parked"))
 
-    def test_the_sign_action_signs_parked_jobs(self, admin_client, traces):
+    def test_the_sign_action_signs_parked_jobs(self, admin_client, trace_texts):
         job, waiting = unsigned("signed"), schedule_job("1d", jobs.echo)
         assert act(admin_client, "sign_selected", job, waiting) == [
             "1 job was signed.",
             "1 job was not signed: it is not parked, or holds a pickle that is not signed.",
         ]
         run_jobs()
-        assert traces() == ["signed"]
+        assert trace_texts() == ["signed"]
         assert LogEntry.objects.get().change_message == "Signed."
 
     def test_the_sign_action_is_for_superusers_only(self, login):

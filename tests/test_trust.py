@@ -249,10 +249,10 @@ class TestMovedPickles:
         with pytest.raises(TamperedArguments):
             ScheduledJob.objects.get().return_value  # noqa: B018
 
-    def test_reschedule_with_another_callable_signs_pickles_again(self, traces):
+    def test_reschedule_with_another_callable_signs_pickles_again(self, trace_texts):
         schedule_job("1d", jobs.echo, args=[Path("copied")]).reschedule("0s", jobs.trace)
         run_jobs()
-        assert traces() == ["copied"]
+        assert trace_texts() == ["copied"]
 
     def test_a_pickled_return_value_is_recorded(self):
         schedule_job("0s", jobs.echo, args=[Path("a")])

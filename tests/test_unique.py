@@ -13,7 +13,7 @@ from django_future.exceptions import InvalidOption, KeyTaken
 from django_future.models import Worker
 from django_future.signals import jobs_expired
 from django_future.status import Status
-from django_future.store import store_for, unique
+from django_future.store import store_for, transitions, unique
 from tests.shop import jobs, once
 from tests.shop.models import ExpressOrder, Order, Trace
 from tests.support.past_jobs import schedule_in_the_past
@@ -145,9 +145,9 @@ class TestUniqueKey:
     def test_a_released_or_rescued_job_keeps_its_unique_key(self):
         job = schedule_job("0s", jobs.echo, unique="k")
         store, worker = store_for("default"), Worker(name="w")
-        for put_back in (store.release, partial(store.rescue, is_counted=True)):
+        for operation in (transitions.release, partial(transitions.rescue, is_counted=True)):
             (claimed,) = store.claim(worker, at=store.now(), limit=1)
-            assert put_back(claimed)
+            assert operation(store, claimed)
             assert schedule_job("0s", jobs.echo, unique="k") == job
 
 
@@ -175,14 +175,14 @@ class TestReplace:
         assert once.index.schedule("1h", 7).status == Status.SCHEDULED
 
     @pytest.mark.only_on("postgresql", reason="only PostgreSQL has NOTIFY")
-    @pytest.mark.parametrize(("when", "hints"), [("1s", 1), ("1d", 0)])
+    @pytest.mark.parametrize(("when", "notifications"), [("1s", 1), ("1d", 0)])
     def test_unique_replace_notifies_workers_of_a_job_due_soon(
-        self, when, hints, django_capture_on_commit_callbacks
+        self, when, notifications, django_capture_on_commit_callbacks
     ):
         once.index.schedule("1h", 7)
         with django_capture_on_commit_callbacks() as sent:
             once.index.schedule(when, 7)
-        assert len(sent) == hints
+        assert len(sent) == notifications
 
 
 class TestManyJobs:
@@ -233,13 +233,13 @@ class TestRescheduling:
 
 
 class TestTransactions:
-    def test_an_existing_unique_job_does_not_undo_the_transaction(self, traces):
+    def test_an_existing_unique_job_does_not_undo_the_transaction(self, trace_texts):
         first = once.sync.schedule("5d", 1)
         with transaction.atomic():
             jobs.trace("before")
             assert once.sync.schedule("5d", 1) == first
             jobs.trace("after")
-        assert traces() == ["before", "after"]
+        assert trace_texts() == ["before", "after"]
 
     def test_a_rollback_frees_the_unique_key(self):
         with pytest.raises(RuntimeError), transaction.atomic():
@@ -257,7 +257,7 @@ class TestTransactions:
 
 
 @pytest.fixture
-def looked(monkeypatch):
+def key_looked_up(monkeypatch):
     """Return an event that is set when a key was looked up and an insert follows."""
     event, insert = Event(), unique._insert
 
@@ -271,33 +271,33 @@ def looked(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 class TestRivals:
-    def test_a_concurrent_unique_job_is_returned_to_the_slower_caller(self, looked):
+    def test_a_concurrent_unique_job_is_returned_to_the_slower_caller(self, key_looked_up):
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
                 first = once.sync.schedule("5d", 1)
-                looked.clear()
+                key_looked_up.clear()
                 other = pool.submit(elsewhere, schedule)
-                looked.wait()
+                key_looked_up.wait()
             assert other.result() == first
 
     @pytest.mark.only_on("postgresql", "mysql", reason="on SQLite one transaction writes at a time")
-    def test_a_concurrent_unique_job_is_returned_inside_a_transaction(self, looked):
+    def test_a_concurrent_unique_job_is_returned_inside_a_transaction(self, key_looked_up):
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
                 first = once.sync.schedule("5d", 1)
-                looked.clear()
+                key_looked_up.clear()
                 other = pool.submit(elsewhere, schedule_and_trace)
-                looked.wait()
+                key_looked_up.wait()
             assert other.result() == first
         assert list(Trace.objects.values_list("text", flat=True)) == ["before", "after"]
 
-    def test_a_rolled_back_unique_job_does_not_block_a_rival(self, looked):
+    def test_a_rolled_back_unique_job_does_not_block_a_rival(self, key_looked_up):
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
                 once.sync.schedule("5d", 1)
-                looked.clear()
+                key_looked_up.clear()
                 other = pool.submit(elsewhere, schedule)
-                looked.wait()
+                key_looked_up.wait()
                 transaction.set_rollback(True)
             assert other.result() == ScheduledJob.objects.get()
 
@@ -315,14 +315,14 @@ class TestRivals:
     @pytest.mark.slow
     def test_sixteen_processes_lose_and_double_no_unique_jobs(self):
         rivals = [start_rival() for _ in range(RIVALS)]
-        told = [rival.communicate(timeout=2 * MAX_WAIT_SECONDS)[0].split() for rival in rivals]
+        ids = [rival.communicate(timeout=2 * MAX_WAIT_SECONDS)[0].split() for rival in rivals]
         assert [rival.returncode for rival in rivals] == [0] * RIVALS
         run_jobs()
         assert not ScheduledJob.objects.exclude(status=Status.COMPLETE, unique_key=None)
         scheduled = sorted(ScheduledJob.objects.values_list("pk", flat=True))
         ran = sorted(map(int, Trace.objects.values_list("text", flat=True)))
-        assert ran == scheduled == sorted({int(pk) for pks in told for pk in pks})
-        assert KEYS <= len(scheduled) <= sum(map(len, told))
+        assert ran == scheduled == sorted({int(pk) for pks in ids for pk in pks})
+        assert KEYS <= len(scheduled) <= sum(map(len, ids))
 
 
 @pytest.fixture

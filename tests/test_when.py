@@ -134,7 +134,7 @@ def test_a_duration_of_more_than_a_century_is_refused_with_the_limit(value):
      datetime.min.replace(tzinfo=UTC) - NOW, datetime.max.replace(tzinfo=UTC) - NOW],
 )  # fmt: skip
 def test_a_time_that_some_zones_cannot_represent_is_refused(value):
-    with pytest.raises(InvalidTime, match="within a day of their ends") as caught:
+    with pytest.raises(InvalidTime, match="is out of range") as caught:
         parse(value)
     assert repr(value) in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Schedule callables for a time to come, in your Django project's own database."""
+"""Schedule calls of functions, in the database of your Django project."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,7 @@ _LAZY_EXPORTS = {
 
 
 def __getattr__(name: str) -> Any:
-    # Models cannot be imported before Django has loaded its apps, and this package is one of them.
+    # Django imports this package before its apps are loaded, when models cannot be imported.
     for module, names in _LAZY_EXPORTS.items():
         if name in names:
             return getattr(import_module(f"{__name__}.{module}"), name)

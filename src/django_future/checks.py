@@ -1,4 +1,4 @@
-"""System checks: what is wrong with a project's set-up, and how to mend it."""
+"""System checks of a project's settings and databases."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from django_future.connection_checks import check_options, small_pools
 from django_future.databases import jobs_database
 from django_future.models import ScheduledJob
 from django_future.options import DEFAULT_THREADS
-from django_future.schema import remedy, what_is_missing
+from django_future.schema import describe_missing, remedy
 
 
 @register("django_future")
@@ -30,11 +30,11 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 @register("django_future")
 def check_drivers(**_: Any) -> list[CheckMessage]:
-    """Check that workers can use the drivers of the databases that hold jobs."""
+    """Check that workers support the drivers of the databases that contain jobs."""
     return [
         Error(
-            f"The database {alias!r} is used with psycopg2, with which no worker can run jobs.",
-            hint="Install psycopg 3: pip install 'psycopg[binary]'. Django prefers it.",
+            f"The database {alias!r} uses psycopg2, which workers do not support.",
+            hint="Install psycopg 3: pip install 'psycopg[binary]'. Django then uses it.",
             id="django_future.E004",
         )
         for alias in _with_jobs(connections)
@@ -44,23 +44,24 @@ def check_drivers(**_: Any) -> list[CheckMessage]:
 
 @register("django_future")
 def check_connections(**_: Any) -> list[CheckMessage]:
-    """Check that the entries in `DATABASES` suit workers, without a connection."""
-    messages = [one for alias in _with_jobs(connections) for one in check_options(alias)]
+    """Check the entries in `DATABASES`, without a connection."""
+    messages = [message for alias in _with_jobs(connections) for message in check_options(alias)]
     pools = small_pools(jobs_database(), DEFAULT_THREADS)
     return [*messages, *(_small_pool(alias, size) for alias, size in pools)]
 
 
 def _small_pool(alias: str, size: int) -> CheckMessage:
     return CheckWarning(
-        f"The pool of the database {alias!r} lends {size} connections, and a worker has "
-        f"{DEFAULT_THREADS} threads whose handlers may use it: they would wait for each other.",
-        hint="Set its 'max_size' to the worker's --threads at least, and to what else needs one.",
+        f"The pool of the database {alias!r} has {size} connections, but a worker has "
+        f"{DEFAULT_THREADS} threads. Handlers that use this database wait for each other.",
+        hint="Set 'max_size' to at least the --threads of the worker, plus the connections that "
+        "other code of the process needs.",
         id="django_future.W003",
     )
 
 
 def uses_psycopg2(alias: str) -> bool:
-    """Tell whether Django speaks to a PostgreSQL by the driver that came before psycopg 3."""
+    """Return whether Django uses psycopg2 for this database."""
     if connections[alias].vendor != "postgresql":
         return False
     from django.db.backends.postgresql.psycopg_any import is_psycopg3  # noqa: PLC0415
@@ -70,8 +71,9 @@ def uses_psycopg2(alias: str) -> bool:
 
 @register(Tags.database)
 def check_databases(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """Check that the databases that hold jobs can be claimed from."""
-    return [one for alias in _with_jobs(databases or ()) for one in _check_database(alias)]
+    """Check that workers can claim jobs from the databases that contain jobs."""
+    aliases = _with_jobs(databases or ())
+    return [message for alias in aliases for message in _check_database(alias)]
 
 
 def _with_jobs(aliases: Iterable[str]) -> list[str]:
@@ -85,7 +87,7 @@ def _check_callable(path: str) -> list[CheckMessage]:
         return [
             Error(
                 f"DJANGO_FUTURE['CALLABLES'] lists {path!r}, which cannot be imported: {error}.",
-                hint="Correct it, or take it off the list.",
+                hint="Correct it, or remove it from the list.",
                 id="django_future.E002",
             )
         ]
@@ -114,7 +116,7 @@ def _check_database(alias: str) -> list[CheckMessage]:
     return [
         *messages,
         Error(
-            f"The database {alias!r} does not know SKIP LOCKED: workers would wait for each other.",
+            f"The database {alias!r} does not support SKIP LOCKED, so workers wait for each other.",
             hint="Use PostgreSQL, MariaDB 10.6 or later, MySQL 8.0 or later, or SQLite.",
             id="django_future.E003",
         ),
@@ -123,7 +125,7 @@ def _check_database(alias: str) -> list[CheckMessage]:
 
 def _check_tables(alias: str) -> list[CheckMessage]:
     # `migrate` runs these checks before it creates the tables.
-    missing = "" if sys.argv[1:2] == ["migrate"] else what_is_missing(connections[alias])
+    missing = "" if sys.argv[1:2] == ["migrate"] else describe_missing(connections[alias])
     if not missing:
         return []
     return [
@@ -143,8 +145,8 @@ def _check_sqlite(alias: str) -> list[CheckMessage]:
         return []
     return [
         CheckWarning(
-            f"The SQLite database {alias!r} is in journal mode {mode!r}, in which whoever reads "
-            "keeps a worker from writing.",
+            f"The SQLite database {alias!r} is in journal mode {mode!r}, in which a reader blocks "
+            "the writes of a worker.",
             hint="Set 'OPTIONS': {'init_command': 'PRAGMA journal_mode=WAL'} in DATABASES.",
             id="django_future.W001",
         )

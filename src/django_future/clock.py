@@ -1,4 +1,4 @@
-"""The host's clock, and the form in which instants are kept in rows."""
+"""The clock of this host, and the form of instants in rows."""
 
 from datetime import UTC, datetime, tzinfo
 from functools import cache
@@ -11,24 +11,24 @@ from django.utils import timezone
 
 
 def now() -> datetime:
-    """Return the present instant by this host's clock."""
+    """Return the current time by the clock of this host, in UTC."""
     return datetime.now(UTC)
 
 
 def current_zone() -> tzinfo:
-    """Return the zone in which a naive datetime is meant."""
+    """Return the time zone of naive datetimes."""
     return timezone.get_current_timezone() if _uses_zones() else timezone.get_default_timezone()
 
 
 def to_row(instant: datetime) -> datetime:
-    """Return an aware `instant` as a model field holds it: naive local time without USE_TZ."""
+    """Return an aware `instant` as a model field stores it: naive local time without USE_TZ."""
     if _uses_zones():
         return instant
     return timezone.make_naive(instant, timezone.get_default_timezone())
 
 
 def from_row(value: datetime) -> datetime:
-    """Return what a model field holds as an aware instant in UTC."""
+    """Return the value of a model field as an aware instant in UTC."""
     if value.tzinfo is UTC:
         return value
     if timezone.is_naive(value):
@@ -38,7 +38,7 @@ def from_row(value: datetime) -> datetime:
 
 @cache
 def _uses_zones() -> bool:
-    # To read a setting takes longer than all else that is done to an instant here.
+    # Cached, because reading a setting takes longer than converting an instant.
     return bool(settings.USE_TZ)
 
 

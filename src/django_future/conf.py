@@ -1,4 +1,4 @@
-"""The project's settings: the dictionary `DJANGO_FUTURE`, read once and checked."""
+"""Reads and checks the setting `DJANGO_FUTURE`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,11 +18,11 @@ from django_future.when import parse_duration
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What `DJANGO_FUTURE` may say.
+    """The values of `DJANGO_FUTURE`.
 
-    `CALLABLES` lists modules or dotted paths outside the installed apps that jobs may call.
-    `HEARTBEAT` is how soon a running worker is certain to show that it lives.
-    `RETENTION` says, by status, how long finished jobs are kept. Without it they are kept for ever.
+    `CALLABLES`: modules or dotted paths outside the installed apps that jobs may call.
+    `HEARTBEAT`: a running worker shows within this time that it is alive.
+    `RETENTION`: how long finished jobs stay in the database, by status. Default: for ever.
     """
 
     CALLABLES: Sequence[str] = ()
@@ -32,24 +32,24 @@ class Config:
 
 @cache
 def config() -> Config:
-    """Return the settings in force.
+    """Return the current settings.
 
-    Raises `ImproperlyConfigured` on an unknown name or a value of the wrong kind.
+    Raises `ImproperlyConfigured` for an unknown name or an invalid value.
     """
-    given: dict[str, Any] = getattr(settings, "DJANGO_FUTURE", {})
+    values: dict[str, Any] = getattr(settings, "DJANGO_FUTURE", {})
     known = {field.name for field in fields(Config)}
-    if unknown := set(given) - known:
+    if unknown := set(values) - known:
         raise ImproperlyConfigured(
             f"DJANGO_FUTURE has no setting {', '.join(map(repr, sorted(unknown)))}. "
-            f"It knows {', '.join(sorted(known))}."
+            f"Settings: {', '.join(sorted(known))}."
         )
-    callables = given.get("CALLABLES", ())
+    callables = values.get("CALLABLES", ())
     if isinstance(callables, str) or not all(isinstance(path, str) for path in callables):
         raise ImproperlyConfigured(
             f"DJANGO_FUTURE['CALLABLES'] is {callables!r}. Give a list of dotted paths."
         )
     try:
-        heartbeat = parse_duration(given.get("HEARTBEAT", Config.HEARTBEAT))
+        heartbeat = parse_duration(values.get("HEARTBEAT", Config.HEARTBEAT))
     except InvalidTime as error:
         raise ImproperlyConfigured(f"DJANGO_FUTURE['HEARTBEAT']: {error}") from error
     if heartbeat <= timedelta():
@@ -57,37 +57,41 @@ def config() -> Config:
     return Config(
         CALLABLES=tuple(callables),
         HEARTBEAT=heartbeat,
-        RETENTION=_checked_retention(given.get("RETENTION", {})),
+        RETENTION=_checked_retention(values.get("RETENTION", {})),
     )
 
 
-def _checked_retention(given: Any) -> dict[Status, timedelta]:
-    if not isinstance(given, Mapping):
+def _checked_retention(values: Any) -> dict[Status, timedelta]:
+    if not isinstance(values, Mapping):
         raise ImproperlyConfigured(
-            f"DJANGO_FUTURE['RETENTION'] is {given!r}. "
+            f"DJANGO_FUTURE['RETENTION'] is {values!r}. "
             "Give a dictionary such as {'complete': '7d'}."
         )
-    if unknown := set(given) - set(Status.final()):
+    if unknown := set(values) - set(Status.final()):
         raise ImproperlyConfigured(
             f"DJANGO_FUTURE['RETENTION'] names {', '.join(sorted(map(repr, unknown)))}, which "
-            f"is no status in which jobs end. Use some of {', '.join(Status.final())}."
+            f"is not a final status. Use one of {', '.join(Status.final())}."
         )
-    # In the order in which statuses are named everywhere.
+    # In the order of Status.final(), as in all lists of statuses.
     return {
-        status: _checked_length(status, given[status])
+        status: _checked_duration(status, values[status])
         for status in Status.final()
-        if given.get(status) is not None
+        if values.get(status) is not None
     }
 
 
-def _checked_length(status: Status, value: Any) -> timedelta:
+def _checked_duration(status: Status, value: Any) -> timedelta:
     name = f"DJANGO_FUTURE['RETENTION']['{status}']"
     try:
         length = parse_duration(value)
     except InvalidTime as error:
-        raise ImproperlyConfigured(f"{name}: {error} Or give None for ever.") from error
+        raise ImproperlyConfigured(
+            f"{name}: {error} Or give None to keep the jobs for ever."
+        ) from error
     if length < timedelta():
-        raise ImproperlyConfigured(f"{name} is {value!r}. Give 0 or more, or None for ever.")
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}. Give 0 or more, or None to keep the jobs for ever."
+        )
     return length
 
 

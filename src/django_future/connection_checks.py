@@ -1,4 +1,4 @@
-"""Options of entries in `DATABASES` that make workers slow, or keep them from running jobs."""
+"""Checks options in `DATABASES` that make workers slow, or that block them."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ _COSTLY_COMMAND = re.compile(r"isolation|sql_mode|storage_engine", re.IGNORECASE
 
 
 def check_options(alias: str) -> list[CheckMessage]:
-    """Check the `OPTIONS` of a database that may hold jobs."""
+    """Check the `OPTIONS` of a database that may contain jobs."""
     settings = connections[alias].settings_dict
     vendor = connections[alias].vendor
     checks: dict[str, list[Callable[[str, dict[str, Any]], Iterator[CheckMessage]]]] = {
@@ -25,9 +25,9 @@ def check_options(alias: str) -> list[CheckMessage]:
 
 
 def small_pools(jobs_alias: str, threads: int) -> list[tuple[str, int]]:
-    """Return the databases whose pools lend fewer connections than there are threads.
+    """Return the aliases and sizes of the pools that have fewer connections than threads.
 
-    A worker takes its own connections to the database of the jobs from no pool.
+    The database of the jobs is excluded, because a worker connects to it without a pool.
     """
     sizes = {alias: _pool_size(alias) for alias in connections if alias != jobs_alias}
     return [(alias, size) for alias, size in sizes.items() if size is not None and size < threads]
@@ -47,10 +47,9 @@ def _check_init_command(alias: str, settings: dict[str, Any]) -> Iterator[CheckM
         return
     yield CheckWarning(
         f"The 'init_command' of the database {alias!r}, {command!r}, costs a round trip for each "
-        "connection that is opened.",
-        hint="Leave it out: Django sets the isolation level READ COMMITTED by itself, and strict "
-        "mode and InnoDB are the server's defaults. Set what differs in the server's "
-        "configuration.",
+        "new connection.",
+        hint="Remove it. Django sets the isolation level READ COMMITTED, and strict mode and InnoDB "
+        "are defaults of the server. Set other values in the configuration of the server.",
         id="django_future.W004",
     )
 
@@ -60,9 +59,9 @@ def _check_isolation_level(alias: str, settings: dict[str, Any]) -> Iterator[Che
     if str(level).lower() == "read committed":
         return
     yield CheckWarning(
-        f"The 'isolation_level' of the database {alias!r} is {level!r}. Claims then lock the gaps "
-        "between rows, too, and workers wait for each other or deadlock.",
-        hint="Leave it out: Django's default is 'read committed'.",
+        f"The 'isolation_level' of the database {alias!r} is {level!r}. Claims then also lock the "
+        "gaps between rows, so workers wait for each other or deadlock.",
+        hint="Remove it. Django's default is 'read committed'.",
         id="django_future.W005",
     )
 
@@ -70,13 +69,13 @@ def _check_isolation_level(alias: str, settings: dict[str, Any]) -> Iterator[Che
 def _check_transaction_mode(alias: str, settings: dict[str, Any]) -> Iterator[CheckMessage]:
     mode = str(settings["OPTIONS"].get("transaction_mode") or "").upper()
     if mode == "IMMEDIATE" and settings["ATOMIC_REQUESTS"]:
-        reason = "with ATOMIC_REQUESTS each request holds the write lock, also one that only reads"
+        reason = "with ATOMIC_REQUESTS each request takes the write lock, even if it only reads"
     elif mode == "EXCLUSIVE":
-        reason = "without WAL each transaction keeps all others from reading"
+        reason = "without WAL each transaction blocks all readers"
     else:
         return
     yield CheckWarning(
-        f"The 'transaction_mode' of the database {alias!r} is {mode!r}: {reason}, and jobs wait.",
-        hint="Leave it out; workers take the write lock before they read, in any mode.",
+        f"The 'transaction_mode' of the database {alias!r} is {mode!r}: {reason}, so jobs wait.",
+        hint="Remove it. Workers take the write lock before they read, in every mode.",
         id="django_future.W006",
     )

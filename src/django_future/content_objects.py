@@ -1,4 +1,4 @@
-"""The object that a job is bound to, in whatever database that is."""
+"""The content object of a job, which can be in another database than the job."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -11,9 +11,9 @@ from django.db.models import Model, Q
 
 from django_future.databases import (
     jobs_database,
-    kept_object_database,
     object_database,
     saved_objects,
+    stored_object_database,
 )
 from django_future.exceptions import ObjectGone
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def content_type_of(content_object: Model, alias: str) -> ContentType:
-    """Return the row of the database `alias` that stands for the model of an object."""
+    """Return the content type of an object, from the database `alias`."""
     content_types = ContentType.objects.db_manager(alias)
     return content_types.get_for_model(content_object, for_concrete_model=False)
 
 
 def content_type(job: "ScheduledJob") -> ContentType | None:
-    """Return the content type that `job` names, which is a row of the job's own database."""
+    """Return the content type of the object of `job`, from the database of the job."""
     if job.content_type_id is None:
         return None
     content_types = ContentType.objects.db_manager(jobs_database(instance=job))
@@ -36,11 +36,11 @@ def content_type(job: "ScheduledJob") -> ContentType | None:
 
 
 def known_label(job: "ScheduledJob") -> str:
-    """Return what names the object of a job, such as 'shop.order 17'; '' if it is bound to none.
+    """Return the name of a job's object, such as 'shop.order 17', or '' without an object.
 
-    It never queries: a content type that this process has not loaded is named by its id.
+    It runs no query. If this process has not loaded the content type, the name shows its id.
     """
-    values = job.__dict__  # what is not loaded stays so
+    values = job.__dict__  # an attribute would load a deferred field
     object_id, kind_id = values.get("object_id"), values.get("content_type_id")
     if object_id is None:
         return ""
@@ -51,28 +51,28 @@ def known_label(job: "ScheduledJob") -> str:
 
 
 def bind(job: "ScheduledJob", content_object: Model | None) -> None:
-    """Bind `job` to an object that is saved, or to none."""
+    """Bind `job` to a saved object, or to none."""
     if content_object is None:
         job.content_type_id = job.object_id = job.object_database = None
         return
     job.content_type = content_type_of(content_object, jobs_database(instance=job))
     job.object_id = str(content_object.pk)
-    job.object_database = kept_object_database(content_object)
+    job.object_database = stored_object_database(content_object)
 
 
 def bound_to(content_object: Model, alias: str) -> Q:
-    """Return what jobs in the database `alias` fulfil that are bound to an object."""
-    kept = kept_object_database(content_object)
-    database = Q(object_database=kept or object_database(content_object))
+    """Return the condition for jobs in the database `alias` that are bound to an object."""
+    stored = stored_object_database(content_object)
+    database = Q(object_database=stored or object_database(content_object))
     return Q(
-        database if kept else database | Q(object_database=None),
+        database if stored else database | Q(object_database=None),
         content_type=content_type_of(content_object, alias),
         object_id=str(content_object.pk),
     )
 
 
 def find(job: "ScheduledJob", model: type[Model]) -> Model:
-    """Return the object of `model` that `job` is bound to, as its own database has it now.
+    """Load the content object of `job`, an instance of `model`, from its own database.
 
     Raises `ObjectGone`.
     """
@@ -80,13 +80,13 @@ def find(job: "ScheduledJob", model: type[Model]) -> Model:
     try:
         return objects.get(pk=job.object_id)
     except (ObjectDoesNotExist, ValueError, ValidationError) as error:
-        # An id of another type than the model's cannot be found either.
+        # The id may have another type than the primary key of the model.
         kind = content_type(job)
         raise ObjectGone(f"The content object, {kind} {job.object_id}, is gone.") from error
 
 
 class ContentObjectField(GenericForeignKey):
-    """A generic foreign key whose object may be in another database than its row."""
+    """A generic foreign key to an object that may be in another database than the row."""
 
     def contribute_to_class(self, cls: type[Model], name: str, *_: Any, **__: Any) -> None:
         super().contribute_to_class(cls, name)
@@ -94,7 +94,7 @@ class ContentObjectField(GenericForeignKey):
 
 
 class ContentObject:
-    """The attribute of a job that is its content object; None if that is gone."""
+    """The attribute for the content object of a job; None if the object was deleted."""
 
     def __init__(self, field: ContentObjectField) -> None:
         self.field = field
@@ -118,17 +118,19 @@ class ContentObject:
     def get_prefetch_querysets(
         self, instances: Sequence["ScheduledJob"], querysets: object = None
     ) -> tuple[list[Model], Callable[..., Any], Callable[..., Any], bool, str, bool]:
-        """Return the objects of many jobs, for `prefetch_related`."""
+        """Return the content objects of many jobs, for `prefetch_related`."""
         if querysets is not None:
-            raise ValueError("Jobs are bound to objects of many models. Give no queryset.")
+            raise ValueError(
+                "A content object can be of any model, so a queryset is not accepted. Remove it."
+            )
         ids = defaultdict(set)
         for job in instances:
             if job.object_id is not None and (model := _model(job)) is not None:
                 ids[model, job.object_database].add(job.object_id)
         objects = [
             found
-            for (model, kept), pks in ids.items()
-            for found in saved_objects(model, kept).filter(pk__in=pks)
+            for (model, alias), pks in ids.items()
+            for found in saved_objects(model, alias).filter(pk__in=pks)
         ]
         return objects, _key_of_object, _key_of_job, True, self.field.name, False
 

@@ -1,4 +1,4 @@
-"""Which database holds the jobs, and which the objects that jobs refer to."""
+"""The databases of jobs, and of the objects that jobs refer to."""
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,15 +15,17 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def jobs_database(using: str | None = None, *, instance: models.Model | None = None) -> str:
-    """Return the alias of the database of jobs: `using`, or where the routers write jobs.
+    """Return the alias of the database of jobs: `using`, or the one to which routers write jobs.
 
-    For a job as `instance` it is the database where this job lives, also if the job was read from
-    a replica. For another object it is the database of new jobs that are bound to it.
+    If `instance` is a job, return the database of this job, even if it was read from a replica. If
+    it is another object, return the database of new jobs that are bound to it.
+
+    Raises `InvalidOption` if `using` is not in `DATABASES`.
     """
     if using:
         if using not in connections:
             raise InvalidOption(
-                f"using is {using!r}, which DATABASES does not have. It has "
+                f"using is {using!r}, which DATABASES does not have. Use one of "
                 f"{', '.join(map(repr, connections))}."
             )
         return using
@@ -39,12 +41,11 @@ def jobs_database(using: str | None = None, *, instance: models.Model | None = N
 
 
 def database_of_jobs(jobs: "models.QuerySet[ScheduledJob]") -> str:
-    """Return the alias of the database where the jobs of a queryset live.
+    """Return the alias of the database of the jobs of a queryset.
 
-    This is another than the queryset's if that names a replica, as the manager of a
-    `GenericRelation` does.
+    The queryset itself may read from a replica, as the manager of a `GenericRelation` does.
 
-    Raises `InvalidJobs` if it is no queryset of jobs.
+    Raises `InvalidJobs` if `jobs` is not a queryset of jobs.
     """
     _check_jobs(jobs)
     if jobs.db == _written_to(jobs.model, None):
@@ -56,33 +57,33 @@ def database_of_jobs(jobs: "models.QuerySet[ScheduledJob]") -> str:
 def _check_jobs(jobs: Any) -> None:
     if not isinstance(jobs, models.QuerySet):
         raise InvalidJobs(
-            f"A value of type {remedies.kind_of(jobs)} is no queryset of jobs. Give one, such as "
-            "ScheduledJob.objects.filter(pk__in=...); a single job has methods of its own."
+            f"A value of type {remedies.kind_of(jobs)} is not a queryset of jobs. Pass one, such "
+            "as ScheduledJob.objects.filter(pk__in=...). For a single job, call its own methods."
         )
     if jobs.model._meta.concrete_model is not apps.get_model("django_future", "ScheduledJob"):
         raise InvalidJobs(
-            f"The queryset is one of {jobs.model._meta.label}, not of jobs. The jobs of an object "
-            "are ScheduledJob.objects.for_object(...)."
+            f"The queryset is of {jobs.model._meta.label}, not of jobs. To get the jobs of an "
+            "object, call ScheduledJob.objects.for_object(...)."
         )
 
 
 def object_database(instance: models.Model) -> str:
-    """Return the alias of the database where `instance` is saved, not where it was read."""
+    """Return the alias of the database to which `instance` is saved."""
     return _written_to(type(instance), instance)
 
 
-def kept_object_database(instance: models.Model) -> str | None:
-    """Return what to keep of the database of `instance`: None if the routers know it without."""
+def stored_object_database(instance: models.Model) -> str | None:
+    """Return the database alias to store for `instance`, or None if it is the routers' default."""
     alias = object_database(instance)
     return None if alias == _written_to(type(instance), None) else alias
 
 
-def saved_objects(model: type[Row], kept: str | None) -> models.QuerySet[Row]:
-    """Return all objects of `model` in the database for which `kept` was kept.
+def saved_objects(model: type[Row], stored_alias: str | None) -> models.QuerySet[Row]:
+    """Return all objects of `model` in the database that `stored_object_database` returned.
 
-    Raises `InvalidObject` if the project has no such database any more.
+    Raises `InvalidObject` if `DATABASES` does not have it any more.
     """
-    alias = kept or _written_to(model, None)
+    alias = stored_alias or _written_to(model, None)
     if alias not in connections:
         raise InvalidObject(
             f"The object is in the database {alias!r}, which DATABASES does not have. Add it."
@@ -91,7 +92,7 @@ def saved_objects(model: type[Row], kept: str | None) -> models.QuerySet[Row]:
 
 
 class RowsWithJobs(models.QuerySet[Row]):
-    """Rows of this package, which are read where they are written, and never from a replica."""
+    """A queryset of rows of this package, which are never read from a replica."""
 
     @property
     def db(self) -> str:
@@ -106,10 +107,10 @@ def _written_to(model: type[models.Model], instance: models.Model | None) -> str
 
 
 def _is_copied(job: "ScheduledJob", read_from: str, written_to: str) -> bool:
-    """Tell whether the job that was read from one database is a copy of one in the other.
+    """Return whether `read_from` is a replica of `written_to`, as far as `job` shows.
 
-    A router that writes elsewhere than the job was read may have a replica, or the project may
-    have named the database of the job with `using`. A replica has the row of its primary.
+    If the router writes to another database than the job was read from, the job was read from a
+    replica, or the project has passed `using`. A replica has the same row as its primary.
     """
     jobs = type(job)._base_manager
     created_at = jobs.using(read_from).filter(pk=job.pk).values_list("created_at", flat=True)

@@ -1,4 +1,4 @@
-"""`@job`: what it makes of a function, which is called as before, and can be scheduled."""
+"""`@job`, which makes a handler of a function: it is called as before, and can be scheduled."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import update_wrapper
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from django_future.scheduling.builder import CallOptions, JobSpec
     from django_future.when import When
 
-C = ParamSpec("C")  # how it is called
-P = ParamSpec("P")  # with what it is scheduled
+C = ParamSpec("C")  # the parameters of the function
+P = ParamSpec("P")  # those that schedule() takes: without the job
 Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -38,7 +38,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class TakesJob(Protocol[P, R_co]):
-    """A function that is passed its job before all other arguments."""
+    """A function that gets its job as the first argument."""
 
     takes_job: Literal[True]
 
@@ -66,16 +66,16 @@ class Scheduler(Generic[P]):
         return await aschedule_job(**self.spec(when, *args, **kwargs))
 
     def schedule_many(self, specs: "Iterable[JobSpec]") -> "list[ScheduledJob]":
-        """Schedule many calls in few statements, each of them said by `spec`.
+        """Schedule many calls in few statements. The `specs` are those that `spec` returns.
 
-        Raises `InvalidCallable` for one of another handler.
+        Raises `InvalidCallable` for a spec of another handler.
         """
         from django_future.scheduling.jobs import schedule_jobs  # noqa: PLC0415
 
         return schedule_jobs(map(self._own, specs))
 
     def spec(self, when: "When", /, *args: P.args, **kwargs: P.kwargs) -> "JobSpec":
-        """Return what `schedule_many` and `schedule_jobs` take for a call with these arguments."""
+        """Return the spec of a call, for `schedule_many` and `schedule_jobs`."""
         return {
             **self._overrides,
             "when": when,
@@ -85,39 +85,39 @@ class Scheduler(Generic[P]):
         }
 
     def using(self, **options: "Unpack[CallOptions]") -> "Scheduler[P]":
-        """Return what schedules the same handler with other options."""
+        """Return a scheduler of the same handler with these options."""
         from django_future.scheduling.builder import CallOptions  # noqa: PLC0415
 
         if unknown := options.keys() - CallOptions.__annotations__.keys():
-            remedy = " Give the arguments of the handler to schedule()."
+            remedy = " Pass the arguments of the handler to schedule()."
             raise InvalidOption(
                 f"In using() {unknown_option_message(unknown, CallOptions, remedy)}"
             )
         return Scheduler(self._handler, {**self._overrides, **options})
 
     def bound_to(self: "Scheduler[Concatenate[T, Q]]", content_object: T) -> "Scheduler[Q]":
-        """Return what binds its jobs to an object, which is the handler's first argument."""
+        """Return a scheduler that passes `content_object` to the handler as its first argument."""
         bound: CallOptions = {**self._overrides, "content_object": content_object}
         return Scheduler(self._handler, bound)  # type: ignore[arg-type]
 
     def _own(self, spec: "JobSpec") -> "JobSpec":
         if not isinstance(spec, Mapping) or spec.get("callable") is not self._handler:
             raise InvalidCallable(
-                f"A spec is not one of {self._handler!r}. Make it with spec(), or pass specs of "
+                f"A spec is not for {self._handler!r}. Create it with spec(), or pass specs of "
                 "several handlers to schedule_jobs()."
             )
         return spec
 
 
 class JobFunction(Scheduler[P], Generic[C, P, R]):
-    """A handler: called as the function that it was, and scheduled with what it is called with."""
+    """A handler: a function that can also be scheduled, with the arguments that it takes."""
 
     __qualname__: str
 
     def __init__(self, function: Callable[C, R], options: JobOptions) -> None:
         super().__init__(self, {})
         update_wrapper(self, function)
-        # Whoever wraps a handler takes this over, with the other attributes of a function.
+        # functools.wraps copies this attribute to a wrapper of the handler.
         self.job_options = options
         self._function = function
         if iscoroutinefunction(function):
@@ -128,11 +128,11 @@ class JobFunction(Scheduler[P], Generic[C, P, R]):
         return self._function(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """Return the method of `instance`, where the function is one of its class."""
+        """Return a method bound to `instance`, if a class defines the handler as a method."""
         return self if instance is None else MethodType(self, instance)
 
     def __reduce__(self) -> str:
-        return self.__qualname__  # as functions are pickled: by name
+        return self.__qualname__  # pickled by name, as functions are
 
     def __repr__(self) -> str:
         return f"<job {self.__module__}.{self.__qualname__}>"
@@ -156,7 +156,7 @@ def job(function: Callable[P, R], /) -> JobFunction[P, P, R]: ...
 @overload
 def job(**options: Unpack[HandlerOptions]) -> Decorator: ...
 def job(function: Any = None, /, **options: Any) -> Any:
-    """Make a handler of a function, wherever it is defined, whose jobs have these options.
+    """Make a function a handler, which jobs may call, and set the options of its jobs.
 
     Read when a job is scheduled: `queue_name` ("default"), `priority` (0), `expires` ("7d"; None
     for never), `max_attempts` (1), `unique` and `unique_replace` (False), `rescue` (True). Read
@@ -168,9 +168,9 @@ def job(function: Any = None, /, **options: Any) -> Any:
     if function is None:
         if unknown := options.keys() - HandlerOptions.__annotations__.keys():
             raise InvalidOption(f"For @job {unknown_option_message(unknown, HandlerOptions)}")
-        known = JobOptions(**options)
-        check_delays(known)
-        return lambda function: JobFunction(_checked(function), known)
+        job_options = JobOptions(**options)
+        check_delays(job_options)
+        return lambda function: JobFunction(_checked(function), job_options)
     return JobFunction(_checked(function), JobOptions())
 
 
@@ -179,18 +179,18 @@ def job_as_parameter(function: Callable[Concatenate["ScheduledJob", P], R]) -> T
 @overload
 def job_as_parameter(function: F) -> F: ...
 def job_as_parameter(function: Any) -> Any:
-    """Pass the `ScheduledJob` to `function`, before all other arguments."""
-    taking = _checked(function)
-    taking.takes_job = True
-    return taking
+    """Pass the `ScheduledJob` to `function` as its first argument."""
+    marked = _checked(function)
+    marked.takes_job = True
+    return marked
 
 
 def _checked(function: Any) -> Any:
     if isinstance(function, classmethod):
-        raise InvalidCallable("A class method is no handler. Write a function that calls it.")
+        raise InvalidCallable("A class method cannot be a handler. Write a function that calls it.")
     if not callable(function):
         raise InvalidCallable(
-            f"{function!r} is no function. Write @job or @job_as_parameter above the def of one, "
-            "and options by name, such as @job(queue_name='mail')."
+            f"{function!r} is not a function. Write @job or @job_as_parameter above a def, and "
+            "pass options by name, such as @job(queue_name='mail')."
         )
     return function

@@ -1,4 +1,4 @@
-"""What may be told of an exception, if its job has arguments that are not to be seen."""
+"""Hides the text of exceptions of jobs with sensitive arguments."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ from django_future.exceptions import (
 )
 
 HIDDEN = "[hidden]"
-MAX_CAUSES = 10  # exceptions of a chain that are told of
+MAX_CAUSES = 10  # exceptions of a chain
 
-# The messages of these quote no argument.
+# Their messages quote no argument.
 _SAFE = frozenset({
     HandlerExited, InvalidArguments, JobTimeout, LeaseLost, NotAwaited, TamperedArguments,
     TransactionBroken, WorkerLost,
@@ -28,22 +28,24 @@ _REPLACED: dict[type[BaseException], str] = {
 
 
 def disclosed(exception: BaseException, *, is_sensitive: bool) -> BaseException:
-    """Return what stands for `exception` in a log and in a row: itself, or one that hides its text.
+    """Return the exception to log and to store: `exception`, or a copy that hides its text.
 
-    Whatever a handler raises may quote its arguments, as errors of a database do. What is left are
-    the classes and the tracebacks of the exception and of its causes.
+    An exception may quote arguments, as database errors do. The copy has the classes and the
+    tracebacks of the exception and of its causes.
     """
     return _without_text(exception, MAX_CAUSES) if is_sensitive else exception
 
 
-def _without_text(exception: BaseException, most: int) -> BaseException:
+def _without_text(exception: BaseException, max_causes: int) -> BaseException:
     kind = type(exception)
     text = str(exception) if kind in _SAFE else _REPLACED.get(kind, HIDDEN)
-    known: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    stand_in: Exception = type(kind.__name__, (Exception,), known)(text)
-    stand_in.__traceback__ = exception.__traceback__
-    if most > 1 and exception.__cause__ is not None:
-        stand_in.__cause__ = _without_text(exception.__cause__, most - 1)
-    elif most > 1 and exception.__context__ is not None and not exception.__suppress_context__:
-        stand_in.__context__ = _without_text(exception.__context__, most - 1)
-    return stand_in
+    names: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    redacted: Exception = type(kind.__name__, (Exception,), names)(text)
+    redacted.__traceback__ = exception.__traceback__
+    if max_causes > 1 and exception.__cause__ is not None:
+        redacted.__cause__ = _without_text(exception.__cause__, max_causes - 1)
+    elif (
+        max_causes > 1 and exception.__context__ is not None and not exception.__suppress_context__
+    ):
+        redacted.__context__ = _without_text(exception.__context__, max_causes - 1)
+    return redacted

@@ -1,4 +1,4 @@
-"""Every error that django-future raises."""
+"""The exceptions of django-future."""
 
 from typing import TYPE_CHECKING
 
@@ -7,48 +7,48 @@ if TYPE_CHECKING:
 
 
 class FutureError(Exception):
-    """Base of all errors of django-future."""
+    """Base class of all exceptions of django-future."""
 
 
 class SchedulingError(FutureError, ValueError):
-    """A job cannot be scheduled as asked; nothing was written."""
+    """A job cannot be scheduled. Nothing was written."""
 
 
 class InvalidTime(SchedulingError):
-    """A `when` or `expires` is not a time, or not one that makes sense."""
+    """A `when` or `expires` is not a time, or `expires` is not after the scheduled time."""
 
 
 class InvalidCallable(SchedulingError):
-    """A callable cannot be found, or cannot be called from a stored job."""
+    """A callable cannot be found, or cannot be found again by its name."""
 
 
 class CallableNotAllowed(InvalidCallable):
-    """A callable exists, but nothing allows a stored job to call it."""
+    """A callable exists, but jobs may not call it."""
 
 
 class HandlerUnknown(InvalidCallable):
-    """A callable is not to be found here; a process with other code may know it.
+    """This process cannot find the handler. A process with other code may find it.
 
-    `job` is the one that cannot start for it, and is left for such a process.
+    `job` is the job that cannot start, and is released for another process.
     """
 
     job: "ScheduledJob | None" = None
 
 
 class ModuleNotImported(HandlerUnknown, CallableNotAllowed):
-    """A callable's module is not one to import for a stored job, and nothing else imported it."""
+    """This process has not imported the module of a callable, and a job may not import it."""
 
 
 class InvalidArguments(SchedulingError):
-    """Arguments cannot be stored, read back, or passed to their callable."""
+    """Arguments cannot be stored or decoded, or the callable does not accept them."""
 
 
 class TamperedArguments(InvalidArguments):
-    """A stored pickle does not carry a signature of this project."""
+    """A stored pickle has no valid signature of this project, and was not loaded."""
 
 
 class NotSigned(SchedulingError):
-    """The signature of a job's row does not hold, so the job is neither run nor copied."""
+    """The signature of a job does not hold, so the job is not run, and not copied."""
 
 
 class InvalidObject(SchedulingError):
@@ -56,60 +56,60 @@ class InvalidObject(SchedulingError):
 
 
 class InvalidOption(SchedulingError):
-    """An option of a handler or of a job is unknown, or out of bounds."""
+    """An option of a handler or of a job is unknown or invalid."""
 
 
 class InvalidJobs(FutureError, TypeError):
-    """What was given for a queryset of jobs is none."""
+    """A value is not a queryset of jobs."""
 
 
 class KeyTaken(SchedulingError):
-    """A unique job is there that the transaction cannot see, so that it cannot be returned."""
+    """Another job has the unique key, but the open transaction cannot see that job."""
 
 
 class ObjectGone(FutureError):
-    """An object that a job refers to is no longer in the database."""
+    """An object that a job refers to was deleted."""
 
 
 class NotCancellable(FutureError):
-    """The job is running or has ended, so it is not cancelled."""
+    """The job is running or has ended, so it was not cancelled."""
 
 
 class NotRetryable(FutureError):
-    """The job is scheduled, running or complete, so there is nothing to retry."""
+    """The job did not fail, expire, or get cancelled, so it was not retried."""
 
 
 class RunInsideTransaction(FutureError, RuntimeError):
-    """Jobs were asked to run inside a transaction, which would join theirs into one."""
+    """`run_jobs` was called inside a transaction, where jobs would not commit one by one."""
 
 
 class InvalidProgress(FutureError, ValueError):
-    """What a handler says of its progress is not what can be said."""
+    """An argument of `job.report()` or `job.log()` is not valid."""
 
 
 class HandlerExited(FutureError):
-    """A handler raised what ends a program, such as `SystemExit`; only its job ended."""
+    """A handler raised an exception that ends a program, such as `SystemExit`."""
 
 
 class NotAwaited(FutureError):
-    """A handler returned a coroutine or a generator, whose body has not run."""
+    """A handler returned a coroutine or a generator, so its body did not run."""
 
 
 class TransactionBroken(FutureError):
-    """A handler returned, but its transaction cannot commit together with its completion."""
+    """A handler returned, but its transaction can no longer commit."""
 
 
 class JobTimeout(FutureError):
-    """A handler ran for longer than its `timeout`, and was interrupted."""
+    """A handler ran longer than its `timeout`, and was interrupted."""
 
 
 class LeaseLost(FutureError):
-    """The job was cancelled or claimed again while it ran, so this execution is void."""
+    """The lease of a job is lost: it was cancelled, claimed again or deleted while it ran."""
 
 
 class WorkerLost(FutureError):
-    """The worker that ran the job stopped showing signs of life."""
+    """The worker of a running job was lost."""
 
 
 class DatabaseReplaced(FutureError):
-    """A worker has a SQLite file open that is no longer the one at its path."""
+    """A worker has opened a SQLite file that was replaced by another file at its path."""

@@ -1,4 +1,4 @@
-"""From a dotted path to a callable and back, and what a stored job may call at all."""
+"""Finds the callable of a dotted path, and decides which callables a stored job may call."""
 
 import inspect
 import sys
@@ -30,51 +30,55 @@ Target = str | Handler
 
 MAX_NAME_LENGTH = 255
 GENERATOR_FLAGS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-_USUAL = JobOptions()
+_DEFAULT_OPTIONS = JobOptions()
 
-# They are installed in every project, and much in them calls what its arguments name.
-FOREIGN = ("django", "django_future")
-SAMPLES = "django_future.tests"
+# They are installed in every project, and many of their functions call what an argument names.
+UNTRUSTED_PACKAGES = ("django", "django_future")
+SAMPLE_HANDLERS = "django_future.tests"
 
 
 def identify(target: Target, content_object: Model | None) -> tuple[str, Handler]:
-    """Return the name under which a job stores `target`, and what that resolves to.
+    """Return the name by which a job stores `target`, and the callable that the name resolves to.
 
-    Raises `InvalidCallable`, or `CallableNotAllowed` with what would allow it.
+    Raises `InvalidCallable`, or its subclass `CallableNotAllowed`.
     """
     name = target if isinstance(target, str) else _path_of(target)
     if len(name) > MAX_NAME_LENGTH:
         raise InvalidCallable(
-            f"{name!r} has more than {MAX_NAME_LENGTH} characters. Move it nearer."
+            f"{name!r} has more than {MAX_NAME_LENGTH} characters. Use a shorter path."
         )
     if name.rpartition(".")[0] in remedies.OWN_MODULES:
         raise InvalidCallable(
-            f"{name!r} is in a script or a shell, which no worker can import. Move it to a module."
+            f"{name!r} is defined in a script or a shell, which no worker can import. Move it to a "
+            "module."
         )
     found = resolve(name, content_object)
     if not isinstance(target, str) and found is not target:
-        raise InvalidCallable(f"{target!r} is not what {name!r} names; that is {found!r}.")
+        raise InvalidCallable(
+            f"{name!r} is {found!r}, not {target!r}. Pass the callable that its module and name "
+            "stand for."
+        )
     if _is_generator_function(found):
         raise InvalidCallable(
-            f"{name!r} is a generator function: a job would call it, and nothing would run its "
-            "body. Do not yield in a handler."
+            f"{name!r} is a generator function. A call only creates a generator, and does not run "
+            "the body. Do not yield in a handler."
         )
     return name, found
 
 
 def resolve(name: str, content_object: Model | None) -> Handler:
-    """Return the callable that `name` stands for: a dotted path, or a method of `content_object`.
+    """Return the callable with this dotted path, or the method of `content_object` with this name.
 
-    Raises `HandlerUnknown` if it is not to be found here, `CallableNotAllowed` with what would
-    allow it, or another `InvalidCallable`.
+    Raises `HandlerUnknown` if this process cannot find it, `CallableNotAllowed` if a job may not
+    call it, or `InvalidCallable`.
     """
     module_name, _, attribute = name.rpartition(".")
     if not module_name:
         return _method(name, content_object)
     if name in _allowed:
-        # The module may have been replaced since, or the attribute.
-        present = getattr(sys.modules.get(module_name), attribute, None)
-        if _allowed[name] is present:
+        # The module or the attribute may have been replaced in the meantime.
+        current = getattr(sys.modules.get(module_name), attribute, None)
+        if _allowed[name] is current:
             return _allowed[name]
     module = _module(module_name, name)
     try:
@@ -84,20 +88,20 @@ def resolve(name: str, content_object: Model | None) -> Handler:
     if not callable(found):
         raise InvalidCallable(f"{name!r} is {found!r}, which is not callable.")
     if not _is_allowed(name, found):
-        raise _not_allowed(name, _why_not(name, found))
+        raise _not_allowed(name, _why_not_allowed(name, found))
     _allowed[name] = found
     return found
 
 
 def takes_job(handler: Handler) -> bool:
-    """Tell whether `handler` asks for the job as its first argument."""
+    """Return whether `handler` takes the job as its first argument."""
     return getattr(handler, "takes_job", False) is True
 
 
-def leading(name: str, handler: Handler, *, is_bound: bool) -> Sequence[str]:
-    """Return what the handler `name` is passed before its `args`, in words.
+def leading_arguments(name: str, handler: Handler, *, is_bound: bool) -> Sequence[str]:
+    """Return descriptions of the arguments that the handler gets before its `args`.
 
-    `is_bound` tells whether its job is bound to an object, of which it may be a method.
+    `is_bound` says whether the job has a content object. The handler may be a method of it.
     """
     is_passed_object = is_bound and "." in name
     if takes_job(handler):
@@ -106,9 +110,9 @@ def leading(name: str, handler: Handler, *, is_bound: bool) -> Sequence[str]:
 
 
 def options_of(handler: Handler) -> JobOptions:
-    """Return what `@job` says of `handler`, or what goes for all others."""
+    """Return the options that `@job` gives to `handler`, or the defaults."""
     options = getattr(handler, "job_options", None)
-    return options if isinstance(options, JobOptions) else _USUAL
+    return options if isinstance(options, JobOptions) else _DEFAULT_OPTIONS
 
 
 def _is_generator_function(handler: Handler) -> bool:
@@ -124,10 +128,12 @@ def _path_of(target: Handler) -> str:
         return f"{module}.{name}"
     if not callable(target):
         raise InvalidCallable(
-            f"callable is of type {remedies.kind_of(target)}, neither callable nor a dotted path."
+            f"callable is of type {remedies.kind_of(target)}. Pass a function, its dotted path, or "
+            "the name of a method of the content object."
         )
     raise InvalidCallable(
-        f"No worker can find {name or 'this'} by its name. {remedies.for_callable(target)}"
+        f"No worker can import {name or 'this callable'} by its name. "
+        f"{remedies.for_callable(target)}"
     )
 
 
@@ -135,7 +141,7 @@ def _method(name: str, content_object: Model | None) -> Handler:
     if content_object is None:
         raise InvalidCallable(
             f"{name!r} is not a dotted path. Write 'package.module.function', or pass the "
-            "content_object whose method it is."
+            "content_object that has this method."
         )
     model = type(content_object)
     if name.startswith("_") or not callable(getattr(model, name, None)):
@@ -146,12 +152,12 @@ def _method(name: str, content_object: Model | None) -> Handler:
     method: Handler = getattr(content_object, name)
     if not _is_allowed_method(name, model):
         path = f"{model.__module__}.{model.__qualname__}.{name}"
-        raise _not_allowed(path, f"is defined in {_home_of(getattr(model, name))}")
+        raise _not_allowed(path, f"is defined in {_module_of(getattr(model, name))}")
     return method
 
 
 def _module(module_name: str, name: str) -> ModuleType:
-    """Import a module if its name is trusted; else take it only if the project imported it."""
+    """Return a module: import it only if its name is trusted, else it must be imported already."""
     if not _is_trusted(module_name) and name not in config().CALLABLES:
         if module_name in sys.modules:
             return sys.modules[module_name]
@@ -165,7 +171,7 @@ def _module(module_name: str, name: str) -> ModuleType:
         raise _not_allowed(name, "is outside the installed apps and the project", ModuleNotImported)
     try:
         return import_module(module_name)
-    # Whatever a module raises that does not even load, where the code is in order it will.
+    # An import can raise anything. The module may load in a process that has working code.
     except (Exception, SystemExit) as error:
         raise HandlerUnknown(
             f"{name!r} cannot be imported: {type(error).__name__}: {error}."
@@ -174,37 +180,37 @@ def _module(module_name: str, name: str) -> ModuleType:
 
 def _exists(package: str) -> bool:
     try:
-        return find_spec(package) is not None  # which imports nothing, as the name has no dot
-    except (ImportError, ValueError):  # of an empty name, and of finders of others
+        return find_spec(package) is not None  # imports nothing, because the name has no dot
+    except (ImportError, ValueError):  # the name is empty, or a third-party finder fails
         return False
 
 
 def _is_allowed(name: str, found: Handler) -> bool:
-    # Where a callable is defined decides, not where it was imported to: `from os import system` in
-    # a module of the project does not open the shell to whoever can write a row.
+    # The module that defines a callable decides, not a module that imports it. Otherwise
+    # `from os import system` in a project's module would let a row run shell commands.
     if _is_job(found) or name in config().CALLABLES:
         return True
-    return not _is_private(name) and _is_trusted(_home_of(found))
+    return not _is_private(name) and _is_trusted(_module_of(found))
 
 
 def _is_allowed_method(name: str, model: type[Model]) -> bool:
-    # Where it is defined decides here, too: each model has Model.delete.
+    # The defining module decides here, too, because each model inherits Model.delete.
     found = getattr(model, name)
-    if _is_job(found) or _is_trusted(_home_of(found)):
+    if _is_job(found) or _is_trusted(_module_of(found)):
         return True
     paths = (f"{kind.__module__}.{kind.__qualname__}.{name}" for kind in model.__mro__)
     return any(path in config().CALLABLES for path in paths)
 
 
-def _why_not(name: str, found: Handler) -> str:
+def _why_not_allowed(name: str, found: Handler) -> str:
     if _is_private(name):
         return "has a name that begins with an underscore"
-    return f"is defined in {_home_of(found)}"
+    return f"is defined in {_module_of(found)}"
 
 
 def _is_job(found: Any) -> bool:
-    # By type: there are objects that answer any attribute. Who wraps a handler takes it over, with
-    # the other attributes of a function.
+    # Check the type, because some objects have any attribute. functools.wraps copies the attribute
+    # to a wrapper.
     return isinstance(getattr(found, "job_options", None), JobOptions)
 
 
@@ -212,17 +218,17 @@ def _is_private(name: str) -> bool:
     return name.startswith("_") or "._" in name
 
 
-def _home_of(found: Any) -> str:
-    """Return the name of the module in which `found` is defined, '' if it does not tell."""
+def _module_of(found: Any) -> str:
+    """Return the name of the module that defines `found`, or '' if `found` does not have it."""
     module_name = getattr(found, "__module__", None)
     return module_name if isinstance(module_name, str) else ""
 
 
 @cache
 def _is_trusted(module_name: str) -> bool:
-    if _is_beneath(module_name, [SAMPLES, *config().CALLABLES]):
+    if _is_beneath(module_name, [SAMPLE_HANDLERS, *config().CALLABLES]):
         return True
-    if _is_beneath(module_name, FOREIGN):
+    if _is_beneath(module_name, UNTRUSTED_PACKAGES):
         return False
     return _is_beneath(module_name, _own_packages())
 
@@ -240,8 +246,8 @@ def _own_packages() -> Iterator[str]:
             yield path.partition(".")[0]
 
 
-# What each name stood for when it was last found to be allowed. To find out takes longer than a
-# small job.
+# The callable of each name that was found to be allowed. A cache, because the check takes longer
+# than a small job.
 _allowed: dict[str, Handler] = {}
 
 
@@ -255,6 +261,6 @@ def _not_allowed(
     name: str, reason: str, kind: type[CallableNotAllowed] = CallableNotAllowed
 ) -> CallableNotAllowed:
     return kind(
-        f"{name!r} {reason}, and nothing allows jobs to call it. Decorate it with @job in a module "
-        "that the project imports, or list it in DJANGO_FUTURE['CALLABLES']."
+        f"{name!r} {reason}, so jobs may not call it. Decorate it with @job in a module that the "
+        "project imports, or list it in DJANGO_FUTURE['CALLABLES']."
     )

@@ -1,4 +1,4 @@
-"""Models whose instances know their jobs, and take them off the calendar when they are deleted."""
+"""`HasScheduledJobs`, a base class of models to whose instances jobs are bound."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class HasScheduledJobs(models.Model):
-    """A base for models to whose instances jobs are bound.
+    """A base class of models to whose instances jobs are bound.
 
-    When an instance is deleted, its jobs that wait are cancelled with it, unless their `on_delete`
-    is "fail": those are left, to fail at their time.
+    If an instance is deleted, its scheduled jobs are cancelled. Jobs with `on_delete="fail"` stay
+    scheduled, and fail when they are due.
     """
 
     class Meta:
@@ -24,7 +24,7 @@ class HasScheduledJobs(models.Model):
 
     @property
     def scheduled_jobs(self) -> "ScheduledJobQuerySet":
-        """The jobs that are bound to this instance, whatever has become of them."""
+        """The jobs that are bound to this instance, in any status."""
         from django_future.models import ScheduledJob  # noqa: PLC0415
 
         alias = jobs_database(instance=self)
@@ -33,7 +33,7 @@ class HasScheduledJobs(models.Model):
 
 @receiver(class_prepared)
 def _watch_deletions(*, sender: type[models.Model], **_: Any) -> None:
-    # Of these models only: Django deletes rows of others unseen, and faster, while nobody listens.
+    # Connect to these models only: Django deletes rows faster if no receiver is connected.
     if issubclass(sender, HasScheduledJobs):
         pre_delete.connect(_cancel_jobs, sender=sender)
 
@@ -42,8 +42,8 @@ def _cancel_jobs(*, instance: HasScheduledJobs, **_: Any) -> None:
     from django_future.resolution import options_if_known  # noqa: PLC0415
     from django_future.scheduling.cancel import cancel_jobs  # noqa: PLC0415
 
-    waiting = instance.scheduled_jobs.scheduled()
-    unwanted = [job.pk for job in waiting if options_if_known(job).on_delete == "cancel"]
-    if unwanted:
+    scheduled = instance.scheduled_jobs.scheduled()
+    to_cancel = [job.pk for job in scheduled if options_if_known(job).on_delete == "cancel"]
+    if to_cancel:
         reason = f"The content object, {instance._meta.label_lower} {instance.pk}, was deleted."
-        cancel_jobs(waiting.filter(pk__in=unwanted), reason=reason)
+        cancel_jobs(scheduled.filter(pk__in=to_cancel), reason=reason)

@@ -1,4 +1,4 @@
-"""What can be said of a job beside what it calls, and when; checked where it is said."""
+"""The options of handlers and of jobs, and their validation."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -16,23 +16,23 @@ MIN_PRIORITY, MAX_PRIORITY = -100, 100
 DEFAULT_THREADS = 4  # of a worker process
 MAX_QUEUE_NAME_LENGTH = 100
 MAX_KEY_LENGTH = 200
-MAX_MAX_ATTEMPTS = 1000
+MAX_ATTEMPTS_LIMIT = 1000
 ONE_WEEK = timedelta(days=7)
 
 Unique = bool | str | Callable[..., str]
 
 
 class Unset(Enum):
-    """Stands for what is not said: it is as the old job has it, or the handler."""
+    """The type of `UNSET`, the default of arguments for which None has a meaning."""
 
-    UNSET = "keep"
+    UNSET = "unset"
 
 
 UNSET: Final = Unset.UNSET
 
 
 class AnyOptions(TypedDict, total=False):
-    """What both a handler and a single call may say."""
+    """The options that both `@job` and a single call accept."""
 
     queue_name: str
     priority: int
@@ -55,7 +55,7 @@ class HandlerOptions(AnyOptions, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
-    """How the jobs of a handler are scheduled and run, unless the call says otherwise.
+    """The options of a handler, which the options of a call override.
 
     Raises `InvalidOption`.
     """
@@ -87,12 +87,12 @@ class JobOptions:
         _check_sensitive_arguments(self.sensitive_arguments)
         if self.unique_replace and not self.unique:
             raise InvalidOption(
-                "unique_replace=True says nothing without unique. Give unique=True."
+                "unique_replace=True has no effect without unique. Give unique=True."
             )
 
     @cached_property
     def columns(self) -> dict[str, Any]:
-        """What a new row takes over, by the names of its columns."""
+        """The options that are columns of a new row, by column name."""
         return {
             "queue_name": self.queue_name,
             "priority": self.priority,
@@ -101,30 +101,30 @@ class JobOptions:
         }
 
 
-# Those that are read when a job runs. What a call says of them is kept with its job.
+# The options that are read when a job runs. Those of a call are stored with its job.
 RUN_OPTIONS = frozenset({"backoff", "timeout", "atomic", "on_delete"})
 
 
 def unknown_option_message(unknown: Iterable[str], known: type, otherwise: str = "") -> str:
-    """Return what is wrong with option names that the typed dictionary `known` has not.
+    """Return a message about option names that the typed dictionary `known` does not have.
 
-    `otherwise` is the remedy if the names are like none of those that it has.
+    `otherwise` is the remedy if no known name is similar.
     """
     unknown, names = sorted(unknown), sorted(get_type_hints(known))
     similar = "".join(did_you_mean(name, names) for name in unknown)
-    given = ", ".join(map(repr, unknown))
-    return f"there is no option {given}, but {', '.join(names)}.{similar or otherwise}"
+    quoted = ", ".join(map(repr, unknown))
+    return f"there is no option {quoted}. Options: {', '.join(names)}.{similar or otherwise}"
 
 
 def check_delays(options: JobOptions) -> None:
-    """Raise `InvalidOption` if a backoff has delays that no attempt would wait for."""
+    """Raise `InvalidOption` if `backoff` has more delays than `max_attempts` allows retries."""
     backoff, retries = options.backoff, options.max_attempts - 1
     if isinstance(backoff, str) or callable(backoff) or not retries:
-        return  # without retries, they are for a handler that asks for another attempt
+        return  # without retries, the delays serve a handler that raises Retry
     if len(backoff) > retries:
         raise InvalidOption(
-            f"backoff has {len(backoff)} delays, but max_attempts={options.max_attempts} leaves "
-            f"room for {retries}. Give max_attempts={len(backoff) + 1}."
+            f"backoff has {len(backoff)} delays, but max_attempts={options.max_attempts} allows "
+            f"only {retries} retries. Give max_attempts={len(backoff) + 1}."
         )
 
 
@@ -136,8 +136,8 @@ def validate_queue_name(queue_name: str) -> str:
         or not queue_name.isprintable()
     ):
         raise InvalidOption(
-            f"queue_name is {queue_name!r}. Give a name of 1 to {MAX_QUEUE_NAME_LENGTH} characters "
-            "that can be printed."
+            f"queue_name is {queue_name!r}. Give a name of 1 to {MAX_QUEUE_NAME_LENGTH} printable "
+            "characters."
         )
     return queue_name
 
@@ -152,8 +152,8 @@ def validate_priority(priority: int) -> int:
 
 
 def validate_key(key: Any) -> str:
-    """Return a unique key, or raise `InvalidOption`."""
-    # To MySQL a space at the end makes no difference, and PostgreSQL takes no NUL.
+    """Return `key`, or raise `InvalidOption`."""
+    # MySQL ignores a space at the end, and PostgreSQL rejects NUL.
     if (
         not isinstance(key, str)
         or not 0 < len(key) <= MAX_KEY_LENGTH
@@ -161,8 +161,8 @@ def validate_key(key: Any) -> str:
         or key.endswith(" ")
     ):
         raise InvalidOption(
-            f"The unique key is {key!r}. Give a text of 1 to {MAX_KEY_LENGTH} characters that can "
-            "be printed, without a space at its end."
+            f"The unique key is {key!r}. Give a text of 1 to {MAX_KEY_LENGTH} printable characters "
+            "that does not end with a space."
         )
     return key
 
@@ -173,9 +173,9 @@ def _check_length(name: str, value: timedelta | str | None) -> None:
     try:
         length = parse_duration(value)
     except InvalidTime as error:
-        raise InvalidOption(f"{name}: {error} Or give None for never.") from error
+        raise InvalidOption(f"{name}: {error} Or give None for no limit.") from error
     if length <= timedelta():
-        raise InvalidOption(f"{name} is {value!r}. Give more than nothing, or None for never.")
+        raise InvalidOption(f"{name} is {value!r}. Give a positive duration, or None for no limit.")
 
 
 def _check_is_bool(name: str, value: object) -> None:
@@ -184,10 +184,10 @@ def _check_is_bool(name: str, value: object) -> None:
 
 
 def _check_max_attempts(max_attempts: int) -> None:
-    if type(max_attempts) is not int or not 1 <= max_attempts <= MAX_MAX_ATTEMPTS:
+    if type(max_attempts) is not int or not 1 <= max_attempts <= MAX_ATTEMPTS_LIMIT:
         raise InvalidOption(
-            f"max_attempts is {max_attempts!r}. Give a whole number from 1, which is once and not "
-            f"again, to {MAX_MAX_ATTEMPTS}."
+            f"max_attempts is {max_attempts!r}. Give a whole number from 1, which means no retry, "
+            f"to {MAX_ATTEMPTS_LIMIT}."
         )
 
 
@@ -196,8 +196,8 @@ def _check_unique(unique: Unique) -> None:
         validate_key(unique)
     elif not isinstance(unique, bool) and not callable(unique):
         raise InvalidOption(
-            f"unique is {unique!r}. Give True, a key, or a function of the arguments that returns "
-            "one."
+            f"unique is {unique!r}. Give True, a key, or a function that returns a key for the "
+            "arguments."
         )
 
 
@@ -215,5 +215,5 @@ def _check_sensitive_arguments(names: bool | Collection[str]) -> None:  # noqa: 
         or not all(isinstance(name, str) for name in names)
     ):
         raise InvalidOption(
-            f"sensitive_arguments is {names!r}. Give the names of some, or True for all."
+            f"sensitive_arguments is {names!r}. Give a list of argument names, or True for all."
         )

@@ -1,4 +1,4 @@
-"""The parameters of a handler, and whether the arguments of a job fit them."""
+"""Checks whether a handler accepts the arguments of a job."""
 
 import inspect
 from collections.abc import Callable, Collection, Sequence
@@ -9,9 +9,9 @@ from typing import Any
 
 from django_future.exceptions import InvalidArguments
 
-MAX_SHAPES = 2048  # calls that differ in handler, number of arguments, or names, and are remembered
+MAX_CACHED_CALLS = 2048  # that differ in handler, number of arguments, or names
 
-_ANYTHING = [Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD]
+_PASS_THROUGH_KINDS = [Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD]
 
 
 def check_arguments(
@@ -25,34 +25,34 @@ def check_arguments(
 ) -> None:
     """Raise `InvalidArguments` unless `handler` accepts a call with these arguments.
 
-    `leading` names what is passed before `args`. With `is_partial` more arguments may follow. The
-    message quotes no value. A callable without a signature accepts everything.
+    `leading` describes the arguments before `args`. With `is_partial`, arguments may be missing.
+    The message quotes no value. A callable without a signature accepts everything.
     """
-    # Whether a call is accepted depends on the number of its arguments and on their names.
+    # The result depends only on the number of the arguments and on their names, so it is cached.
     count = len(leading) + len(args)
-    # A method is remembered without its object.
+    # The cache holds the function of a bound method, and not its object.
     function: Any = handler.__func__ if isinstance(handler, MethodType) else handler
-    compare = _complaint if function.__hash__ else _complaint.__wrapped__
-    complaint = compare(function, count + (function is not handler), tuple(kwargs), is_partial)
-    if complaint is not None:
-        given = _given(leading, args, kwargs)
-        raise InvalidArguments(f"{name} {complaint} It would be called with {given}.")
+    compare = _mismatch if function.__hash__ else _mismatch.__wrapped__
+    mismatch = compare(function, count + (function is not handler), tuple(kwargs), is_partial)
+    if mismatch is not None:
+        call = _describe_call(leading, args, kwargs)
+        raise InvalidArguments(f"{name} {mismatch} The call passes {call}.")
 
 
 def signature_of(handler: Callable[..., Any]) -> Signature | None:
-    """Return how `handler` is called; None if that is not known, as of some built-ins.
+    """Return the signature of `handler`, or None if it has none, as some built-ins.
 
-    A wrapper that takes `*args, **kwargs` is taken to pass all of them on, unless it says otherwise
-    by its `__signature__`.
+    A wrapper with the parameters `*args, **kwargs` has the signature of the function that it wraps,
+    unless it has a `__signature__`.
     """
     try:
         return _own_signature(inspect.unwrap(handler, stop=_is_explicit))
-    except (NameError, TypeError, ValueError):  # a NameError comes of an annotation
+    except (NameError, TypeError, ValueError):  # an annotation can raise NameError
         return None
 
 
-@lru_cache(maxsize=MAX_SHAPES)
-def _complaint(
+@lru_cache(maxsize=MAX_CACHED_CALLS)
+def _mismatch(
     function: Callable[..., Any],
     count: int,
     names: tuple[str, ...],
@@ -65,7 +65,10 @@ def _complaint(
     try:
         bind(*[None] * count, **dict.fromkeys(names))
     except TypeError as error:
-        return f"does not accept the arguments of this job: {error}. It takes {_shown(signature)}."
+        return (
+            f"does not accept the arguments of this job: {error}. It takes "
+            f"{_describe_signature(signature)}."
+        )
     return None
 
 
@@ -73,16 +76,16 @@ def _is_explicit(function: Callable[..., Any]) -> bool:
     if hasattr(function, "__signature__"):
         return True
     if not isinstance(function, FunctionType):
-        return False  # what is no function and wraps one, such as a handler, a cache, passes all on
+        return False  # an object that wraps a function, such as a handler, passes everything on
     parameters = _own_signature(function).parameters.values()
-    return [parameter.kind for parameter in parameters] != _ANYTHING
+    return [parameter.kind for parameter in parameters] != _PASS_THROUGH_KINDS
 
 
 def _own_signature(function: Callable[..., Any]) -> Signature:
     return inspect.signature(function, follow_wrapped=False)
 
 
-def _shown(signature: Signature) -> str:
+def _describe_signature(signature: Signature) -> str:
     names = [
         parameter.replace(
             annotation=Parameter.empty,
@@ -94,8 +97,8 @@ def _shown(signature: Signature) -> str:
     return str(shown).replace("=Ellipsis", "=...")
 
 
-def _given(leading: Sequence[str], args: Collection[Any], kwargs: Collection[str]) -> str:
-    given = [*leading, f"{len(args)} in args"]
+def _describe_call(leading: Sequence[str], args: Collection[Any], kwargs: Collection[str]) -> str:
+    parts = [*leading, f"{len(args)} in args"]
     if kwargs:
-        given.append(f"{', '.join(map(repr, kwargs))} in kwargs")
-    return ", ".join(given)
+        parts.append(f"{', '.join(map(repr, kwargs))} in kwargs")
+    return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""What handlers say of their own progress, in memory until their worker writes it."""
+"""The progress and log lines of handlers, in memory until their worker writes them."""
 
 import os
 from collections import deque
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_LENGTH = 255
 MAX_LINE_LENGTH = 10_000  # characters
-MAX_LOG_BYTES = 64 * 2**10  # bytes
-BIGINT_MAX = 2**63 - 1  # number that a column holds
+MAX_LOG_BYTES = 64 * 2**10
+BIGINT_MAX = 2**63 - 1  # of a BigIntegerField
 
 _inboxes: dict[str, "Inbox"] = {}  # by the name of the worker
 
 
 def report_progress(job: "ScheduledJob", done: int, total: int | None, message: str) -> None:
-    """Let it be known how far a job is.
+    """Record the progress of a job.
 
     Raises `InvalidProgress`.
     """
     progress = Progress(
-        _checked_number("done", done, least=0),
-        None if total is None else _checked_number("total", total, least=1),
+        _checked_number("done", done, minimum=0),
+        None if total is None else _checked_number("total", total, minimum=1),
         _checked_text("message", message)[:MAX_MESSAGE_LENGTH],
     )
-    # Kept with the job: what it says next may be a line of its log only.
+    # Stored on the job, because its next update may be only a line of its log.
     job.__dict__["_progress"] = progress
-    _note(job, [])
+    _put(job, [])
 
 
 def append_log(job: "ScheduledJob", text: str) -> None:
-    """Add to the log of a job, each line with the time.
+    """Add lines to the log of a job, each with the time.
 
     Raises `InvalidProgress`.
     """
-    said_at = f"{clock.now():%Y-%m-%d %H:%M:%S}Z"
-    lines = _checked_text("A text for the log", text).splitlines()
-    _note(job, [f"{said_at} {line[:MAX_LINE_LENGTH]}" for line in lines])
+    timestamp = f"{clock.now():%Y-%m-%d %H:%M:%S}Z"
+    lines = _checked_text("text", text).splitlines()
+    _put(job, [f"{timestamp} {line[:MAX_LINE_LENGTH]}" for line in lines])
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the latest attempt at a job is, as its handler says."""
+    """The progress of the latest attempt of a job, as its handler reports it."""
 
     done: int | None = None
     total: int | None = None
@@ -62,7 +62,7 @@ NO_PROGRESS = Progress()
 
 @dataclass
 class ProgressUpdate:
-    """What a handler has said in one attempt at its job since it was last written."""
+    """The progress of one attempt of a job that is not written yet."""
 
     job_id: int
     lease: int
@@ -71,7 +71,7 @@ class ProgressUpdate:
     _size: int = 0
 
     def add(self, lines: Iterable[str]) -> None:
-        """Add lines to the log, and forget the oldest of them if they are too many."""
+        """Add lines to the log, and remove the oldest if the log is too long."""
         for line in lines:
             self.lines.append(line)
             self._size += _size(line)
@@ -80,16 +80,16 @@ class ProgressUpdate:
 
 
 class Inbox:
-    """What the handlers of one worker have said and nobody has written yet.
+    """The updates of the handlers of one worker that are not written yet.
 
-    `on_first` is called with the first of it, on whatever thread the handler runs.
+    It calls `on_first` when it gets the first update, on the thread of the handler.
     """
 
     def __init__(self, worker_name: str, on_first: Callable[[], object]) -> None:
         self._worker_name = worker_name
         self._on_first = on_first
         self._lock = Lock()
-        self._said: dict[tuple[int, int], ProgressUpdate] = {}
+        self._updates: dict[tuple[int, int], ProgressUpdate] = {}
 
     def __enter__(self) -> Self:
         _inboxes[self._worker_name] = self
@@ -104,59 +104,59 @@ class Inbox:
         del _inboxes[self._worker_name]
 
     def put(self, job: "ScheduledJob", lines: Iterable[str]) -> None:
-        """Take what the handler of a job says."""
+        """Add log lines and the current progress of a job."""
         key = job.pk, job.lease
         with self._lock:
-            is_first = not self._said
-            said = self._said.setdefault(key, ProgressUpdate(*key))
-            said.progress = job.__dict__.get("_progress", NO_PROGRESS)
-            said.add(lines)
+            is_first = not self._updates
+            update = self._updates.setdefault(key, ProgressUpdate(*key))
+            update.progress = job.__dict__.get("_progress", NO_PROGRESS)
+            update.add(lines)
         if is_first:
             self._on_first()
 
     def take(self) -> list[ProgressUpdate]:
-        """Return all of it, and hold it no longer."""
+        """Remove and return all updates."""
         with self._lock:
-            said, self._said = self._said, {}
-        return list(said.values())
+            updates, self._updates = self._updates, {}
+        return list(updates.values())
 
-    def put_back(self, said: Iterable[ProgressUpdate]) -> None:
-        """Hold again what could not be written, and what was said meanwhile."""
+    def restore(self, updates: Iterable[ProgressUpdate]) -> None:
+        """Add updates again that could not be written, and merge newer ones into them."""
         with self._lock:
-            for one in said:
-                key = one.job_id, one.lease
-                newer = self._said.get(key, one)
-                if newer is not one:
-                    one.progress = newer.progress
-                    one.add(newer.lines)
-                self._said[key] = one
-            is_any = bool(self._said)
-        if is_any:
+            for update in updates:
+                key = update.job_id, update.lease
+                newer = self._updates.get(key, update)
+                if newer is not update:
+                    update.progress = newer.progress
+                    update.add(newer.lines)
+                self._updates[key] = update
+            has_updates = bool(self._updates)
+        if has_updates:
             self._on_first()
 
 
-# A process that a handler forks reports nothing: no thread of it writes the inboxes.
+# A process that a handler forks has no thread that writes the updates.
 os.register_at_fork(after_in_child=_inboxes.clear)
 
 
-def _note(job: "ScheduledJob", lines: Iterable[str]) -> None:
-    # No inbox is there for a job that does not run in this process, as in a project's tests.
+def _put(job: "ScheduledJob", lines: Iterable[str]) -> None:
+    # A job that does not run in this process has no inbox, as in the tests of a project.
     inbox = _inboxes.get(job.worker)
     if inbox is not None:
         inbox.put(job, lines)
 
 
-def _checked_number(name: str, number: Any, *, least: int) -> int:
-    if type(number) is not int or not least <= number <= BIGINT_MAX:
+def _checked_number(name: str, number: Any, *, minimum: int) -> int:
+    if type(number) is not int or not minimum <= number <= BIGINT_MAX:
         raise InvalidProgress(
-            f"{name} is {number!r}. Give a whole number from {least} to 2**63 - 1."
+            f"{name} is {number!r}. Give a whole number from {minimum} to 2**63 - 1."
         )
     return number
 
 
 def _checked_text(name: str, text: Any) -> str:
     if not isinstance(text, str):
-        raise InvalidProgress(f"{name} is {text!r}. Give a text.")
+        raise InvalidProgress(f"{name} is {text!r}. Give a string.")
     return storable(text)
 
 

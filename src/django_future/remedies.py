@@ -1,4 +1,7 @@
-"""What to write instead of what a job cannot hold or call. Nothing here quotes a value."""
+"""Remedies for error messages: what to pass instead of what a job cannot store or call.
+
+No remedy quotes a value.
+"""
 
 import io
 from collections.abc import Iterable
@@ -15,7 +18,7 @@ from django.db.models import Manager, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.connection import ConnectionProxy
 
-# Modules that another process does not have under this name: a script's own, and a shell's.
+# Modules that another process cannot import by this name: those of a script or a shell.
 OWN_MODULES = frozenset({"__main__", "__console__", "django.core.management.commands.shell"})
 
 _PRIMARY_KEYS = (
@@ -24,46 +27,46 @@ _PRIMARY_KEYS = (
 )
 _FILE = "Read it first and pass its content, or save it and pass its path."
 _CONNECTION = "Use django.db.connection in the handler."
-_ARGUMENTS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+_ARGUMENT_REMEDIES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (QuerySet, _PRIMARY_KEYS),
     (Manager, "Use the manager in the handler."),
     (
         HttpRequest,
-        "Pass what the handler needs of it, such as the id of the user, request.user.pk.",
+        "Pass what the handler needs from it, such as the id of the user, request.user.pk.",
     ),
     ((File, io.IOBase), _FILE),
-    (Signer, "Make it in the handler: it holds SECRET_KEY."),
+    (Signer, "Create it in the handler: it contains SECRET_KEY."),
     ((BaseDatabaseWrapper, CursorWrapper, ConnectionProxy), _CONNECTION),
     (
         (GeneratorType, type({}.keys()), type({}.values()), type({}.items())),
         "Pass a list of its items.",
     ),
 )
-_LOCAL = {
+_LOCAL_NAME_REMEDIES = {
     "<lambda>": "It is a lambda. Write it with def, at the top level of a module.",
     "<locals>": (
-        "It is defined inside a function. Move it to the top level of a module, and pass what it "
-        "takes from that function in args."
+        "It is defined inside a function. Move it to the top level of a module, and pass the "
+        "variables that it uses in args."
     ),
 }
 _IN_MEMORY = (io.BytesIO, io.StringIO)
 
 
 def for_argument(value: object) -> str | None:
-    """Return what to pass instead of `value`; None if nothing is known against it."""
+    """Return what to pass instead of `value`, or None if it may be an argument."""
     if isinstance(value, _IN_MEMORY):
         return None
-    for kinds, remedy in _ARGUMENTS:
+    for kinds, remedy in _ARGUMENT_REMEDIES:
         if isinstance(value, kinds):
             return remedy
     kind = value if isinstance(value, type | FunctionType) else type(value)
     if getattr(kind, "__module__", None) in OWN_MODULES:
-        return f"No worker can import {kind.__qualname__} from there. Move it to a module."
+        return f"{kind.__qualname__} is defined in a script or a shell. Move it to a module."
     return None
 
 
 def for_object(value: object) -> str:
-    """Return what to write for a `content_object` that is no model instance."""
+    """Return what to pass instead of a `content_object` that is not a model instance."""
     if isinstance(value, QuerySet):
         return (
             "Schedule one job for each object: schedule_jobs({'when': ..., 'callable': ..., "
@@ -75,13 +78,15 @@ def for_object(value: object) -> str:
 
 
 def for_callable(target: Any) -> str:
-    """Return what to write for a callable that a worker cannot find by its module and name."""
+    """Return what to pass instead of a callable that a worker cannot import by its name."""
     if isinstance(target, partial):
-        return "It is a partial. Pass its function, and its arguments in args and kwargs."
+        return (
+            "It is a partial. Pass its function as callable, and its arguments in args and kwargs."
+        )
     if isinstance(target, MethodType):
         return _for_bound_method(target)
     name = getattr(target, "__qualname__", None) or ""
-    for part, remedy in _LOCAL.items():
+    for part, remedy in _LOCAL_NAME_REMEDIES.items():
         if part in name:
             return remedy
     if "." in name:
@@ -92,13 +97,13 @@ def for_callable(target: Any) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question that names what is most like `name`; nothing if nothing is."""
+    """Return a question with the most similar of the `known` names, or '' if none is similar."""
     similar = get_close_matches(name, list(known), n=1)
     return f" Did you mean {similar[0]!r}?" if similar else ""
 
 
 def kind_of(value: object) -> str:
-    """Return the name of the type of `value`, to be named in a message."""
+    """Return the name of the type of `value`, for a message."""
     kind = type(value)
     is_builtin = kind.__module__ == "builtins"
     return kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
@@ -121,6 +126,6 @@ def _for_method(name: str) -> str:
     owner, _, method = name.rpartition(".")
     return (
         f"It is a method of {owner}. If that is a model, pass the name of the method, {method!r}, "
-        "and a saved instance as content_object; else write a function at the top level of a "
+        "and a saved instance as content_object. Otherwise write a function at the top level of a "
         "module that calls it."
     )

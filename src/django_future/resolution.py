@@ -1,4 +1,4 @@
-"""The handler of a job, and the options by which it runs."""
+"""Finds the handler of a job, and the options for its execution."""
 
 import reprlib
 import sys
@@ -15,28 +15,32 @@ from django_future.options import RUN_OPTIONS, JobOptions
 
 
 def options_for(job: ScheduledJob, handler: Any) -> JobOptions:
-    """Return by which options `job` runs: those of its handler, and what was said of it alone.
+    """Return the options of `job`: those of its handler, overridden by its own.
 
-    Raises `InvalidOption` or `InvalidArguments` if the row does not hold options.
+    Raises `InvalidOption` or `InvalidArguments` if the stored options are not valid.
     """
-    usual, own = handlers.options_of(handler), job.options
+    handler_options, own = handlers.options_of(handler), job.options
     if own is None:
-        return usual
+        return handler_options
     if not isinstance(own, dict):
-        raise InvalidOption(f"The options of the job are {reprlib.repr(own)}. Reschedule it.")
+        raise InvalidOption(
+            f"The options of the job are {reprlib.repr(own)}, not a dictionary. Reschedule it."
+        )
     if unknown := {str(name) for name in own.keys() - RUN_OPTIONS}:
         names = ", ".join(map(repr, sorted(unknown)))
         raise InvalidOption(
-            f"This version knows no option {names} that is read when a job runs. Reschedule it."
+            f"The options of the job contain {names}, unknown to this version. Reschedule it."
         )
     try:
-        return replace(usual, **own)
+        return replace(handler_options, **own)
     except TypeError as error:
-        raise InvalidOption(f"The options of the job are {reprlib.repr(own)}: {error}.") from error
+        raise InvalidOption(
+            f"The options of the job are {reprlib.repr(own)}: {error}. Reschedule it."
+        ) from error
 
 
 def options_if_known(job: ScheduledJob) -> JobOptions:
-    """Return by which options `job` runs; what cannot be found or read of them is as usual."""
+    """Return the options of `job`, with defaults for those that cannot be found or read."""
     options = JobOptions()
     if not job.is_signed:
         return options
@@ -48,9 +52,9 @@ def options_if_known(job: ScheduledJob) -> JobOptions:
 
 
 def unbound_handler(job: ScheduledJob) -> Any:
-    """Return the handler of `job`; if that is a method of its object, as the class has it.
+    """Return the handler of `job`. A method of its object is returned as the class defines it.
 
-    Raises `HandlerUnknown` with the job, or another `InvalidCallable`.
+    Raises `HandlerUnknown`, whose `job` is set, or another `InvalidCallable`.
     """
     if "." in job.callable_name:
         return resolve(job, None)
@@ -60,20 +64,20 @@ def unbound_handler(job: ScheduledJob) -> Any:
 def resolve(job: ScheduledJob, content_object: Model | None) -> handlers.Handler:
     """Return the handler of `job`, bound to its object if it is a method.
 
-    Raises `HandlerUnknown` with the job, or another `InvalidCallable`.
+    Raises `HandlerUnknown`, whose `job` is set, or another `InvalidCallable`.
     """
     try:
         return handlers.resolve(job.callable_name, content_object)
     except HandlerUnknown as unknown:
-        # Handlers schedule jobs, too, and may raise it of others.
+        # With the job, because a handler that schedules other jobs may raise the same error.
         unknown.job = job
         raise
 
 
 def loaded_handler(job: ScheduledJob) -> Any:
-    """Return the handler of a job that nobody vouches for, or None if its module is not imported.
+    """Return the handler of an unsigned job, or None if its module is not imported.
 
-    To import a module that SQL named would be to run it.
+    It imports nothing, because SQL may have written the name, and an import runs code.
     """
     if "." in job.callable_name:
         module_name, _, attribute = job.callable_name.rpartition(".")

@@ -1,8 +1,9 @@
-"""Values to text and back, equal and of the same type.
+"""Converts values to text and back, equal and of the same type.
 
-JSON says what it can. What it cannot is tagged: `{"__type__": "date", "value": "2030-01-31"}`.
-What no tag covers is pickled, signed with `SECRET_KEY`, and loaded only if the signature holds, and
-only in the column of the callable for which it was pickled.
+Values of JSON's types are stored as JSON. Some other types are JSON with a tag:
+`{"__type__": "date", "value": "2030-01-31"}`. All other values are pickled and signed with
+`SECRET_KEY`. A pickle is loaded only if its signature holds, for the column and the callable for
+which it was signed.
 """
 
 import io
@@ -30,14 +31,14 @@ from django.utils.duration import duration_iso_string
 from django.utils.encoding import force_bytes
 
 from django_future import remedies
-from django_future.databases import kept_object_database, saved_objects
+from django_future.databases import saved_objects, stored_object_database
 from django_future.exceptions import InvalidArguments, ObjectGone, TamperedArguments
 
 TAG = "__type__"
-MIN_SECRET_BYTES = 16  # a shorter SECRET_KEY is none, and may be an ordinary word
-MAX_JSON_INT_BITS = 64  # bits; every reader of JSON takes these
-_FOREIGN_ERRORS = (
-    # What the __reduce__, __setstate__ and constructors of other people's classes raise.
+MIN_SECRET_BYTES = 16  # a shorter SECRET_KEY is no secret, and may be an ordinary word
+MAX_JSON_INT_BITS = 64  # every JSON parser reads these
+_PICKLE_ERRORS = (
+    # The __reduce__, __setstate__ and constructors of a class can raise these.
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -51,48 +52,48 @@ _FOREIGN_ERRORS = (
 )
 
 
-# The column that holds a value, and the callable of its row.
+# The column of a value, and the callable of its row.
 Place = tuple[str, str]
-NOWHERE: Place = ("", "")
+NO_PLACE: Place = ("", "")
 
 
 class Stored(str):
-    """The text of a value, as a row holds it."""
+    """The text of a value, as a row stores it."""
 
     __slots__ = ()
 
 
-NOTHING = Stored("{}")  # most keyword arguments
+EMPTY_DICT = Stored("{}")  # a shortcut, because most kwargs are empty
 
 
-def encode(value: Any, place: Place = NOWHERE) -> Stored:
-    """Return the text that stands for `value` in its place.
+def encode(value: Any, place: Place = NO_PLACE) -> Stored:
+    """Return the text that stores `value` in its place.
 
     Raises `InvalidArguments` if it can be neither tagged nor pickled.
     """
     if type(value) is dict and not value:
-        return NOTHING
+        return EMPTY_DICT
     try:
         return Stored(json.dumps(_to_plain(value, place)))
-    except RecursionError:  # it contains itself, which only a pickle can say
+    except RecursionError:  # it contains itself, which only a pickle can store
         return Stored(json.dumps(_pickled(value, place)))
 
 
-def decode(text: str, place: Place = NOWHERE) -> Any:
-    """Return the value that `text` stands for in its place.
+def decode(text: str, place: Place = NO_PLACE) -> Any:
+    """Return the value that `text` stores in its place.
 
-    Raises `TamperedArguments`, `InvalidArguments`, or `ObjectGone` for a model instance that is no
-    longer there.
+    Raises `TamperedArguments`, `InvalidArguments`, or `ObjectGone` for a model instance that was
+    deleted.
     """
-    if text == NOTHING:
+    if text == EMPTY_DICT:
         return {}
     try:
         plain = _parsed(text)
         return _from_plain(plain, place) if TAG in text else plain
     except InvalidArguments:
         raise
-    except _FOREIGN_ERRORS as error:
-        # Neither the text nor the error is quoted: a handler may call its arguments sensitive.
+    except _PICKLE_ERRORS as error:
+        # Do not quote the text or the error: the arguments may be sensitive.
         raise InvalidArguments(
             f"A stored value of {len(text):,} characters is damaged ({type(error).__name__})."
         ) from error
@@ -102,7 +103,7 @@ _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 def _parsed(text: str) -> Any:
-    # What json.loads() does between looking for white space before and behind, which is not there.
+    # Faster than json.loads(), which also skips white space before and after. Stored text has none.
     try:
         plain, end = _scan(text, 0)
     except StopIteration:
@@ -111,32 +112,32 @@ def _parsed(text: str) -> Any:
 
 
 def plain_of(text: str) -> Any:
-    """Return the JSON of a stored value, with its tags, or None if it cannot be read."""
+    """Return the parsed JSON of a stored value, with its tags, or None if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
 
-def moved(text: Stored, old: Place, new: Place) -> Stored:
-    """Return `text` with its pickles signed for another place, and for the present `SECRET_KEY`.
+def sign_pickles(text: Stored, old: Place, new: Place) -> Stored:
+    """Return `text` with its pickles signed for another place, with the current `SECRET_KEY`.
 
-    None of them is loaded. Raises `TamperedArguments` if one was not signed for the old place.
+    It loads no pickle. Raises `TamperedArguments` if the signature for the old place does not hold.
     """
     plain = plain_of(text) if TAG in text else None
-    return text if plain is None else Stored(json.dumps(_moved(plain, old, new)))
+    return text if plain is None else Stored(json.dumps(_with_signed_pickles(plain, old, new)))
 
 
 def canonical(value: Any) -> str:
-    """Return a text that is the same for equal values, in whatever order their keys were added.
+    """Return a text that is the same for equal values, independent of the order of their keys.
 
     It cannot be decoded. Raises `InvalidArguments` as `encode` does.
     """
-    return _sorted(json.loads(encode(value), object_hook=_in_order))
+    return _sorted(json.loads(encode(value), object_hook=_with_sorted_items))
 
 
 def describe(text: str) -> str:
-    """Return `text` for people to read, without loading a pickle or asking the database."""
+    """Return `text` in a form for people, without a query, and without loading a pickle."""
     try:
         return _described(json.loads(text))
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -183,7 +184,7 @@ def _from_plain(plain: Any, place: Place) -> Any:
 def _untagged(plain: dict[str, Any], place: Place) -> Any:
     tag = plain[TAG]
     if tag == "model":
-        return _referenced(**{key: plain[key] for key in ("model", "pk", "using")})
+        return _load_reference(**{key: plain[key] for key in ("model", "pk", "using")})
     if tag == "pickle":
         return _unpickled(plain["value"], place)
     if tag == "dict":
@@ -204,21 +205,21 @@ def _reference(instance: Model) -> dict[str, Any]:
     if instance._state.adding or instance.pk is None:
         raise InvalidArguments(
             f"An argument of type {remedies.kind_of(instance)} is not saved, so a job could not "
-            "find it again. Save it first."
+            "load it. Save it first."
         )
-    label, pk = instance._meta.label_lower, _to_plain(instance.pk, NOWHERE)
-    return {TAG: "model", "model": label, "pk": pk, "using": kept_object_database(instance)}
+    label, pk = instance._meta.label_lower, _to_plain(instance.pk, NO_PLACE)
+    return {TAG: "model", "model": label, "pk": pk, "using": stored_object_database(instance)}
 
 
-def _referenced(model: str, pk: Any, using: str | None) -> Model:
+def _load_reference(model: str, pk: Any, using: str | None) -> Model:
     try:
         model_class: type[Model] = apps.get_model(model)
     except LookupError as error:
         raise ObjectGone(f"The model {model} of an argument is no longer installed.") from error
     try:
-        found: Model = saved_objects(model_class, using).get(pk=_from_plain(pk, NOWHERE))
+        found: Model = saved_objects(model_class, using).get(pk=_from_plain(pk, NO_PLACE))
     except ObjectDoesNotExist as error:
-        raise ObjectGone(f"{model} {_described(pk)}, an argument, was deleted.") from error
+        raise ObjectGone(f"The argument {model} {_described(pk)} was deleted.") from error
     return found
 
 
@@ -226,19 +227,19 @@ def _pickled(value: Any, place: Place) -> dict[str, str]:
     data = io.BytesIO()
     try:
         _Pickler(data, protocol=5).dump(value)
-        pickle.loads(data.getvalue())  # noqa: S301 - made on the line above
+        pickle.loads(data.getvalue())  # noqa: S301 - written on the line above
     except InvalidArguments:
         raise
-    except _FOREIGN_ERRORS as error:
+    except _PICKLE_ERRORS as error:
         raise InvalidArguments(
             f"A value of type {remedies.kind_of(value)} cannot be pickled "
-            f"({type(error).__name__}). Pass what it is made from instead, such as a primary key "
-            "or a path."
+            f"({type(error).__name__}). Pass what the handler can create it from, such as a "
+            "primary key or a path."
         ) from error
-    if holds_secret(data.getvalue()):
+    if contains_secret_key(data.getvalue()):
         raise InvalidArguments(
-            f"A value of type {remedies.kind_of(value)} holds SECRET_KEY, which must not be "
-            "stored. Make it in the handler."
+            f"A value of type {remedies.kind_of(value)} contains SECRET_KEY, which must not be "
+            "stored. Create the value in the handler."
         )
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     signed = _signer(place).sign(b64encode(data.getvalue()).decode())
@@ -246,7 +247,7 @@ def _pickled(value: Any, place: Place) -> dict[str, str]:
 
 
 class _Pickler(pickle.Pickler):
-    """Refuses what is of no use in another process, however deep it is in a value."""
+    """Refuses values that do not work in another process, at any depth."""
 
     def reducer_override(self, value: Any) -> Any:
         remedy = remedies.for_argument(value)
@@ -262,20 +263,20 @@ def _unpickled(signed: str, place: Place) -> Any:
     data = b64decode(_unsigned(signed, place))
     try:
         return pickle.loads(data)  # noqa: S301 - the signature was verified above
-    except _FOREIGN_ERRORS as error:
+    except _PICKLE_ERRORS as error:
         raise InvalidArguments(
             f"A pickled value can no longer be loaded ({type(error).__name__})."
         ) from error
 
 
-def _moved(plain: Any, old: Place, new: Place) -> Any:
+def _with_signed_pickles(plain: Any, old: Place, new: Place) -> Any:
     if isinstance(plain, list):
-        return [_moved(item, old, new) for item in plain]
+        return [_with_signed_pickles(item, old, new) for item in plain]
     if not isinstance(plain, dict):
         return plain
     if plain.get(TAG) == "pickle":
         return plain | {"value": _signer(new).sign(_unsigned(plain["value"], old))}
-    return {key: _moved(item, old, new) for key, item in plain.items()}
+    return {key: _with_signed_pickles(item, old, new) for key, item in plain.items()}
 
 
 def _unsigned(signed: str, place: Place) -> str:
@@ -283,18 +284,18 @@ def _unsigned(signed: str, place: Place) -> str:
         return _signer(place).unsign(signed)
     except BadSignature as error:
         raise TamperedArguments(
-            "A pickled value is not signed by this project for this column and callable, and was "
-            "not loaded. If SECRET_KEY changed, list the old one in SECRET_KEY_FALLBACKS."
+            "A pickled value was not loaded: it has no valid signature for this column and "
+            "callable. If SECRET_KEY changed, add the old one to SECRET_KEY_FALLBACKS."
         ) from error
 
 
 def _signer(place: Place) -> Signer:
-    # A pickle does not hold in another column, or for another callable.
+    # The salt makes the signature invalid in another column, and for another callable.
     return Signer(salt=":".join(["django_future.serialization", *place]))
 
 
-def holds_secret(stored: str | bytes) -> bool:
-    """Tell whether what is about to be stored shows `SECRET_KEY`, or one of its fallbacks."""
+def contains_secret_key(stored: str | bytes) -> bool:
+    """Return whether text or bytes contain `SECRET_KEY`, or one of its fallbacks."""
     data = stored.encode() if isinstance(stored, str) else stored
     return any(secret in data for secret in _secrets())
 
@@ -303,7 +304,7 @@ def holds_secret(stored: str | bytes) -> bool:
 def _secrets() -> frozenset[bytes]:
     keys = [force_bytes(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
     keys = [key for key in keys if len(key) >= MIN_SECRET_BYTES]
-    # In JSON, some characters are escaped.
+    # JSON escapes some characters.
     escaped = [json.dumps(key.decode(errors="replace"))[1:-1].encode() for key in keys]
     return frozenset({*keys, *escaped})
 
@@ -329,7 +330,7 @@ def _described(plain: Any) -> str:
     return f"{tag}({_described(plain['value'])})"
 
 
-def _in_order(plain: dict[str, Any]) -> dict[str, Any]:
+def _with_sorted_items(plain: dict[str, Any]) -> dict[str, Any]:
     if plain.get(TAG) == "dict":
         plain["value"].sort(key=_sorted)
     return plain
@@ -359,16 +360,16 @@ def _plain_time(value: time) -> str | None:
 
 
 def _is_plain_zone(zone: tzinfo | None) -> bool:
-    """Tell whether ISO 8601 says all there is to say of `zone`."""
+    """Return whether ISO 8601 can represent `zone` completely."""
     if type(zone) is timezone:
         offset = zone.utcoffset(None)
-        # Python reads back an offset of less than a second as none at all.
+        # Python does not parse fractions of a second in an offset.
         return not offset.microseconds and repr(zone) == repr(timezone(offset))
     return zone is None
 
 
 _CODECS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    # type: (to what JSON says, or None if it would lose something; and back)
+    # type: (converts to JSON, or to None if that would lose information; converts back)
     bytes: (lambda value: b64encode(value).decode(), lambda plain: b64decode(plain, validate=True)),
     date: (date.isoformat, date.fromisoformat),
     datetime: (_plain_datetime, _datetime),

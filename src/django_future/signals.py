@@ -1,31 +1,31 @@
-"""What happens to jobs, for whoever wants to know. A receiver that raises changes no outcome."""
+"""The signals of jobs. An exception in a receiver does not change the result of a job."""
 
 from django.dispatch import Signal
 
 # Sent with `job` just before its handler is called.
 job_started = Signal(use_caching=True)
 
-# Sent with `job` and `exception` (None unless it failed) once its end is recorded.
+# Sent with `job` and `exception` (None unless it failed) after its end is recorded.
 job_finished = Signal(use_caching=True)
 
-# Sent with `job` and `exception` when another attempt is to follow the one that raised it.
+# Sent with `job` and `exception` after another attempt is scheduled.
 job_retried = Signal(use_caching=True)
 
-# Sent with `job` when its lease was lost, and with it all that its handler wrote.
+# Sent with `job` after its lease was lost, and all that its handler wrote was rolled back.
 job_lost = Signal(use_caching=True)
 
-# Sent with `job` whose worker was lost, and which is scheduled again.
+# Sent with `job` after its worker was lost and the job was rescued.
 job_rescued = Signal(use_caching=True)
 
-# Sent with `job` and `exception`, the `HandlerUnknown` for which it is left to another worker.
+# Sent with `job` and `exception`, a `HandlerUnknown`, after it was released for another worker.
 job_handler_unknown = Signal(use_caching=True)
 
-# Sent with `job` and `exception`, the `NotSigned` for which it does not run until it is signed.
+# Sent with `job` and `exception`, a `NotSigned`, after it was parked.
 job_parked = Signal(use_caching=True)
 
-# Sent with `count`, how many jobs expired before a worker ran them, and `jobs`: `id` and
+# Sent with `count`, the number of jobs that expired together, and `jobs`: the `id` and the
 # `callable_name` of the first ten.
 jobs_expired = Signal(use_caching=True)
 
-# Sent with `status` and `count`, how many jobs were deleted that had been kept long enough.
+# Sent with `status` and `count`, the number of jobs that were deleted after their retention.
 jobs_pruned = Signal(use_caching=True)

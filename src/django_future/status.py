@@ -1,14 +1,15 @@
-"""The states of a job."""
+"""The status of a job."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class Status(models.TextChoices):
-    """scheduled -> running -> complete or failed; scheduled -> expired or cancelled.
+    """The status of a job.
 
-    What failed, expired or was cancelled is scheduled again if somebody retries it. A job whose
-    signature does not hold is parked, and scheduled again if an operator signs it.
+    scheduled -> running -> complete or failed, scheduled -> expired or cancelled. A retry by hand
+    changes failed, expired and cancelled to scheduled. A job whose signature does not hold becomes
+    parked, and scheduled again after it is signed.
     """
 
     SCHEDULED = "scheduled", _("scheduled")
@@ -21,10 +22,10 @@ class Status(models.TextChoices):
 
     @classmethod
     def final(cls) -> list["Status"]:
-        """Return the states that a job does not leave by itself."""
+        """Return the statuses in which jobs end."""
         return [cls.COMPLETE, *cls.retryable()]
 
     @classmethod
     def retryable(cls) -> list["Status"]:
-        """Return the final states that a job leaves if it is retried."""
+        """Return the final statuses from which a job can be retried."""
         return [cls.FAILED, cls.EXPIRED, cls.CANCELLED]

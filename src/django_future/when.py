@@ -1,4 +1,4 @@
-"""What people write for a time, turned into an instant. Pure: no clock, no settings."""
+"""Parses times and durations. It uses neither the clock nor the settings."""
 
 import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -10,13 +10,12 @@ from django_future.exceptions import InvalidTime
 When = datetime | timedelta | str
 
 MAX_TEXT_LENGTH = 100  # characters
-MAX_DURATION = timedelta(days=36_525)  # 100 years, which added to the present is a valid datetime
-# A day away from the ends of the calendar, so that every time zone can show it.
+MAX_DURATION = timedelta(days=36_525)  # 100 years; now plus this is a valid datetime
+# One day from the limits of datetime, so that every time zone can represent them.
 MIN_INSTANT, MAX_INSTANT = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-# Possessive quantifiers: each part matches in one way or not at all, so a text is read in linear
-# time.
+# Possessive quantifiers do not backtrack, so matching takes linear time.
 _NUMBER = r"(\d++(?:[.,]\d++)?+)"
 _SHORT_PART = re.compile(rf"\s*+{_NUMBER}\s*+([wdhms])", re.ASCII)
 _ISO = re.compile(
@@ -30,28 +29,29 @@ _REMEDY = (
 
 
 def parse_when(value: When, *, now: datetime, zone: tzinfo) -> datetime:
-    """Return the instant that `value` means, in UTC.
+    """Return the instant of `value` in UTC.
 
-    An offset counts from `now`, which is aware. A naive datetime is wall time in `zone`, by
-    PEP 495: `fold` picks one of two repeated times. A time inside a gap moves forward by the gap.
+    An offset counts from `now`, which must be aware. A naive datetime is local time in `zone`. If
+    that time occurs twice, `fold` selects one (PEP 495). If the time does not exist, it moves
+    forward by the length of the gap.
 
     Raises `InvalidTime`, also for an instant before `MIN_INSTANT` or after `MAX_INSTANT`.
     """
-    moment = _parse(value)
+    parsed = _parse(value)
     try:
-        if isinstance(moment, timedelta):
-            instant = (now + moment).astimezone(UTC)
+        if isinstance(parsed, timedelta):
+            instant = (now + parsed).astimezone(UTC)
         else:
-            instant = _instant(moment, zone)
+            instant = _instant(parsed, zone)
     except (OverflowError, ValueError) as error:
-        raise InvalidTime(_outside(value)) from error
+        raise InvalidTime(_out_of_range(value)) from error
     if not MIN_INSTANT <= instant <= MAX_INSTANT:
-        raise InvalidTime(_outside(value))
+        raise InvalidTime(_out_of_range(value))
     return instant
 
 
 def is_time(value: object) -> bool:
-    """Tell whether `parse_when` takes `value`."""
+    """Return whether `parse_when` accepts `value`."""
     try:
         _parse(value)
     except InvalidTime:
@@ -60,17 +60,17 @@ def is_time(value: object) -> bool:
 
 
 def parse_duration(value: timedelta | str) -> timedelta:
-    """Return the length of time that `value` means: a timedelta, `'1h30m'` or `'PT1H30M'`.
+    """Return the duration of `value`: a timedelta, `'1h30m'` or `'PT1H30M'`.
 
-    Raises `InvalidTime`, also for more than `MAX_DURATION`: a thread cannot wait for so long, and
-    the instant at its end may not exist.
+    Raises `InvalidTime`, also for more than `MAX_DURATION`, because a thread cannot wait that long,
+    and the end may be out of the range of datetime.
     """
     duration = _duration(value) if isinstance(value, str) else value
     if not isinstance(duration, timedelta):
         raise InvalidTime(f"{value!r} is not a duration. Give a timedelta, '1h30m' or 'PT1H30M'.")
     if not -MAX_DURATION <= duration <= MAX_DURATION:
         raise InvalidTime(
-            f"{value!r} is more than 100 years. Give at most {MAX_DURATION.days} days."
+            f"{value!r} is longer than 100 years. Give at most {MAX_DURATION.days} days."
         )
     return duration
 
@@ -109,13 +109,15 @@ def _parsed_duration(text: str) -> timedelta | None:
     try:
         return timedelta(**lengths)
     except OverflowError as error:
-        raise InvalidTime(f"{text!r} is longer than the calendar.") from error
+        raise InvalidTime(
+            f"{text!r} is too long. Give at most {MAX_DURATION.days} days."
+        ) from error
 
 
 def _short_parts(text: str) -> dict[str, str]:
-    """Return the number of each unit in a text such as '1h30m'; nothing if it is not such a text.
+    """Return the number of each unit in a text such as '1h30m', or {} for another text.
 
-    Units are in the order of `_UNITS`, each at most once.
+    Units must be in the order of `_UNITS`, each at most once.
     """
     parts: dict[str, str] = {}
     allowed, position = "".join(_UNITS), 0
@@ -136,15 +138,17 @@ def _iso_parts(text: str) -> dict[str, str]:
     return {unit: number for unit, number in named if number is not None}
 
 
-def _outside(value: Any) -> str:
-    return f"{value!r} lies outside the years 1 to 9999, or within a day of their ends."
+def _out_of_range(value: Any) -> str:
+    return (
+        f"{value!r} is out of range. Give a time from {MIN_INSTANT.date()} to {MAX_INSTANT.date()}."
+    )
 
 
-def _instant(moment: datetime, zone: tzinfo) -> datetime:
-    if moment.tzinfo is not None and moment.utcoffset() is not None:
-        return moment.astimezone(UTC)
-    wall = moment.replace(tzinfo=zone)
+def _instant(value: datetime, zone: tzinfo) -> datetime:
+    if value.tzinfo is not None and value.utcoffset() is not None:
+        return value.astimezone(UTC)
+    wall = value.replace(tzinfo=zone)
     instant = wall.astimezone(UTC)
-    exists = instant.astimezone(zone).replace(tzinfo=None) == moment.replace(tzinfo=None)
-    # In a gap, fold=0 reckons with the offset from before it, which moves the time forward.
+    exists = instant.astimezone(zone).replace(tzinfo=None) == value.replace(tzinfo=None)
+    # In a gap, fold=0 uses the offset before the gap, which moves the time forward.
     return instant if exists else wall.replace(fold=0).astimezone(UTC)

@@ -19,7 +19,7 @@ from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.scheduling.cancel import cancel_jobs
 from django_future.scheduling.retry import retry_jobs
-from django_future.scheduling.signing import not_signed, vouch_for
+from django_future.scheduling.signing import sign_job, unsigned_jobs
 from django_future.status import Status
 
 BATCH_SIZE = 500
@@ -210,14 +210,14 @@ def _retry(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
 def _sign(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
     user_id: Any = request.user.pk
     with transaction.atomic(using=jobs.db):
-        signed = [job for job in not_signed(jobs.parked()) if _is_vouched_for(job)]
+        signed = [job for job in unsigned_jobs(jobs.parked()) if _try_to_sign(job)]
         LogEntry.objects.log_actions(user_id, signed, CHANGE, change_message=gettext("Signed."))
     return len(signed)
 
 
-def _is_vouched_for(job: ScheduledJob) -> bool:
+def _try_to_sign(job: ScheduledJob) -> bool:
     try:
-        return vouch_for(job)
+        return sign_job(job)
     except TamperedArguments:
         return False
 

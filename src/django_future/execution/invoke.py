@@ -95,7 +95,8 @@ def _check_arguments(
     kwargs: dict[str, Any],
     error: TypeError,
 ) -> None:
-    leading = handlers.leading_arguments(job.callable_name, handler, is_bound=job.object_id is not None)
+    is_bound = job.object_id is not None
+    leading = handlers.leading_arguments(job.callable_name, handler, is_bound=is_bound)
     try:
         parameters.check_arguments(
             job.callable_name, handler, leading, args[len(leading) :], kwargs

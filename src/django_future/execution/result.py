@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django_future.serialization import Stored, encode, holds_secret
+from django_future.serialization import Stored, encode, contains_secret_key
 from django_future.text import MAX_RESULT_BYTES, shortened, storable
 
 
@@ -16,7 +16,7 @@ def result_text(result: Any, callable_name: str) -> Stored:
         text = encode(result, ("return_value", callable_name))
     except Exception:  # noqa: BLE001 - raised by the class of the result
         text = encode(shortened(_representation(result)))
-    if holds_secret(text):
+    if contains_secret_key(text):
         text = encode(f"A {type(result).__name__} that contains SECRET_KEY, so it is not stored.")
     if len(text) > MAX_RESULT_BYTES:
         text = encode(

@@ -3,13 +3,13 @@
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connections
 
-from django_future.schema import remedy, what_is_missing
+from django_future.schema import describe_missing, remedy
 
 
 def check_tables(alias: str) -> None:
     """Raise `CommandError` if the database cannot be reached or has no current tables."""
     try:
-        missing = what_is_missing(connections[alias])
+        missing = describe_missing(connections[alias])
     except DatabaseError as error:
         raise CommandError(
             f"The database {alias!r} cannot be reached: {' '.join(str(error).split())}"

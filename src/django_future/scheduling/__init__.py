@@ -1,1 +1,1 @@
-"""A call becomes a row."""
+"""Turns a call of `schedule_job` into a row, and changes rows by hand."""

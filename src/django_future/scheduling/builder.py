@@ -1,4 +1,4 @@
-"""A call of `schedule_job`, or a job that is copied, becomes a job that is not written yet."""
+"""Builds an unsaved job from a call of `schedule_job`, or from another job."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,18 +37,18 @@ from django_future.scheduling.validation import (
     encode_args,
     encode_kwargs,
 )
-from django_future.serialization import TAG, Stored, encode, moved, plain_of
+from django_future.serialization import TAG, Stored, encode, plain_of, sign_pickles
 from django_future.when import When, parse_when
 
 
 class Options(AnyOptions, total=False):
-    """What `@job` may say, for one job; and the database `using`."""
+    """The options of one job: those of `@job`, and the database `using`."""
 
     using: str | None
 
 
 class CallOptions(Options, total=False):
-    """What may be said of a job beside when it calls what, with what."""
+    """The options of one job, its content object, and when it expires."""
 
     content_object: models.Model | None
     expires: When | None
@@ -64,19 +64,22 @@ class JobSpec(CallOptions, total=False):
 
 
 class SchedulingContext(NamedTuple):
-    """The present instant, and the zone of a time without one."""
+    """The current time, and the time zone of naive datetimes."""
 
     now: datetime
     zone: tzinfo
 
     @classmethod
     def current(cls) -> "SchedulingContext":
-        """Return the context of a call that is made now."""
+        """Return the context of a call made now."""
         return cls(clock.now(), clock.current_zone())
 
 
 class Draft(NamedTuple):
-    """A job that is not written yet; `is_replacing`: a job with its key is moved instead."""
+    """An unsaved job.
+
+    With `is_replacing`, a scheduled job with the same unique key is moved to the new time instead.
+    """
 
     job: ScheduledJob
     is_replacing: bool
@@ -93,13 +96,13 @@ def build(
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
 ) -> Draft:
-    """Build the job of one call of `schedule_job`, which is not written yet.
+    """Build the unsaved job of one call of `schedule_job`.
 
     Raises a `SchedulingError`.
     """
     callable_name, handler = _identify(when, callable, content_object)
-    given, handler_options = _call_options(options), handlers.options_of(handler)
-    chosen = replace(handler_options, **given) if given else handler_options
+    own_options, handler_options = _call_options(options), handlers.options_of(handler)
+    job_options = replace(handler_options, **own_options) if own_options else handler_options
     kwargs = kwargs or {}
     alias = jobs_database(options.get("using"), instance=content_object)
     try:
@@ -107,26 +110,29 @@ def build(
             "callable_name": callable_name,
             "args": encode_args(args, callable_name),
             "kwargs": encode_kwargs(kwargs, callable_name),
-            "options": _stored_options(given, callable_name),
-            **chosen.columns,
+            "options": _stored_options(own_options, callable_name),
+            **job_options.columns,
         }
-        leading = handlers.leading(callable_name, handler, is_bound=content_object is not None)
+        is_bound = content_object is not None
+        leading = handlers.leading_arguments(callable_name, handler, is_bound=is_bound)
         check_arguments(callable_name, handler, leading, args, kwargs)
         job = ScheduledJob.from_values(values, alias, is_new=True)
         if content_object is not None:
             bind(job, content_object)
-        if chosen.unique:
-            job.unique_key = unique_key(job, chosen.unique, handler, content_object, args, kwargs)
+        if job_options.unique:
+            job.unique_key = unique_key(
+                job, job_options.unique, handler, content_object, args, kwargs
+            )
     except SchedulingError as error:
         if handler_options.sensitive_arguments:
-            raise error from None  # its cause may quote an argument
+            raise error from None  # the cause may quote an argument
         raise
     try:
-        _set_times(job, context, when, chosen.expires if expires is UNSET else expires)
+        _set_times(job, context, when, job_options.expires if expires is UNSET else expires)
     except InvalidTime:
         check_order(when, **dict(zip(["the first argument"], args, strict=False)))
         raise
-    return Draft(job, chosen.unique_replace)
+    return Draft(job, job_options.unique_replace)
 
 
 def build_copy(
@@ -141,37 +147,39 @@ def build_copy(
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
 ) -> Draft:
-    """Build a job with the attributes of `old`, except for those that are passed.
+    """Build an unsaved copy of `old`, in which the passed arguments replace those of `old`.
 
     Raises a `SchedulingError`.
     """
     _check_signature(old)
-    given = _call_options(options)
-    chosen = _options_of_copy(old, given)
-    new = _unchanged_copy(old, chosen)
+    changed_options = _call_options(options)
+    job_options = _options_of_copy(old, changed_options)
+    new = _unchanged_copy(old, job_options)
     new._state.db = jobs_database(options.get("using"), instance=old)
-    is_moved = new._state.db != jobs_database(instance=old) and old.object_id is not None
-    is_other = callable is not None or content_object is not UNSET or is_moved
+    is_other_database = new._state.db != jobs_database(instance=old) and old.object_id is not None
+    has_other_handler = callable is not None or content_object is not UNSET or is_other_database
     handler = None
-    if is_other:
+    if has_other_handler:
         bound = old.content_object if content_object is UNSET else content_object
         check_object(bound)
         new.callable_name, handler = handlers.identify(callable or old.callable_name, bound)
         bind(new, bound)
     name = new.callable_name
-    new.args = _carried(old, "args", name) if args is None else encode_args(args, name)
-    new.kwargs = _carried(old, "kwargs", name) if kwargs is None else encode_kwargs(kwargs, name)
-    new.options = (
-        _stored_options({**_own_options(old), **given}, name)
-        if given
-        else _carried(old, "options", name)
+    new.args = _stored_for_copy(old, "args", name) if args is None else encode_args(args, name)
+    new.kwargs = (
+        _stored_for_copy(old, "kwargs", name) if kwargs is None else encode_kwargs(kwargs, name)
     )
-    if is_other or args is not None or kwargs is not None:
-        _check_copy(new, handler or _loaded_handler(old))
+    new.options = (
+        _stored_options({**_own_options(old), **changed_options}, name)
+        if changed_options
+        else _stored_for_copy(old, "options", name)
+    )
+    if has_other_handler or args is not None or kwargs is not None:
+        _check_copy(new, handler or _handler_if_known(old))
     _set_times(new, context, when, old.lifetime if expires is UNSET else expires)
-    if chosen.unique:
-        new.unique_key = _key_of_copy(new, chosen)
-    return Draft(new, chosen.unique_replace)
+    if job_options.unique:
+        new.unique_key = _key_of_copy(new, job_options)
+    return Draft(new, job_options.unique_replace)
 
 
 def _unchanged_copy(old: ScheduledJob, options: JobOptions) -> ScheduledJob:
@@ -198,24 +206,24 @@ def _defaults() -> dict[str, Any]:
     return {field.attname: field.get_default() for field in ScheduledJob._meta.concrete_fields}
 
 
-_KNOWN = get_type_hints(Options).keys()
+_OPTION_NAMES = get_type_hints(Options).keys()
 
 
 def _call_options(options: Options) -> AnyOptions:
     if not options:
         return {}
-    if unknown := options.keys() - _KNOWN:
-        remedy = f" An argument of the callable goes into kwargs={{{min(unknown)!r}: ...}}."
+    if unknown := options.keys() - _OPTION_NAMES:
+        remedy = f" Pass an argument of the callable as kwargs={{{min(unknown)!r}: ...}}."
         raise InvalidOption(f"For a job {unknown_option_message(unknown, Options, remedy)}")
-    given: Any = {name: value for name, value in options.items() if name != "using"}
-    return cast("AnyOptions", given)
+    own: Any = {name: value for name, value in options.items() if name != "using"}
+    return cast("AnyOptions", own)
 
 
-def _stored_options(given: AnyOptions, callable_name: str) -> Stored | None:
+def _stored_options(options: AnyOptions, callable_name: str) -> Stored | None:
     """Return the options that are read when the job runs, as its row stores them."""
-    if not given:
+    if not options:
         return None
-    stored = {name: value for name, value in given.items() if name in RUN_OPTIONS}
+    stored = {name: value for name, value in options.items() if name in RUN_OPTIONS}
     return encode(stored, ("options", callable_name)) if stored else None
 
 
@@ -224,7 +232,8 @@ def _set_times(
 ) -> None:
     """Set when `job` is due and when it expires.
 
-    A job whose time has passed is due at once, so its expiry counts from the present.
+    If the scheduled time has passed, the job is due now, and an offset in `expires` counts from
+    now.
 
     Raises `InvalidTime`.
     """
@@ -235,7 +244,7 @@ def _set_times(
     due_at = max(scheduled_at, context.now)
     expires_at = parse_when(expires, now=due_at, zone=context.zone)
     if expires_at <= due_at:
-        name = "the present" if due_at > scheduled_at else "the scheduled time"
+        name = "the current time" if due_at > scheduled_at else "the scheduled time"
         raise InvalidTime(
             f"expires={expires!r} is {expires_at}, which is not after {name} {due_at}. Give a "
             "later one, or None for never."
@@ -244,27 +253,27 @@ def _set_times(
 
 
 def _check_signature(job: ScheduledJob) -> None:
-    # A copy is signed, so a row that was written by SQL must not be copied.
+    # The copy gets a valid signature, so a row that SQL wrote must not be copied.
     if not job.is_signed:
         signatures.check({**signed_columns(job), "signature": job.signature})
 
 
-def _carried(job: ScheduledJob, name: str, callable_name: str) -> Any:
+def _stored_for_copy(job: ScheduledJob, name: str, callable_name: str) -> Any:
     """Return the stored value `name` of `job`, for a copy that calls `callable_name`."""
     value = raw_value(job, name)
     if type(value) is not Stored or callable_name == job.callable_name:
         return value
-    return moved(value, (name, job.callable_name), (name, callable_name))
+    return sign_pickles(value, (name, job.callable_name), (name, callable_name))
 
 
-def _options_of_copy(job: ScheduledJob, given: AnyOptions) -> JobOptions:
+def _options_of_copy(job: ScheduledJob, changed: AnyOptions) -> JobOptions:
     old: Any = {
         "queue_name": job.queue_name,
         "priority": job.priority,
         "max_attempts": job.max_attempts,
         "rescue": job.is_rescuable,
     }
-    return JobOptions(**(old | given))
+    return JobOptions(**(old | changed))
 
 
 def _key_of_copy(new: ScheduledJob, options: JobOptions) -> str:
@@ -274,9 +283,9 @@ def _key_of_copy(new: ScheduledJob, options: JobOptions) -> str:
 
 
 def _check_copy(new: ScheduledJob, handler: Handler | None) -> None:
-    """Raise `InvalidArguments` unless `handler`, if it is known, accepts the arguments of `new`.
+    """Raise `InvalidArguments` if `handler` does not accept the arguments of `new`.
 
-    The arguments are not decoded: only their number and their names count.
+    The arguments are not decoded. Only their number and their names matter.
     """
     args, kwargs = (
         plain_of(value) if isinstance(value, Stored) else value
@@ -284,21 +293,22 @@ def _check_copy(new: ScheduledJob, handler: Handler | None) -> None:
     )
     is_known = isinstance(args, list | tuple) and isinstance(kwargs, dict) and TAG not in kwargs
     if handler is not None and is_known:
-        leading = handlers.leading(new.callable_name, handler, is_bound=new.object_id is not None)
+        is_bound = new.object_id is not None
+        leading = handlers.leading_arguments(new.callable_name, handler, is_bound=is_bound)
         check_arguments(new.callable_name, handler, leading, args, kwargs)
 
 
-def _loaded_handler(job: ScheduledJob) -> Handler | None:
-    """Return the handler of `job`; None if it is unknown here."""
+def _handler_if_known(job: ScheduledJob) -> Handler | None:
+    """Return the handler of `job`, or None if this process cannot import it."""
     bound = None if "." in job.callable_name else job.content_object
     try:
         return handlers.resolve(job.callable_name, bound)
     except InvalidCallable:
-        return None  # another process may know it
+        return None  # another process may be able to import it
 
 
 def _own_options(job: ScheduledJob) -> AnyOptions:
-    """Return the options of this one job, or raise `InvalidOption`."""
+    """Return the options stored with `job`, or raise `InvalidOption`."""
     options = job.options
     if not isinstance(options, dict | NoneType):
         raise InvalidOption(f"The options of job {job.pk} are {options!r}. Schedule a new job.")

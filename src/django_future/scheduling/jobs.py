@@ -1,4 +1,4 @@
-"""The calls that schedule jobs."""
+"""Schedules jobs: `schedule_job`, `schedule_jobs`, `reschedule_job`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -38,16 +38,16 @@ def schedule_job(
 ) -> ScheduledJob:
     """Schedule a call of `callable` and return the saved job.
 
-    An offset in `when` counts from now, one in `expires` from the scheduled time; `expires=None`
-    means never, and a week is usual. The callable gets the job if it is decorated with
-    `job_as_parameter`, then the content object, then `args` and `kwargs`. Instead of a callable,
-    the name of a method of the content object will do. The options are those of `@job`, and go
-    before what that says.
+    An offset in `when` counts from now, and one in `expires` from the scheduled time.
+    `expires=None` means never, and the default is one week. The callable gets the job if it is
+    decorated with `job_as_parameter`, then the content object, then `args` and `kwargs`. The
+    callable can also be a dotted path, or the name of a method of the content object. The options
+    are those of `@job`, and override those of the handler.
 
-    The job is one row, and part of the transaction that is open on its database: `using`, or what
-    the router says. If it is `unique` and there is one already, that is returned.
+    The job is one row, written in the open transaction of its database, which is `using` or the
+    choice of the router. If it is `unique` and a job with its key exists, that job is returned.
 
-    Raises a `SchedulingError` that says what is wrong; nothing is written then.
+    Raises a `SchedulingError`. In that case nothing is written.
     """
     context = SchedulingContext.current()
     draft = build(context, when, callable, content_object, expires, args, kwargs, **options)
@@ -58,10 +58,10 @@ aschedule_job = sync_to_async(schedule_job)
 
 
 def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
-    """Schedule many jobs in few statements; each spec holds the arguments of a `schedule_job`.
+    """Schedule many jobs in few statements. Each spec contains the arguments of `schedule_job`.
 
-    Every spec is checked before the first is written. Those that are `unique` are written one by
-    one, before the others.
+    All specs are checked before the first job is written. Unique jobs are written one by one,
+    before the others.
     """
     if isinstance(specs, Mapping | str) or not isinstance(specs, Iterable):
         raise InvalidOption(f"specs is of type {kind_of(specs)}. Give a list of dictionaries.")
@@ -74,7 +74,7 @@ def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
                 f"The spec at index {index} {describe_fault(spec, error)}"
             ) from error
         except SchedulingError as error:
-            error.add_note(f"This is the spec at index {index}.")
+            error.add_note(f"The error is in the spec at index {index}.")
             raise
     return _add_all(drafts)
 
@@ -94,11 +94,12 @@ def reschedule_job(
     kwargs: Mapping[str, Any] | None = None,
     **options: Unpack[Options],
 ) -> ScheduledJob:
-    """Schedule a new job with the attributes of `job`, but for those that are given.
+    """Schedule a copy of `job`, in which the passed arguments replace those of `job`.
 
-    An offset in `when` counts from now. The new job expires as long after its time as the old one.
-    It is unique only if `unique` is given: the old one may be running, and has its key until it has
-    ended.
+    An offset in `when` counts from now. By default, the copy has as much time until it expires as
+    `job` had. It is unique only if `unique` is passed, because `job` has its key until it ends.
+
+    Raises a `SchedulingError`.
     """
     context = SchedulingContext.current()
     draft = build_copy(
@@ -120,8 +121,8 @@ def _add_all(drafts: list[Draft]) -> list[ScheduledJob]:
     jobs = [job for job, _ in drafts]
     keys = [(job.unique_key, index) for index, job in enumerate(jobs) if job.unique_key is not None]
     others = [job for job in jobs if job.unique_key is None]
-    # In the order of their keys: if two transactions took the same in two orders, they would
-    # deadlock.
+    # In the order of the keys, because two transactions that insert the same keys in different
+    # orders deadlock.
     for _, index in sorted(keys):
         jobs[index] = _add(drafts[index])
     for alias, group in groupby(sorted(others, key=_alias_of), key=_alias_of):

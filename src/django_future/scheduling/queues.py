@@ -1,4 +1,4 @@
-"""Pause a queue, and resume it."""
+"""Pauses and resumes queues."""
 
 from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption
@@ -11,22 +11,22 @@ MAX_REASON_LENGTH = PausedQueue._meta.get_field("reason").max_length or 0
 
 
 def pause_queue(name: str, *, reason: str = "", using: str | None = None) -> None:
-    """Let the jobs of the queue `name` wait until it is resumed; those that run go on.
+    """Pause the queue `name`: its jobs wait until it is resumed, and running jobs go on.
 
-    To pause it again gives another reason. It is part of the transaction that is open.
+    If the queue is paused already, replace its reason. The change is part of the open transaction.
 
     Raises `InvalidOption`.
     """
     validate_queue_name(name)
     if not isinstance(reason, str) or len(reason := storable(reason)) > MAX_REASON_LENGTH:
         raise InvalidOption(
-            f"The reason is {reason!r}. Give a text of {MAX_REASON_LENGTH} characters at most."
+            f"reason is {reason!r}. Give a text of at most {MAX_REASON_LENGTH} characters."
         )
     queues.pause(_store(using), name, reason)
 
 
 def resume_queue(name: str, *, using: str | None = None) -> None:
-    """Let the jobs of the queue `name` run again, if it is paused; part of the open transaction.
+    """Resume the queue `name`, if it is paused. The change is part of the open transaction.
 
     Raises `InvalidOption`.
     """

@@ -1,4 +1,4 @@
-"""Put jobs that have ended without success back on the calendar."""
+"""Retries jobs by hand that failed, expired or were cancelled."""
 
 from django_future.databases import database_of_jobs, jobs_database
 from django_future.exceptions import NotRetryable
@@ -10,30 +10,32 @@ from django_future.store.transitions import retry
 
 
 def retry_job(job: ScheduledJob) -> None:
-    """Put `job`, which failed, expired or was cancelled, back on the calendar, due now.
+    """Schedule `job` again, due now.
 
-    Raises `NotRetryable` if it is scheduled, running or complete.
+    Raises `NotRetryable` unless it failed, expired or was cancelled.
     """
     alias = jobs_database(instance=job)
     retried = retry_jobs(ScheduledJob.objects.using(alias).filter(pk=job.pk))
     job.refresh_from_db(using=alias)
     if not retried and job.status == Status.PARKED:
         raise NotRetryable(
-            f"Job {job.pk} is parked: its signature does not hold, so it would not run. If you "
-            "vouch for what it calls, sign it with future_sign."
+            f"Job {job.pk} is parked: its signature does not hold, so it does not run. If you "
+            "trust what it calls, sign it with future_sign."
         )
     if not retried:
         raise NotRetryable(
             f"Job {job.pk} is {job.status}. Only a job that failed, expired or was cancelled can "
-            "be retried. To run one like it, reschedule it."
+            "be retried. To run a copy of it, call reschedule()."
         )
 
 
 def retry_jobs(queryset: ScheduledJobQuerySet) -> int:
-    """Put the jobs of `queryset` that failed, expired or were cancelled back, due now.
+    """Retry the jobs of `queryset` that failed, expired or were cancelled; return their number.
 
-    Each has as long until it expires as it had before, and at least one more attempt. Returns how
-    many those were; the others stay as they are.
+    They become scheduled, due now. Each has as much time until it expires as before, and at least
+    one more attempt. Other jobs do not change.
+
+    Raises `InvalidJobs`.
     """
     alias = database_of_jobs(queryset)
     return retry(store_for(alias), queryset.using(alias))

@@ -1,4 +1,4 @@
-"""What an operator vouches for: rows that are signed by hand, and handlers under another name."""
+"""Signs rows by hand, and gives jobs the new name of their handler."""
 
 from collections.abc import Iterator
 
@@ -9,50 +9,50 @@ from django_future.databases import database_of_jobs, jobs_database
 from django_future.models import ScheduledJob
 from django_future.models.fields import signed_columns
 from django_future.models.querysets import ScheduledJobQuerySet
-from django_future.serialization import Stored, moved
+from django_future.serialization import Stored, sign_pickles
 from django_future.status import Status
 from django_future.store import store_for
 from django_future.store.transitions import rename, sign
 
-STORED = ("args", "kwargs", "options")
+_STORED_FIELDS = ("args", "kwargs", "options")
 
 
-def not_signed(jobs: ScheduledJobQuerySet) -> Iterator[ScheduledJob]:
-    """Yield those of `jobs` that are parked, or that wait and would be: whose signature fails."""
+def unsigned_jobs(jobs: ScheduledJobQuerySet) -> Iterator[ScheduledJob]:
+    """Yield the parked and scheduled ones of `jobs` whose signature does not hold."""
     alias = database_of_jobs(jobs)
     waiting = jobs.using(alias).filter(Q(status=Status.PARKED) | Q(status=Status.SCHEDULED))
     return (job for job in waiting.order_by("pk").iterator() if not job.is_signed)
 
 
-def vouch_for(job: ScheduledJob) -> bool:
-    """Sign what `job` was loaded with, and put it back on the calendar if it is parked.
+def sign_job(job: ScheduledJob) -> bool:
+    """Sign the row of `job` and, if it is parked, schedule it. Return whether the row was signed.
 
-    Tells whether that was done: nothing is written if the row has changed since. A pickle keeps
-    the need for a signature of its own, because nobody can see what it does once it is loaded.
+    Nothing is written if the row has changed since it was loaded. A pickle must have a valid
+    signature of its own, because an operator cannot see what it does when it is loaded.
 
     Raises `TamperedArguments` for a pickle whose signature does not hold.
     """
-    columns = _carried(job, job.callable_name)
+    columns = _signed_row(job, job.callable_name)
     return sign(store_for(jobs_database(instance=job)), job, columns)
 
 
 def rename_handler(job: ScheduledJob, callable_name: str) -> bool:
-    """Let `job`, which waits and is signed, call `callable_name`, and tell whether that was done.
+    """Let the scheduled, signed `job` call `callable_name`, and return whether it was renamed.
 
     Nothing is written if the row has changed since it was loaded.
 
     Raises `TamperedArguments` for a pickle whose signature does not hold, and `IntegrityError` if
     another job of the new callable has the unique key.
     """
-    columns = _carried(job, callable_name) | {"callable_name": callable_name}
+    columns = _signed_row(job, callable_name) | {"callable_name": callable_name}
     return rename(store_for(jobs_database(instance=job)), job, columns)
 
 
-def _carried(job: ScheduledJob, callable_name: str) -> dict[str, object]:
+def _signed_row(job: ScheduledJob, callable_name: str) -> dict[str, object]:
     columns = signed_columns(job)
-    for name in STORED:
+    for name in _STORED_FIELDS:
         text = columns[name]
         if isinstance(text, Stored):
-            columns[name] = moved(text, (name, job.callable_name), (name, callable_name))
+            columns[name] = sign_pickles(text, (name, job.callable_name), (name, callable_name))
     columns["signature"] = signatures.sign(columns | {"callable_name": callable_name})
     return columns

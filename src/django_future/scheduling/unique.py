@@ -1,4 +1,4 @@
-"""What makes a unique job the same as another: its key."""
+"""The key of a unique job, by which another job counts as the same."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ def unique_key(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
 ) -> str:
-    """Return the key of a new `job` as its option `unique` says.
+    """Return the unique key of a new `job` by its option `unique`.
 
-    Raises `InvalidOption` if that is a function which returns none.
+    Raises `InvalidOption` if `unique` is a function that raises, or returns no valid key.
     """
     if isinstance(unique, str):
         return unique
@@ -44,40 +44,40 @@ def _key_by(function: Any, *args: Any, **kwargs: Any) -> str:
         key = function(*args, **kwargs)
     except Exception as error:
         raise InvalidOption(
-            f"unique={function!r} raised {type(error).__name__}. It is called with what the "
-            "handler is called with, but for the job, and returns a key."
+            f"unique={function!r} raised {type(error).__name__}. It is called with the arguments "
+            "of the handler, without the job, and must return a key."
         ) from error
     try:
         return validate_key(key)
     except InvalidOption:
-        # The key is not quoted: it is made of the arguments.
+        # Do not quote the key: it is made from the arguments, which may be sensitive.
         raise InvalidOption(
             f"unique={function!r} returned no valid key. Return a text of 1 to {MAX_KEY_LENGTH} "
-            "characters that can be printed, without a space at its end."
+            "printable characters that does not end with a space."
         ) from None
 
 
 def _parameters(
     job: "ScheduledJob", handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Any:
-    """Return the arguments by the names of their parameters, so that f(1) is the same as f(a=1)."""
+    """Return the arguments by parameter name, so that f(1) and f(a=1) have the same key."""
     is_passed_object = job.object_id is not None and "." in job.callable_name
     unnamed = [None] * (takes_job(handler) + is_passed_object)
     try:
         bound = inspect.signature(handler).bind(*unnamed, *args, **kwargs)
-    except (TypeError, ValueError):  # the job will fail; or there is no signature, as of built-ins
+    except (TypeError, ValueError):  # the arguments do not fit, or a built-in has no signature
         return [list(args), dict(kwargs)]
-    given = dict(bound.arguments)
+    passed = dict(bound.arguments)
     bound.apply_defaults()
-    return given | {
+    return passed | {
         name: value
         for name, value in bound.arguments.items()
-        if name not in given and _is_storable(value)
+        if name not in passed and _is_storable(value)
     }
 
 
 def _is_storable(default: Any) -> bool:
-    # One that is not cannot have been given either, so to leave it out leaves no two keys the same.
+    # A default that cannot be stored cannot be passed either, so keys stay distinct without it.
     try:
         canonical(default)
     except InvalidArguments:

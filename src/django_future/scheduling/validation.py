@@ -1,4 +1,4 @@
-"""Checks of what a call of `schedule_job` passes."""
+"""Checks the arguments of `schedule_job`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,17 +32,17 @@ def check_object(content_object: models.Model | None) -> None:
 
 
 def check_order(when: object, **others: object) -> None:
-    """Raise `InvalidTime` if a time is among the other arguments, and `when` is none."""
+    """Raise `InvalidTime` if one of `others` is a time and `when` is not: they seem swapped."""
     times = [name for name, value in others.items() if is_time(value)]
     if times and not is_time(when):
         raise InvalidTime(
-            f"{times[0]} is a time, and when is of type {remedies.kind_of(when)} and is none: the "
-            "arguments seem to be swapped. The time comes first, then what to call."
+            f"{times[0]} is a time, but when is of type {remedies.kind_of(when)}. The arguments "
+            "seem to be swapped: pass the time first, then the callable."
         )
 
 
 def encode_args(args: Sequence[Any], callable_name: str) -> str:
-    """Return what a job of `callable_name` stores of `args`, or raise `InvalidArguments`."""
+    """Return `args` as a job of `callable_name` stores them, or raise `InvalidArguments`."""
     if isinstance(args, str | bytes) or not isinstance(args, Sequence):
         raise InvalidArguments(
             f"args is of type {remedies.kind_of(args)}. Give a list or a tuple, such as [value]."
@@ -51,29 +51,29 @@ def encode_args(args: Sequence[Any], callable_name: str) -> str:
 
 
 def encode_kwargs(kwargs: Mapping[str, Any], callable_name: str) -> str:
-    """Return what a job of `callable_name` stores of `kwargs`, or raise `InvalidArguments`."""
+    """Return `kwargs` as a job of `callable_name` stores them, or raise `InvalidArguments`."""
     if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
         raise InvalidArguments(
-            f"kwargs is of type {remedies.kind_of(kwargs)}, or not all of its keys are texts. Give "
-            "a dictionary with the names of parameters as keys."
+            f"kwargs is of type {remedies.kind_of(kwargs)}, or has a key that is not a string. "
+            "Give a dictionary with the names of parameters as keys."
         )
     return _bounded("kwargs", encode(dict(kwargs), ("kwargs", callable_name)))
 
 
 def describe_fault(spec: Any, error: TypeError) -> str:
-    """Return what is wrong with a spec that raised `error` as it was drafted, and what to give."""
+    """Return what is wrong with a spec whose build raised `error`, and what to give instead."""
     if not isinstance(spec, Mapping):
         kind = remedies.kind_of(spec)
         return f"is of type {kind}. Give a dictionary, or what handler.spec() returns."
     if missing := [name for name in ("when", "callable") if name not in spec]:
         return f"has no {' and no '.join(map(repr, missing))}. Give it."
-    return f"is not right: {error}."
+    return f"is not valid: {error}."
 
 
 def _bounded(name: str, text: str) -> str:
     if len(text) > MAX_ARGUMENTS_BYTES:
         raise InvalidArguments(
-            f"{name} take {len(text):,} bytes. Give at most {MAX_ARGUMENTS_BYTES:,}: save what is "
-            "large, and pass its primary key or its path."
+            f"{name} take {len(text):,} bytes, and the limit is {MAX_ARGUMENTS_BYTES:,}. Save "
+            "large values, and pass a primary key or a path."
         )
     return text

@@ -1,4 +1,4 @@
-"""What a worker does for all workers now and then, apart from its sign of life."""
+"""The periodic work of a worker for all workers, apart from the heartbeat."""
 
 import logging
 import time
@@ -12,15 +12,16 @@ from django_future.store.pooling import dedicated_connection
 
 logger = logging.getLogger("django_future")
 
-PROGRESS_INTERVAL_SECONDS = 1.0  # seconds from one writing of what handlers say to the next
+PROGRESS_INTERVAL_SECONDS = 1.0  # the minimum between two writes of the progress of handlers
 
 Chore = Callable[[], None]
 
 
 class Housekeeping:
-    """Does the chores at each heartbeat, and writes what handlers report, on a thread of its own.
+    """Does the chores twice per heartbeat, and writes the progress of handlers.
 
-    A chore that fails or takes long delays neither the sign of life nor, if it fails, the others.
+    It has a separate thread, so a slow chore does not delay the heartbeat. A chore that fails does
+    not prevent the others.
     """
 
     def __init__(self, store: Store, inbox: Inbox, woken: Event, chores: Sequence[Chore]) -> None:
@@ -30,7 +31,7 @@ class Housekeeping:
         self._chores = chores
 
     def work(self, stopped: Event) -> None:
-        """Do the chores and write the reports until stopped; then `woken` must be set, too."""
+        """Do the chores and write progress until `stopped` is set, and `woken` after it."""
         with dedicated_connection(self._store.alias):
             self._work(stopped)
 
@@ -54,36 +55,35 @@ class Housekeeping:
         try:
             write_progress(self._store, self._inbox)
         except Exception:
-            logger.exception("What handlers reported is written later")
+            logger.exception("The progress of handlers could not be written; trying again later")
             close_connection(self._store)
             return False
         return True
 
 
 def do_chores(store: Store, chores: Sequence[Chore], stopped: Event) -> None:
-    """Do the chores, each whether or not those before it failed."""
+    """Do the chores; one that fails does not prevent the others."""
     for chore in chores:
         if stopped.is_set():
             return
         try:
             chore()
         except Exception:
-            logger.exception("%s() failed; it is tried again at the next heartbeat",
-                             chore.__name__)  # fmt: skip
+            logger.exception("%s() failed; trying again later", chore.__name__)
             close_connection(store)
 
 
 def write_progress(store: Store, inbox: Inbox) -> None:
-    """Write what handlers have reported; what cannot be written now stays in the inbox."""
-    said = inbox.take()
+    """Write the progress of handlers; what cannot be written stays in the inbox."""
+    updates = inbox.take()
     try:
-        said = progress.write(store, said)
+        updates = progress.write(store, updates)
     finally:
-        inbox.put_back(said)
+        inbox.restore(updates)
 
 
 def close_connection(store: Store) -> None:
-    """Close this thread's connection, which may be broken in any way."""
+    """Close the connection of this thread, even if it is broken."""
     try:
         store.connection.close()
     except Exception:
