@@ -6,7 +6,7 @@ import signal
 import pytest
 from django.db import connection
 
-from tests.support.processes import start_worker, stop_at_once
+from tests.support.processes import launch_worker, stop_at_once
 from tests.support.waiting import eventually
 
 pytest_plugins = ["pytester"]
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
-def traces(db):
+def trace_texts(db):
     """Return a function that lists the texts of the traces that handlers have written."""
     from tests.shop.models import Trace
 
@@ -39,7 +39,7 @@ def traces(db):
 
 
 @pytest.fixture
-def start():
+def start_worker():
     """Return a function that starts a worker process and waits until it is registered."""
     from django_future.models import Worker
 
@@ -47,7 +47,7 @@ def start():
 
     def start_and_wait(*options, **environment):
         before = set(Worker.objects.values_list("pk", flat=True))
-        process = start_worker(*options, **environment)
+        process = launch_worker(*options, **environment)
         processes.append(process)
         eventually(lambda: process.poll() is not None or Worker.objects.exclude(pk__in=before))
         return process
@@ -86,7 +86,7 @@ def vendor():
 
 
 @pytest.fixture
-def held(tmp_path):
+def hold_file(tmp_path):
     """Return the path of a file that exists while the job `hold` runs."""
     path = tmp_path / "held"
     yield path

@@ -201,7 +201,7 @@ def test_the_admin_escapes_markup_in_a_traceback(admin_client):
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("reported", "shown"),
     [
         ({"done": 3, "total": 10, "message": "<resizing>"}, "3 of 10, 30 %: &lt;resizing&gt;"),
         ({"done": 3}, "3"),
@@ -209,9 +209,9 @@ def test_the_admin_escapes_markup_in_a_traceback(admin_client):
         ({}, "-"),
     ],
 )
-def test_the_job_page_shows_the_progress_of_a_handler(admin_client, said, shown):
+def test_the_job_page_shows_the_progress_of_a_handler(admin_client, reported, shown):
     job = job_in(Status.RUNNING)
-    JobProgress.objects.create(job=job, updated_at=job.scheduled_at, log="Z <began>", **said)
+    JobProgress.objects.create(job=job, updated_at=job.scheduled_at, log="Z <began>", **reported)
     html = body(admin_client.get(page_of(job))).replace("\N{NO-BREAK SPACE}", " ")
     assert f">{shown}<" in html
     assert "<pre wrap>Z &lt;began&gt;</pre>" in html

@@ -37,7 +37,7 @@ def log_in(name, password):
 
 class TestPermissions:
     @pytest.fixture
-    def rows(self):
+    def saved_rows(self):
         """Return a job, a paused queue and a worker."""
         scheduled = schedule_job("1h", jobs.echo)
         pause_queue("mail")
@@ -52,7 +52,7 @@ class TestPermissions:
                 yield folder, page.rpartition("/")[0].rpartition("/")[2], client.get(folder + page)
 
     @pytest.mark.parametrize("count", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
-    def test_each_permission_and_pair_opens_only_its_pages(self, count, client, rows):
+    def test_each_permission_and_pair_opens_only_its_pages(self, count, client, saved_rows):
         known = {found.codename: found for found in Permission.objects.all()}
         user = User.objects.create_user("operator", is_staff=True)
         client.force_login(user)
@@ -60,7 +60,7 @@ class TestPermissions:
             user.user_permissions.set([known[name] for name in given])
             seen = {
                 (folder, page): response.status_code
-                for folder, page, response in self.answers(client, rows)
+                for folder, page, response in self.answers(client, saved_rows)
             }
             wanted = {
                 (folder, page): 200 if may(folder, page, set(given)) else 403
@@ -78,9 +78,9 @@ class TestPermissions:
         ],
     )
     def test_deleting_a_job_requires_the_view_and_delete_permissions(
-        self, given, is_done, login, rows
+        self, given, is_done, login, saved_rows
     ):
-        scheduled, *_ = rows
+        scheduled, *_ = saved_rows
         client = login(*given)
         client.post(f"{LIST}{scheduled.pk}/delete/", {"post": "yes"})
         assert ScheduledJob.objects.exists() is not is_done
@@ -95,9 +95,9 @@ class TestPermissions:
         ],
     )
     def test_cancelling_a_job_requires_the_view_and_operate_permissions(
-        self, given, is_done, login, rows
+        self, given, is_done, login, saved_rows
     ):
-        scheduled, *_ = rows
+        scheduled, *_ = saved_rows
         data = {"action": "cancel_selected", "_selected_action": scheduled.pk}
         login(*given).post(LIST, data)
         scheduled.refresh_from_db()
@@ -106,9 +106,9 @@ class TestPermissions:
     @pytest.mark.parametrize(
         "given", ["change_scheduledjob", "change_pausedqueue", "change_worker"]
     )
-    def test_the_change_permission_changes_no_row(self, given, login, rows):
+    def test_the_change_permission_changes_no_row(self, given, login, saved_rows):
         client = login(given, "view_scheduledjob", "operate_scheduledjob")
-        for folder, row in zip((LIST, QUEUES, WORKERS), rows, strict=True):
+        for folder, row in zip((LIST, QUEUES, WORKERS), saved_rows, strict=True):
             before = type(row).objects.values().get()
             client.post(f"{folder}{row.pk}/change/", {"queue_name": "other", "reason": "x"})
             assert type(row).objects.values().get() == before
@@ -134,7 +134,7 @@ def may(folder, page, given):
 
 class TestProbingQueries:
     @pytest.fixture(autouse=True)
-    def guarded(self):
+    def sensitive_job(self):
         """Schedule a job with the secret in every hidden column."""
         scheduled = schedule_job("1h", pay, args=[5], kwargs={"card": SECRET})
         ScheduledJob.objects.update(
@@ -179,11 +179,11 @@ class TestProbingQueries:
         for guess in (SECRET, SECRET[:3]):
             assert listed(client.get(LIST, {"q": guess})) == []
 
-    def test_an_order_by_hidden_columns_is_ignored(self, login, guarded):
+    def test_an_order_by_hidden_columns_is_ignored(self, login, sensitive_job):
         other = schedule_job("1h", pay, args=[5], kwargs={"card": "0"})
         client = login("view_scheduledjob")
         for order in ("1", "-1", "5", "kwargs", "-error"):
-            assert listed(client.get(LIST, {"o": order})) == [other.pk, guarded.pk]
+            assert listed(client.get(LIST, {"o": order})) == [other.pk, sensitive_job.pk]
 
     def test_a_to_field_parameter_on_hidden_columns_is_refused(self, login):
         client = login("view_scheduledjob")
@@ -191,10 +191,10 @@ class TestProbingQueries:
             assert client.get(LIST, {"_to_field": column}).status_code == 400
 
     @pytest.mark.parametrize("column", ["status", "queue_name", "callable_name", "worker"])
-    def test_filters_on_visible_columns_work(self, column, login, guarded):
+    def test_filters_on_visible_columns_work(self, column, login, sensitive_job):
         client = login("view_scheduledjob")
-        value = getattr(guarded, column)
-        assert listed(client.get(LIST, {column: value})) == [guarded.pk]
+        value = getattr(sensitive_job, column)
+        assert listed(client.get(LIST, {column: value})) == [sensitive_job.pk]
         assert listed(client.get(LIST, {f"{column}__exact": f"{value}x"})) == []
 
 

@@ -14,7 +14,7 @@ from tests.chaos.trial import Plan, run
 from tests.chaos.worker import BREAK_FENCE
 from tests.shop.models import Trace
 from tests.support.processes import stop
-from tests.support.waiting import eventually, exit_code
+from tests.support.waiting import eventually, wait_for_exit
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -37,25 +37,25 @@ def test_the_chaos_ledger_detects_a_broken_fence(take_over):
 
 
 @pytest.fixture
-def take_over(tmp_path, held):
+def take_over(tmp_path, hold_file):
     """Return a function that suspends a worker in its handler until its job is done elsewhere."""
 
     def take_over(**environment):
-        schedule_job("0s", jobs.hold_and_leave, args=[0, str(held)])
+        schedule_job("0s", jobs.hold_and_leave, args=[0, str(hold_file)])
         with Crew(1, tmp_path / "late.log", environment) as late:
-            eventually(held.exists)
+            eventually(hold_file.exists)
             [stopped] = late.processes
             stop(stopped)
             with Crew(1, tmp_path / "other.log", environment) as other:
                 eventually(lambda: ScheduledJob.objects.get().lease > 1)
-                held.unlink()
-                eventually(lambda: is_complete() or held.unlink(missing_ok=True))
+                hold_file.unlink()
+                eventually(lambda: is_complete() or hold_file.unlink(missing_ok=True))
                 other.terminate(other.processes[0])
-                assert exit_code(other.processes[0]) == 0
+                assert wait_for_exit(other.processes[0]) == 0
             stopped.send_signal(signal.SIGCONT)
             eventually(lambda: has_answered(is_broken=BREAK_FENCE in environment))
             late.terminate(stopped)
-            assert exit_code(stopped) == 0
+            assert wait_for_exit(stopped) == 0
             eventually(lambda: not Worker.objects.exists())
 
     return take_over
@@ -71,14 +71,14 @@ def has_answered(*, is_broken):
 
 
 @pytest.mark.parametrize("threads", ["1", "4"])
-def test_hostile_handlers_end_as_they_should_in_any_order(threads, start):
+def test_hostile_handlers_end_as_they_should_in_any_order(threads, start_worker):
     seed = random.randrange(10**6)
     handlers = [
         *hostile.ENDS,
-        *[jobs.leave, jobs.ask_nothing] * len(hostile.ENDS),
+        *[jobs.leave, jobs.make_no_query] * len(hostile.ENDS),
     ]
     random.Random(seed).shuffle(handlers)
     ledger.schedule_each(handlers)
-    code = exit_code(start("--burst", "--threads", threads))
+    code = wait_for_exit(start_worker("--burst", "--threads", threads))
     assert (ledger.judge(len(handlers)).faults, code) == ([], 0), f"seed {seed}"
     assert set(ScheduledJob.objects.values_list("attempts", "rescues")) == {(1, 0)}, f"seed {seed}"

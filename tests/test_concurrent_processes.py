@@ -10,7 +10,7 @@ from django_future.status import Status
 from tests.shop import jobs
 from tests.shop.models import Trace
 from tests.support.processes import start_runner
-from tests.support.waiting import eventually, exit_code
+from tests.support.waiting import eventually, wait_for_exit
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -44,7 +44,7 @@ def assert_each_ran_exactly_once():
 
 def test_sixteen_one_off_runs_execute_each_job_once(due, runners):
     runners += [start_runner() for _ in range(RUNNERS)]
-    assert [exit_code(process) for process in runners] == [0] * RUNNERS
+    assert [wait_for_exit(process) for process in runners] == [0] * RUNNERS
     assert_each_ran_exactly_once()
     assert not Worker.objects.exists()
 
@@ -60,18 +60,18 @@ def test_killed_processes_leave_nothing_half_done(due, runners):
     assert_each_ran_exactly_once()
 
 
-def test_the_job_of_a_killed_process_runs_again_once(runners, held):
-    job = schedule_job("0s", jobs.hold, args=[str(held)])
+def test_the_job_of_a_killed_process_runs_again_once(runners, hold_file):
+    job = schedule_job("0s", jobs.hold, args=[str(hold_file)])
     victim = start_runner(HEARTBEAT="1s")
     runners.append(victim)
-    eventually(held.exists)
+    eventually(hold_file.exists)
     victim.kill()
-    exit_code(victim)
-    held.unlink()
+    wait_for_exit(victim)
+    hold_file.unlink()
     while ScheduledJob.objects.exclude(status=Status.COMPLETE).exists():
         runner = start_runner(HEARTBEAT="1s")
         runners.append(runner)
-        eventually(lambda: runner.poll() is not None or held.unlink(missing_ok=True))  # noqa: B023
+        eventually(lambda: runner.poll() is not None or hold_file.unlink(missing_ok=True))  # noqa: B023
     job.refresh_from_db()
     assert (job.rescues, Trace.objects.count()) == (1, 1)
 

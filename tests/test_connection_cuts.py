@@ -13,7 +13,7 @@ from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from tests.chaos import jobs, ledger
 from tests.chaos.address import server_of
-from tests.chaos.proxy import SchedulingContext, proxy_to
+from tests.chaos.proxy import CutMoment, proxy_to
 from tests.shop.models import Trace
 from tests.support.waiting import eventually
 
@@ -23,11 +23,11 @@ pytestmark = [
     pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no network connection"),
 ]
 
-HANDLERS = [jobs.leave, jobs.ask_nothing, jobs.leave_in_the_end]
+HANDLERS = [jobs.leave, jobs.make_no_query, jobs.leave_in_the_end]
 
 
 @pytest.fixture
-def line(transactional_db):
+def proxy(transactional_db):
     """Return a proxy between this process and its database."""
     with (
         proxy_to(server_of(os.environ["DATABASE_URL"])) as proxy,
@@ -52,18 +52,18 @@ def work():
 
 
 @pytest.mark.parametrize("run", [run_once, work])
-@pytest.mark.parametrize("moment", list(SchedulingContext), ids=lambda moment: moment.value)
-def test_a_connection_cut_at_any_command_loses_and_doubles_nothing(run, moment, line, settings):
+@pytest.mark.parametrize("moment", list(CutMoment), ids=lambda moment: moment.value)
+def test_a_connection_cut_at_any_command_loses_and_doubles_nothing(run, moment, proxy, settings):
     settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
     for number in count(1):
         for model in (ScheduledJob, Worker, Trace):
             model.objects.all().delete()
         ledger.schedule_each(HANDLERS)
         connection.close()
-        line.cut_command(moment, number)
+        proxy.cut_command(moment, number)
         with suppress(DatabaseError, InterfaceError):
             run()
-        is_swept = line.spare()
+        is_swept = proxy.spare()
         connection.close()
         eventually(are_all_done)
         text = f"command {number} was cut {moment.value} it was delivered"

@@ -65,11 +65,13 @@ def test_a_forked_process_does_not_use_the_pool_of_its_parent(pool):
 
 
 @pytest.mark.slow
-def test_a_worker_with_more_threads_than_pooled_connections_keeps_its_heartbeat(start, tmp_path):
+def test_a_worker_with_more_threads_than_pooled_connections_keeps_its_heartbeat(
+    start_worker, tmp_path
+):
     pytest.importorskip("psycopg_pool")
     held = [tmp_path / f"held-{number}" for number in range(4)]
     schedule_jobs({"when": "0s", "callable": jobs.hold, "args": [str(path)]} for path in held)
-    start("--threads", "4", HEARTBEAT="1s", TEST_POOL_SIZE="2")
+    start_worker("--threads", "4", HEARTBEAT="1s", TEST_POOL_SIZE="2")
     eventually(lambda: all(path.exists() for path in held))
     seen_at = Worker.objects.get().seen_at
     eventually(lambda: Worker.objects.get().seen_at > seen_at)

@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOBODY = Worker(name="nobody")
+ANY_WORKER = Worker(name="any")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def watchdog(store):
 
 
 def claim(store, limit=10):
-    return store.claim(NOBODY, at=clock.now(), limit=limit)
+    return store.claim(ANY_WORKER, at=clock.now(), limit=limit)
 
 
 def status(job):
@@ -77,14 +77,14 @@ class Refusing:
 
 class TestBeforeStart:
     def test_a_refused_connection_releases_the_job_and_the_worker_retries(
-        self, monkeypatch, traces
+        self, monkeypatch, trace_texts
     ):
         refusing = Refusing(monkeypatch, times=3)
         job = schedule_job("0s", jobs.trace)
         assert run_worker(Options(alias="default", threads=1, limits=Limits(burst=True))) == 0
         job.refresh_from_db()
         assert (job.status, job.attempts, job.rescues) == (Status.COMPLETE, 1, 0)
-        assert (refusing.refusals, traces()) == (3, ["ran"])
+        assert (refusing.refusals, trace_texts()) == (3, ["ran"])
 
     def test_a_connection_error_before_the_handler_raises_not_started(
         self, store, watchdog, monkeypatch
@@ -103,7 +103,7 @@ class TestBeforeStart:
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server")
     def test_a_connection_closed_by_the_server_between_jobs_is_replaced(
-        self, store, pool, monkeypatch, traces
+        self, store, pool, monkeypatch, trace_texts
     ):
         numbers = {}  # session ids at `rest`, by the number of finished jobs
 
@@ -121,16 +121,16 @@ class TestBeforeStart:
         pool.put([held[second.pk]])
         eventually(lambda: pool.finished == 2)
         second.refresh_from_db()
-        assert (second.status, second.rescues, traces()) == (Status.COMPLETE, 0, ["a", "b"])
+        assert (second.status, second.rescues, trace_texts()) == (Status.COMPLETE, 0, ["a", "b"])
 
-    def test_a_job_that_is_cancelled_after_its_claim_does_not_start(self, store, pool, traces):
+    def test_a_job_that_is_cancelled_after_its_claim_does_not_start(self, store, pool, trace_texts):
         job = schedule_job(clock.now() + timedelta(milliseconds=400), jobs.trace)
         other = schedule_job(clock.now() + timedelta(milliseconds=401), jobs.trace)
-        pool.put(store.claim(NOBODY, at=clock.now() + timedelta(seconds=1), limit=10))
+        pool.put(store.claim(ANY_WORKER, at=clock.now() + timedelta(seconds=1), limit=10))
         job.cancel(running=True)
         eventually(lambda: pool.finished == 2)
         assert (status(job), status(other)) == (Status.CANCELLED, Status.COMPLETE)
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
 
 class TestRecording:
@@ -240,7 +240,9 @@ class TestSQLiteWriteLock:
         run_jobs()
         assert (seen, Trace.objects.count()) == (["written"], 1)
 
-    def test_a_job_waits_for_the_write_lock_longer_than_busy_timeout(self, monkeypatch, traces):
+    def test_a_job_waits_for_the_write_lock_longer_than_busy_timeout(
+        self, monkeypatch, trace_texts
+    ):
         is_locked, may_end = Event(), Event()
         waits = []
 
@@ -270,4 +272,4 @@ class TestSQLiteWriteLock:
         rival.join()
         connection.close()
         assert len(waits) >= 20
-        assert (status(job), traces()) == (Status.COMPLETE, ["the rival's", "ran"])
+        assert (status(job), trace_texts()) == (Status.COMPLETE, ["the rival's", "ran"])

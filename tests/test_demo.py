@@ -37,7 +37,7 @@ def environment(folder):
 
 
 @pytest.fixture(scope="module")
-def loggable(environment, folder):
+def demo_output(environment, folder):
     demo = subprocess.run(
         COMMAND, env=environment, cwd=folder, capture_output=True, text=True, check=False
     )
@@ -66,19 +66,19 @@ def port():
         r"shop.jobs.greet +Ada .+ scheduled +due in \d+ \w+",
     ],
 )
-def test_the_demo_shows_every_kind_of_job_and_its_result(told, line):
-    assert re.search(rf"^\d+ +{line}$", told, re.MULTILINE)
+def test_the_demo_shows_every_kind_of_job_and_its_result(demo_output, line):
+    assert re.search(rf"^\d+ +{line}$", demo_output, re.MULTILINE)
 
 
-def test_the_demo_prints_what_to_try_next(told):
-    assert "The roses are still unpaid" in told
-    assert "make demo-admin" in told
-    assert "Traceback" not in told
+def test_the_demo_prints_what_to_try_next(demo_output):
+    assert "The roses are still unpaid" in demo_output
+    assert "make demo-admin" in demo_output
+    assert "Traceback" not in demo_output
 
 
-def test_the_demo_starts_afresh_each_time(told, environment):
+def test_the_demo_starts_afresh_each_time(demo_output, environment):
     again = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=True)
-    assert len(again.stdout.splitlines()) == len(told.splitlines())
+    assert len(again.stdout.splitlines()) == len(demo_output.splitlines())
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

@@ -47,7 +47,7 @@ def claim(store, worker):
     return job
 
 
-def past_its_expiry():
+def overdue_job():
     """Return a job that was due two hours ago, and whose expiry was an hour ago."""
     job = schedule_job("5d", jobs.echo)
     now = clock.now()
@@ -112,7 +112,7 @@ class TestScheduled:
 
     def test_the_diagnosis_reports_an_overdue_job_that_is_not_marked_expired(self, worker):
         worker()
-        job = past_its_expiry()
+        job = overdue_job()
         assert "before a worker ran it" in reasons(job)["overdue"]
 
     def test_the_diagnosis_reports_a_due_job_that_waits_for_a_thread(self, worker):
@@ -168,7 +168,7 @@ class TestEnded:
         assert "in attempt 1 of 1: ValueError: fail Fix the cause, and retry the job." in found
 
     def test_the_diagnosis_of_an_expired_job_says_so(self):
-        job = past_its_expiry()
+        job = overdue_job()
         maintenance.expire(store_for("default"), clock.now())
         assert "and no worker ran it until" in reasons(job)["expired"]
 

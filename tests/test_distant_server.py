@@ -24,10 +24,10 @@ JOBS = 20
 @pytest.mark.slow
 class TestDistantServer:
     @pytest.fixture
-    def far_away(self, start):
+    def far_away(self, start_worker):
         url = os.environ["DATABASE_URL"]
         with distant(server_of(url), DELAY_SECONDS) as port:
-            process = start(**through(port, url))
+            process = start_worker(**through(port, url))
             yield process
             process.kill()
             process.wait()
@@ -36,7 +36,7 @@ class TestDistantServer:
     def test_a_worker_far_from_its_server_claims_ahead_and_never_starts_early(self):
         first = clock.now() + timedelta(seconds=4)
         instants = [first + timedelta(milliseconds=137 * number) for number in range(JOBS)]
-        schedule_jobs([{"when": at, "callable": jobs.tell_time} for at in instants])
+        schedule_jobs([{"when": at, "callable": jobs.return_time} for at in instants])
         late = set()
         eventually(lambda: late.update(_unclaimed_though_due()) or _all_complete())
         # On a busy machine some jobs may be late. Without a longer look-ahead, all jobs

@@ -207,12 +207,12 @@ def blocks(text, language):
 
 def only_code(text, language):
     """Return the code of `text`, with blank lines for the rest to keep the line numbers."""
-    kept, end = [], 0
+    parts, end = [], 0
     for fence in FENCE.finditer(text):
         if fence[1] == language:
-            kept += ["\n" * text.count("\n", end, fence.start(2)), fence[2]]
+            parts += ["\n" * text.count("\n", end, fence.start(2)), fence[2]]
             end = fence.end(2)
-    return "".join(kept)
+    return "".join(parts)
 
 
 def settings_of(block):

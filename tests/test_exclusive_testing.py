@@ -8,7 +8,7 @@ from django_future.testing import override_future, travel_to
 
 
 @pytest.fixture
-def elsewhere():
+def in_other_thread():
     """Return a function that calls a function in another thread."""
     with ThreadPoolExecutor(1) as threads:
         yield lambda function: threads.submit(function).result()
@@ -19,15 +19,15 @@ def enter_inline():
         pass
 
 
-def test_override_future_refuses_a_second_thread(elsewhere):
+def test_override_future_refuses_a_second_thread(in_other_thread):
     with override_future(), pytest.raises(RuntimeError, match="another thread is inside"):
-        elsewhere(enter_inline)
-    elsewhere(enter_inline)
+        in_other_thread(enter_inline)
+    in_other_thread(enter_inline)
 
 
-def test_travel_to_refuses_a_thread_while_another_runs_jobs_inline(elsewhere):
+def test_travel_to_refuses_a_thread_while_another_runs_jobs_inline(in_other_thread):
     with override_future(), pytest.raises(RuntimeError, match=r"travel_to\(\) changes"):
-        elsewhere(lambda: travel_to("1d"))
+        in_other_thread(lambda: travel_to("1d"))
 
 
 def test_override_future_can_be_nested_in_one_thread():

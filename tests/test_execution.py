@@ -29,7 +29,7 @@ def run_one(callable_, *given, **options):
 
 
 class TestOrder:
-    def test_jobs_run_by_priority_and_then_by_time(self, traces):
+    def test_jobs_run_by_priority_and_then_by_time(self, trace_texts):
         for text, when, priority in [
             ("late", "2030-01-02", 0),
             ("early", "2030-01-01", 0),
@@ -38,14 +38,14 @@ class TestOrder:
         ]:
             schedule_job(when, jobs.trace, None, None, [text], priority=priority)
         run_jobs(now="2030-01-04")
-        assert traces() == ["urgent", "early", "late", "idle"]
+        assert trace_texts() == ["urgent", "early", "late", "idle"]
 
-    def test_a_job_scheduled_by_a_job_waits_for_the_next_one_off_run(self, traces):
+    def test_a_job_scheduled_by_a_job_waits_for_the_next_one_off_run(self, trace_texts):
         schedule_job("0s", jobs.schedule_another)
         run_jobs()
-        assert traces() == []
+        assert trace_texts() == []
         run_jobs()
-        assert traces() == ["by another"]
+        assert trace_texts() == ["by another"]
 
     def test_a_job_that_becomes_due_later_waits_for_the_next_one_off_run(self):
         def hasten(**_):
@@ -60,9 +60,11 @@ class TestOrder:
 
 
 class TestCalls:
-    def test_a_handler_receives_the_job_then_the_object_then_the_arguments(self, order, traces):
+    def test_a_handler_receives_the_job_then_the_object_then_the_arguments(
+        self, order, trace_texts
+    ):
         run_one(jobs.trace_all, order, args=[1], kwargs={"k": 2})
-        [text] = traces()
+        [text] = trace_texts()
         assert text.startswith("<ScheduledJob (running) callable='tests.shop.jobs.trace_all'>")
         assert text.endswith("<Order: Order A1> (1,) {'k': 2}")
 
@@ -70,19 +72,19 @@ class TestCalls:
         run_one("remind", order, kwargs={"times": 3})
         assert Order.objects.get().reminders == 3
 
-    def test_a_method_can_receive_its_job(self, order, traces):
+    def test_a_method_can_receive_its_job(self, order, trace_texts):
         job = run_one("note", order, args=["noted"])
-        assert traces() == [f"A1 {job.pk} noted"]
+        assert trace_texts() == [f"A1 {job.pk} noted"]
 
-    def test_a_method_of_a_proxy_model_is_called(self, traces):
+    def test_a_method_of_a_proxy_model_is_called(self, trace_texts):
         from tests.shop.models import ExpressOrder
 
         run_one("hurry", ExpressOrder.objects.create())
-        assert traces() == ["ExpressOrder hurried"]
+        assert trace_texts() == ["ExpressOrder hurried"]
 
-    def test_a_coroutine_handler_is_awaited(self, traces):
+    def test_a_coroutine_handler_is_awaited(self, trace_texts):
         assert run_one(jobs.trace_async, args=["awaited"]).status == Status.COMPLETE
-        assert traces() == ["awaited"]
+        assert trace_texts() == ["awaited"]
 
     def test_the_job_in_signals_holds_the_loaded_content_object(
         self, order, django_assert_num_queries
@@ -116,10 +118,10 @@ class TestCompletion:
         assert job.status == Status.COMPLETE
         assert "<lambda>" in job.return_value
 
-    def test_run_jobs_can_delete_complete_jobs(self, traces):
+    def test_run_jobs_can_delete_complete_jobs(self, trace_texts):
         schedule_job("0s", jobs.trace)
         run_jobs(delete_completed=True)
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
         assert not ScheduledJob.objects.exists()
 
     def test_run_jobs_never_deletes_failed_jobs(self):
@@ -133,12 +135,12 @@ class TestCompletion:
 
 
 class TestFailure:
-    def test_the_writes_of_a_failed_handler_are_rolled_back(self, traces):
+    def test_the_writes_of_a_failed_handler_are_rolled_back(self, trace_texts):
         job = run_one(jobs.trace_and_fail)
         assert (job.status, job.attempts) == (Status.FAILED, 1)
         assert job.finished_at
         assert "ValueError: fail" in job.error
-        assert traces() == []
+        assert trace_texts() == []
 
     def test_a_one_off_run_stops_at_a_failure_and_leaves_later_jobs_untouched(self):
         schedule_job("0s", jobs.fail)
@@ -150,11 +152,11 @@ class TestFailure:
             assert getattr(after, field.attname) == getattr(later, field.attname)
         assert not Worker.objects.exists()
 
-    def test_a_one_off_run_continues_if_errors_are_ignored(self, traces):
+    def test_a_one_off_run_continues_if_errors_are_ignored(self, trace_texts):
         schedule_job("0s", jobs.fail)
         schedule_job("0s", jobs.trace)
         run_jobs(ignore_errors=True)
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
     def test_a_handler_that_calls_exit_fails(self):
         job = schedule_job("0s", jobs.quit_program)
@@ -194,7 +196,9 @@ class TestBadRows:
             ({"kwargs": {"colour": "red"}}, "unexpected keyword argument 'colour'"),
         ],
     )  # fmt: skip
-    def test_a_bad_row_fails_its_job_and_the_one_off_run_continues(self, changes, words, traces):
+    def test_a_bad_row_fails_its_job_and_the_one_off_run_continues(
+        self, changes, words, trace_texts
+    ):
         job = schedule_job("0s", jobs.trace)
         schedule_job("0s", jobs.trace, args=["the next"])
         rewrite(job, **changes)
@@ -202,7 +206,7 @@ class TestBadRows:
         job.refresh_from_db()
         assert job.status == Status.FAILED
         assert words in job.error
-        assert traces() == ["the next"]
+        assert trace_texts() == ["the next"]
 
     @pytest.mark.parametrize("column", ["args", "kwargs"])
     @pytest.mark.parametrize(
@@ -270,31 +274,31 @@ class TestTransactions:
         with transaction.atomic(), pytest.raises(RunInsideTransaction, match="'default'"):
             run_jobs()
 
-    def test_an_on_commit_hook_that_raises_does_not_affect_the_job(self, traces, caplog):
+    def test_an_on_commit_hook_that_raises_does_not_affect_the_job(self, trace_texts, caplog):
         job = run_one(jobs.trace_and_break_hook)
         assert job.status == Status.COMPLETE
-        assert traces() == ["kept"]
+        assert trace_texts() == ["kept"]
         assert "one of its on_commit() hooks raised an exception" in caplog.text
 
-    def test_the_writes_of_a_job_whose_lease_is_lost_are_rolled_back(self, traces, caplog):
+    def test_the_writes_of_a_job_whose_lease_is_lost_are_rolled_back(self, trace_texts, caplog):
         def claim_again(job, **_):
             ScheduledJob.objects.update(lease=job.lease + 1)
 
         with connected(signals.job_started, claim_again):
             schedule_job("0s", jobs.trace)
             run_jobs()
-        assert traces() == []
+        assert trace_texts() == []
         assert ScheduledJob.objects.get().status == Status.RUNNING
         assert "claimed by another worker" in caplog.text
 
-    def test_the_writes_of_a_job_deleted_while_it_runs_are_rolled_back(self, traces):
+    def test_the_writes_of_a_job_deleted_while_it_runs_are_rolled_back(self, trace_texts):
         def delete(job, **_):
             ScheduledJob.objects.all().delete()
 
         with connected(signals.job_started, delete):
             schedule_job("0s", jobs.trace)
             run_jobs()
-        assert traces() == []
+        assert trace_texts() == []
 
     def test_every_recorded_end_requires_the_lease(self):
         store, worker = store_for("default"), Worker(name="one")

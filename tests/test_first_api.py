@@ -84,7 +84,7 @@ def test_a_handler_can_receive_its_job(capsys):
     )
 
 
-def test_the_content_object_is_the_first_argument(order, traces):
+def test_the_content_object_is_the_first_argument(order, trace_texts):
     schedule_job(
         "0h",
         "tests.shop.jobs.trace_object",
@@ -93,7 +93,7 @@ def test_the_content_object_is_the_first_argument(order, traces):
         kwargs={"foo": "bar"},
     )
     run_jobs()
-    assert traces() == ["<Order: Order A1> (1, 2) {'foo': 'bar'}"]
+    assert trace_texts() == ["<Order: Order A1> (1, 2) {'foo': 'bar'}"]
 
 
 def test_reschedule_creates_a_new_job():

@@ -50,7 +50,9 @@ def return_to_the_caller():
 @pytest.mark.parametrize(
     ("leave", "code"), [(leave_by_exit, 5), (leave_by_an_error, 1), (return_to_the_caller, 0)]
 )
-def test_a_forked_child_that_leaves_the_handler_ends_and_records_nothing(run, leave, code, traces):
+def test_a_forked_child_that_leaves_the_handler_ends_and_records_nothing(
+    run, leave, code, trace_texts
+):
     def handler(value=None):
         Trace.objects.create(text="parent")
         child = os.fork()
@@ -59,7 +61,7 @@ def test_a_forked_child_that_leaves_the_handler_ends_and_records_nothing(run, le
         return exit_code(child)
 
     job = run(handler)
-    assert (job.status, job.return_value, traces()) == (Status.COMPLETE, code, ["parent"])
+    assert (job.status, job.return_value, trace_texts()) == (Status.COMPLETE, code, ["parent"])
 
 
 def test_a_forked_child_of_a_coroutine_ends_and_records_nothing(run):
@@ -73,7 +75,7 @@ def test_a_forked_child_of_a_coroutine_ends_and_records_nothing(run):
 
 
 @pytest.mark.only_on("postgresql", "mysql", reason="on SQLite the handler has the only write lock")
-def test_a_forked_child_opens_its_own_connections(run, traces):
+def test_a_forked_child_opens_its_own_connections(run, trace_texts):
     def handler(value=None):
         Trace.objects.create(text="parent")
         child = os.fork()
@@ -87,7 +89,7 @@ def test_a_forked_child_opens_its_own_connections(run, traces):
 
     job = run(handler)
     assert (job.status, job.return_value) == (Status.COMPLETE, 1)
-    assert sorted(traces()) == ["child", "parent", "parent"]
+    assert sorted(trace_texts()) == ["child", "parent", "parent"]
 
 
 def test_a_forked_child_reports_no_progress(run):
@@ -104,8 +106,8 @@ def test_a_forked_child_reports_no_progress(run):
 
 
 @pytest.mark.slow
-def test_a_forked_child_of_a_worker_handles_signals_like_any_process(start, tmp_path):
-    start()
+def test_a_forked_child_of_a_worker_handles_signals_like_any_process(start_worker, tmp_path):
+    start_worker()
     job = schedule_job("0s", jobs.terminate_a_child)
     eventually(lambda: type(job).objects.filter(pk=job.pk, status=Status.COMPLETE).exists())
     job.refresh_from_db()

@@ -26,7 +26,7 @@ def run():
 
 
 @pytest.fixture(params=[work, run], ids=["worker", "pass"])
-def run_between(request, traces):
+def run_between(request, trace_texts):
     """Return a function that executes a job between well-behaved jobs, and returns it."""
 
     def run_one(target, *bound, **options):
@@ -48,9 +48,9 @@ def run_between(request, traces):
     return run_one
 
 
-def inner(traces):
+def inner(trace_texts):
     """Return the traces between those of the well-behaved jobs."""
-    texts = traces()
+    texts = trace_texts()
     assert (texts[0], texts[-1]) == ("before", "after")
     return texts[1:-1]
 
@@ -71,10 +71,10 @@ class TestFailures:
         ids=lambda value: getattr(value, "__name__", ""),
     )
     def test_any_exception_of_a_handler_fails_its_job_alone(
-        self, run_between, traces, handler, words
+        self, run_between, trace_texts, handler, words
     ):
         job = run_between(handler)
-        assert (job.status, inner(traces)) == (Status.FAILED, [])
+        assert (job.status, inner(trace_texts)) == (Status.FAILED, [])
         assert words in job.error
 
     @pytest.mark.parametrize(
@@ -92,22 +92,24 @@ class TestFailures:
         ids=lambda value: getattr(value, "__name__", ""),
     )
     def test_a_handler_that_breaks_its_transaction_fails_and_is_rolled_back(
-        self, run_between, traces, handler, words
+        self, run_between, trace_texts, handler, words
     ):
         job = run_between(handler)
-        assert (job.status, inner(traces)) == (Status.FAILED, [])
+        assert (job.status, inner(trace_texts)) == (Status.FAILED, [])
         assert words in job.error
 
     @pytest.mark.only_on("sqlite", reason="no other database ends a transaction by itself")
-    def test_a_job_whose_transaction_sqlite_ended_fails(self, run_between, traces):
+    def test_a_job_whose_transaction_sqlite_ended_fails(self, run_between, trace_texts):
         job = run_between(hostile.roll_back_in_the_database)
-        assert (job.status, inner(traces)) == (Status.FAILED, [])
+        assert (job.status, inner(trace_texts)) == (Status.FAILED, [])
         assert "can only be rolled back" in job.error
 
-    def test_a_handler_that_closes_its_connection_keeps_its_own_error(self, run_between, traces):
+    def test_a_handler_that_closes_its_connection_keeps_its_own_error(
+        self, run_between, trace_texts
+    ):
         job = run_between(hostile.close_old_connections_and_fail)
         assert (job.status, job.attempts, job.rescues) == (Status.SCHEDULED, 1, 0)
-        assert inner(traces) == ["ran"]
+        assert inner(trace_texts) == ["ran"]
         assert "its own error" in JobAttempt.objects.get(job=job).traceback
 
     def test_a_huge_error_is_cut(self, run_between):
@@ -141,10 +143,10 @@ class TestResults:
 class TestNextJob:
     def test_the_next_job_has_the_language_and_zone_of_the_project(self, settings):
         schedule_job("0s", hostile.switch_language_and_zone, priority=1)
-        told = schedule_job("0s", hostile.tell_language_and_zone)
+        reported = schedule_job("0s", hostile.return_language_and_zone)
         work()
-        told.refresh_from_db()
-        assert told.return_value == [settings.LANGUAGE_CODE, settings.TIME_ZONE]
+        reported.refresh_from_db()
+        assert reported.return_value == [settings.LANGUAGE_CODE, settings.TIME_ZONE]
 
     def test_the_query_log_of_debug_mode_does_not_grow(self, settings):
         settings.DEBUG = True
@@ -167,30 +169,32 @@ class TestNextJob:
 
 
 class TestOwnJob:
-    def test_a_job_that_its_handler_cancels_is_cancelled_and_rolled_back(self, run_between, traces):
+    def test_a_job_that_its_handler_cancels_is_cancelled_and_rolled_back(
+        self, run_between, trace_texts
+    ):
         job = run_between(hostile.cancel_itself)
-        assert (job.status, inner(traces)) == (Status.CANCELLED, [])
+        assert (job.status, inner(trace_texts)) == (Status.CANCELLED, [])
         assert job.error == "The handler cancelled or deleted its own job."
 
     def test_a_job_that_its_handler_deletes_is_deleted_with_its_effects_kept(
-        self, run_between, traces
+        self, run_between, trace_texts
     ):
         assert run_between(hostile.delete_itself) is None
-        assert inner(traces) == ["kept"]
+        assert inner(trace_texts) == ["kept"]
 
-    def test_a_job_whose_row_its_handler_deletes_is_cancelled(self, run_between, traces):
+    def test_a_job_whose_row_its_handler_deletes_is_cancelled(self, run_between, trace_texts):
         job = run_between(hostile.delete_itself_unseen)
-        assert (job.status, inner(traces)) == (Status.CANCELLED, [])
+        assert (job.status, inner(trace_texts)) == (Status.CANCELLED, [])
 
-    def test_a_job_completes_if_its_handler_changes_the_instance(self, run_between, traces):
+    def test_a_job_completes_if_its_handler_changes_the_instance(self, run_between, trace_texts):
         job = run_between(hostile.scribble)
-        assert (job.status, inner(traces)) == (Status.COMPLETE, ["kept"])
+        assert (job.status, inner(trace_texts)) == (Status.COMPLETE, ["kept"])
 
     def test_a_job_completes_if_its_handler_deletes_the_content_object(
-        self, run_between, traces, order
+        self, run_between, trace_texts, order
     ):
         job = run_between(hostile.delete_order, content_object=order)
-        assert (job.status, inner(traces)) == (Status.COMPLETE, ["kept"])
+        assert (job.status, inner(trace_texts)) == (Status.COMPLETE, ["kept"])
 
 
 @pytest.mark.only_on("mysql", reason="the other drivers show all that bypasses Django")
@@ -206,13 +210,13 @@ class TestProcedures:
         with connection.cursor() as cursor:
             cursor.execute("DROP PROCEDURE leave_trace")
 
-    def test_a_procedure_call_is_committed_with_its_job(self, run_between, traces):
+    def test_a_procedure_call_is_committed_with_its_job(self, run_between, trace_texts):
         assert run_between(hostile.call_procedure).status == Status.COMPLETE
-        assert inner(traces) == ["called"]
+        assert inner(trace_texts) == ["called"]
 
 
 @pytest.mark.only_on("mysql", reason="other databases refuse what follows a lost deadlock")
-def test_writes_after_a_caught_deadlock_are_rolled_back(run_between, traces):
+def test_writes_after_a_caught_deadlock_are_rolled_back(run_between, trace_texts):
     Order.objects.bulk_create([Order(number="A1"), Order(number="A2")])
     job = run_between(hostile.lose_a_deadlock)
-    assert (job.status, set(inner(traces))) == (Status.FAILED, {"the rival's"})
+    assert (job.status, set(inner(trace_texts))) == (Status.FAILED, {"the rival's"})

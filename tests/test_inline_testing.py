@@ -26,27 +26,27 @@ def inline():
 
 @pytest.mark.usefixtures("inline")
 class TestInlineJobs:
-    def test_an_inline_job_runs_when_it_is_scheduled(self, traces):
+    def test_an_inline_job_runs_when_it_is_scheduled(self, trace_texts):
         job = schedule_job("5d", jobs.trace)
         assert (job.status, job.attempts) == ("complete", 1)
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
     def test_an_inline_job_is_recorded(self):
         job = schedule_job("5d", jobs.echo, args=[(1, 2)])
-        kept = ScheduledJob.objects.get()
-        assert kept == job
-        assert kept.return_value == job.return_value == (1, 2)
-        assert kept.finished_at < kept.scheduled_at
+        stored = ScheduledJob.objects.get()
+        assert stored == job
+        assert stored.return_value == job.return_value == (1, 2)
+        assert stored.finished_at < stored.scheduled_at
         assert not Worker.objects.exists()
 
-    def test_an_inline_job_can_schedule_others(self, traces):
+    def test_an_inline_job_can_schedule_others(self, trace_texts):
         schedule_job("5d", jobs.schedule_another)
-        assert traces() == ["by another"]
+        assert trace_texts() == ["by another"]
 
-    def test_schedule_jobs_runs_each_job_inline(self, traces):
+    def test_schedule_jobs_runs_each_job_inline(self, trace_texts):
         specs = [{"when": "5d", "callable": jobs.trace, "args": [text]} for text in "ab"]
         assert [job.status for job in schedule_jobs(specs)] == ["complete"] * 2
-        assert traces() == ["a", "b"]
+        assert trace_texts() == ["a", "b"]
 
     def test_a_decorated_handler_runs_inline(self):
         assert greet.schedule("5d", "you").return_value == "hello you"
@@ -61,7 +61,9 @@ class TestInlineJobs:
         assert job.reschedule("5d", args=[2]).return_value == 2
 
     def test_inline_jobs_that_never_end_raise_an_assertion_error(self):
-        with pytest.raises(AssertionError, match="last of 31 jobs, each scheduled by the one before"):
+        with pytest.raises(
+            AssertionError, match="last of 31 jobs, each scheduled by the one before"
+        ):
             schedule_job("5d", jobs.repeat, args=["1d"])
 
 
@@ -89,32 +91,32 @@ class TestInlineFailures:
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
 class TestTransactions:
-    def test_an_inline_job_has_its_own_transaction(self, traces):
+    def test_an_inline_job_has_its_own_transaction(self, trace_texts):
         with override_future():
             schedule_job("5d", jobs.trace_on_commit)
-        assert traces() == ["hook"]
+        assert trace_texts() == ["hook"]
 
-    def test_an_inline_job_is_part_of_an_open_transaction(self, traces):
+    def test_an_inline_job_is_part_of_an_open_transaction(self, trace_texts):
         with override_future(), transaction.atomic():
             schedule_job("5d", jobs.trace)
-            assert traces() == ["ran"]
+            assert trace_texts() == ["ran"]
             transaction.set_rollback(True)
-        assert traces() == []
+        assert trace_texts() == []
         assert not ScheduledJob.objects.exists()
 
-    def test_an_open_transaction_survives_an_inline_failure(self, traces):
+    def test_an_open_transaction_survives_an_inline_failure(self, trace_texts):
         with override_future(), transaction.atomic(durable=True):
             jobs.trace("before")
             with pytest.raises(ValueError, match="fail"):
                 schedule_job("5d", jobs.trace_and_fail)
             jobs.trace("after")
-        assert traces() == ["before", "after"]
+        assert trace_texts() == ["before", "after"]
         assert ScheduledJob.objects.get().status == "failed"
 
-    def test_an_on_commit_hook_can_schedule_an_inline_job(self, traces):
+    def test_an_on_commit_hook_can_schedule_an_inline_job(self, trace_texts):
         with override_future(), transaction.atomic():
             transaction.on_commit(partial(schedule_job, "5d", jobs.trace))
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
     def test_an_inline_job_can_be_in_another_database(self):
         with override_future(), transaction.atomic():
@@ -153,10 +155,10 @@ class TestOverrideFuture:
     def test_override_future_works_as_a_decorator(self):
         assert schedule_job("5d", jobs.echo).status == "complete"
 
-    def test_nested_override_future_runs_a_job_once(self, traces):
+    def test_nested_override_future_runs_a_job_once(self, trace_texts):
         with override_future(), override_future():
             schedule_job("5d", jobs.trace)
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
     def test_override_future_refuses_unknown_modes(self):
         with pytest.raises(ValueError, match=r"mode is 'eager'\. Give 'inline'"):

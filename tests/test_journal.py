@@ -19,8 +19,8 @@ from django_future.worker.loop import Limits
 from django_future.worker.process import Options, run_worker
 from django_future.worker.stop_signals import StopRequest
 from tests.shop import jobs
-from tests.support.processes import start_worker, stop_at_once
-from tests.support.waiting import eventually, exit_code
+from tests.support.processes import launch_worker, stop_at_once
+from tests.support.waiting import eventually, wait_for_exit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +34,7 @@ def output(tmp_path):
 
 
 @pytest.fixture
-def said(output):
+def output_contains(output):
     """Return a function that returns whether the output contains a text."""
     return lambda text: text in output.read_text()
 
@@ -77,21 +77,21 @@ class TestStart:
         assert "; no job waits." in first
 
     @pytest.mark.slow
-    def test_the_setup_line_gives_settings_and_database(self, said, output):
-        assert exit_code(start_worker("--burst", "-v1", output=output)) == 0
+    def test_the_setup_line_gives_settings_and_database(self, output_contains, output):
+        assert wait_for_exit(launch_worker("--burst", "-v1", output=output)) == 0
         place = connection.settings_dict["NAME"]
-        assert said(", settings 'tests.settings', ")
-        assert said(f"{connection.display_name} database 'default' ({place}")
+        assert output_contains(", settings 'tests.settings', ")
+        assert output_contains(f"{connection.display_name} database 'default' ({place}")
 
     @pytest.mark.slow
-    def test_a_worker_logs_nothing_at_verbosity_0(self, said, output):
-        assert exit_code(start_worker("--burst", "-v0", output=output)) == 0
-        assert not said("Worker")
+    def test_a_worker_logs_nothing_at_verbosity_0(self, output_contains, output):
+        assert wait_for_exit(launch_worker("--burst", "-v0", output=output)) == 0
+        assert not output_contains("Worker")
 
     @pytest.mark.slow
     def test_the_start_and_the_end_are_logged_as_json(self, output):
         options = ("--burst", "-v1", "--log-format", "json")
-        assert exit_code(start_worker(*options, output=output)) == 0
+        assert wait_for_exit(launch_worker(*options, output=output)) == 0
         lines = [json.loads(line) for line in output.read_text().splitlines()]
         assert [line["event"] for line in lines] == ["setup", "start", "stop", "end"]
         assert (lines[1]["queues"], lines[1]["excluded_queues"]) == ([], [])
@@ -101,65 +101,79 @@ class TestStart:
 
 
 class TestEnd:
-    def test_the_end_line_gives_the_reason_and_the_exit_code(self, caplog):
+    def test_the_end_line_gives_the_reason_and_the_wait_for_exit(self, caplog):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 2)
         *_, stop, end = burst(caplog)
         assert stop == "Worker NAME stops: nothing is due."
         assert end == "Worker NAME has stopped after 2 jobs: nothing is due. Exit code 0."
 
     @pytest.mark.slow
-    def test_the_end_line_names_the_limit_that_was_reached(self, said, output, start):
-        process = start("--max-jobs-per-process", "1", "-v1", output=output, HEARTBEAT="0.4s")
+    def test_the_end_line_names_the_limit_that_was_reached(
+        self, output_contains, output, start_worker
+    ):
+        process = start_worker(
+            "--max-jobs-per-process", "1", "-v1", output=output, HEARTBEAT="0.4s"
+        )
         schedule_job("0s", jobs.trace)
-        assert exit_code(process) == 75
-        assert said("it has reached --max-jobs-per-process. Exit code 75.")
+        assert wait_for_exit(process) == 75
+        assert output_contains("it has reached --max-jobs-per-process. Exit code 75.")
 
     @pytest.mark.slow
     def test_the_stop_line_after_a_signal_names_running_jobs_and_how_to_stop_at_once(
-        self, said, output, start, held
+        self, output_contains, output, start_worker, hold_file
     ):
-        process = start("-v1", output=output)
-        job = schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+        process = start_worker("-v1", output=output)
+        job = schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         process.send_signal(signal.SIGINT)
         eventually(
-            lambda: said(
+            lambda: output_contains(
                 f"stops: SIGINT was received; waiting for 1 job, {job.pk} tests.shop.jobs.hold, "
                 "for at most 25 s; press CONTROL-C again to stop at once."
             )
         )
-        held.unlink()
-        assert exit_code(process) == 0
-        assert said("has stopped after 1 job: SIGINT was received. Exit code 0.")
+        hold_file.unlink()
+        assert wait_for_exit(process) == 0
+        assert output_contains("has stopped after 1 job: SIGINT was received. Exit code 0.")
 
     @pytest.mark.slow
-    def test_a_long_shutdown_logs_the_jobs_that_still_run(self, said, output, start, held):
-        process = start("-v1", output=output)
-        job = schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_a_long_shutdown_logs_the_jobs_that_still_run(
+        self, output_contains, output, start_worker, hold_file
+    ):
+        process = start_worker("-v1", output=output)
+        job = schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: said(f"still waits for 1 job, {job.pk} tests.shop.jobs.hold."))
-        assert said("; send a second signal to stop at once.")
-        held.unlink()
-        assert exit_code(process) == 0
+        eventually(
+            lambda: output_contains(f"still waits for 1 job, {job.pk} tests.shop.jobs.hold.")
+        )
+        assert output_contains("; send a second signal to stop at once.")
+        hold_file.unlink()
+        assert wait_for_exit(process) == 0
 
     @pytest.mark.slow
-    def test_the_shutdown_timeout_logs_the_interrupted_jobs(self, said, output, start, held):
-        process = start("-v1", "--shutdown-timeout", "0s", output=output)
-        job = schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_the_shutdown_timeout_logs_the_interrupted_jobs(
+        self, output_contains, output, start_worker, hold_file
+    ):
+        process = start_worker("-v1", "--shutdown-timeout", "0s", output=output)
+        job = schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         process.send_signal(signal.SIGTERM)
-        assert exit_code(process) == 0
-        assert said(f"interrupts and releases 1 job, {job.pk} tests.shop.jobs.hold: the shutdown")
+        assert wait_for_exit(process) == 0
+        assert output_contains(
+            f"interrupts and releases 1 job, {job.pk} tests.shop.jobs.hold: the shutdown"
+        )
 
     @pytest.mark.slow
-    def test_a_second_signal_is_logged(self, said, output, start, held):
-        process = start("-v1", output=output)
-        schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_a_second_signal_is_logged(self, output_contains, output, start_worker, hold_file):
+        process = start_worker("-v1", output=output)
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         eventually(lambda: stop_at_once(process))
-        assert exit_code(process) == 143
-        assert said("A second SIGTERM: this process ends at once, and its jobs will be rescued.")
+        assert wait_for_exit(process) == 143
+        assert output_contains(
+            "A second SIGTERM: this process ends at once, and its jobs will be rescued."
+        )
 
 
 class TestOneSignal:
@@ -175,47 +189,47 @@ class TestOneSignal:
         assert request.first == signal.SIGINT
 
     @pytest.mark.slow
-    def test_a_signal_that_reaches_a_process_twice_counts_once(self, start, held):
+    def test_a_signal_that_reaches_a_process_twice_counts_once(self, start_worker, hold_file):
         """A terminal sends a signal to all processes, and the supervisor may forward it late."""
-        supervisor = start("--processes", "2", "--threads", "1")
-        schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+        supervisor = start_worker("--processes", "2", "--threads", "1")
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         [holder] = Worker.objects.filter(
             name__in=ScheduledJob.objects.running().values_list("worker", flat=True)
         )
         until = time.monotonic() + 2 * stop_signals.SIGNAL_DEBOUNCE_SECONDS
         while time.monotonic() < until:
             os.kill(holder.pid, signal.SIGINT)
-        held.unlink()
+        hold_file.unlink()
         eventually(lambda: ScheduledJob.objects.get().status == Status.COMPLETE)
         assert ScheduledJob.objects.get().attempts == 1
         supervisor.send_signal(signal.SIGTERM)
-        assert exit_code(supervisor) == 0
+        assert wait_for_exit(supervisor) == 0
 
     @pytest.mark.slow
-    def test_two_signals_end_all_processes_at_once(self, start, held):
-        supervisor = start("--processes", "2")
-        schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_two_signals_end_all_processes_at_once(self, start_worker, hold_file):
+        supervisor = start_worker("--processes", "2")
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         eventually(lambda: stop_at_once(supervisor))
-        assert exit_code(supervisor) == 143
+        assert wait_for_exit(supervisor) == 143
         assert ScheduledJob.objects.get().status == Status.RUNNING
 
 
 class TestQueues:
-    def test_the_queue_option_takes_names_separated_by_commas(self, traces):
+    def test_the_queue_option_takes_names_separated_by_commas(self, trace_texts):
         for queue_name in ("mail", "reports", "default"):
             schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name)
         with pytest.raises(SystemExit):
             call_command("future_worker", "--burst", "--queue", "mail, default")
-        assert sorted(traces()) == ["default", "mail"]
+        assert sorted(trace_texts()) == ["default", "mail"]
 
-    def test_the_exclude_queue_option_can_be_repeated(self, traces):
+    def test_the_exclude_queue_option_can_be_repeated(self, trace_texts):
         for queue_name in ("mail", "reports", "default"):
             schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name)
         with pytest.raises(SystemExit):
             call_command("future_worker", "--burst", exclude_queue=["mail", "default"])
-        assert traces() == ["reports"]
+        assert trace_texts() == ["reports"]
 
     def test_the_queue_option_refuses_an_empty_name(self):
         with pytest.raises(CommandError, match="Give a name of 1 to"):
@@ -240,7 +254,7 @@ class TestWithoutTables:
     @pytest.mark.slow
     @pytest.mark.parametrize("options", [[], ["--processes", "2"], ["--reload"]])
     def test_a_worker_without_tables_prints_one_line_and_exits_with_1(self, options, output):
-        assert exit_code(start_worker("-v1", *options, output=output)) == 1
+        assert wait_for_exit(launch_worker("-v1", *options, output=output)) == 1
         assert len(output.read_text().splitlines()) == 1
 
 

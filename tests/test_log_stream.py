@@ -183,13 +183,13 @@ class TestBatches:
 
 class TestRecords:
     def test_each_completion_makes_a_log_record(self, logger, stream):
-        kept = RecordList()
-        logger.addHandler(kept)
+        collected = RecordList()
+        logger.addHandler(collected)
         log_completions(complete_jobs(3))
-        assert [record.facts["job"] for record in kept.records] == [0, 1, 2]
-        assert [record.args[0] for record in kept.records] == [0, 1, 2]
-        assert {record.name for record in kept.records} == {"django_future"}
-        assert {record.threadName for record in kept.records} == {"MainThread"}
+        assert [record.facts["job"] for record in collected.records] == [0, 1, 2]
+        assert [record.args[0] for record in collected.records] == [0, 1, 2]
+        assert {record.name for record in collected.records} == {"django_future"}
+        assert {record.threadName for record in collected.records} == {"MainThread"}
 
     def test_each_log_record_passes_the_filters(self, logger, stream):
         logger.addFilter(has_even_number)
@@ -200,21 +200,21 @@ class TestRecords:
         assert [line.split()[4] for line in stream.getvalue().splitlines()] == ["0", "2"]
 
     def test_log_records_share_no_attributes_that_filters_add(self, logger, stream):
-        kept, seen = RecordList(), []
+        collected, seen = RecordList(), []
 
         def note(record):
             seen.append(hasattr(record, "noted"))
             record.noted = True
             return True
 
-        kept.addFilter(note)
-        logger.addHandler(kept)
+        collected.addFilter(note)
+        logger.addHandler(collected)
         log_completions(complete_jobs(3))
         assert seen == [False, False, False]
 
     def test_log_records_are_made_by_the_record_factory_of_the_project(self, logger, stream):
-        kept, usual = RecordList(), logging.getLogRecordFactory()
-        logger.addHandler(kept)
+        collected, usual = RecordList(), logging.getLogRecordFactory()
+        logger.addHandler(collected)
         made = []
 
         def make(*args, **kwargs):
@@ -227,7 +227,7 @@ class TestRecords:
             log_completions(complete_jobs(3))
         finally:
             logging.setLogRecordFactory(usual)
-        assert kept.records == made
+        assert collected.records == made
         assert len(made) == 3
 
     def test_log_records_reach_the_logging_handlers_of_the_project(self, caplog):

@@ -21,7 +21,7 @@ class Server:
 
     def __init__(self, *legs):
         self.legs = list(legs)
-        self.asked = 0
+        self.readings = 0
         self.seconds = 1000.0
 
     def monotonic(self):
@@ -30,55 +30,55 @@ class Server:
     def now(self):
         return datetime.fromtimestamp(self.seconds, UTC) + CLOCK_DIFFERENCE
 
-    def ask(self):
-        there, back = self.legs[self.asked % len(self.legs)]
-        self.asked += 1
+    def schedule_unknown(self):
+        there, back = self.legs[self.readings % len(self.legs)]
+        self.readings += 1
         self.seconds += there
-        told = self.now()
+        reading = self.now()
         self.seconds += back
-        return told
+        return reading
 
 
 @pytest.fixture
-def serve(monkeypatch):
+def make_server(monkeypatch):
     """Return a function that creates a server with the given legs, and a clock that reads it."""
 
     def make(*legs):
         server = Server(*legs)
         monkeypatch.setattr(server_clock, "time", server)
-        return server, ServerClock(server.ask)
+        return server, ServerClock(server.read)
 
     return make
 
 
 class TestServerClock:
     @pytest.mark.parametrize("legs", [(0.03, 0.03), (0.05, 0.01), (0.01, 0.05), (0.06, 0)])
-    def test_the_server_clock_is_never_ahead_of_the_server(self, serve, legs):
-        server, clock = serve(legs)
+    def test_the_server_clock_is_never_ahead_of_the_server(self, make_server, legs):
+        server, clock = make_server(legs)
         clock.synchronise()
         assert server.now() - clock.now() == timedelta(seconds=legs[1])
 
-    def test_the_server_clock_uses_the_reading_with_the_shortest_way_back(self, serve):
-        server, clock = serve((0.01, 0.04), (0.1, 0.001), (0.01, 0.05))
+    def test_the_server_clock_uses_the_reading_with_the_shortest_way_back(self, make_server):
+        server, clock = make_server((0.01, 0.04), (0.1, 0.001), (0.01, 0.05))
         clock.synchronise()
         server.seconds += 5
         assert server.now() - clock.now() == MILLISECOND
 
-    def test_the_server_clock_follows_a_server_whose_clock_is_set_back(self, serve):
-        server, clock = serve((0.05, 0.05))
+    def test_the_server_clock_follows_a_server_whose_clock_is_set_back(self, make_server):
+        server, clock = make_server((0.05, 0.05))
         clock.synchronise()
         server.now = lambda: datetime.fromtimestamp(server.seconds, UTC)
         clock.synchronise()
         assert clock.now() <= server.now()
 
-    @pytest.mark.parametrize(("legs", "asked"), [((0, 0.0005), 1), ((0.05, 0.05), MAX_READINGS)])
-    def test_the_server_clock_reads_a_fast_server_once(self, serve, legs, asked):
-        server, clock = serve(legs)
+    @pytest.mark.parametrize(("legs", "readings"), [((0, 0.0005), 1), ((0.05, 0.05), MAX_READINGS)])
+    def test_the_server_clock_reads_a_fast_server_once(self, make_server, legs, readings):
+        server, clock = make_server(legs)
         clock.synchronise()
-        assert server.asked == asked
+        assert server.readings == readings
 
-    def test_the_server_clock_measures_the_shortest_round_trip(self, serve):
-        _, clock = serve((0.02, 0.02), (0.01, 0.01), (0.05, 0.05))
+    def test_the_server_clock_measures_the_shortest_round_trip(self, make_server):
+        _, clock = make_server((0.02, 0.02), (0.01, 0.01), (0.05, 0.05))
         clock.synchronise()
         assert clock.round_trip == 20 * MILLISECOND
 

@@ -16,13 +16,13 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def hints(monkeypatch):
+def notify_limiter(monkeypatch):
     """Start each test without a sent notification, with an interval longer than the test."""
     monkeypatch.setattr("django_future.store.postgresql.notify.MIN_NOTIFY_INTERVAL_SECONDS", 60.0)
     monkeypatch.setattr(store_for("default"), "_notify_limiter", NotifyLimiter())
 
 
-def hints_of(act):
+def notifications_of(act):
     """Return how many notifications `act` sends."""
     with CaptureQueriesContext(connection) as queries:
         act()
@@ -39,13 +39,13 @@ def refuse(*_):
 
 
 def test_two_jobs_at_once_send_one_notification():
-    assert hints_of(lambda: (schedule(), schedule())) == 1
+    assert notifications_of(lambda: (schedule(), schedule())) == 1
 
 
 def test_a_notification_of_a_failed_insert_does_not_count():
     with connection.execute_wrapper(refuse), pytest.raises(DatabaseError):
         schedule()
-    assert hints_of(schedule) == 1
+    assert notifications_of(schedule) == 1
 
 
 def test_a_notification_of_a_rolled_back_transaction_does_not_count():
@@ -53,15 +53,18 @@ def test_a_notification_of_a_rolled_back_transaction_does_not_count():
     with transaction.atomic():
         store.notify()
         transaction.set_rollback(True)
-    assert hints_of(schedule) == 1
+    assert notifications_of(schedule) == 1
 
 
 def test_a_notification_without_autocommit_does_not_count():
     connection.set_autocommit(False)
     try:
-        assert hints_of(schedule) == 1
-        assert hints_of(lambda: schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 2)) == 1
+        assert notifications_of(schedule) == 1
+        assert (
+            notifications_of(lambda: schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 2))
+            == 1
+        )
         connection.rollback()
     finally:
         connection.set_autocommit(True)
-    assert hints_of(schedule) == 1
+    assert notifications_of(schedule) == 1

@@ -55,7 +55,7 @@ def run(job, **options):
 
 
 def test_a_job_is_confirmed_and_its_transaction_begun_before_its_time(steps):
-    job = claimed(jobs.tell_time, ahead=AHEAD)
+    job = claimed(jobs.return_time, ahead=AHEAD)
     scheduled_at = clock.from_row(job.scheduled_at)
     run(job, is_held=True)
     assert [name for name, at in steps if at < scheduled_at] == ["confirm", "transaction"]
@@ -64,7 +64,7 @@ def test_a_job_is_confirmed_and_its_transaction_begun_before_its_time(steps):
 
 
 def test_a_prefetched_job_that_is_cancelled_does_not_start(steps):
-    job = claimed(jobs.tell_time, ahead=AHEAD)
+    job = claimed(jobs.return_time, ahead=AHEAD)
     job.cancel(running=True)
     run(job, is_held=True)
     assert (job.status, job.return_value) == (Status.CANCELLED, None)
@@ -72,6 +72,6 @@ def test_a_prefetched_job_that_is_cancelled_does_not_start(steps):
 
 
 def test_a_one_off_run_does_not_wait_for_the_time_of_a_job():
-    job = claimed(jobs.tell_time, ahead=AHEAD)
+    job = claimed(jobs.return_time, ahead=AHEAD)
     run(job)
     assert datetime.fromtimestamp(job.return_value, UTC) < clock.from_row(job.scheduled_at)

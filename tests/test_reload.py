@@ -8,7 +8,7 @@ import pytest
 from django_future import schedule_job
 from django_future.models import Worker
 from tests.shop.models import Trace
-from tests.support.waiting import eventually, exit_code
+from tests.support.waiting import eventually, wait_for_exit
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -24,7 +24,7 @@ def run():
 
 
 @pytest.fixture
-def changing(tmp_path):
+def changing_module(tmp_path):
     """Return the path of a module that the models of the test shop import."""
     path = tmp_path / "changing.py"
     path.write_text("")
@@ -32,10 +32,10 @@ def changing(tmp_path):
 
 
 @pytest.fixture
-def start_reloading(start, tmp_path):
+def start_reloading(start_worker, tmp_path):
     """Return a function that starts a reloading worker with `tmp_path` on its path."""
     path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
-    return lambda *options, **environment: start(
+    return lambda *options, **environment: start_worker(
         "--reload", *options, PYTHONPATH=path, **environment
     )
 
@@ -46,12 +46,14 @@ def is_true_once_touched(path, condition):
     return condition()
 
 
-def test_a_code_change_restarts_the_worker(start_reloading, changing):
+def test_a_code_change_restarts_the_worker(start_reloading, changing_module):
     process = start_reloading(TEST_IMPORT="changing")
     [before] = Worker.objects.values_list("pid", flat=True)
-    eventually(lambda: is_true_once_touched(changing, Worker.objects.exclude(pid=before).exists))
+    eventually(
+        lambda: is_true_once_touched(changing_module, Worker.objects.exclude(pid=before).exists)
+    )
     process.send_signal(signal.SIGTERM)
-    assert exit_code(process) == 0
+    assert wait_for_exit(process) == 0
     eventually(lambda: not Worker.objects.exists())
 
 
@@ -73,21 +75,23 @@ def test_a_job_runs_after_its_module_is_fixed(start_reloading, tmp_path, setting
 
 class TestSyntaxError:
     @pytest.fixture
-    def process(self, start_reloading, changing, tmp_path):
+    def process(self, start_reloading, changing_module, tmp_path):
         """Return a worker that waits because a module cannot be loaded."""
         output = tmp_path / "output"
         process = start_reloading(TEST_IMPORT="changing", output=output)
-        changing.write_text("def (")
+        changing_module.write_text("def (")
         waits = "waiting for a change of its code"
-        eventually(lambda: is_true_once_touched(changing, lambda: waits in output.read_text()))
+        eventually(
+            lambda: is_true_once_touched(changing_module, lambda: waits in output.read_text())
+        )
         return process
 
-    def test_a_syntax_error_does_not_end_the_worker(self, process, changing):
+    def test_a_syntax_error_does_not_end_the_worker(self, process, changing_module):
         assert not Worker.objects.exists()
-        changing.write_text("")
-        eventually(lambda: is_true_once_touched(changing, Worker.objects.exists))
+        changing_module.write_text("")
+        eventually(lambda: is_true_once_touched(changing_module, Worker.objects.exists))
         assert process.poll() is None
 
     def test_a_worker_that_waits_for_a_fix_can_be_stopped(self, process):
         process.send_signal(signal.SIGINT)
-        assert exit_code(process) == 0
+        assert wait_for_exit(process) == 0

@@ -12,7 +12,7 @@ from django.db import connection
 from django_future.exceptions import DatabaseReplaced
 from django_future.store import store_for
 from tests.settings import SCRATCH
-from tests.support.processes import start_worker
+from tests.support.processes import launch_worker
 from tests.support.waiting import eventually
 
 pytestmark = [
@@ -93,7 +93,7 @@ def other_file():
 @pytest.mark.slow
 def test_a_worker_whose_sqlite_file_is_deleted_exits_with_75(other_file):
     path, run = other_file
-    process = start_worker(TEST_RUN=run, HEARTBEAT="0.4s")
+    process = launch_worker(TEST_RUN=run, HEARTBEAT="0.4s")
     try:
         eventually(lambda: _seen_at(path))
         first = _seen_at(path)

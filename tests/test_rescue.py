@@ -34,7 +34,7 @@ def store():
 
 
 @pytest.fixture
-def innocent():
+def other_connection():
     """Return an open connection that no worker uses."""
     with closing(connection.copy()) as other:
         other.ensure_connection()
@@ -105,45 +105,45 @@ def is_open(other):
 
 @on_servers
 class TestKilledSessions:
-    def test_the_session_of_a_lost_worker_is_killed(self, store, innocent):
-        lose(as_stored([identify(innocent, store)]))
+    def test_the_session_of_a_lost_worker_is_killed(self, store, other_connection):
+        lose(as_stored([identify(other_connection, store)]))
         maintenance.rescue(store)
-        assert not is_open(innocent)
+        assert not is_open(other_connection)
 
-    def test_a_session_with_a_reused_id_is_not_killed(self, store, innocent):
-        number = identify(innocent, store).number
+    def test_a_session_with_a_reused_id_is_not_killed(self, store, other_connection):
+        number = identify(other_connection, store).number
         lose(as_stored([SessionId(number, "of another origin")]))
         maintenance.rescue(store)
-        assert is_open(innocent)
+        assert is_open(other_connection)
 
-    def test_sessions_stored_by_an_earlier_version_are_ignored(self, store, innocent):
-        lose([identify(innocent, store).number])
+    def test_sessions_stored_by_an_earlier_version_are_ignored(self, store, other_connection):
+        lose([identify(other_connection, store).number])
         maintenance.rescue(store)
-        assert is_open(innocent)
+        assert is_open(other_connection)
         assert not Worker.objects.exists()
 
     @pytest.mark.only_on("postgresql", reason="roles are assumed on PostgreSQL only")
-    def test_a_session_is_killed_under_an_assumed_role(self, store, innocent, assumed_role):
-        for each in (connection, innocent):
+    def test_a_session_is_killed_under_an_assumed_role(self, store, other_connection, assumed_role):
+        for each in (connection, other_connection):
             each.close()
             each.settings_dict["OPTIONS"] = {"assume_role": assumed_role}
-        lose(as_stored([identify(innocent, store)]))
+        lose(as_stored([identify(other_connection, store)]))
         maintenance.rescue(store)
-        assert not is_open(innocent)
+        assert not is_open(other_connection)
         with connection.cursor() as cursor:
             cursor.execute("SELECT CURRENT_USER")
             assert cursor.fetchone() == (assumed_role,)
 
     @pytest.mark.only_on("postgresql", reason="its driver reports closed connections")
-    def test_killing_the_session_of_a_closed_connection_raises(self, store, innocent):
-        session = innocent.connection
-        innocent.close()
+    def test_killing_the_session_of_a_closed_connection_raises(self, store, other_connection):
+        session = other_connection.connection
+        other_connection.close()
         with pytest.raises(OperationalError):
             store.kill_session(session)
 
     @pytest.mark.only_on("mysql", reason="PostgreSQL interrupts by a key that is never reused")
-    def test_a_session_with_a_reused_thread_id_is_not_interrupted(self, store, innocent):
-        number = identify(innocent, store).number
+    def test_a_session_with_a_reused_thread_id_is_not_interrupted(self, store, other_connection):
+        number = identify(other_connection, store).number
 
         class Before:
             """The driver's object of a connection to the server before its restart."""
@@ -154,7 +154,7 @@ class TestKilledSessions:
         before = Before()
         store._origins[before] = "an earlier start"
         store.kill_session(before)
-        assert is_open(innocent)
+        assert is_open(other_connection)
 
 
 @pytest.fixture
@@ -273,15 +273,15 @@ class TestLostWorkers:
         assert (ScheduledJob.objects.running().count(), Worker.objects.count()) == (0, 0)
 
     @on_servers
-    def test_a_locked_job_does_not_block_the_rescue_of_others(self, store, innocent):
+    def test_a_locked_job_does_not_block_the_rescue_of_others(self, store, other_connection):
         locked, free = claim(store, lose(), 2)
-        with innocent.cursor() as cursor:
-            innocent.set_autocommit(False)
+        with other_connection.cursor() as cursor:
+            other_connection.set_autocommit(False)
             cursor.execute(
                 "SELECT id FROM django_future_scheduledjob WHERE id = %s FOR UPDATE", [locked.pk]
             )
             maintenance.rescue(store)
-            innocent.rollback()
+            other_connection.rollback()
         assert set(ScheduledJob.objects.running()) == {locked}
         maintenance.rescue(store)
         assert set(ScheduledJob.objects.scheduled()) == {locked, free}
@@ -384,7 +384,7 @@ BAD_INSTANTS = {
 
 class TestPunctuality:
     @pytest.fixture
-    def watched(self):
+    def beat(self):
         """Return a function that advances time, notes a heartbeat, and returns `may_judge()`."""
         now = [0.0, datetime(2026, 1, 1, tzinfo=UTC)]
         punctuality = Punctuality(lambda: now[0])
@@ -398,16 +398,14 @@ class TestPunctuality:
 
         return beat
 
-    def test_a_worker_rescues_after_one_punctual_heartbeat(self, watched):
-        assert [watched(0), watched(0.5), watched(0.5)] == [False, False, True]
+    def test_a_worker_rescues_after_one_punctual_heartbeat(self, beat):
+        assert [beat(0), beat(0.5), beat(0.5)] == [False, False, True]
 
-    def test_a_late_worker_rescues_nothing_for_a_heartbeat(self, watched):
-        watched(0), watched(0.5), watched(0.5)
-        assert [watched(1), watched(0.5), watched(0.5)] == [False, False, True]
+    def test_a_late_worker_rescues_nothing_for_a_heartbeat(self, beat):
+        beat(0), beat(0.5), beat(0.5)
+        assert [beat(1), beat(0.5), beat(0.5)] == [False, False, True]
 
     @pytest.mark.parametrize("jump", [60, -60])
-    def test_a_worker_late_by_the_database_clock_rescues_nothing_for_a_heartbeat(
-        self, watched, jump
-    ):
-        watched(0), watched(0.5), watched(0.5)
-        assert [watched(0.5, jump), watched(0.5), watched(0.5)] == [False, False, True]
+    def test_a_worker_late_by_the_database_clock_rescues_nothing_for_a_heartbeat(self, beat, jump):
+        beat(0), beat(0.5), beat(0.5)
+        assert [beat(0.5, jump), beat(0.5), beat(0.5)] == [False, False, True]

@@ -34,7 +34,7 @@ def store():
 
 
 @pytest.fixture
-def keep(settings):
+def set_retention(settings):
     """Return a function that sets RETENTION."""
 
     def keep_for(**lengths):
@@ -52,7 +52,7 @@ def ended(status=Status.COMPLETE, *, days, count=1):
     return ids
 
 
-def left():
+def job_ids():
     return set(ScheduledJob.objects.values_list("pk", flat=True))
 
 
@@ -65,14 +65,14 @@ class TestPruning:
         ended(days=8)
         kept = [*ended(days=6), *ended(Status.FAILED, days=8), schedule_job("5d", jobs.echo).pk]
         assert prune(store) == [1]
-        assert left() == set(kept)
+        assert job_ids() == set(kept)
 
     def test_pruning_deletes_a_thousand_at_a_time_oldest_first(self, store):
         newer = ended(days=9, count=300)
         ended(days=10, count=2000)
         counts = retention.prune(store, Status.COMPLETE, store.now() - WEEK)
         assert [next(counts), next(counts)] == [1000, 1000]
-        assert left() == set(newer)
+        assert job_ids() == set(newer)
         assert list(counts) == [300]
 
     def test_pruning_deletes_attempts_and_progress_too(self, store):
@@ -98,13 +98,13 @@ class TestPruning:
             prune(store)
         finally:
             pre_delete.disconnect(protect, sender=ScheduledJob)
-        assert left() == set(protected)
+        assert job_ids() == set(protected)
 
     def test_pruning_sends_pre_delete_to_connected_receivers(self, store):
-        told = []
+        deleted = []
 
         def note(instance, **_):
-            told.append(instance.pk)
+            deleted.append(instance.pk)
 
         old = ended(days=8, count=3)
         pre_delete.connect(note, sender=ScheduledJob)
@@ -112,7 +112,7 @@ class TestPruning:
             assert prune(store) == [3]
         finally:
             pre_delete.disconnect(note, sender=ScheduledJob)
-        assert (sorted(told), left()) == (old, set())
+        assert (sorted(deleted), job_ids()) == (old, set())
 
     def test_pruning_reads_no_arguments(self, store):
         ended(days=8)
@@ -140,8 +140,8 @@ class TestPruning:
             rival = Thread(target=lambda: [prune(store), connection.close()])
             rival.start()
             assert has_ended(rival)
-            assert free not in left()
-        assert left() == {locked}
+            assert free not in job_ids()
+        assert job_ids() == {locked}
 
     def test_two_concurrent_prunes_delete_each_job_once(self, store):
         ended(days=8, count=5000)
@@ -156,7 +156,7 @@ class TestPruning:
             rival.start()
         for rival in rivals:
             rival.join()
-        assert left() == set()
+        assert job_ids() == set()
         assert sum(counts) == 5000
 
 
@@ -170,24 +170,24 @@ class TestWorkers:
             signals.jobs_pruned, lambda **_: kept.append(schedule_job("0s", jobs.echo).pk)
         ):
             run_worker(Options(alias="default", limits=limits))
-        assert left() == set(kept)
+        assert job_ids() == set(kept)
 
-    def test_pruning_stops_after_its_time_limit(self, store, keep, monkeypatch):
-        keep(complete="7d", failed="7d")
+    def test_pruning_stops_after_its_time_limit(self, store, set_retention, monkeypatch):
+        set_retention(complete="7d", failed="7d")
         monkeypatch.setattr(maintenance, "MAX_PRUNE_SECONDS", 0)
         ended(days=8, count=1500)
         ended(Status.FAILED, days=8, count=1500)
         maintenance.prune(store)
-        assert len(left()) == 1000
+        assert len(job_ids()) == 1000
 
     def test_without_retention_nothing_is_pruned(self, store, django_assert_num_queries):
         kept = ended(days=9999)
         with django_assert_num_queries(0):
             maintenance.prune(store)
-        assert left() == set(kept)
+        assert job_ids() == set(kept)
 
-    def test_pruning_logs_how_many_jobs_were_deleted(self, store, keep, caplog):
-        keep(complete="7d", failed=None)
+    def test_pruning_logs_how_many_jobs_were_deleted(self, store, set_retention, caplog):
+        set_retention(complete="7d", failed=None)
         ended(days=8, count=3)
         caplog.set_level(logging.INFO, logger="django_future")
         maintenance.prune(store)
@@ -202,8 +202,8 @@ class TestCommand:
         call_command("future_prune", *options)
         return capsys.readouterr().out.splitlines()
 
-    def test_future_prune_deletes_and_counts(self, keep, capsys):
-        keep(failed="1d", complete="7d", cancelled="90m")
+    def test_future_prune_deletes_and_counts(self, set_retention, capsys):
+        set_retention(failed="1d", complete="7d", cancelled="90m")
         ended(days=8, count=1234)
         kept = [*ended(days=6), *ended(Status.EXPIRED, days=99)]
         ended(Status.FAILED, days=2)
@@ -212,10 +212,10 @@ class TestCommand:
             "failed: 1 job older than 1 day",
             "cancelled: 0 jobs older than 1:30:00",
         ]
-        assert left() == set(kept)
+        assert job_ids() == set(kept)
 
-    def test_future_prune_only_counts_in_a_dry_run(self, keep, capsys):
-        keep(complete="7d", failed="7d")
+    def test_future_prune_only_counts_in_a_dry_run(self, set_retention, capsys):
+        set_retention(complete="7d", failed="7d")
         kept = [*ended(days=8), *ended(days=9)]
         oldest = ScheduledJob.objects.get(pk=kept[1]).finished_at
         local = clock.from_row(oldest).astimezone(clock.current_zone())
@@ -223,7 +223,7 @@ class TestCommand:
             f"complete: 2 jobs older than 7 days, the oldest of {local:%Y-%m-%d %H:%M:%S}",
             "failed: 0 jobs older than 7 days",
         ]
-        assert left() == set(kept)
+        assert job_ids() == set(kept)
 
     def test_future_prune_explains_the_retention_setting(self, capsys):
         [line] = self.lines(capsys)
@@ -231,8 +231,8 @@ class TestCommand:
         assert "{'RETENTION': {'complete': '7d'}}" in line
 
     @pytest.mark.django_db(databases=["default", "other"], transaction=True)
-    def test_future_prune_prunes_another_database(self, keep, capsys):
-        keep(complete="7d")
+    def test_future_prune_prunes_another_database(self, set_retention, capsys):
+        set_retention(complete="7d")
         kept = ended(days=8)
         assert self.lines(capsys, "--database", "other") == ["complete: 0 jobs older than 7 days"]
-        assert left() == set(kept)
+        assert job_ids() == set(kept)

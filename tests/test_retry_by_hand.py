@@ -49,8 +49,8 @@ class TestOneJob:
     def test_retry_clears_what_the_end_recorded(self, failed):
         ScheduledJob.objects.update(rescues=3)
         failed.retry()
-        kept = ScheduledJob.objects.get()
-        for job in (kept, failed):
+        stored = ScheduledJob.objects.get()
+        for job in (stored, failed):
             assert (job.started_at, job.finished_at, job.worker, job.error) == (None, None, "", "")
             assert (job.rescues, job.unique_key) == (0, None)
 
@@ -76,13 +76,13 @@ class TestOneJob:
         assert job.expires_at is None
 
     @pytest.mark.parametrize("status", Status.retryable())
-    def test_a_retried_job_runs(self, status, traces):
+    def test_a_retried_job_runs(self, status, trace_texts):
         job = in_state(status)
         job.retry()
         run_jobs()
         job.refresh_from_db()
         assert job.status == Status.COMPLETE
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
     @pytest.mark.parametrize(
         ("most", "attempts", "then"), [(1, 0, 1), (1, 1, 2), (3, 3, 4), (5, 2, 5)]

@@ -25,8 +25,8 @@ MILLION, FEWER = 1_000_000, 100_000  # jobs: half of them wait, half have ended
 DUE = 20_000
 TAKEN = 100
 SLACK = 500  # entries: the tolerance, including those just claimed
-OF_EACH_LEVEL = 6  # entries: to find a priority, and to see that it has no due jobs
-MOST_OF_A_GLANCE = 1_100  # entries, to find jobs of some queues among many queues
+ENTRIES_PER_PRIORITY = 6  # entries: to find a priority, and to see that it has no due jobs
+ENTRIES_TO_FIND_QUEUES = 1_100  # entries, to find jobs of some queues among many queues
 
 SHAPES = [
     (Shape(), MILLION),
@@ -43,7 +43,7 @@ def shape(request, django_db_setup, django_db_blocker):
     """Fill the table with jobs of one shape, some of them due, for all its tests."""
     shape, others = request.param
     with django_db_blocker.unblock():
-        _let_nothing_be_analyzed("off")
+        _set_autovacuum("off")
         # The server must not plan for an empty table after it is filled.
         for state in ("waiting", "finished"):
             copy_of(_model(), others // 2, state, shape)
@@ -52,7 +52,7 @@ def shape(request, django_db_setup, django_db_blocker):
             for number in range(DUE)
         )
         yield shape
-        _let_nothing_be_analyzed("on")
+        _set_autovacuum("on")
         call_command("flush", verbosity=0, interactive=False)
 
 
@@ -61,7 +61,7 @@ def _model():
     return found[0] if found else schedule_job("700d", jobs.echo)
 
 
-def _let_nothing_be_analyzed(switch):
+def _set_autovacuum(switch):
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
@@ -81,7 +81,7 @@ def claim(store, selection):
     assert len(store.claim(Worker(name="one"), selection, at=store.now(), limit=TAKEN)) == TAKEN
 
 
-def left_by_claims():
+def dead_entries():
     """Return the maximum number of dead entries of earlier claims, which are read twice.
 
     When the server removes them depends on its other sessions.
@@ -100,7 +100,7 @@ def most_queues(shape):
 
 
 def test_a_claim_reads_only_the_entries_that_it_takes(store, shape):
-    most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities
+    most = TAKEN + SLACK + ENTRIES_PER_PRIORITY * shape.priorities
     assert count_entries_read(lambda: claim(store, EVERYTHING)) <= most
 
 
@@ -112,11 +112,11 @@ def test_a_claim_of_some_queues_reads_only_the_entries_that_it_finds(store, shap
     )
     assert found
     due_query = shape.priorities * (1 + len(selection.queues))
-    assert read <= 2 * (len(found) + SLACK) + 2 * OF_EACH_LEVEL * due_query
+    assert read <= 2 * (len(found) + SLACK) + 2 * ENTRIES_PER_PRIORITY * due_query
 
 
 def test_next_due_reads_the_first_entry_of_each_priority(store, shape):
-    most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities  # including those just claimed
+    most = TAKEN + SLACK + ENTRIES_PER_PRIORITY * shape.priorities  # including those just claimed
     assert count_entries_read(store.next_due) <= most
 
 
@@ -125,9 +125,9 @@ def test_claims_of_a_thousand_queues_read_by_priority_and_not_by_queue(store, sh
     if shape.queues == 1:
         pytest.skip("there is one queue")
     selection = most_queues(shape)
-    most = TAKEN + MOST_OF_A_GLANCE + OF_EACH_LEVEL * shape.priorities
-    assert count_entries_read(lambda: claim(store, selection)) <= 2 * most + left_by_claims()
-    assert count_entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
+    most = TAKEN + ENTRIES_TO_FIND_QUEUES + ENTRIES_PER_PRIORITY * shape.priorities
+    assert count_entries_read(lambda: claim(store, selection)) <= 2 * most + dead_entries()
+    assert count_entries_read(lambda: store.next_due(selection)) <= most + dead_entries()
 
 
 @pytest.mark.only_on("postgresql", reason="other databases use separate statements for each queue")
@@ -135,9 +135,9 @@ def test_next_due_skips_the_backlog_of_other_queues(store, shape):
     if shape.queues == 1:
         pytest.skip("there is one queue")
     selection = Selection(excluded_queues=("queue-1",))
-    most = TAKEN + MOST_OF_A_GLANCE + OF_EACH_LEVEL * shape.priorities
-    assert count_entries_read(lambda: claim(store, selection)) <= 2 * most + left_by_claims()
-    assert count_entries_read(lambda: store.next_due(selection)) <= most + left_by_claims()
+    most = TAKEN + ENTRIES_TO_FIND_QUEUES + ENTRIES_PER_PRIORITY * shape.priorities
+    assert count_entries_read(lambda: claim(store, selection)) <= 2 * most + dead_entries()
+    assert count_entries_read(lambda: store.next_due(selection)) <= most + dead_entries()
 
 
 def test_a_claim_reads_little_of_the_backlog_of_a_paused_queue(store, shape):
@@ -161,7 +161,7 @@ def test_an_overview_reads_only_what_it_counts(store, shape):
     due_query = len(backlogs) * min(shape.priorities, MAX_PRIORITIES + 1)
     assert len(backlogs) >= min(shape.queues, MAX_QUEUES)
     # MariaDB reads counted entries twice: from the index and from a temporary table.
-    assert read <= 2 * counted + 2 * OF_EACH_LEVEL * due_query + TAKEN + SLACK
+    assert read <= 2 * counted + 2 * ENTRIES_PER_PRIORITY * due_query + TAKEN + SLACK
 
 
 def test_expiring_reads_nothing_if_nothing_has_expired(store):
@@ -187,7 +187,7 @@ def test_claims_after_many_claims_read_no_more(store, shape):
     worker = Worker(name="one")
     for _ in range(5):
         store.finish_all(_ended(store.claim(worker, at=store.now(), limit=1000)))
-    most = TAKEN + SLACK + OF_EACH_LEVEL * shape.priorities
+    most = TAKEN + SLACK + ENTRIES_PER_PRIORITY * shape.priorities
     # On PostgreSQL, one claim per second rereads claimed entries, to find jobs added there.
     assert min(count_entries_read(lambda: claim(store, EVERYTHING)) for _ in range(2)) <= most
 

@@ -15,7 +15,7 @@ from tests.shop.models import Trace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOBODY = Worker(name="nobody")
+ANY_WORKER = Worker(name="any")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def run(session):
 
     def run_due():
         gathered = []
-        for job in session.store.claim(NOBODY, at=clock.now(), limit=10):
+        for job in session.store.claim(ANY_WORKER, at=clock.now(), limit=10):
             execute(job, session, watchdog, batch=gathered.append)
         return gathered
 
@@ -96,14 +96,14 @@ def test_statements_sent_directly_to_the_driver_count_as_queries(run):
     assert (statuses(), Trace.objects.count()) == ([Status.COMPLETE], 1)
 
 
-def test_on_commit_hooks_of_a_job_without_queries_run_before_the_next_job(run, traces):
+def test_on_commit_hooks_of_a_job_without_queries_run_before_the_next_job(run, trace_texts):
     schedule_job("0s", jobs.trace_on_commit, priority=1)
     schedule_job("0s", jobs.trace, args=["next"])
     run()
-    assert traces() == ["hook", "next"]
+    assert trace_texts() == ["hook", "next"]
 
 
-def test_the_writes_of_a_receiver_survive_a_failed_job(run, traces):
+def test_the_writes_of_a_receiver_survive_a_failed_job(run, trace_texts):
     def note(*, job, **_):
         Trace.objects.create(text="started")
 
@@ -113,7 +113,7 @@ def test_the_writes_of_a_receiver_survive_a_failed_job(run, traces):
         run()
     finally:
         signals.job_started.disconnect(note)
-    assert traces() == ["started", "started"]
+    assert trace_texts() == ["started", "started"]
 
 
 def test_an_idle_session_holds_no_transaction(session, run):
@@ -137,7 +137,7 @@ def test_a_completion_whose_lease_was_lost_is_logged(session, run, caplog):
 def test_claims_and_completions_work_inside_a_transaction(session, run):
     schedule_job("0s", jobs.echo)
     with transaction.atomic():
-        gathered = session.store.claim(NOBODY, at=clock.now(), limit=10)
+        gathered = session.store.claim(ANY_WORKER, at=clock.now(), limit=10)
         for job in gathered:
             job.finished_at = job.started_at
         assert session.store.finish_all(gathered) == []

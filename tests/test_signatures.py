@@ -49,16 +49,23 @@ def reload(job):
 
 
 class TestSignedRows:
-    def test_jobs_run_from_every_way_of_scheduling(self, order, traces):
+    def test_jobs_run_from_every_way_of_scheduling(self, order, trace_texts):
         schedule_job("0s", jobs.trace, args=["one"])
         schedule_jobs({"when": "0s", "callable": jobs.trace, "args": [n]} for n in ("a", "b"))
         schedule_job("0s", jobs.trace, args=["key"], unique="key")
         schedule_job("1d", jobs.trace, args=["copy"]).reschedule("0s", timeout="1m")
         schedule_job("0s", "note", order, args=["method"])
         run_jobs()
-        assert [*traces()[:5], traces()[5][-6:]] == ["one", "a", "b", "key", "copy", "method"]
+        assert [*trace_texts()[:5], trace_texts()[5][-6:]] == [
+            "one",
+            "a",
+            "b",
+            "key",
+            "copy",
+            "method",
+        ]
 
-    def test_a_job_saved_with_the_orm_runs(self, traces):
+    def test_a_job_saved_with_the_orm_runs(self, trace_texts):
         at = schedule_job("1d", jobs.trace).created_at
         values = {"callable_name": "tests.shop.jobs.trace", "scheduled_at": at}
         ScheduledJob(**values, args=["saved"]).save()
@@ -70,7 +77,7 @@ class TestSignedRows:
         job.args = ["changed"]
         job.save()
         run_jobs()
-        assert traces() == ["saved", "in", "bulk", "changed"]
+        assert trace_texts() == ["saved", "in", "bulk", "changed"]
 
     def test_a_job_saved_with_a_number_as_object_id_runs(self, order):
         job = schedule_job("1d", "ring", order)
@@ -84,30 +91,30 @@ class TestSignedRows:
         run_jobs()
         assert reload(copy).return_value == "A1: ring"
 
-    def test_a_job_that_code_changed_and_saved_runs(self, order, traces):
+    def test_a_job_that_code_changed_and_saved_runs(self, order, trace_texts):
         job = reload(schedule_job("0s", jobs.echo, args=["old"]))
         job.callable_name, job.args = "tests.shop.jobs.trace", ["new"]
         job.save()
         run_jobs()
-        assert traces() == ["new"]
+        assert trace_texts() == ["new"]
 
-    def test_a_job_saved_with_update_fields_runs(self, traces):
+    def test_a_job_saved_with_update_fields_runs(self, trace_texts):
         job = reload(schedule_job("0s", jobs.trace, args=["old"]))
         job.args = ["new"]
         job.save(update_fields=["args"])
         run_jobs()
-        assert traces() == ["new"]
+        assert trace_texts() == ["new"]
 
     @pytest.mark.parametrize("text", ["ü 🫠 \u2028 \x85", "' \" \\ \\n \n", "x" * 100_000])
-    def test_a_signed_job_with_any_text_runs(self, text, traces):
+    def test_a_signed_job_with_any_text_runs(self, text, trace_texts):
         schedule_job("0s", jobs.trace, args=[text])
         parcel = Order.objects.create(number="A2")
         schedule_job("0s", jobs.trace_object, parcel, kwargs={"text": text})
         run_jobs()
-        assert traces()[0] == text
-        assert len(traces()) == 2
+        assert trace_texts()[0] == text
+        assert len(trace_texts()) == 2
 
-    def test_a_signed_job_runs_again_after_retries(self, traces):
+    def test_a_signed_job_runs_again_after_retries(self, trace_texts):
         job = schedule_job("0s", jobs.fail, args=[], max_attempts=2, backoff=["0s"])
         run_jobs(ignore_errors=True)
         run_jobs(ignore_errors=True)
@@ -125,34 +132,34 @@ class TestSignedRows:
 
 
 class TestSecretKey:
-    def test_another_secret_key_parks_waiting_jobs(self, settings, traces):
+    def test_another_secret_key_parks_waiting_jobs(self, settings, trace_texts):
         job = schedule_job("0s", jobs.trace)
         settings.SECRET_KEY = "of another environment"
         run_jobs()
         assert reload(job).status == Status.PARKED
-        assert traces() == []
+        assert trace_texts() == []
 
-    def test_a_fallback_key_verifies_the_signature(self, settings, traces):
+    def test_a_fallback_key_verifies_the_signature(self, settings, trace_texts):
         schedule_job("0s", jobs.trace, args=["old key"])
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "the new one"
         run_jobs()
-        assert traces() == ["old key"]
+        assert trace_texts() == ["old key"]
 
-    def test_saving_a_job_signs_it_with_the_current_key(self, settings, traces):
+    def test_saving_a_job_signs_it_with_the_current_key(self, settings, trace_texts):
         job = schedule_job("0s", jobs.trace, args=["signed again"])
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "the new one"
         reload(job).save()
         settings.SECRET_KEY_FALLBACKS = []
         run_jobs()
-        assert traces() == ["signed again"]
+        assert trace_texts() == ["signed again"]
 
 
 class TestForgedRows:
     @pytest.mark.parametrize("run", [burst, run_jobs])
     @pytest.mark.parametrize("column", SIGNED)
-    def test_a_forged_row_is_parked_and_blocks_no_other(self, run, column, order, traces):
+    def test_a_forged_row_is_parked_and_blocks_no_other(self, run, column, order, trace_texts):
         Order.objects.create(number="B2")
         job = schedule_job("0s", jobs.trace_object, order, args=["x"], priority=1, unique="key")
         schedule_job("0s", jobs.trace, args=["the next"])
@@ -160,7 +167,7 @@ class TestForgedRows:
         run()
         run()
         job.refresh_from_db()
-        assert traces() == ["the next"]
+        assert trace_texts() == ["the next"]
         assert (job.status, job.attempts, job.lease, job.worker) == (Status.PARKED, 0, 1, "")
         assert (job.started_at, job.finished_at, job.unique_key) == (None, None, None)
         assert job.error.startswith("The signature does not hold: SQL changed the row")
@@ -174,12 +181,12 @@ class TestForgedRows:
         assert reload(job).status == Status.PARKED
 
     @pytest.mark.parametrize("signature", ["", "x" * 22, "é" * 22, "'; --"])
-    def test_a_row_with_an_invalid_signature_is_parked(self, signature, traces):
+    def test_a_row_with_an_invalid_signature_is_parked(self, signature, trace_texts):
         job = schedule_job("0s", jobs.trace)
         tamper(signature=signature)
         run_jobs()
         assert reload(job).status == Status.PARKED
-        assert traces() == []
+        assert trace_texts() == []
 
     def test_the_error_of_a_row_without_a_signature_says_so(self):
         job = schedule_job("0s", jobs.trace)
@@ -226,13 +233,13 @@ class TestForgedRows:
         with pytest.raises(NotSigned, match="future_sign"):
             run_due_jobs()
 
-    def test_a_forged_row_does_not_count_as_the_existing_unique_job(self, traces):
+    def test_a_forged_row_does_not_count_as_the_existing_unique_job(self, trace_texts):
         forged = schedule_job("0s", jobs.trace, unique="key")
         tamper(forged, args='["forged"]')
         real = schedule_job("0s", jobs.trace, args=["real"], unique="key")
         run_jobs()
         assert real != forged
-        assert traces() == ["real"]
+        assert trace_texts() == ["real"]
         assert reload(forged).status == Status.PARKED
 
 
@@ -245,11 +252,11 @@ class TestForgedRowsRemainUnsigned:
         return reload(job)
 
     @pytest.fixture(autouse=True)
-    def no_trace(self, traces):
+    def no_trace(self, trace_texts):
         """Assert that the job is parked in the end, and has written nothing."""
         yield
         run_jobs()
-        assert traces() == []
+        assert trace_texts() == []
         assert ScheduledJob.objects.parked().exists()
 
     def test_saving_an_unrelated_change_does_not_sign_a_forged_row(self, forged):
@@ -300,13 +307,13 @@ class TestForgedRowsRemainUnsigned:
 
 
 class TestCopies:
-    def test_reschedule_copies_a_deferred_job_if_its_row_is_signed(self, traces):
+    def test_reschedule_copies_a_deferred_job_if_its_row_is_signed(self, trace_texts):
         schedule_job("1d", jobs.trace, args=["copied"])
         job = ScheduledJob.objects.only("pk").get()
         assert job.args == ["copied"]
         job.reschedule("0s")
         run_jobs()
-        assert traces() == ["copied"]
+        assert trace_texts() == ["copied"]
 
 
 class TestParkedJobs:

@@ -69,13 +69,13 @@ def seen_at(name):
     return Worker.objects.values_list("seen_at", flat=True).get(name=name)
 
 
-def test_the_first_worker_after_a_stall_rescues_no_jobs(start):
+def test_the_first_worker_after_a_stall_rescues_no_jobs(start_worker):
     store, worker = store_for("default"), new_worker()
     register(store, worker)
     job = schedule_job("0s", jobs.echo)
     [claimed] = store.claim(worker, at=clock.now() + HEARTBEAT, limit=1)
     with beating(worker):
-        start(HEARTBEAT=f"{HEARTBEAT.total_seconds()}s")
+        start_worker(HEARTBEAT=f"{HEARTBEAT.total_seconds()}s")
         other = Worker.objects.exclude(name=worker.name)
         eventually(other.exists)
         first, name = other.get().seen_at, other.get().name

@@ -197,7 +197,7 @@ class StoreMachine(RuleBasedStateMachine):
         claimed = self.store.claim(worker, selection, at=self.model.now, limit=limit)
         due, ids = self.model.due(selection), [job.pk for job in claimed]
         if selection != EVERYTHING:
-            # With several queues at one priority, a claim takes as many as it can of the first queue.
+            # At one priority, a claim takes as many jobs as it can of the first queue.
             assert self.model.is_in_order_by_queue(ids, due, limit), f"Took {ids}, due are {due}"
         else:
             assert ids == due[:limit], f"Took {ids}, due are {due}"
@@ -230,7 +230,7 @@ class StoreMachine(RuleBasedStateMachine):
             known = self.model.jobs[job.pk]
             first_due_at = known.first_due_at or known.scheduled_at
             failures = known.failures + 1
-            known.put_back(scheduled_at=now, first_due_at=first_due_at, failures=failures)
+            known.reschedule(scheduled_at=now, first_due_at=first_due_at, failures=failures)
 
     @rule(job=claimed)
     def cancel_running(self, job):
@@ -257,7 +257,7 @@ class StoreMachine(RuleBasedStateMachine):
     def release(self, job):
         if self.is_done(job, self.release_or_raise):
             known = self.model.jobs[job.pk]
-            known.put_back(attempts=known.attempts - 1)
+            known.reschedule(attempts=known.attempts - 1)
 
     def release_or_raise(self, job):
         if not transitions.release(self.store, job):

@@ -52,7 +52,7 @@ def columns(text, name):
     return line.split("  ")
 
 
-def past_its_expiry():
+def overdue_job():
     """Return a job that was due two hours ago, and whose expiry was an hour ago."""
     job = schedule_job("5d", jobs.echo)
     now = clock.now()
@@ -121,7 +121,7 @@ class TestFinishedJobs:
     def test_future_status_lists_failed_and_expired_jobs_of_the_last_day(self, show, data):
         failed = schedule_job("0s", jobs.fail)
         run_jobs(ignore_errors=True)
-        expired = past_its_expiry()
+        expired = overdue_job()
         maintenance.expire(store_for("default"), clock.now())
         text = show()
         assert "1 job failed in the last 24 hours:\n" in text
@@ -139,7 +139,7 @@ class TestFinishedJobs:
         assert "No jobs failed in the last 24 hours." in show()
 
     def test_future_status_lists_overdue_jobs_that_are_not_marked(self, show):
-        past_its_expiry()
+        overdue_job()
         assert "1 job overdue, and not yet marked as expired:" in show()
 
     def test_future_status_counts_and_lists_failures_up_to_a_maximum(self, monkeypatch, show):

@@ -24,7 +24,7 @@ from tests.support.waiting import has_ended
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOBODY = Worker(name="nobody")
+ANY_WORKER = Worker(name="any")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def store():
     return store_for("default")
 
 
-def claim(store, limit=1, worker=NOBODY, selection=EVERYTHING):
+def claim(store, limit=1, worker=ANY_WORKER, selection=EVERYTHING):
     return store.claim(worker, selection, at=clock.now(), limit=limit)
 
 
@@ -229,7 +229,7 @@ class TestRescue:
             maintenance.rescue(store)
         job = ScheduledJob.objects.get()
         assert (job.status, job.attempts) == (Status.FAILED, MAX_RESCUES + 1)
-        assert "WorkerLost: The worker nobody stopped" in job.error
+        assert "WorkerLost: The worker any stopped" in job.error
         assert "tests.shop.jobs.echo failed" in caplog.text
 
     def test_a_job_that_never_started_is_rescued_without_limit(self, store):

@@ -135,17 +135,17 @@ class TestPerformJob:
 
 
 class TestRunDueJobs:
-    def test_run_due_jobs_executes_due_jobs(self, traces):
+    def test_run_due_jobs_executes_due_jobs(self, trace_texts):
         first = schedule_job("0s", jobs.trace, priority=1)
         second = schedule_job("0s", jobs.trace)
         schedule_job("5d", jobs.trace, args=["later"])
         assert run_due_jobs() == [first, second]
-        assert traces() == ["ran", "ran"]
+        assert trace_texts() == ["ran", "ran"]
 
-    def test_run_due_jobs_accepts_a_later_time(self, traces):
+    def test_run_due_jobs_accepts_a_later_time(self, trace_texts):
         schedule_job("5d", jobs.trace)
         run_due_jobs(timezone.now() + timedelta(days=5, seconds=1))
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
     def test_run_due_jobs_returns_jobs_with_their_results(self):
         schedule_job("0s", jobs.echo, args=[1])
@@ -245,5 +245,5 @@ def test_the_pytest_plugin_provides_its_fixture_and_its_mark(pytester, monkeypat
             "FAILED*_itself*",
         ]
     )
-    told = [line for line in result.outlines if "1 jobs still wait:" in line and line[0] == "E"]
-    assert len(told) == 1
+    failures = [line for line in result.outlines if "1 jobs still wait:" in line and line[0] == "E"]
+    assert len(failures) == 1

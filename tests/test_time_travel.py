@@ -44,10 +44,10 @@ class TestJobs:
         first = ran[0].return_value
         assert [job.return_value - first for job in ran] == [timedelta(days=n) for n in (0, 2, 4)]
 
-    def test_travel_to_runs_jobs_scheduled_for_now_at_the_same_time(self, traces):
+    def test_travel_to_runs_jobs_scheduled_for_now_at_the_same_time(self, trace_texts):
         schedule_job("1d", jobs.schedule_another)
         first, second = travel_to("1d")
-        assert traces() == ["by another"]
+        assert trace_texts() == ["by another"]
         assert first.scheduled_at == second.scheduled_at
 
     def test_travel_to_retries_failed_jobs_at_their_time(self):
@@ -87,7 +87,9 @@ class TestJobs:
 
     def test_travel_to_stops_jobs_that_schedule_themselves_for_ever(self):
         schedule_job("1d", jobs.schedule_itself)
-        with pytest.raises(AssertionError, match=r"100 passes at .* and 100 jobs, more jobs are due"):
+        with pytest.raises(
+            AssertionError, match=r"100 passes at .* and 100 jobs, more jobs are due"
+        ):
             travel_to("2d")
 
     def test_travel_to_runs_the_hourly_jobs_of_a_day(self):
@@ -155,11 +157,11 @@ class TestErrors:
             travel_to("1d")
 
     @pytest.mark.django_db(transaction=True)
-    def test_travel_to_runs_each_job_in_its_own_transaction(self, traces):
+    def test_travel_to_runs_each_job_in_its_own_transaction(self, trace_texts):
         schedule_job("1d", jobs.trace_and_fail)
         schedule_job("2d", jobs.trace)
         travel_to("3d", raise_errors=False)
-        assert traces() == ["ran"]
+        assert trace_texts() == ["ran"]
 
 
 class TestInAPlainTestCase(TestCase):

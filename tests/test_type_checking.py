@@ -132,8 +132,8 @@ def by_pyright(module):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return {
-        _expression(said["range"]["start"]["line"] + 1): said["message"].split('" is "')[1][:-1]
-        for said in json.loads(done.stdout)["generalDiagnostics"]
+        _expression(note["range"]["start"]["line"] + 1): note["message"].split('" is "')[1][:-1]
+        for note in json.loads(done.stdout)["generalDiagnostics"]
     }
 
 

@@ -48,7 +48,7 @@ def schedule(callable_name, *given, **options):
     return job
 
 
-def is_left(job):
+def released_error(job):
     job.refresh_from_db()
     return (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "") and job.error
 
@@ -64,13 +64,13 @@ class TestRelease:
         ],
     )
     def test_a_job_of_an_unknown_handler_is_released_with_the_reason(
-        self, run, name, words, traces
+        self, run, name, words, trace_texts
     ):
         job = schedule(name)
         schedule_job("0s", jobs.trace, args=["the next"])
         run()
-        assert traces() == ["the next"]
-        error = is_left(job)
+        assert trace_texts() == ["the next"]
+        error = released_error(job)
         assert f"does not know '{name}'" in error
         assert words in error
         assert error.endswith("It is left for a worker that does.")
@@ -78,23 +78,23 @@ class TestRelease:
     def test_a_job_of_an_unknown_method_is_released(self, order):
         job = schedule("vanished", order)
         run_jobs()
-        assert "shop.Order has no public method 'vanished'" in is_left(job)
+        assert "shop.Order has no public method 'vanished'" in released_error(job)
 
-    def test_a_method_of_another_model_with_the_same_name_runs(self, order, traces):
+    def test_a_method_of_another_model_with_the_same_name_runs(self, order, trace_texts):
         parcel = Parcel.objects.create()
         unknown = schedule("note", order)
         rewrite(content_type=ContentType.objects.get_for_model(Parcel), object_id=str(parcel.pk))
         known = schedule_job("0s", "note", order, args=["noted"])
         burst()
-        assert is_left(unknown)
-        assert traces() == [f"A1 {known.pk} noted"]
+        assert released_error(unknown)
+        assert trace_texts() == [f"A1 {known.pk} noted"]
 
     def test_a_job_of_a_model_that_is_not_installed_is_released(self, order):
         job = schedule("remind", order)
         content_type = ContentType.objects.create(app_label="removed_app", model="order")
         rewrite(content_type=content_type)
         run_jobs()
-        assert "The model removed_app.order of the content object is not" in is_left(job)
+        assert "The model removed_app.order of the content object is not" in released_error(job)
 
     def test_a_job_of_an_unknown_handler_can_expire(self):
         job = schedule(GONE)
@@ -104,14 +104,14 @@ class TestRelease:
         assert job.status == Status.EXPIRED
         assert "does not know" in job.error
 
-    def test_a_handler_that_becomes_known_runs_and_clears_the_error(self, monkeypatch, traces):
+    def test_a_handler_that_becomes_known_runs_and_clears_the_error(self, monkeypatch, trace_texts):
         job = schedule(GONE, args=["known again"])
         run_jobs()
         monkeypatch.setattr(jobs, "vanished", jobs.trace, raising=False)
         run_jobs()
         job.refresh_from_db()
         assert (job.status, job.attempts, job.error) == (Status.COMPLETE, 1, "")
-        assert traces() == ["known again"]
+        assert trace_texts() == ["known again"]
 
     @pytest.mark.parametrize("name", ["os.system", "tests.shop.jobs.system", "tests.shop.jobs.sys"])
     def test_a_callable_that_exists_and_is_refused_fails_its_job(self, name):
@@ -121,11 +121,11 @@ class TestRelease:
         assert job.status == Status.FAILED
 
     def test_a_handler_that_schedules_an_unknown_handler_fails(self, monkeypatch):
-        def ask(value=None):
+        def schedule_unknown(value=None):
             schedule_job("0s", GONE)
 
-        monkeypatch.setattr(jobs, "echo", ask)
-        ask.__module__ = jobs.__name__
+        monkeypatch.setattr(jobs, "echo", schedule_unknown)
+        schedule_unknown.__module__ = jobs.__name__
         job = schedule_job("0s", "tests.shop.jobs.echo")
         run_jobs(ignore_errors=True)
         job.refresh_from_db()
@@ -147,7 +147,7 @@ class TestBrokenModules:
         settings.DJANGO_FUTURE = {"CALLABLES": ["half_deployed"]}
         job = schedule("half_deployed.f")
         run()
-        assert "'half_deployed.f' cannot be imported: " in is_left(job)
+        assert "'half_deployed.f' cannot be imported: " in released_error(job)
 
 
 class TestRepeatedClaims:
@@ -161,11 +161,11 @@ class TestRepeatedClaims:
             1,
         ]
 
-    def test_handler_names_that_differ_in_case_are_different_handlers(self, traces):
+    def test_handler_names_that_differ_in_case_are_different_handlers(self, trace_texts):
         schedule("tests.shop.jobs.Trace_On_Commit")
         schedule_job("0s", jobs.trace_on_commit)
         burst()
-        assert traces() == ["hook"]
+        assert trace_texts() == ["hook"]
 
     def test_a_claim_excludes_unknown_handlers(self):
         store = store_for("default")
@@ -178,14 +178,16 @@ class TestRepeatedClaims:
         assert store.next_due(selection) is None
 
     @pytest.mark.parametrize("run", [burst, run_jobs])
-    def test_the_number_of_remembered_unknown_handlers_is_limited(self, run, monkeypatch, traces):
+    def test_the_number_of_remembered_unknown_handlers_is_limited(
+        self, run, monkeypatch, trace_texts
+    ):
         monkeypatch.setattr(unknown_handlers, "MAX_UNKNOWN_HANDLERS", 2)
         left = [schedule(f"{GONE}_{number}") for number in range(5)]
         schedule_job("0s", jobs.trace, args=["the next"])
         before = clock.now()
         run()
-        assert traces() == ["the next"]
-        assert all("does not know" in is_left(job) for job in left)
+        assert trace_texts() == ["the next"]
+        assert all("does not know" in released_error(job) for job in left)
         moved = [job for job in left if clock.from_row(job.scheduled_at) > before]
         assert len(moved) == 3
         assert all(clock.from_row(job.first_due_at) < before for job in moved)
@@ -292,16 +294,16 @@ class TestScheduling:
 
 
 @pytest.mark.slow
-def test_the_worker_that_has_the_code_runs_the_job(start, tmp_path):
+def test_the_worker_that_has_the_code_runs_the_job(start_worker, tmp_path):
     (tmp_path / "of_tomorrow.py").write_text(
         "from django_future import job\n\n@job\ndef greet(name):\n    return f'hello {name}'\n"
     )
     for _ in range(10):
         schedule("of_tomorrow.greet", args=["Ada"])
-    old = start()
+    old = start_worker()
     eventually(lambda: ScheduledJob.objects.exclude(error="").exists())
     path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
-    start(PYTHONPATH=path, TEST_IMPORT="of_tomorrow")
+    start_worker(PYTHONPATH=path, TEST_IMPORT="of_tomorrow")
     eventually(lambda: ScheduledJob.objects.filter(status=Status.COMPLETE).count() == 10)
     assert old.poll() is None
     assert set(ScheduledJob.objects.values_list("error", flat=True)) == {""}

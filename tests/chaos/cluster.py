@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, which may be restarted while others are at work."""
+"""A temporary PostgreSQL cluster, which can be restarted while workers run."""
 
 import subprocess
 from pathlib import Path
@@ -9,15 +9,15 @@ MODES = ["fast", "immediate"]  # immediate is a crash, and a recovery from the l
 
 
 class Cluster:
-    """The server that `tests.support.servers.postgresql_from_wheel` has started at an address."""
+    """A server that `tests.support.servers.postgresql_from_wheel` has started."""
 
     def __init__(self, home: Path) -> None:
         self._data = home / "data"
 
     def restart(self, chance: Random) -> str:
-        """Break every connection, start again, and return how."""
+        """Restart the server, which breaks all connections, and return the mode."""
         mode = chance.choice(MODES)
-        # The server noted how it was called: its program, and with it that of pg_ctl.
+        # postmaster.opts contains the path of the server, which is next to pg_ctl.
         program = self._started_with().partition(" ")[0]
         pg_ctl = str(Path(program).with_name("pg_ctl"))
         log = str(self._data.parent / "log")
@@ -32,6 +32,6 @@ class Cluster:
 
 
 def cluster_at(url: str) -> Cluster | None:
-    """Return the cluster at an address, None if it is not one of our own."""
+    """Return the cluster at a URL, or None if it is not a temporary one."""
     home = Path(unquote(urlsplit(url).netloc.rpartition("@")[2]))
     return Cluster(home) if (home / "data" / "postmaster.opts").exists() else None

@@ -1,4 +1,4 @@
-"""The worker processes: each is replaced when it dies, and none outlives the crew."""
+"""The worker processes of a trial: each is replaced when it dies."""
 
 import os
 import signal
@@ -11,23 +11,23 @@ from typing import IO, Self
 
 from tests.support.processes import ROOT
 
-HEARTBEAT = 1.0  # seconds
+HEARTBEAT_SECONDS = 1.0
 COMMAND = ["-m", "tests.chaos.worker", "--no-reload", "-v0"]
-FAREWELL = 120.0  # seconds for all to end once they are told to
+MAX_STOP_SECONDS = 120.0
 
 
 class Crew:
-    """Keeps `size` worker processes running, whatever is done to them."""
+    """Keeps `size` worker processes running until the block ends."""
 
     def __init__(
         self, size: int, log: Path, environment: dict[str, str], *, threads: int = 2
     ) -> None:
         self.started = 0
         self.frozen: dict[subprocess.Popen[bytes], float] = {}
-        self._leaving: list[subprocess.Popen[bytes]] = []
+        self._stopping: list[subprocess.Popen[bytes]] = []
         self._size = size
         self._command = [sys.executable, *COMMAND, "--threads", str(threads)]
-        self._environment = os.environ | {"HEARTBEAT": f"{HEARTBEAT}s"} | environment
+        self._environment = os.environ | {"HEARTBEAT": f"{HEARTBEAT_SECONDS}s"} | environment
         self._log_path = log
         self._log: IO[bytes]
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -50,35 +50,35 @@ class Crew:
 
     @property
     def victims(self) -> list[subprocess.Popen[bytes]]:
-        """The processes that may be killed or stopped now.
+        """The processes that may be killed or suspended now.
 
-        The eldest never is, so that a job which a living worker forgets is missed in the end: were
-        the worker to die, others would rescue the job.
+        The oldest process never is. If a live worker forgets a job, the trial must notice it;
+        others would rescue the job of a dead worker.
         """
         return [process for process in self.processes[1:] if process not in self.frozen]
 
     @property
     def pids(self) -> set[int]:
-        """The processes that are at work, and have not been told to stop."""
-        return {process.pid for process in self.processes if process not in self._leaving}
+        """The ids of the processes that were not asked to stop."""
+        return {process.pid for process in self.processes if process not in self._stopping}
 
     @property
     def is_complete(self) -> bool:
-        """Whether as many are at work as should be, and none is about to leave."""
+        """Whether all processes run, and none is stopping."""
         return len(self.pids) == self._size
 
     def terminate(self, process: subprocess.Popen[bytes]) -> None:
-        """Tell a process to stop; told twice, it exits at once."""
+        """Send SIGTERM to a process. A second one makes it exit at once."""
         process.send_signal(signal.SIGTERM)
-        self._leaving.append(process)
+        self._stopping.append(process)
 
     def freeze(self, process: subprocess.Popen[bytes], seconds: float) -> None:
-        """Stop a process, for so long."""
+        """Suspend a process for a time."""
         process.send_signal(signal.SIGSTOP)
         self.frozen[process] = time.monotonic() + seconds
 
     def tend(self) -> None:
-        """Wake those that were stopped for long enough, and replace those that died."""
+        """Resume processes whose time is over, and replace those that died."""
         for process, until in list(self.frozen.items()):
             if time.monotonic() >= until:
                 self._thaw(process)
@@ -87,15 +87,15 @@ class Crew:
             self.processes.append(self._start())
 
     def thaw(self) -> None:
-        """Wake all."""
+        """Resume all suspended processes."""
         for process in list(self.frozen):
             self._thaw(process)
 
     def dismiss(self) -> int:
-        """Ask all to stop, and return how many did not."""
+        """Send SIGTERM to all processes, and return how many did not end."""
         for process in self.processes:
             self.terminate(process)
-        deadline = time.monotonic() + FAREWELL
+        deadline = time.monotonic() + MAX_STOP_SECONDS
         while self.processes and time.monotonic() < deadline:
             self.processes = [process for process in self.processes if process.poll() is None]
             time.sleep(0.02)

@@ -1,6 +1,6 @@
-"""Handlers that do what no handler should: each job must end as `ENDS` says all the same.
+"""Handlers that misbehave: each job must still end as `ENDS` says.
 
-Each leaves its trace first, which stays if its job is complete, and only then.
+Each writes its trace first, which must remain only if its job is complete.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from django_future.status import Status
 from tests.chaos.jobs import leave
 
 HUGE = 2**20  # characters
-DEFAULT_TOLERANCE = 0.2  # seconds
+THREAD_SECONDS = 0.2
 
 
 class Unexpected(BaseException):
-    """Is no Exception, as those of some libraries."""
+    """A BaseException, as some libraries raise."""
 
 
 class Unspeakable(Exception):
-    """Cannot be put into words."""
+    """An exception whose str() and repr() raise."""
 
     def __str__(self):
         raise ValueError("no words")
@@ -36,7 +36,7 @@ class Unspeakable(Exception):
 
 
 class Unshowable:
-    """Can neither be stored nor shown."""
+    """A value that cannot be stored or shown."""
 
     def __reduce__(self):
         raise TypeError("not to be stored")
@@ -46,121 +46,121 @@ class Unshowable:
 
 
 def raise_keyboard_interrupt(number):
-    """End as if somebody had pressed Ctrl-C."""
+    """Raise KeyboardInterrupt."""
     leave(number)
     raise KeyboardInterrupt
 
 
 def raise_generator_exit(number):
-    """End as a generator does that is closed."""
+    """Raise GeneratorExit."""
     leave(number)
     raise GeneratorExit
 
 
 def raise_system_exit(number):
-    """Ask the process to end."""
+    """Raise SystemExit."""
     leave(number)
     sys.exit(3)
 
 
 def raise_unexpected(number):
-    """End with what is no Exception."""
+    """Raise a BaseException."""
     leave(number)
     raise Unexpected
 
 
 async def raise_cancelled(number):
-    """End as a task does that is cancelled."""
+    """Raise CancelledError."""
     raise asyncio.CancelledError
 
 
 def raise_unspeakable(number):
-    """End with an error that cannot be formatted."""
+    """Raise an exception that cannot be formatted."""
     leave(number)
     raise Unspeakable
 
 
 def raise_huge(number):
-    """End with an error of a million characters."""
+    """Raise an exception with a million characters."""
     leave(number)
     raise ValueError("x" * HUGE)
 
 
 def cancel_with_a_number(number):
-    """Give a reason that is no text."""
+    """Cancel with a number as the reason."""
     leave(number)
     raise Cancel(404)
 
 
 def retry_never(number):
-    """Ask for another attempt after the end of time."""
+    """Raise Retry with the longest possible delay."""
     leave(number)
     raise Retry(timedelta.max)
 
 
 def swallow_integrity_error(number):
-    """Go on after an error that broke the transaction."""
+    """Suppress an error that broke the transaction."""
     leave(number)
     try:
         ContentType.objects.create(app_label="contenttypes", model="contenttype")
     except IntegrityError:
-        return "as if nothing had been"
+        return "suppressed"
     return "never"
 
 
 def set_rollback(number):
-    """Have the transaction end in a rollback."""
+    """Mark the transaction for rollback."""
     leave(number)
     transaction.set_rollback(True)
 
 
 def close_connection(number):
-    """Close the connection that the job is to be recorded on."""
+    """Close the connection that records the job."""
     leave(number)
     connection.close()
 
 
 def close_old(number):
-    """Close what is old, as code does that runs for long."""
+    """Close old connections."""
     leave(number)
     close_old_connections()
 
 
 @job(atomic=False)
 def close_and_fail(number):
-    """Close the connection, and fail for another reason."""
+    """Close the connection, and raise another error."""
     connection.close()
     raise ValueError("for another reason")
 
 
 def stop_autocommit(number):
-    """Try to take the transaction into its own hands."""
+    """Turn autocommit off inside the transaction of the job."""
     leave(number)
     transaction.set_autocommit(False)
 
 
 @job(atomic=False)
 def leave_uncommitted(number):
-    """Take the transaction into its own hands, and not end it."""
+    """Turn autocommit off, and write without a commit."""
     transaction.set_autocommit(False)
     leave(number)
 
 
 def enter_atomic(number):
-    """Enter a block, and not leave it."""
+    """Enter an atomic block, and do not exit it."""
     leave(number)
     transaction.atomic().__enter__()
 
 
 @job(atomic=False)
 def enter_atomic_outside(number):
-    """Enter the only block, and not leave it."""
+    """Enter the outermost atomic block, and do not exit it."""
     transaction.atomic().__enter__()
     leave(number)
 
 
 def begin(number):
-    """Begin a transaction behind Django's back, inside that of the job."""
+    """Begin a transaction with SQL inside that of the job."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
     leave(number)
@@ -181,19 +181,19 @@ def delete_itself(job, number):
 
 
 def return_unshowable(number):
-    """Return what can neither be stored nor shown."""
+    """Return a value that cannot be stored or shown."""
     leave(number)
     return Unshowable()
 
 
 def return_generator(number):
-    """Return a generator, which nothing runs."""
+    """Return a generator."""
     leave(number)
     return (digit for digit in str(number))
 
 
 def fork(number):
-    """Leave a child process that ends at once."""
+    """Fork a child process that ends at once."""
     leave(number)
     child = os.fork()
     if not child:
@@ -202,7 +202,7 @@ def fork(number):
 
 
 def fork_and_exit(number):
-    """Leave a child process that ends as a program does."""
+    """Fork a child process that raises SystemExit."""
     leave(number)
     child = os.fork()
     if not child:
@@ -211,9 +211,9 @@ def fork_and_exit(number):
 
 
 def leave_thread(number):
-    """Leave a thread that goes on."""
+    """Start a thread that outlives the job."""
     leave(number)
-    Thread(target=time.sleep, args=[DEFAULT_TOLERANCE], daemon=True).start()
+    Thread(target=time.sleep, args=[THREAD_SECONDS], daemon=True).start()
 
 
 FAILED, COMPLETE, CANCELLED = {Status.FAILED}, {Status.COMPLETE}, {Status.CANCELLED}
@@ -230,7 +230,7 @@ ENDS: dict[Callable[..., object], set[Status]] = {
     swallow_integrity_error: FAILED,
     set_rollback: FAILED,
     close_connection: FAILED,
-    close_old: COMPLETE | FAILED,  # it closes what is in a transaction, except on SQLite
+    close_old: COMPLETE | FAILED,  # it closes the connection, except on SQLite
     close_and_fail: FAILED,
     stop_autocommit: FAILED,
     leave_uncommitted: FAILED,

@@ -1,4 +1,4 @@
-"""Handlers whose every effect can be counted: each leaves a trace that bears its job's number."""
+"""Handlers with countable effects: each trace is the number of its job."""
 
 import time
 from pathlib import Path
@@ -10,23 +10,23 @@ FAILURES = 2
 
 
 def leave(number):
-    """Leave the trace."""
+    """Write the trace."""
     Trace.objects.create(text=str(number))
 
 
-def ask_nothing(number):
-    """Leave no trace, so that the end is recorded together with others."""
+def make_no_query(number):
+    """Make no query, so that the completion is recorded in a batch."""
     return number
 
 
 def leave_slowly(number, seconds):
-    """Leave the trace, and keep the transaction open for a while."""
+    """Write the trace, and keep the transaction open for some seconds."""
     leave(number)
     time.sleep(seconds)
 
 
 def hold_and_leave(number, path):
-    """Wait as long as a file exists, which says that the job runs, and leave the trace."""
+    """Create a file, wait until it is deleted, and write the trace."""
     path = Path(path)
     path.touch()
     while path.exists():
@@ -43,13 +43,13 @@ def leave_and_fail(number):
 @job(max_attempts=FAILURES + 1, backoff=["0s"] * FAILURES)
 @job_as_parameter
 def leave_in_the_end(job, number):
-    """Leave the trace, which must not stay until so many attempts have failed."""
+    """Write the trace, and fail in the first `FAILURES` attempts."""
     leave(number)
     if job.failed_attempts.count() < FAILURES:
         raise ValueError("not yet")
 
 
 def leave_and_schedule(number, child):
-    """Leave the trace, and schedule the job numbered `child`."""
+    """Write the trace, and schedule the job with the number `child`."""
     leave(number)
     schedule_job("0s", leave, args=[child])

@@ -1,4 +1,4 @@
-"""What is to happen, and what did: each job has a number, and each effect bears it."""
+"""The expected and the actual jobs and effects: each has the number of its job."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,14 +16,14 @@ from tests.shop.models import Trace
 if TYPE_CHECKING:
     from django_future.scheduling.builder import JobSpec
 
-GIVEN_UP = "django_future.exceptions.WorkerLost"
-LONGEST = 0.3  # seconds that a job sleeps
+WORKER_LOST = "django_future.exceptions.WorkerLost"
+MAX_SLEEP_SECONDS = 0.3  # of a job
 EVERY_NTH_IS_UNIQUE = 7
 
-# Of every 130 jobs or so, how many call what.
+# The weights of the handlers.
 SHARES: dict[Callable[..., object], int] = {
     jobs.leave: 40,
-    jobs.ask_nothing: 20,
+    jobs.make_no_query: 20,
     jobs.leave_slowly: 6,
     jobs.leave_and_fail: 12,
     jobs.leave_in_the_end: 10,
@@ -31,20 +31,20 @@ SHARES: dict[Callable[..., object], int] = {
     **dict.fromkeys(hostile.ENDS, 1),
 }
 
-# How a job may end, if not complete.
+# The possible ends of the jobs that need not be complete.
 ENDS = {handler.__name__: ends for handler, ends in hostile.ENDS.items()} | {
     jobs.leave_and_fail.__name__: {Status.FAILED}
 }
 
 
 def schedule(count: int, over: timedelta, chance: Random) -> None:
-    """Schedule numbered jobs that insert a row, sleep, raise, schedule another or are hostile."""
+    """Schedule `count` numbered jobs with random handlers over a period of time."""
     handlers = chance.choices(list(SHARES), weights=list(SHARES.values()), k=count)
     specs: list[JobSpec] = []
     for number, handler in enumerate(handlers):
         args: list[object] = [number]
         if handler is jobs.leave_slowly:
-            args.append(chance.uniform(0, LONGEST))
+            args.append(chance.uniform(0, MAX_SLEEP_SECONDS))
         if handler is jobs.leave_and_schedule:
             args.append(count + number)
         spec: JobSpec = {"when": over * chance.random(), "callable": handler, "args": args}
@@ -55,7 +55,7 @@ def schedule(count: int, over: timedelta, chance: Random) -> None:
 
 
 def schedule_each(handlers: list[Callable[..., object]]) -> None:
-    """Schedule one job for each of `handlers`, numbered in their order, for now."""
+    """Schedule one numbered job for each of `handlers` for now."""
     schedule_jobs(
         {"when": "0s", "callable": handler, "args": [number], "unique": f"job {number}"}
         for number, handler in enumerate(handlers)
@@ -63,13 +63,13 @@ def schedule_each(handlers: list[Callable[..., object]]) -> None:
 
 
 def unfinished() -> int:
-    """Return how many jobs are in no final state."""
+    """Return how many jobs have not ended."""
     return ScheduledJob.objects.exclude(status__in=Status.final()).count()
 
 
 @dataclass
 class Verdict:
-    """What was found in the end: nothing is wrong if there are no faults."""
+    """The result of a trial: it has passed if there are no faults."""
 
     states: Counter[str]
     rescues: int
@@ -78,7 +78,7 @@ class Verdict:
 
 
 def judge(count: int) -> Verdict:
-    """Compare what `count` jobs were to do with what the database holds."""
+    """Compare the expected effects of `count` jobs with the database."""
     found = list(ScheduledJob.objects.all())
     verdict = Verdict(
         states=Counter(job.status for job in found),
@@ -126,7 +126,7 @@ def _missing_or_doubled_effects(found: list[ScheduledJob]) -> Iterator[str]:
     expected = Counter(
         str(job.args[0])
         for job in found
-        if job.status == Status.COMPLETE and not _calls(job, jobs.ask_nothing)
+        if job.status == Status.COMPLETE and not _calls(job, jobs.make_no_query)
     )
     actual = Counter(Trace.objects.values_list("text", flat=True))
     yield from (f"the effect of job {number} is missing" for number in expected - actual)
@@ -135,15 +135,15 @@ def _missing_or_doubled_effects(found: list[ScheduledJob]) -> Iterator[str]:
 
 
 def _missing_or_doubled_failures(found: list[ScheduledJob]) -> Iterator[str]:
-    kept = Counter(JobAttempt.objects.values_list("job_id", flat=True))
+    recorded = Counter(JobAttempt.objects.values_list("job_id", flat=True))
     for job in found:
         is_done = job.status == Status.COMPLETE and _calls(job, jobs.leave_in_the_end)
-        if is_done and kept[job.pk] != jobs.FAILURES:
-            yield f"job {job.args[0]} is complete with {kept[job.pk]} failed attempts"
+        if is_done and recorded[job.pk] != jobs.FAILURES:
+            yield f"job {job.args[0]} is complete with {recorded[job.pk]} failed attempts"
 
 
 def _is_given_up(job: ScheduledJob) -> bool:
-    return job.status == Status.FAILED and job.error.startswith(GIVEN_UP)
+    return job.status == Status.FAILED and job.error.startswith(WORKER_LOST)
 
 
 def _calls(job: ScheduledJob, handler: object) -> bool:

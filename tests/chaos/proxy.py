@@ -1,4 +1,4 @@
-"""A line to the database server that is cut at a commit, or at the command of a given number."""
+"""A proxy that cuts connections to the database at a commit, or at a given command."""
 
 import asyncio
 import re
@@ -10,23 +10,23 @@ from enum import Enum
 from threading import Event, Thread
 
 SIZE = 65536
-# After MySQL's command byte, after PostgreSQL's length, or behind the record of a job's end.
+# After MySQL's command byte, after PostgreSQL's length, or after the UPDATE of a completion.
 COMMIT = re.compile(rb"[\x03\x0b]COMMIT|; COMMIT\x00")
 CLAIM = re.compile(rb"SET .?status.? = 'running'")
-CLAIM_AT_ONCE = re.compile(rb"synchronous_commit TO off")  # as only claims are
+CLAIM_AT_ONCE = re.compile(rb"synchronous_commit TO off")  # only claims use it
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class SchedulingContext(Enum):
-    """When to cut: before a command is delivered, or after it is, before it can be answered."""
+class CutMoment(Enum):
+    """When to cut: before the delivery of a command, or after it and before the answer."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
 class Target(Enum):
-    """What to cut: a commit, whichever it is, or the one of a claim."""
+    """What to cut: any commit, or the commit of a claim."""
 
     COMMIT = "commit"
     CLAIM = "claim"
@@ -34,48 +34,48 @@ class Target(Enum):
 
 @dataclass
 class _Line:
-    said: bytes = b""  # what the client said last
+    last_sent: bytes = b""  # by the client
     is_doomed: bool = False
 
 
 class Proxy:
-    """Passes on what client and server say, until it is told to cut."""
+    """Forwards data between clients and a server, and cuts connections."""
 
     def __init__(self, server: tuple[str, int] | str) -> None:
         self.port = 0
         self.cuts: Counter[str] = Counter()
         self._server = server
-        self._planned: dict[Target, SchedulingContext] = {}
+        self._planned: dict[Target, CutMoment] = {}
         self._is_frozen = False
         self._commands_left = 0  # until the one to cut, 0 if there is none
-        self._command_moment = SchedulingContext.BEFORE
+        self._command_moment = CutMoment.BEFORE
 
-    def kill_session(self, moment: SchedulingContext, target: Target) -> None:
-        """Cut the line on which `target` is sent next."""
+    def cut_next(self, moment: CutMoment, target: Target) -> None:
+        """Cut the connection that sends `target` next."""
         self._planned[target] = moment
 
-    def cut_command(self, moment: SchedulingContext, number: int) -> None:
-        """Cut the line on which the command of this number is sent, counted from now on all."""
+    def cut_command(self, moment: CutMoment, number: int) -> None:
+        """Cut the connection that sends the command with this number, counted from now."""
         self._command_moment, self._commands_left = moment, number
 
     def spare(self) -> bool:
-        """Cut nothing any more, and tell whether a command was to be cut that was never sent."""
+        """Stop cutting, and return whether a planned command was never sent."""
         was_planned = self._commands_left > 0
         self._planned.clear()
         self._commands_left = 0
         return was_planned
 
     def freeze(self) -> None:
-        """Pass nothing on any more, and let no side know: the network is half open."""
+        """Forward nothing any more, and keep the connections open, as in a half-open network."""
         self._is_frozen = True
 
     async def serve(
         self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
     ) -> None:
-        """Serve one client until one of the two hangs up, or the line is cut."""
+        """Serve one client until one side disconnects, or the connection is cut."""
         writers = [client_out]
         line = _Line()
-        # CancelledError too: whoever ends the proxy knows that its lines break.
+        # CancelledError too: the end of the proxy breaks its connections.
         with suppress(OSError, asyncio.CancelledError):
             try:
                 server_in, server_out = await self._connect()
@@ -101,11 +101,11 @@ class Proxy:
         with suppress(OSError):
             while data := await client.read(SIZE):
                 await self._stay_frozen()
-                moment = self._moment(line.said, data)
-                line.said = data
-                if moment is SchedulingContext.BEFORE:
+                moment = self._moment(line.last_sent, data)
+                line.last_sent = data
+                if moment is CutMoment.BEFORE:
                     return
-                line.is_doomed |= moment is SchedulingContext.AFTER
+                line.is_doomed |= moment is CutMoment.AFTER
                 server.write(data)
                 await server.drain()
 
@@ -115,7 +115,7 @@ class Proxy:
         with suppress(OSError):
             while data := await server.read(SIZE):
                 await self._stay_frozen()
-                if line.is_doomed:  # this was the answer, which nobody is to hear
+                if line.is_doomed:  # this is the answer, which must not arrive
                     return
                 client.write(data)
                 await client.drain()
@@ -124,7 +124,7 @@ class Proxy:
         while self._is_frozen:
             await asyncio.sleep(0.05)
 
-    def _moment(self, before: bytes, data: bytes) -> SchedulingContext | None:
+    def _moment(self, before: bytes, data: bytes) -> CutMoment | None:
         if self._commands_left and _is_command(data):
             self._commands_left -= 1
             if not self._commands_left:
@@ -139,22 +139,22 @@ class Proxy:
 
 
 def _is_command(data: bytes) -> bool:
-    """Tell what follows a login from its messages."""
+    """Return whether `data` is a command, and not a message of the login."""
     is_of_postgresql = data[:1] in {b"Q", b"P", b"B"}
-    is_of_mysql = data[3:5] == b"\x00\x03"  # the first of its packets, a query
+    is_of_mysql = data[3:5] == b"\x00\x03"  # the first packet, a query
     return is_of_postgresql or is_of_mysql
 
 
 def _is_sent(target: Target, before: bytes, data: bytes) -> bool:
     if target is Target.CLAIM and data.startswith(b"Q"):
-        return CLAIM_AT_ONCE.search(data) is not None  # PostgreSQL's, which commits by itself
+        return CLAIM_AT_ONCE.search(data) is not None  # on PostgreSQL, a claim commits by itself
     is_wanted = target is Target.COMMIT or CLAIM.search(before) is not None
     return is_wanted and COMMIT.search(data) is not None
 
 
 @contextmanager
 def proxy_to(server: tuple[str, int] | str) -> Iterator[Proxy]:
-    """Run a proxy to a server, at an address or on a socket, from a thread of its own."""
+    """Run a proxy to a server in a thread. The server has an address or a socket."""
     proxy, is_ready = Proxy(server), Event()
     loop = asyncio.new_event_loop()
     stopped = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A trial on a database of its own, and what is told of it: `python -m tests.chaos` calls this."""
+"""One trial on a new database, and its report: `python -m tests.chaos` calls this."""
 
 import argparse
 import signal
@@ -7,12 +7,14 @@ import time
 
 import django
 
-SHOWN = 20  # faults
+MAX_SHOWN = 20  # faults
 
 
 def main(arguments: list[str]) -> int:
-    """Run one trial on the server that DATABASE_URL names, and return an exit code."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # by way of `finally`
+    """Run one trial on the server of DATABASE_URL, and return an exit code."""
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # so that `finally` runs
     django.setup()
     from django.db import connection
 
@@ -27,7 +29,7 @@ def main(arguments: list[str]) -> int:
         trial = run(Plan(**options), log)
     finally:
         connection.creation.destroy_test_db(database, verbosity=0)
-    _tell(name, trial, time.monotonic() - started_at)
+    _print_report(name, trial, time.monotonic() - started_at)
     if trial.verdict.faults:
         print(f"  the workers' log is {log}", flush=True)
         return 1
@@ -45,16 +47,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tell(name, trial, seconds):
+def _print_report(name, trial, seconds):
     verdict = trial.verdict
     print(f"{name}: {'LOST' if verdict.faults else 'nothing was lost'}, in {seconds:.0f} s")
-    print(f"  done: {_counts(trial.deeds)}; {trial.processes} worker processes in all")
+    print(f"  disruptions: {_counts(trial.disruptions)}; {trial.processes} worker processes in all")
     print(f"  jobs: {_counts(verdict.states)}; {verdict.rescues} rescues, ", end="")
     print(f"{verdict.given_up} failed because too many workers died")
-    for fault in verdict.faults[:SHOWN]:
+    for fault in verdict.faults[:MAX_SHOWN]:
         print(f"  FAULT: {fault}")
-    if len(verdict.faults) > SHOWN:
-        print(f"  and {len(verdict.faults) - SHOWN} more faults")
+    if len(verdict.faults) > MAX_SHOWN:
+        print(f"  and {len(verdict.faults) - MAX_SHOWN} more faults")
     sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""One trial on one database: jobs, workers, their torment, and a calm in which all must end."""
+"""One trial on one database: jobs, disrupted workers, and a calm in which all jobs must end."""
 
 import os
 import time
@@ -16,17 +16,17 @@ from tests.chaos import ledger
 from tests.chaos.address import server_of, through
 from tests.chaos.cluster import cluster_at
 from tests.chaos.crew import Crew
+from tests.chaos.disruptor import Disruptor
 from tests.chaos.proxy import proxy_to
-from tests.chaos.tormentor import Tormentor
 from tests.chaos.worker import BREAK_FENCE
 
-SHORTEST_PAUSE, MAX_BACKOFF_SECONDS = 0.05, 0.3  # seconds between two deeds
-CALM = 180.0  # seconds after the torment in which every job must end
+MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 0.3  # between two disruptions
+CALM_SECONDS = 180.0  # every job must end in this time after the disruptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a trial is made of: the same seed makes the same jobs, and the same deeds in a row."""
+    """The parameters of a trial. A seed repeats the jobs and the order of the disruptions."""
 
     seed: int
     jobs: int = 5000
@@ -37,19 +37,19 @@ class Plan:
 
 @dataclass
 class Trial:
-    """What happened, and what was found in the end."""
+    """The disruptions and the verdict of a trial."""
 
-    deeds: Counter[str]
+    disruptions: Counter[str]
     processes: int
     verdict: ledger.Verdict
 
 
 def run(plan: Plan, log: Path) -> Trial:
-    """Run a trial on the project's database, which holds no jobs; the workers write to `log`."""
+    """Run a trial on a database without jobs. The workers write to `log`."""
     url = os.environ.get("DATABASE_URL", "sqlite:///")
     over = timedelta(seconds=plan.seconds / 2)
     ledger.schedule(plan.jobs, over, Random(f"jobs {plan.seed}"))
-    chance = Random(f"deeds {plan.seed}")
+    chance = Random(f"disruptions {plan.seed}")
     environment = {BREAK_FENCE: "1"} if plan.break_fence else {}
     with ExitStack() as stack:
         proxy = None
@@ -57,42 +57,42 @@ def run(plan: Plan, log: Path) -> Trial:
             proxy = stack.enter_context(proxy_to(server_of(url)))
             environment |= through(proxy.port, url)
         crew = stack.enter_context(Crew(plan.workers, log, environment))
-        tormentor = Tormentor(
+        disruptor = Disruptor(
             crew,
             chance,
             proxy=proxy,
             cluster=cluster_at(url),
             restarts=[time.monotonic() + plan.seconds / 4],
         )
-        _torment(tormentor, crew, chance, plan.seconds)
+        _disrupt(disruptor, crew, chance, plan.seconds)
         if proxy is not None:
             proxy.spare()
         calm_down(crew)
-        left = crew.dismiss()
+        running = crew.dismiss()
         verdict = ledger.judge(plan.jobs)
-    if left:
-        verdict.faults.append(f"{left} workers did not stop when they were told to")
-    deeds = tormentor.deeds
+    if running:
+        verdict.faults.append(f"{running} workers did not stop after SIGTERM")
+    disruptions = disruptor.disruptions
     if proxy is not None:
-        deeds.update(proxy.cuts)
-    return Trial(deeds, crew.started, verdict)
+        disruptions.update(proxy.cuts)
+    return Trial(disruptions, crew.started, verdict)
 
 
-def _torment(tormentor: Tormentor, crew: Crew, chance: Random, seconds: float) -> None:
+def _disrupt(disruptor: Disruptor, crew: Crew, chance: Random, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and ledger.unfinished():
         crew.tend()
-        tormentor.act()
-        time.sleep(chance.uniform(SHORTEST_PAUSE, MAX_BACKOFF_SECONDS))
+        disruptor.act()
+        time.sleep(chance.uniform(MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS))
 
 
 def calm_down(crew: Crew) -> None:
-    """Leave the workers in peace, until all jobs have ended and the dead are forgotten."""
+    """Wait until all jobs have ended, and only live workers are listed."""
     crew.thaw()
-    deadline = time.monotonic() + CALM
+    deadline = time.monotonic() + CALM_SECONDS
     while time.monotonic() < deadline:
         crew.tend()
         listed = set(Worker.objects.values_list("pid", flat=True))
         if crew.is_complete and listed == crew.pids and not ledger.unfinished():
             return
-        time.sleep(MAX_BACKOFF_SECONDS)
+        time.sleep(MAX_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""The worker that chaos torments: the real command, whose fence can be broken on purpose."""
+"""The worker of a trial: the real command, with an optional broken fence."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ BREAK_FENCE = "CHAOS_BREAK_FENCE"
 
 
 def main() -> None:
-    """Run `future_worker`, with a fence or without."""
+    """Run `future_worker`, with a broken fence if the environment says so."""
     django.setup()
     if BREAK_FENCE in os.environ:
         _break_fence()
@@ -22,8 +22,8 @@ def _break_fence() -> None:
     from django_future.status import Status
     from django_future.store import leases, store_for
 
-    # A worker that has once claimed a job may finish it, even if it is another's by now; and
-    # nothing else stops a late one: neither its watchdog, nor the end of its session.
+    # A worker may finish a job whose lease is lost. Neither its watchdog nor the end of its
+    # session stops it.
     def held(store, job):
         return store.jobs.filter(pk=job.pk)
 

@@ -6,7 +6,7 @@ from tests.shop.models import Order
 
 @job
 def greet(name: str, *, times: int = 1) -> str:
-    """Greet somebody."""
+    """Greet a person."""
     return ", ".join(["hello"] * times) + f" {name}"
 
 

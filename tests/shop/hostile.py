@@ -143,7 +143,7 @@ def switch_language_and_zone():
     timezone.activate("Pacific/Auckland")
 
 
-def tell_language_and_zone():
+def return_language_and_zone():
     """Return the active language and time zone."""
     return [translation.get_language(), timezone.get_current_timezone_name()]
 

@@ -54,7 +54,7 @@ def take(*args, **kwargs):
     """Accept any arguments."""
 
 
-def tell_time():
+def return_time():
     """Return the time of the call."""
     return time.time()
 
@@ -178,7 +178,7 @@ def read_clocks():
 
 
 @job_as_parameter
-def with_retries(job, every):
+def repeat(job, every):
     """Reschedule its job."""
     job.reschedule(every)
     return clock.now()
@@ -190,9 +190,9 @@ def schedule_and_fail():
 
 
 @job_as_parameter
-def report(job, *said, lines=()):
+def report(job, *updates, lines=()):
     """Report progress and log lines."""
-    for progress in said:
+    for progress in updates:
         job.progress(*progress)
     for line in lines:
         job.log(line)

@@ -1,1 +1,1 @@
-"""A long run of workers at work on a server that is restarted: `python -m tests.soak`."""
+"""A long stress test on a server that is restarted: `python -m tests.soak`."""

@@ -1,7 +1,7 @@
-"""Let workers run all kinds of jobs for long, and tell whether all is exact and flat.
+"""Run all kinds of jobs for long, and report lost jobs and growth of memory or sessions.
 
-The workers are killed and stopped, their lines are cut, and their server, a PostgreSQL that is
-started for this, is restarted. Exits with 1 if there is any fault.
+The workers are killed and suspended, their connections are cut, and their temporary PostgreSQL
+server is restarted. Exits with 1 if there is any fault.
 """
 
 import argparse
@@ -16,8 +16,10 @@ from tests.support.servers import postgresql_from_wheel
 
 
 def main(arguments: list[str]) -> int:
-    """Run the soak and return an exit code."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # by way of `finally`
+    """Run the soak, and return an exit code."""
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # so that `finally` runs
     options = _parser().parse_args(arguments)
     print(f"seed {options.seed}", flush=True)
     with postgresql_from_wheel() as url:
@@ -31,9 +33,14 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     add = parser.add_argument
-    add("--jobs", type=int, default=200_000, help="How many jobs (200000).")
-    add("--seconds", type=float, default=1200, help="For how long they become due (1200).")
-    add("--seed", type=int, default=random.randrange(10**6), help="Repeats a run.")
+    add("--jobs", type=int, default=200_000, help="The number of jobs (default: 200000).")
+    add(
+        "--seconds",
+        type=float,
+        default=1200,
+        help="The period in seconds over which they are due (default: 1200).",
+    )
+    add("--seed", type=int, default=random.randrange(10**6), help="Repeat the run of this seed.")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What workers use over time: their memory, and the sessions of their server."""
+"""The memory of workers and the sessions of their server over time."""
 
 import re
 from collections import defaultdict
@@ -14,20 +14,20 @@ SESSIONS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
-MIN_SAMPLES = 60  # of which a trend can be told
-# From the second quarter of the samples to the last. Sessions come and go with their workers.
+MIN_SAMPLES = 60  # required for a trend
+# From the second quarter of the samples to the last. Sessions vary with their workers.
 MAX_MEMORY_GROWTH, MAX_SESSIONS_GROWTH = 1.25, 1.5
 
 
 @dataclass
 class Samples:
-    """The samples of one soak, in the order of time."""
+    """The samples of one soak, in order of time."""
 
     memory: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # MiB, by pid
     sessions: list[float] = field(default_factory=list)
 
     def take(self, pids: set[int]) -> None:
-        """Note what the processes and the server use now."""
+        """Record the memory of the processes and the number of sessions."""
         for pid in pids:
             path = Path(f"/proc/{pid}/status")
             found = path.exists() and RESIDENT.search(path.read_text())
@@ -38,7 +38,7 @@ class Samples:
             self.sessions.append(cursor.fetchone()[0])
 
     def faults(self) -> Iterator[str]:
-        """Return what grows."""
+        """Yield a message for each value that grows too much."""
         for pid, sizes in self.memory.items():
             if growth(sizes) > MAX_MEMORY_GROWTH:
                 yield f"worker {pid} grew to {growth(sizes):.2f} of its memory: {brief(sizes)} MiB"
@@ -47,7 +47,7 @@ class Samples:
 
 
 def growth(values: list[float]) -> float:
-    """Return how much more the last quarter is than the second, 1 if there are too few."""
+    """Return the ratio of the last quarter to the second, or 1 if there are too few values."""
     if len(values) < MIN_SAMPLES:
         return 1.0
     quarter = len(values) // 4
@@ -55,6 +55,6 @@ def growth(values: list[float]) -> float:
 
 
 def brief(values: list[float]) -> str:
-    """Return a few of the values, from the first to the last."""
+    """Return some of the values as text, from the first to the last."""
     step = max(len(values) // 8, 1)
     return " ".join(f"{value:.0f}" for value in [*values[:-1:step], values[-1]])

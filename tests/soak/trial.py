@@ -1,4 +1,4 @@
-"""One soak: jobs of every kind, workers, their torment, and what was found in the end."""
+"""One soak: jobs of every kind, disrupted workers, and the report."""
 
 import os
 import re
@@ -16,24 +16,24 @@ from tests.chaos import ledger
 from tests.chaos.address import server_of, through
 from tests.chaos.cluster import cluster_at
 from tests.chaos.crew import Crew
+from tests.chaos.disruptor import Disruptor
 from tests.chaos.proxy import proxy_to
-from tests.chaos.tormentor import Tormentor
 from tests.chaos.trial import calm_down
 from tests.settings import RUN, SCRATCH
 from tests.soak.samples import Samples, brief
 
 PROCESSES, THREADS = 4, 4
 RESTARTS = 5
-PAUSE = 8.0  # seconds between two deeds: most of the time, workers are left to work
-TICK = 1.0  # seconds
+PAUSE_SECONDS = 8.0  # between two disruptions: most of the time, workers are undisturbed
+TICK_SECONDS = 1.0
 TICKS_PER_SAMPLE = 2
-MAX_LATE_SECONDS = 600  # in which what is due in the end must be done
-SHOWN = 20  # kinds of faults
+MAX_LATE_SECONDS = 600  # after the plan, all due jobs must end in this time
+MAX_SHOWN = 20  # kinds of faults
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a soak is made of: the same seed makes the same jobs."""
+    """The parameters of a soak. A seed repeats the jobs."""
 
     jobs: int
     seconds: float
@@ -41,14 +41,14 @@ class Plan:
 
 
 def run(plan: Plan) -> int:
-    """Run a soak on a database of its own, tell what was found, and return an exit code."""
+    """Run a soak on a new database, print a report, and return an exit code."""
     name, log = connection.settings_dict["NAME"], SCRATCH / f"soak_{RUN}.log"
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
         faults = _run(plan, log)
     finally:
         connection.creation.destroy_test_db(name, verbosity=0)
-    for kind in _kinds(faults)[:SHOWN]:
+    for kind in _kinds(faults)[:MAX_SHOWN]:
         print(f"FAULT, {len(kind)} of its kind: {kind[0]}")
     print(f"{len(faults)} faults; the workers' log is {log}" if faults else "no fault", flush=True)
     if not faults:
@@ -57,7 +57,7 @@ def run(plan: Plan) -> int:
 
 
 def _kinds(faults: list[str]) -> list[list[str]]:
-    """Return the faults that differ in numbers only, those together of which there are most."""
+    """Group faults that differ only in numbers, the largest groups first."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for fault in faults:
         kinds[re.sub(r"\d+", "0", fault)].append(fault)
@@ -72,50 +72,50 @@ def _run(plan: Plan, log):
         environment = through(proxy.port, url)
         crew = stack.enter_context(Crew(PROCESSES, log, environment, threads=THREADS))
         now = time.monotonic()
-        tormentor = Tormentor(
+        disruptor = Disruptor(
             crew,
-            Random(f"deeds {plan.seed}"),
+            Random(f"disruptions {plan.seed}"),
             proxy=proxy,
             cluster=cluster_at(url),
             restarts=[now + plan.seconds * (n + 0.5) / RESTARTS for n in range(RESTARTS)],
         )
-        _soak(plan, crew, tormentor, samples)
+        _soak(plan, crew, disruptor, samples)
         proxy.spare()
         calm_down(crew)
-        left = crew.dismiss()
+        running = crew.dismiss()
         verdict = ledger.judge(plan.jobs)
-    _tell(tormentor.deeds + proxy.cuts, crew.started, samples)
+    _print_report(disruptor.disruptions + proxy.cuts, crew.started, samples)
     faults = [*verdict.faults, *samples.faults()]
-    return [*faults, *[f"{left} workers did not stop when they were told to"] * bool(left)]
+    return [*faults, *[f"{running} workers did not stop after SIGTERM"] * bool(running)]
 
 
-def _soak(plan: Plan, crew: Crew, tormentor: Tormentor, samples: Samples) -> None:
+def _soak(plan: Plan, crew: Crew, disruptor: Disruptor, samples: Samples) -> None:
     started_at = time.monotonic()
-    act_at, ticks = started_at + PAUSE, 0
+    act_at, ticks = started_at + PAUSE_SECONDS, 0
     while (now := time.monotonic()) < started_at + plan.seconds + MAX_LATE_SECONDS:
         is_over = now >= started_at + plan.seconds
-        # The server may be on its way up, and its first connections are cut.
+        # The server may be restarting, and its first connections may be cut.
         with suppress(DatabaseError, InterfaceError):
             if is_over and not ledger.unfinished():
                 return
             crew.tend()
             if not is_over and now >= act_at:
-                act_at = now + PAUSE
-                tormentor.act()
+                act_at = now + PAUSE_SECONDS
+                disruptor.act()
             if ticks % TICKS_PER_SAMPLE == 0:
                 samples.take(crew.pids)
         ticks += 1
-        time.sleep(TICK)
+        time.sleep(TICK_SECONDS)
 
 
-def _tell(deeds: Counter[str], processes: int, samples: Samples) -> None:
+def _print_report(disruptions: Counter[str], processes: int, samples: Samples) -> None:
     ends: dict[str, Counter[str]] = defaultdict(Counter)
     rows = ScheduledJob.objects.values_list("callable_name", "status")
     for callable_name, status in rows.iterator():
         ends[callable_name.rpartition(".")[2]][status] += 1
     for name, counts in sorted(ends.items()):
         print(f"{name:28}{_counts(counts)}")
-    print(f"done: {_counts(deeds)}; {processes} worker processes in all")
+    print(f"disruptions: {_counts(disruptions)}; {processes} worker processes in all")
     for pid, sizes in samples.memory.items():
         print(f"memory of worker {pid}, MiB: {brief(sizes)}")
     print(f"sessions: {brief(samples.sessions)}")

@@ -12,7 +12,7 @@ from tests.shop.models import Trace
 
 
 @dataclass
-class Known:
+class ExpectedJob:
     """The expected row of a job. All names but the last two are columns."""
 
     scheduled_at: datetime
@@ -36,7 +36,7 @@ class Known:
     def change(self, **changes):
         vars(self).update(changes)
 
-    def put_back(self, **changes):
+    def reschedule(self, **changes):
         self.change(status="scheduled", worker="", started_at=None, **changes)
 
 
@@ -50,7 +50,7 @@ class Model:
         self.now = datetime(2030, 6, 1, 12, tzinfo=UTC)
 
     def add(self, pk, after, lifetime, **values):
-        self.jobs[pk] = Known(*self.times(after, lifetime), **values)
+        self.jobs[pk] = ExpectedJob(*self.times(after, lifetime), **values)
 
     def times(self, after, lifetime):
         scheduled_at = self.now + after
@@ -114,12 +114,12 @@ class Model:
         if has_run and job.rescues == (MAX_RESCUES if job.is_rescuable else 0):
             self.end(job, "failed", failures=job.failures + 1)
         else:
-            job.put_back(rescues=job.rescues + has_run)
+            job.reschedule(rescues=job.rescues + has_run)
 
     def retry(self, job):
         if job.expires_at is not None:
             job.expires_at += self.now - (job.first_due_at or job.scheduled_at)
-        job.put_back(scheduled_at=self.now, first_due_at=None, finished_at=None, rescues=0)
+        job.reschedule(scheduled_at=self.now, first_due_at=None, finished_at=None, rescues=0)
         job.max_attempts = max(job.max_attempts, job.failures + 1)
 
     def chosen(self, ids, *states):
@@ -146,7 +146,7 @@ def rows_by_id():
     """Return the values of each job in the database, by the names of the model."""
     failures = Counter(JobAttempt.objects.values_list("job_id", flat=True))
     effects = Counter(Trace.objects.values_list("text", flat=True))
-    columns = list(Known.__dataclass_fields__)[:-2]
+    columns = list(ExpectedJob.__dataclass_fields__)[:-2]
     return {
         job.pk: {name: _instant(getattr(job, name)) for name in columns}
         | {"failures": failures[job.pk], "effects": effects[str(job.pk)]}

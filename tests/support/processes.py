@@ -19,7 +19,7 @@ def start_runner(**environment: str) -> "subprocess.Popen[bytes]":
     )
 
 
-def start_worker(
+def launch_worker(
     *options: str, output: Path | None = None, **environment: str
 ) -> "subprocess.Popen[bytes]":
     """Start a worker process, with its output in the file `output` if given."""

@@ -33,11 +33,11 @@ def main() -> None:
 
     for number in range(ROUNDS):
         for key in range(KEYS):
-            ask = partial(
+            operation = partial(
                 schedule, f"key {key}", is_inside=(number + key) % 2 == 0, replace=number % 3 == 0
             )
             # On MariaDB, a transaction can lose a deadlock; then its caller has to repeat it.
-            print(with_retries(store_for("default"), ask))
+            print(with_retries(store_for("default"), operation))
         run_jobs()
 
 

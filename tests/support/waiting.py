@@ -27,7 +27,7 @@ def eventually(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def exit_code(process: "subprocess.Popen[bytes]") -> int:
+def wait_for_exit(process: "subprocess.Popen[bytes]") -> int:
     """Wait until a process has ended, and return its exit code."""
     return process.wait(timeout=MAX_WAIT_SECONDS)
 
