@@ -106,7 +106,7 @@ class TestScheduled:
     def test_the_diagnosis_reports_an_unknown_handler(self, worker, order):
         worker()
         job = schedule_job("0s", "remind", content_object=order)
-        text = "Worker one does not know 'remind'. It is left for a worker that does."
+        text = "Worker one does not know 'remind'. It is released for a worker that does."
         ScheduledJob.objects.filter(pk=job.pk).update(error=text)
         assert reasons(job) == {"unknown_handler": text}
 

@@ -73,7 +73,7 @@ class TestRelease:
         error = released_error(job)
         assert f"does not know '{name}'" in error
         assert words in error
-        assert error.endswith("It is left for a worker that does.")
+        assert error.endswith("It is released for a worker that does.")
 
     def test_a_job_of_an_unknown_method_is_released(self, order):
         job = schedule("vanished", order)

@@ -1,4 +1,4 @@
-"""Helpers for the tests of a project: check, execute and time jobs."""
+"""Helpers for the tests of a project: check what is scheduled, execute it, and let time pass."""
 
 from django_future.testing.assertions import (
     assert_none_left,
