@@ -238,7 +238,7 @@ class Execution:
             return self._park
         if self.is_finishing and isinstance(error, OperationalError | InterfaceError):
             return self._rescue
-        if self.session.was_cut and _is_about_connection(error):
+        if self.session.has_lost_connection and _is_about_connection(error):
             return self._rescue
         return self._fail
 

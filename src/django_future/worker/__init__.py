@@ -1,1 +1,1 @@
-"""Who runs jobs, and when."""
+"""Workers and one-off runs: which process executes a job, and when."""

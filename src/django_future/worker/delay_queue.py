@@ -1,4 +1,4 @@
-"""The jobs that a process has claimed and not yet started, each held until its instant."""
+"""The jobs that a process has claimed and not started, each held until its time."""
 
 from bisect import insort
 from collections import deque
@@ -13,19 +13,19 @@ from django_future.models import ScheduledJob
 
 
 class DelayQueue:
-    """Hands out jobs in their order, none before its time by the clock `now`."""
+    """Returns jobs by priority and then by time, but none before its time by the clock `now`."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._changed = Condition()
         self._ahead: list[tuple[datetime, int, ScheduledJob]] = []
-        # In order, so that it is known which start next.
+        # Sorted, so that `first_due` can return the jobs that start next.
         self._due: deque[tuple[int, datetime, int, datetime, ScheduledJob]] = deque()
         self._is_closed = False
 
     @property
     def jobs(self) -> list[ScheduledJob]:
-        """The jobs that are held, in no order."""
+        """The jobs in the queue, in no order."""
         with self._changed:
             return [entry[-1] for entry in self._ahead] + [entry[-1] for entry in self._due]
 
@@ -33,7 +33,7 @@ class DelayQueue:
         return len(self._ahead) + len(self._due)
 
     def put(self, jobs: Sequence[ScheduledJob]) -> None:
-        """Hold jobs until they are due and somebody takes them."""
+        """Add jobs to the queue."""
         with self._changed:
             now = self._now()
             due, ahead = [*self._due], self._ahead
@@ -48,10 +48,13 @@ class DelayQueue:
             self._changed.notify(len(jobs))
 
     def take(self, *, wait: bool = True) -> ScheduledJob | None:
-        """Return a job that is due; wait for one, or else return None. None also once closed."""
+        """Remove and return a due job.
+
+        Return None if the queue is closed, or if no job is due and `wait` is false.
+        """
         with self._changed:
             while not self._is_closed:
-                sleep = self._sort_out_due(self._now()) if self._ahead else None
+                sleep = self._move_due(self._now()) if self._ahead else None
                 if self._due:
                     return self._due.popleft()[-1]
                 if not wait:
@@ -59,32 +62,32 @@ class DelayQueue:
                 self._changed.wait(sleep)
         return None
 
-    def first_due(self, most: int) -> list[ScheduledJob]:
-        """Return up to `most` of the jobs that start next, and go on holding them."""
+    def first_due(self, limit: int) -> list[ScheduledJob]:
+        """Return up to `limit` of the jobs that start next; they stay in the queue."""
         with self._changed:
-            return [entry[-1] for entry in islice(self._due, most)]
+            return [entry[-1] for entry in islice(self._due, limit)]
 
-    def pop_overdue(self, patience: timedelta) -> list[ScheduledJob]:
-        """Return, and no longer hold, due jobs that nobody took for longer than `patience`."""
+    def pop_overdue(self, max_wait: timedelta) -> list[ScheduledJob]:
+        """Remove and return the jobs that have been due here for longer than `max_wait`."""
         with self._changed:
             now = self._now()
-            self._sort_out_due(now)
-            late = [entry for entry in self._due if now - entry[3] > patience]
+            self._move_due(now)
+            late = [entry for entry in self._due if now - entry[3] > max_wait]
             if late:
-                self._due = deque(entry for entry in self._due if now - entry[3] <= patience)
+                self._due = deque(entry for entry in self._due if now - entry[3] <= max_wait)
         return [entry[-1] for entry in late]
 
     def close(self) -> list[ScheduledJob]:
-        """Hand out no more, and return the jobs that are left."""
+        """Close the queue, and return the remaining jobs."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-            left = [entry[-1] for entry in self._ahead] + [entry[-1] for entry in self._due]
+            remaining = [entry[-1] for entry in self._ahead] + [entry[-1] for entry in self._due]
             self._ahead, self._due = [], deque()
-        return left
+        return remaining
 
-    def _sort_out_due(self, now: datetime) -> float | None:
-        """Return how many seconds the next job is ahead, if one is."""
+    def _move_due(self, now: datetime) -> float | None:
+        """Move the jobs whose time has come to `_due`; return the seconds until the next one."""
         while self._ahead and self._ahead[0][0] <= now:
             scheduled_at, pk, job = heappop(self._ahead)
             insort(self._due, (-job.priority, scheduled_at, pk, now, job))

@@ -1,4 +1,4 @@
-"""A sign of life that others can see, for as long as this process runs jobs."""
+"""The heartbeat, which shows other processes that this worker is alive."""
 
 import logging
 import os
@@ -28,11 +28,11 @@ from django_future.worker.housekeeping import (
 
 logger = logging.getLogger("django_future")
 
-INITIAL_BACKOFF_SECONDS = 0.1  # before a beat that failed is tried again
+INITIAL_BACKOFF_SECONDS = 0.1  # before the next attempt after a failed beat
 
 
 def new_worker(name: str = "", selection: Selection = EVERYTHING) -> Worker:
-    """Return a worker that stands for this process, and is not registered yet."""
+    """Return an unsaved worker for this process."""
     host, pid = socket.gethostname(), os.getpid()
     unique = f"{name[:60] or host[:60]}-{pid}-{secrets.token_hex(4)}"
     started_at = clock.to_row(clock.now())
@@ -54,26 +54,27 @@ def heartbeat(
     chores: Sequence[Chore] = (),
     on_death: OnDeath = ignore_death,
 ) -> Iterator[Worker]:
-    """Register a worker, keep it alive from a thread of its own, and take it off the list.
+    """Register a worker, write its heartbeat from a separate thread, and unregister it at the end.
 
     `on_beat` is called on that thread after each beat, and must be quick. A second thread does the
-    `chores` at each heartbeat, and writes what handlers report.
+    `chores` twice per heartbeat, and writes the progress of handlers.
     """
     register(store, worker)
-    # In the transaction of a TestCase nobody else sees the row, and a beat would wait for its end.
-    is_seen = not store.connection.in_atomic_block
+    # In the transaction of a TestCase no other connection sees the row, and a beat would wait for
+    # its lock.
+    is_visible = not store.connection.in_atomic_block
     woken = Event()
     with Inbox(worker.name, on_first=woken.set) as inbox:
         housekeeping = Housekeeping(store, inbox, woken, chores)
-        beat = partial(_live, store, worker, on_beat)
+        beat = partial(_beat_with_connection, store, worker, on_beat)
         try:
-            with _threads(beat, housekeeping, woken, on_death) if is_seen else nullcontext():
+            with _threads(beat, housekeeping, woken, on_death) if is_visible else nullcontext():
                 yield worker
         finally:
             try:
-                _leave(store, worker, inbox)
+                _write_and_unregister(store, worker, inbox)
             except (DatabaseError, InterfaceError):
-                logger.exception("Worker %s could not say that it has stopped", worker.name)
+                logger.exception("Worker %s has stopped, but could not delete its row", worker.name)
 
 
 @contextmanager
@@ -81,22 +82,24 @@ def _threads(
     beat: Callable[[Event], None], housekeeping: Housekeeping, woken: Event, on_death: OnDeath
 ) -> Iterator[None]:
     housekeeper = ServiceThread("housekeeping", housekeeping.work, on_death)
-    # The heartbeat ends last: housekeeping that takes long to stop is no reason to seem lost.
+    # The heartbeat stops last, so that the worker does not seem lost while housekeeping stops.
     with ServiceThread("heartbeat", beat, on_death), housekeeper:
         try:
             yield
         finally:
-            housekeeper.stopped.set()  # before it is woken, to see this
+            housekeeper.stopped.set()  # before `woken`, because the thread then checks it
             woken.set()
 
 
-def _live(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Event) -> None:
+def _beat_with_connection(
+    store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Event
+) -> None:
     with dedicated_connection(store.alias):
         _beat(store, worker, on_beat, stopped)
 
 
 def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Event) -> None:
-    # Twice per interval, so that one beat may be late or lost without anybody noticing.
+    # Twice per interval, so that one beat may be late or fail without consequences.
     interval = config().HEARTBEAT.total_seconds() / 2
     pause = interval
     while not stopped.wait(pause):
@@ -105,25 +108,25 @@ def _beat(store: Store, worker: Worker, on_beat: Callable[[], None], stopped: Ev
             register(store, worker)
             pause = interval
         except Exception:
-            logger.exception("Worker %s could not show that it lives", worker.name)
+            logger.exception("Worker %s could not write its heartbeat", worker.name)
             close_connection(store)
             pause = INITIAL_BACKOFF_SECONDS if pause == interval else min(2 * pause, interval)
             continue
         try:
             on_beat()
         except Exception:
-            logger.exception("Worker %s lives, but could not say so everywhere", worker.name)
+            logger.exception("Worker %s could not complete its tasks after a beat", worker.name)
     store.connection.close()
 
 
-def _leave(store: Store, worker: Worker, inbox: Inbox) -> None:
+def _write_and_unregister(store: Store, worker: Worker, inbox: Inbox) -> None:
     try:
         write_progress(store, inbox)
         unregister(store, worker)
     except (DatabaseError, InterfaceError):
         if store.connection.in_atomic_block:
             raise
-        # It may have broken long ago, while this thread had no use for it.
+        # The connection may have broken while this thread did not use it.
         store.connection.close()
         write_progress(store, inbox)
         unregister(store, worker)

@@ -1,4 +1,4 @@
-"""What a worker says of itself in the log: one line for each event of its life."""
+"""The log lines about a worker: its start, its stop, and the jobs that it waits for."""
 
 import logging
 import os
@@ -23,12 +23,12 @@ from django_future.worker.pool import Pool
 
 logger = logging.getLogger("django_future")
 
-LOG_INTERVAL_SECONDS = 5.0  # on what a worker that is to stop still waits for
-MAX_NAMED = 5  # of the jobs that it waits for
+LOG_INTERVAL_SECONDS = 5.0  # between two lines about the jobs that still run during a stop
+MAX_NAMED = 5  # jobs in a line
 
 
-def log_where(alias: str) -> None:
-    """Log the versions, the settings and the database with which a worker starts."""
+def log_setup(alias: str) -> None:
+    """Log the versions, the settings and the database of a worker."""
     connection = connections[alias]
     logger.info(
         "django-future %s, Django %s, settings %r, %s database %r (%s)",
@@ -43,22 +43,22 @@ def log_where(alias: str) -> None:
 
 
 def warn_of_small_pools(alias: str, threads: int) -> None:
-    """Log which pools lend too few connections for the handlers of so many threads."""
+    """Log a warning for each connection pool that is too small for the threads of a worker."""
     for other, size in small_pools(alias, threads):
         logger.warning(
-            "The pool of the database %r lends %s connections to handlers in %s threads, which "
-            "would wait for each other. Raise its 'max_size', or start with fewer --threads.",
+            "The pool of the database %r has %s connections for handlers in %s threads, so the "
+            "threads would wait for each other. Raise its 'max_size', or lower --threads.",
             other, size, threads,
         )  # fmt: skip
 
 
 def short_duration(seconds: float) -> str:
-    """Return a length of time as a line has room for, such as '25 s'."""
+    """Return a duration as a short text, such as '25 s'."""
     return f"{seconds:.0f} s" if seconds >= 1 or not seconds else f"{seconds:.1f} s"
 
 
 class Journal:
-    """The lines of one worker."""
+    """Logs the events of one worker."""
 
     def __init__(self, store: Store, worker: Worker, pool: Pool) -> None:
         self._store = store
@@ -66,8 +66,8 @@ class Journal:
         self._pool = pool
 
     def start(self, selection: Selection, threads: int) -> None:
-        """Say whom the worker serves, and how much waits for it."""
-        self._say(
+        """Log the queues that the worker serves, and how many jobs wait in them."""
+        self._log(
             logging.INFO,
             "start",
             f"serves {_queues(selection)} with {_count(threads, 'thread')}; "
@@ -76,36 +76,36 @@ class Journal:
             threads=threads,
         )
 
-    def stop(self, why: str, timeout: timedelta, how_to_hurry: str) -> None:
-        """Say why the worker claims no more, and what it waits for."""
+    def stop(self, why: str, timeout: timedelta, how_to_stop_now: str) -> None:
+        """Log why the worker stops claiming, and which jobs it waits for."""
         running = self._pool.running_jobs
         text = f"stops: {why}"
         if running:
             text += (
                 f"; waiting for {_count(len(running), 'job')}, {_named(running)}, for at most "
-                f"{short_duration(timeout.total_seconds())}{how_to_hurry}"
+                f"{short_duration(timeout.total_seconds())}{how_to_stop_now}"
             )
-        self._say(logging.INFO, "stop", f"{text}.", running=[job.pk for job in running])
+        self._log(logging.INFO, "stop", f"{text}.", running=[job.pk for job in running])
 
     @contextmanager
     def waiting(self, timeout: timedelta) -> Iterator[None]:
-        """Say now and then, while the block lasts, which jobs have not ended."""
+        """Log regularly during the block which jobs still run."""
         stop_at = time.monotonic() + timeout.total_seconds()
 
-        def say(stopped: Event) -> None:
+        def log_running(stopped: Event) -> None:
             while not stopped.wait(min(LOG_INTERVAL_SECONDS, max(stop_at - time.monotonic(), 0))):
                 is_over = time.monotonic() >= stop_at
-                self._still_running(is_over=is_over)
+                self._log_running(is_over=is_over)
                 if is_over:
                     stopped.wait()
 
-        with ServiceThread("journal", say):
+        with ServiceThread("journal", log_running):
             yield
 
-    def end(self, why: str, exit_code: int, *, is_trouble: bool) -> None:
-        """Say that the worker has stopped, with which exit code, and why."""
-        self._say(
-            logging.WARNING if is_trouble else logging.INFO,
+    def end(self, why: str, exit_code: int, *, is_failure: bool) -> None:
+        """Log that the worker has stopped, why, and with which exit code."""
+        self._log(
+            logging.WARNING if is_failure else logging.INFO,
             "end",
             f"has stopped after {_count(self._pool.finished, 'job')}: {why}. "
             f"Exit code {exit_code}.",
@@ -113,27 +113,27 @@ class Journal:
             jobs=self._pool.finished,
         )
 
-    def _still_running(self, *, is_over: bool) -> None:
+    def _log_running(self, *, is_over: bool) -> None:
         running = self._pool.running_jobs
         if not running:
             return
         jobs = f"{_count(len(running), 'job')}, {_named(running)}"
         ids = [job.pk for job in running]
         if is_over:
-            text = f"interrupts and puts back {jobs}: the time to end is over."
-            self._say(logging.WARNING, "interrupt", text, running=ids)
+            text = f"interrupts and releases {jobs}: the shutdown timeout is over."
+            self._log(logging.WARNING, "interrupt", text, running=ids)
         else:
-            self._say(logging.INFO, "wait", f"still waits for {jobs}.", running=ids)
+            self._log(logging.INFO, "wait", f"still waits for {jobs}.", running=ids)
 
-    def _say(self, level: int, event: str, text: str, **facts: Any) -> None:
+    def _log(self, level: int, event: str, text: str, **facts: Any) -> None:
         name = self._worker.name
         facts = {"event": event, "worker": name, **facts}
         logger.log(level, "Worker %s %s", name, text, extra={"facts": facts})
 
 
 def _queues(selection: Selection) -> str:
-    named = _quoted(selection.queues)
-    served = f"the {_plural(selection.queues, 'queue')} {named}" if named else "all queues"
+    names = _quoted(selection.queues)
+    served = f"the {_plural(selection.queues, 'queue')} {names}" if names else "all queues"
     excluded = _quoted(selection.excluded_queues)
     return f"{served} but {excluded}" if excluded else served
 
@@ -143,9 +143,10 @@ def _waiting(store: Store, selection: Selection) -> str:
         found = backlogs(store, selection, store.now())
     except (DatabaseError, InterfaceError):
         store.connection.close()
-        return "how many jobs wait is not known"
-    waiting, due = sum(each.waiting for each in found), sum(each.due for each in found)
-    at_least = "" if all(each.is_exact for each in found) else "at least "
+        return "the number of waiting jobs is unknown"
+    waiting = sum(backlog.waiting for backlog in found)
+    due = sum(backlog.due for backlog in found)
+    at_least = "" if all(backlog.is_exact for backlog in found) else "at least "
     if not waiting:
         return "no job waits"
     verb = "waits" if waiting == 1 else "wait"

@@ -1,4 +1,4 @@
-"""What happens to jobs that nobody runs: they expire, lose a lost worker, or are kept no longer."""
+"""Expires overdue jobs, rescues the jobs of lost workers, and prunes finished jobs."""
 
 import logging
 import math
@@ -19,32 +19,26 @@ from django_future.store.workers import MAX_SILENCE, LostWorker, forget, lost_wo
 
 logger = logging.getLogger("django_future")
 
-MAX_NAMED = 10  # of the jobs that expire together
-MAX_PRUNE_SECONDS = 1.0  # seconds of a heartbeat
-PRUNE_PAUSE_SECONDS = 0.01  # seconds between two transactions that prune, for others
+MAX_NAMED = 10  # expired jobs that one signal contains
+MAX_PRUNE_SECONDS = 1.0  # in each round of housekeeping
+PRUNE_PAUSE_SECONDS = 0.01  # between two transactions, so that others can get their locks
 
 
 def expire(store: Store, at: datetime, *, seconds: float = math.inf) -> None:
-    """Mark the jobs that have waited past their expiry at the instant `at`.
-
-    Stops after `seconds`.
-    """
+    """Expire the jobs whose `expires_at` is `at` or earlier, for at most about `seconds`."""
     stop_at = time.monotonic() + seconds
-    count, named = 0, list[Expired]()
+    count, first_jobs = 0, list[Expired]()
     while expired := store.expire(at):
         count += len(expired)
-        named += expired[: MAX_NAMED - len(named)]
+        first_jobs += expired[: MAX_NAMED - len(first_jobs)]
         if time.monotonic() >= stop_at:
             break
     if count:
-        signals.jobs_expired.send_robust(ScheduledJob, count=count, jobs=named)
+        signals.jobs_expired.send_robust(ScheduledJob, count=count, jobs=first_jobs)
 
 
 def rescue(store: Store, *, seconds: float = math.inf) -> None:
-    """Take the jobs of lost workers from them, for others to run.
-
-    Stops after `seconds`; the next call goes on.
-    """
+    """Rescue the jobs of lost workers, for at most about `seconds`; the next call continues."""
     stop_at = time.monotonic() + seconds
     at = store.now()
     workers = list(lost_workers(store, at))
@@ -59,9 +53,10 @@ def rescue(store: Store, *, seconds: float = math.inf) -> None:
 
 
 def rescue_unwatched(store: Store) -> None:
-    """Rescue for a process that has not watched other workers before, and will not stay.
+    """Rescue in a process that runs only for a short time.
 
-    When a server has just started, workers that live may not have reached it yet.
+    It does nothing if the database server has just started, because running workers may not have
+    reconnected yet.
     """
     age = store.server_age()
     if age is None or age > MAX_SILENCE * config().HEARTBEAT:
@@ -69,23 +64,25 @@ def rescue_unwatched(store: Store) -> None:
 
 
 def prune(store: Store) -> None:
-    """Delete jobs whose retention has passed, for a short time at each heartbeat."""
-    # So that the next sign of life is not late.
+    """Delete jobs whose retention is over, for at most about a second."""
+    # With a short HEARTBEAT, the next round of housekeeping must not be late.
     seconds = min(MAX_PRUNE_SECONDS, config().HEARTBEAT.total_seconds() / 8)
-    keep = config().RETENTION
-    for status, length in keep.items():
+    retentions = config().RETENTION
+    for status, length in retentions.items():
         try:
-            prune_status(store, status, length, seconds=seconds / len(keep))
+            prune_status(store, status, length, seconds=seconds / len(retentions))
         except Exception:
-            logger.exception("The %s jobs could not be pruned; those of other statuses are", status)
+            logger.exception(
+                "The %s jobs could not be pruned; pruning continues with other statuses", status
+            )
 
 
 def prune_status(
     store: Store, status: Status, length: timedelta, *, seconds: float = math.inf
 ) -> int:
-    """Delete the jobs that ended in `status` longer ago than `length`, and return how many.
+    """Delete jobs that got their final `status` longer than `length` ago, and return their number.
 
-    Stops after `seconds`.
+    It stops after about `seconds`.
     """
     stop_at = time.monotonic() + seconds
     total = 0
@@ -104,8 +101,8 @@ def _kill_sessions(store: Store, worker: LostWorker) -> None:
         try:
             store.kill_sessions(worker.sessions)
         except DatabaseError:
-            # Another user's, for instance. Its jobs are rescued all the same.
-            logger.exception("The sessions of the lost worker %s cannot be ended", worker.id)
+            # For example, they belong to another database user. The jobs are rescued anyway.
+            logger.exception("The sessions of the lost worker %s could not be ended", worker.id)
 
 
 def _rescue_lost(store: Store, job: ScheduledJob) -> None:
@@ -114,7 +111,7 @@ def _rescue_lost(store: Store, job: ScheduledJob) -> None:
     except (OperationalError, InterfaceError):
         raise
     except Exception:
-        # The fault is in its row. Others are rescued all the same.
+        # The row of this job is invalid. The other jobs are rescued anyway.
         logger.exception(
-            "Job %s of a lost worker cannot be rescued", job_label(job), extra=log_extra(job)
+            "Job %s of a lost worker could not be rescued", job_label(job), extra=log_extra(job)
         )

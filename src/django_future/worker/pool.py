@@ -1,4 +1,4 @@
-"""The threads of a worker, and how many jobs they should have at hand."""
+"""The threads of a worker, and the number of jobs that it prefetches for them."""
 
 import logging
 import time
@@ -31,22 +31,17 @@ from django_future.worker.unknown_handlers import UnknownHandlers
 
 logger = logging.getLogger("django_future")
 
-PREFETCH_SECONDS = 0.05  # seconds of work that each thread should have before it
-MAX_PREFETCH = 1000  # jobs, however short they are
-MAX_WAIT_FOR_THREAD = timedelta(
-    milliseconds=200
-)  # for which a due job waits for a thread of this process
-PREPARE_AHEAD = timedelta(milliseconds=3)  # before its time, in which a thread prepares a job
-INTERRUPT_GRACE_SECONDS = 2.0  # seconds for a handler to clean up once it is interrupted
-SMOOTHING = 0.1  # of the latest job in what is expected of the next
-INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = (
-    0.1,
-    5.0,
-)  # seconds between a thread's attempts to connect
+PREFETCH_SECONDS = 0.05  # of work for each thread
+MAX_PREFETCH = 1000  # jobs
+MAX_WAIT_FOR_THREAD = timedelta(milliseconds=200)  # of a due job, before it is released
+PREPARE_AHEAD = timedelta(milliseconds=3)  # how long before its time a thread takes a job
+INTERRUPT_GRACE_SECONDS = 2.0  # for an interrupted handler to clean up
+SMOOTHING = 0.1  # the weight of the latest job in the average duration
+INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.1, 5.0  # while a thread cannot connect
 
 
 class Pool:
-    """Runs claimed jobs on threads, each with database connections of its own."""
+    """Executes claimed jobs on threads; each thread has its own database connections."""
 
     def __init__(
         self,
@@ -57,26 +52,26 @@ class Pool:
     ) -> None:
         self.finished = 0
         self.unknown_handlers = UnknownHandlers(store)
-        # How long it takes to get more jobs; for so long the threads need work, too.
+        # How long it takes to claim more jobs. The threads need work for this time, too.
         self.supply_time = timedelta()
         self._accepted = 0
         self._returned = 0
         self._lock = Lock()
         self._store = store
-        self._on_room = on_idle
-        self._notify_below = 0  # jobs held
+        self._on_idle = on_idle
+        self._notify_below = 0  # jobs in flight
         self._ready = DelayQueue(self._now_ahead)
         self._confirmation = Confirmation(store, self._ready)
         self._recorder = Recorder(store)
         self._watchdog = Watchdog(store, self._abandon, on_death)
         self._running: dict[Thread, tuple[ScheduledJob, float]] = {}
         self._not_started: deque[ScheduledJob] = deque()
-        self._pausing = 0  # threads that cannot connect
-        self._connected = 0  # threads that have begun to take jobs
+        self._paused_threads = 0  # threads that cannot connect now
+        self._started_threads = 0  # threads that have connected once
         self._has_lost_thread = False
         self._closed = Event()
         self._has_other_databases = len(connections.settings) > 1
-        self._seconds_per_job = PREFETCH_SECONDS  # until more is known: one job for each thread
+        self._seconds_per_job = PREFETCH_SECONDS  # so that a thread gets one job at first
         self._threads = [
             Thread(target=self._run, name=f"runner-{number}", daemon=True)
             for number in range(1, threads + 1)
@@ -95,56 +90,56 @@ class Pool:
 
     @property
     def jobs(self) -> list[ScheduledJob]:
-        """The claimed jobs that this pool knows of, in no order."""
+        """The claimed jobs whose end is not recorded, in no order."""
         running = [job for job, _ in list(self._running.values())]
         return [*self._ready.jobs, *running, *list(self._not_started), *self._recorder.jobs]
 
     @property
     def running(self) -> int:
-        """How many jobs are being run."""
+        """The number of running jobs."""
         return len(self._running)
 
     @property
     def running_jobs(self) -> list[ScheduledJob]:
-        """The jobs that are being run."""
+        """The running jobs."""
         return [job for job, _ in list(self._running.values())]
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a thread is of no more use: its handler does not end, or it has ended itself."""
+        """Whether a thread cannot be used again: its handler does not end, or it has ended."""
         return bool(self._watchdog.stuck) or self._has_lost_thread
 
     @property
     def can_run(self) -> bool:
-        """Whether any thread can run a job, now or once its present one has ended."""
-        return self._connected > self._pausing
+        """Whether at least one thread has a connection, so that it can execute jobs."""
+        return self._started_threads > self._paused_threads
 
     def free_slots(self) -> int:
-        """Return how many more jobs would start soon: many short ones, but few long ones."""
+        """Return how many more jobs to claim: many if jobs are short, few if they are long."""
         return self._capacity() - self.in_flight
 
     def notify_when_idle(self) -> None:
-        """Call `on_idle` once, when half of what is held has ended."""
+        """Call `on_idle` once, when half of the jobs in flight have ended."""
         self._notify_below = self.in_flight // 2 + 1
 
     def record(self) -> None:
-        """Record the ends of jobs that their threads have not recorded."""
+        """Record the ends that the threads have left to the main thread, which calls this."""
         if settings.DEBUG:
-            reset_queries()  # those of the thread that claims
+            reset_queries()  # of the main thread
         self._recorder.record()
 
     def put(self, jobs: Sequence[ScheduledJob]) -> None:
-        """Run claimed jobs, each at its time."""
+        """Execute claimed jobs, each at its time."""
         self._accepted += len(jobs)
         self._ready.put(jobs)
 
     def pop_overdue(self) -> list[ScheduledJob]:
-        """Return what to release: jobs that a long one holds up, or that could not be started."""
-        withdrawn = self._ready.pop_overdue(MAX_WAIT_FOR_THREAD + self.supply_time)
+        """Remove and return the jobs to release: they wait too long, or could not be started."""
+        to_release = self._ready.pop_overdue(MAX_WAIT_FOR_THREAD + self.supply_time)
         while self._not_started:
-            withdrawn.append(self._not_started.popleft())
-        self._returned += len(withdrawn)
-        return withdrawn
+            to_release.append(self._not_started.popleft())
+        self._returned += len(to_release)
+        return to_release
 
     def drain(self) -> list[ScheduledJob]:
         """Start no more jobs, and return those that were not started."""
@@ -152,36 +147,39 @@ class Pool:
         return self._ready.close()
 
     def close(self, timeout: timedelta) -> list[ScheduledJob]:
-        """Let what runs end, for so long; interrupt the rest. Return what to release."""
+        """Wait up to `timeout` for running jobs, interrupt the others, and return those to release.
+
+        A handler that does not react to the interruption, such as a call into C, loses its lease.
+        """
         self._join(timeout.total_seconds())
         for thread in list(self._running):
             raise_in(thread.ident or 0, Interrupted)
         self._watchdog.cancel_tasks()
         self._join(INTERRUPT_GRACE_SECONDS)
         self._watchdog.stop()
-        drop_pending()  # what was raised in a thread that had just ended
-        # What does not even hear of it, such as a call into C, loses its job all the same.
+        drop_pending()  # an exception for a thread that had just ended
         return [*self._not_started, *(job for job, _ in self._running.values())]
 
     def _now_ahead(self) -> datetime:
-        """Return the time up to which jobs are given to threads, which hold them to their instant.
+        """Return the time until which jobs are passed to threads, which wait for the exact time.
 
-        Before a handler is called its job is confirmed and its transaction begins. On some
-        databases each takes a round trip.
+        Before the call, a thread checks the lease and begins a transaction. On some databases each
+        of them takes a round trip.
         """
         store = self._store
         return store.now() + PREPARE_AHEAD + 2 * store.round_trip
 
     def _abandon(self, job: ScheduledJob, exception: Exception) -> None:
-        self._on_room()
+        self._on_idle()
         abandon(job, exception, self._store)
 
     def _capacity(self) -> int:
-        at_hand = PREFETCH_SECONDS + self.supply_time.total_seconds()
-        long_ago = time.monotonic() - at_hand
-        busy = sum(started_at < long_ago for _, started_at in list(self._running.values()))
-        free = len(self._threads) - busy - self._pausing
-        return busy + min(max(int(at_hand / self._seconds_per_job * free), free), MAX_PREFETCH)
+        prefetch_seconds = PREFETCH_SECONDS + self.supply_time.total_seconds()
+        busy_since = time.monotonic() - prefetch_seconds
+        busy = sum(started_at < busy_since for _, started_at in list(self._running.values()))
+        free = len(self._threads) - busy - self._paused_threads
+        prefetch = max(int(prefetch_seconds / self._seconds_per_job * free), free)
+        return busy + min(prefetch, MAX_PREFETCH)
 
     def _run(self) -> None:
         with dedicated_connection(self._store.alias):
@@ -190,17 +188,17 @@ class Pool:
     def _run_all(self) -> None:
         try:
             session = Session(self._store)
-            session.warm_up()  # the first job should not wait for it
+            session.warm_up()  # so that the first job does not wait for the connection
             with self._lock:
-                self._connected += 1
+                self._started_threads += 1
             self._serve(session)
         except Interrupted:
             pass
         except BaseException:
-            logger.critical("A thread of this worker has ended; another process must take over",
+            logger.critical("A thread of this worker has ended, so this process ends",
                             exc_info=True)  # fmt: skip
             self._has_lost_thread = True
-            self._on_room()
+            self._on_idle()
         finally:
             connections.close_all()
 
@@ -243,7 +241,7 @@ class Pool:
             self._recorder.has_completions and not self._ready
         ):
             self._notify_below = 0
-            self._on_room()
+            self._on_idle()
 
     def _execute(self, job: ScheduledJob, session: Session) -> None:
         try:
@@ -265,7 +263,7 @@ class Pool:
             raise
         except NotRecorded as error:
             logger.exception(
-                "Job %s has ended; that is recorded as soon as possible",
+                "Job %s has ended, but its end could not be recorded; trying again",
                 job_label(job),
                 exc_info=loggable(job, error),
                 extra=log_extra(job),
@@ -273,7 +271,7 @@ class Pool:
             self._recorder.add(error)
         except Exception as error:
             logger.exception(
-                "The end of job %s could not be recorded",
+                "The end of job %s could not be recorded, so the job will be rescued",
                 job_label(job),
                 exc_info=loggable(job, error),
                 extra=log_extra(job),
@@ -285,19 +283,19 @@ class Pool:
 
     def _pause(self, seconds: float) -> None:
         with self._lock:
-            self._pausing += 1
-        self._on_room()  # the loop releases the job
+            self._paused_threads += 1
+        self._on_idle()  # the main thread then releases the job
         self._closed.wait(seconds)
         with self._lock:
-            self._pausing -= 1
-        self._on_room()
+            self._paused_threads -= 1
+        self._on_idle()
 
     def _tidy_connections(self, session: Session) -> None:
-        """Make this thread's connections as new, so that no job inherits anything from another."""
+        """Reset the connections of this thread, so that the next job inherits no state."""
         session.tidy()
         for connection in connections.all(initialized_only=True):
-            # A worker keeps the connection to its jobs, of which it will soon have need again, even
-            # where CONN_MAX_AGE is 0. What handlers opened besides is treated as after a request.
+            # The connection to the database of the jobs stays open even if CONN_MAX_AGE is 0. The
+            # connections that handlers opened are treated like those of a request.
             if connection.alias == self._store.alias:
                 if session.has_idle_transaction or not connection.settings_dict["CONN_MAX_AGE"]:
                     continue
@@ -306,7 +304,7 @@ class Pool:
                 continue
             connection.close_if_unusable_or_obsolete()
         if settings.DEBUG:
-            reset_queries()  # or Django keeps the latest 9,000 statements of each connection
+            reset_queries()  # otherwise Django keeps the last 9,000 statements of a connection
 
     def _join(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""One worker process, from its first sign of life to its last job."""
+"""One worker process, from its first heartbeat to its exit code."""
 
 import gc
 import logging
@@ -32,13 +32,13 @@ from django_future.worker.stop_signals import StopSignals
 
 logger = logging.getLogger("django_future")
 
-MAX_EXPIRY_SECONDS = MAX_RESCUE_SECONDS = 5.0  # of one round of housekeeping
-RECONNECT_SECONDS = 5.0  # to hear of new jobs
+MAX_EXPIRY_SECONDS = MAX_RESCUE_SECONDS = 5.0  # in each round of housekeeping
+RECONNECT_SECONDS = 5.0  # before the next attempt to listen for new jobs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a worker process works."""
+    """The options of a worker process."""
 
     alias: str
     threads: int = DEFAULT_THREADS
@@ -53,15 +53,15 @@ class Options:
 
 
 def run_worker(options: Options, signals: StopSignals | None = None) -> int:
-    """Run jobs until told to stop, or one of the limits is reached, and return an exit code.
+    """Execute jobs until the worker is stopped or reaches a limit, and return an exit code.
 
-    With `signals`, which this process receives, it ends soon after, whatever else still runs in it.
+    With `signals`, the process must end after this returns. A watchdog ends it if it does not.
     """
     return _WorkerProcess(options).run(signals)
 
 
 class _WorkerProcess:
-    """A worker and the threads that it cannot do without."""
+    """A worker and the service threads that it needs."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -78,8 +78,8 @@ class _WorkerProcess:
         )
         self._punctuality = Punctuality()
         self._journal = Journal(self._store, self._worker, self._loop.pool)
-        self._is_worn_out = self._has_died = False
-        self._beats_in_trouble = 0
+        self._must_recycle = self._has_died = False
+        self._beats_without_progress = 0
 
     def run(self, signals: StopSignals | None) -> int:
         loop, store, worker, options = self._loop, self._store, self._worker, self._options
@@ -92,27 +92,27 @@ class _WorkerProcess:
                 dedicated_connection(options.alias),
                 heartbeat(store, worker, self._on_beat, self._chores(), self._on_death),
                 sessions_known(store, worker, limit=options.threads + MAX_SESSIONS),
-                ServiceThread("watch", self._watch, self._on_death),
+                ServiceThread("listen", self._listen, self._on_death),
                 stopped_by_changes(loop.stop, self._on_death) as has_changed,
             ):
-                # Not what is to be deleted: nothing waits for that.
+                # All chores except the last, which prunes: the first jobs need not wait for it.
                 do_chores(store, self._chores()[:-1], Event())
                 self._on_beat()
                 self._journal.start(options.selection, options.threads)
-                with _loaded_code_left_alone():
+                with _loaded_objects_frozen():
                     loop.run()
                 self._shutdown.begin()
                 self._end_jobs()
             exit_code = CHANGED if has_changed.is_set() else self._exit_code()
-            self._journal.end(loop.why_ended, exit_code, is_trouble=self._is_broken)
+            self._journal.end(loop.why_ended, exit_code, is_failure=self._is_broken)
             self._shutdown.complete(exit_code)
         return exit_code
 
     def _end_jobs(self) -> None:
         timeout, number = self._options.shutdown_timeout, self._shutdown.request.first
         again = "press CONTROL-C again" if number == SIGINT else "send a second signal"
-        how_to_hurry = "" if number is None else f"; {again} to stop at once"
-        self._journal.stop(self._loop.why_ended, timeout, how_to_hurry)
+        how_to_stop_now = "" if number is None else f"; {again} to stop at once"
+        self._journal.stop(self._loop.why_ended, timeout, how_to_stop_now)
         with self._journal.waiting(timeout):
             self._loop.close(timeout)
 
@@ -121,7 +121,7 @@ class _WorkerProcess:
         return self._has_died or self._loop.pool.is_stuck
 
     def _exit_code(self) -> int:
-        return RECYCLE if self._is_worn_out or self._is_broken else DONE
+        return RECYCLE if self._must_recycle or self._is_broken else DONE
 
     def _chores(self) -> list[Chore]:
         store, loop = self._store, self._loop
@@ -129,7 +129,7 @@ class _WorkerProcess:
         def rescue() -> None:
             if self._options.limits.burst:
                 maintenance.rescue_unwatched(store)
-            elif self._punctuality.may_judge():
+            elif self._punctuality.may_rescue():
                 maintenance.rescue(store, seconds=MAX_RESCUE_SECONDS)
 
         def expire() -> None:
@@ -141,15 +141,16 @@ class _WorkerProcess:
         return [rescue, expire, loop.release_orphaned_claims, prune]
 
     def _on_beat(self) -> None:
-        self._punctuality.note(clock.from_row(self._worker.seen_at))
+        self._punctuality.record_beat(clock.from_row(self._worker.seen_at))
         self._loop.refresh_paused_queues()
         self._worker.running = self._loop.pool.running
-        if why := _why_worn_out(self._loop.pool.finished, self._options):
-            self._is_worn_out = True
+        if why := _why_recycle(self._loop.pool.finished, self._options):
+            self._must_recycle = True
             self._loop.stop(why)
         why_no_progress = self._loop.why_no_progress(config().HEARTBEAT)
-        self._beats_in_trouble = self._beats_in_trouble + 1 if why_no_progress else 0
-        if why_no_progress and self._beats_in_trouble.bit_count() == 1:  # ever less often
+        self._beats_without_progress = self._beats_without_progress + 1 if why_no_progress else 0
+        # After 1, 2, 4, 8... beats, so that the log does not fill up.
+        if why_no_progress and self._beats_without_progress.bit_count() == 1:
             logger.error("This worker can run no job: %s", why_no_progress)
         if not why_no_progress and self._options.heartbeat_file is not None:
             self._options.heartbeat_file.touch()
@@ -159,20 +160,23 @@ class _WorkerProcess:
         self._shutdown.begin()
         self._loop.stop(f"its thread {thread_name!r} has ended")
 
-    def _watch(self, stopped: Event) -> None:
+    def _listen(self, stopped: Event) -> None:
         while not stopped.is_set():
             try:
                 self._store.listen(self._loop.wakeup, stopped)
             except DatabaseReplaced:
-                raise  # so that this process ends: none of its connections is of use any more
+                raise  # so that this process ends: its connections belong to the old database
             except Exception:
-                logger.exception("NotifyLimiter of new jobs are interrupted; polling meanwhile")
+                logger.exception(
+                    "Listening for new jobs failed, so the worker polls; trying again in %.0f s",
+                    RECONNECT_SECONDS,
+                )
                 stopped.wait(RECONNECT_SECONDS)
 
 
 @contextmanager
-def _loaded_code_left_alone() -> Iterator[None]:
-    """Unset the garbage collector from going through what was loaded before, again and again."""
+def _loaded_objects_frozen() -> Iterator[None]:
+    """Exclude the objects that exist now, such as imported code, from garbage collection."""
     gc.freeze()
     try:
         yield
@@ -180,14 +184,15 @@ def _loaded_code_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _why_worn_out(finished: int, options: Options) -> str:
+def _why_recycle(finished: int, options: Options) -> str:
     if options.max_jobs_per_process is not None and finished >= options.max_jobs_per_process:
-        return "it has run as many jobs as --max-jobs-per-process says"
+        return "it has reached --max-jobs-per-process"
     if options.max_rss is not None and (used := _peak_rss()) >= options.max_rss:
         return f"it has used {used:,} MiB, and --max-rss allows {options.max_rss:,}"
     return ""
 
 
 def _peak_rss() -> int:
+    """Return the maximum memory that this process has used, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // 2**20 if sys.platform == "darwin" else peak // 2**10

@@ -1,4 +1,4 @@
-"""Whether a worker is fit to say of others that they are late."""
+"""Whether a worker may rescue the jobs of workers whose heartbeat is late."""
 
 import math
 import time
@@ -7,39 +7,40 @@ from datetime import datetime, timedelta
 
 from django_future.conf import config
 
-MAX_INTERVAL = 0.75  # heartbeats from one beat to the next; half of one is usual
+MAX_BEAT_INTERVAL = 0.75  # heartbeats between two beats; the usual interval is half of one
 
 
 class Punctuality:
-    """Tells whether a worker may judge others, which it may not if it was late itself.
+    """Checks that the beats of this worker are on time, because only then it may rescue.
 
-    When the database stalls, all its workers are late at once. The first that gets through would
-    find all others lost. The same holds if the clock of the database jumps. So a worker that was
-    late, or has just started, leaves the others a heartbeat to show that they live.
+    If the database stalls, all its workers are late at the same time. The first one that reaches it
+    again would find all others lost. The same happens if the clock of the database jumps. So after
+    a late beat, and after its start, a worker gives the others the time to write a beat.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._latest: tuple[float, datetime] | None = None
-        self._judges_at = math.inf
+        self._may_rescue_at = math.inf
 
-    def note(self, seen_at: datetime) -> None:
-        """Note a beat that was just recorded, as of `seen_at` by the clock of the database."""
+    def record_beat(self, seen_at: datetime) -> None:
+        """Record a beat that was just written, with its time `seen_at` by the database's clock."""
         now = self._monotonic()
         if not self._is_on_time(now, seen_at):
-            # The second beat from now comes later than that, and all others come before.
-            self._judges_at = now + MAX_INTERVAL * config().HEARTBEAT.total_seconds()
+            # All other workers beat before this time, and the second beat from now is after it.
+            self._may_rescue_at = now + MAX_BEAT_INTERVAL * config().HEARTBEAT.total_seconds()
         self._latest = now, seen_at
 
-    def may_judge(self) -> bool:
-        """Tell whether the beats of this worker have been on time for a heartbeat."""
+    def may_rescue(self) -> bool:
+        """Return whether the beats have been on time long enough."""
         now = self._monotonic()
-        return self._is_on_time(now) and now >= self._judges_at
+        return self._is_on_time(now) and now >= self._may_rescue_at
 
     def _is_on_time(self, now: float, seen_at: datetime | None = None) -> bool:
         if self._latest is None:
             return False
         at, latest_seen_at = self._latest
-        longest = MAX_INTERVAL * config().HEARTBEAT
+        max_interval = MAX_BEAT_INTERVAL * config().HEARTBEAT
         by_database = timedelta() if seen_at is None else seen_at - latest_seen_at
-        return now - at <= longest.total_seconds() and timedelta() <= by_database <= longest
+        is_on_time_by_database = timedelta() <= by_database <= max_interval
+        return now - at <= max_interval.total_seconds() and is_on_time_by_database

@@ -1,4 +1,4 @@
-"""What a worker asks for: its own selection, less what it believes paused, or cannot run."""
+"""The selection of the next claim: without paused queues and unknown handlers."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -7,32 +7,31 @@ from datetime import timedelta
 from django_future.store import Selection, Store
 from django_future.store.queues import paused_queues
 
-RESUME_CHECK_INTERVAL = timedelta(
-    seconds=1
-)  # at most, before a worker looks whether a queue still is
+RESUME_CHECK_INTERVAL = timedelta(seconds=1)  # the maximum, while a queue is paused
 
 
 class QueueSelector:
-    """Narrows the selection of a worker.
+    """Leaves paused queues and unknown handlers out of the selection of a worker.
 
-    A claim takes nothing of a paused queue, whatever its worker believes. But to pass what waits
-    there takes the longer the more it is; a queue that is believed paused is not even looked into.
+    Correctness does not depend on this: each claim excludes paused queues in its SQL. But a claim
+    that skips the jobs of a paused queue takes longer, the more jobs wait there.
     """
 
     def __init__(self, store: Store, selection: Selection) -> None:
         self._store = store
         self._own = selection
         self._paused: tuple[str, ...] = ()
-        self._is_doubted = True
+        self._is_stale = True
 
     def invalidate(self) -> None:
-        """Have the next selection ask which queues are paused. May be called from anywhere."""
-        self._is_doubted = True
+        """Read the paused queues again for the next selection. May be called from any thread."""
+        self._is_stale = True
 
     def selection(self, unknown_handlers: AbstractSet[str]) -> Selection:
-        """Return what to ask for now, which is nothing of handlers that are unknown here."""
-        if self._is_doubted or self._paused:
-            self._is_doubted = False  # before it reads: who doubts meanwhile has seen more
+        """Return the selection for the next claim."""
+        if self._is_stale or self._paused:
+            # Reset before the query, so that an `invalidate` during the query is not lost.
+            self._is_stale = False
             self._paused = paused_queues(self._store)
         if not self._paused and not unknown_handlers:
             return self._own
@@ -43,6 +42,6 @@ class QueueSelector:
         )
 
     @property
-    def longest_sleep(self) -> timedelta:
-        """How long not to look: while a queue is paused, no hint may tell that it is resumed."""
+    def max_sleep(self) -> timedelta:
+        """How long the worker may sleep: a resumed queue does not always wake it."""
         return RESUME_CHECK_INTERVAL if self._paused else timedelta.max
