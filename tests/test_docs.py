@@ -227,7 +227,7 @@ def settings_of(block):
 
 
 def parameters(text):
-    return parameters_of(eval(f"lambda {text}: None", {"RETENTION": UNSET}))
+    return parameters_of(eval(f"lambda {text}: None", {"UNSET": UNSET}))
 
 
 def parameters_of(function):
