@@ -100,7 +100,7 @@ class TestBadTimes:
 
     @pytest.mark.parametrize("at", ["0001-01-01T12:00Z", "9999-12-31T12:00Z"])
     def test_a_time_at_the_ends_of_the_calendar_is_refused(self, at):
-        with pytest.raises(InvalidTime, match="outside"):
+        with pytest.raises(InvalidTime, match="is out of range"):
             schedule_job(at, jobs.echo, expires=None)
 
     @pytest.mark.parametrize(

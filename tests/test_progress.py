@@ -19,7 +19,7 @@ from django_future.store import progress, store_for
 from django_future.testing import perform_job, run_due_jobs
 from django_future.worker import housekeeping
 from django_future.worker.loop import Limits
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from tests.shop import jobs
 from tests.support.rows import rewrite
 from tests.support.waiting import MAX_WAIT_SECONDS, eventually, has_ended
@@ -158,7 +158,7 @@ class TestLog:
 
     def test_the_job_log_refuses_what_is_no_text(self):
         schedule_job("0s", jobs.report, kwargs={"lines": [5]})
-        with pytest.raises(InvalidProgress, match=r"5\. Give a text"):
+        with pytest.raises(InvalidProgress, match=r"5\. Give a string"):
             run_jobs()
 
     def test_the_next_attempt_continues_the_log_and_resets_the_progress(self):
@@ -219,7 +219,7 @@ class TestRunningJobs:
 
     def test_a_worker_writes_progress(self, hold_file):
         schedule_job("0s", jobs.report_and_hold, args=[str(hold_file)])
-        options = Options(alias="default", limits=Limits(burst=True))
+        options = WorkerOptions(alias="default", limits=Limits(burst=True))
         with running(lambda: run_worker(options)):
             eventually(lambda: known() == [(3, 10, "resizing")])
             eventually(hold_file.exists)

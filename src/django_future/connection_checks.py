@@ -46,10 +46,10 @@ def _check_init_command(alias: str, settings: dict[str, Any]) -> Iterator[CheckM
     if not _COSTLY_COMMAND.search(command):
         return
     yield CheckWarning(
-        f"The 'init_command' of the database {alias!r}, {command!r}, costs a round trip for each "
-        "new connection.",
-        hint="Remove it. Django sets the isolation level READ COMMITTED, and strict mode and InnoDB "
-        "are defaults of the server. Set other values in the configuration of the server.",
+        f"The 'init_command' of the database {alias!r}, {command!r}, costs a round trip for "
+        "each new connection.",
+        hint="Remove it. Django sets the isolation level READ COMMITTED, and strict mode and "
+        "InnoDB are defaults of the server. Set other values in the configuration of the server.",
         id="django_future.W004",
     )
 

@@ -84,7 +84,7 @@ class RunInsideTransaction(FutureError, RuntimeError):
 
 
 class InvalidProgress(FutureError, ValueError):
-    """An argument of `job.report()` or `job.log()` is not valid."""
+    """An argument of `job.progress()` or `job.log()` is not valid."""
 
 
 class HandlerExited(FutureError):

@@ -11,7 +11,7 @@ job_finished = Signal(use_caching=True)
 # Sent with `job` and `exception` after another attempt is scheduled.
 job_retried = Signal(use_caching=True)
 
-# Sent with `job` after its lease was lost, and all that its handler wrote was rolled back.
+# Sent with `job` after its lease was lost, and what its handler wrote was rolled back.
 job_lost = Signal(use_caching=True)
 
 # Sent with `job` after its worker was lost and the job was rescued.

@@ -19,7 +19,7 @@ from django.utils.encoding import force_bytes
 from django_future.exceptions import NotSigned
 
 # The columns that say what a job calls. Its times and counters are not signed, because they change
-# while it waits.
+# while it waits. The content type is signed by its id, which is all that the row stores of it.
 SIGNED = (
     "callable_name", "args", "kwargs", "options", "content_type_id", "object_id", "object_database",
 )  # fmt: skip

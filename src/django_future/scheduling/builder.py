@@ -1,6 +1,6 @@
 """Builds an unsaved job from a call of `schedule_job`, or from another job."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import cache
@@ -114,8 +114,7 @@ def build(
             **job_options.columns,
         }
         is_bound = content_object is not None
-        leading = handlers.leading_arguments(callable_name, handler, is_bound=is_bound)
-        check_arguments(callable_name, handler, leading, args, kwargs)
+        _check_arguments(callable_name, handler, args, kwargs, is_bound=is_bound)
         job = ScheduledJob.from_values(values, alias, is_new=True)
         if content_object is not None:
             bind(job, content_object)
@@ -164,6 +163,35 @@ def build_copy(
         check_object(bound)
         new.callable_name, handler = handlers.identify(callable or old.callable_name, bound)
         bind(new, bound)
+    _set_stored_values(new, old, args, kwargs, changed_options)
+    if has_other_handler or args is not None or kwargs is not None:
+        _check_copy(new, handler or _handler_if_known(old))
+    _set_times(new, context, when, old.lifetime if expires is UNSET else expires)
+    if job_options.unique:
+        new.unique_key = _key_of_copy(new, job_options)
+    return Draft(new, job_options.unique_replace)
+
+
+def _check_arguments(
+    name: str,
+    handler: Handler,
+    args: Collection[Any],
+    kwargs: Collection[str],
+    *,
+    is_bound: bool,
+) -> None:
+    leading = handlers.leading_arguments(name, handler, is_bound=is_bound)
+    check_arguments(name, handler, leading, args, kwargs)
+
+
+def _set_stored_values(
+    new: ScheduledJob,
+    old: ScheduledJob,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    changed_options: AnyOptions,
+) -> None:
+    """Set the arguments and the options of a copy, with the stored text of those that stay."""
     name = new.callable_name
     new.args = _stored_for_copy(old, "args", name) if args is None else encode_args(args, name)
     new.kwargs = (
@@ -174,12 +202,6 @@ def build_copy(
         if changed_options
         else _stored_for_copy(old, "options", name)
     )
-    if has_other_handler or args is not None or kwargs is not None:
-        _check_copy(new, handler or _handler_if_known(old))
-    _set_times(new, context, when, old.lifetime if expires is UNSET else expires)
-    if job_options.unique:
-        new.unique_key = _key_of_copy(new, job_options)
-    return Draft(new, job_options.unique_replace)
 
 
 def _unchanged_copy(old: ScheduledJob, options: JobOptions) -> ScheduledJob:
@@ -294,8 +316,7 @@ def _check_copy(new: ScheduledJob, handler: Handler | None) -> None:
     is_known = isinstance(args, list | tuple) and isinstance(kwargs, dict) and TAG not in kwargs
     if handler is not None and is_known:
         is_bound = new.object_id is not None
-        leading = handlers.leading_arguments(new.callable_name, handler, is_bound=is_bound)
-        check_arguments(new.callable_name, handler, leading, args, kwargs)
+        _check_arguments(new.callable_name, handler, args, kwargs, is_bound=is_bound)
 
 
 def _handler_if_known(job: ScheduledJob) -> Handler | None:
