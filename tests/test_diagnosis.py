@@ -79,7 +79,7 @@ class TestScheduled:
         found = reasons(schedule_job("0s", jobs.echo, queue_name="mail"))
         assert list(found) == ["paused"]
         assert re.fullmatch(
-            r"Its queue 'mail' is paused since \d\d:\d\d:\d\d: month end\.", found["paused"]
+            r"Its queue 'mail' has been paused since \d\d:\d\d:\d\d: month end\.", found["paused"]
         )
 
     def test_the_diagnosis_reports_that_no_worker_runs(self):
@@ -120,7 +120,7 @@ class TestScheduled:
         schedule_job(timedelta(seconds=-80), jobs.echo)
         found = reasons(schedule_job(timedelta(seconds=-90), jobs.echo))
         assert found == {
-            "in_turn": f"It is due since 1 minute, and waits for a thread of {serving.name}; "
+            "in_turn": f"It has been due for 1 minute, and waits for a thread of {serving.name}; "
             "2 jobs are due in its queue 'default'."
         }
 
@@ -136,7 +136,7 @@ class TestRunning:
         holder = worker()
         claim(store, holder)
         found = reasons(job)["running"]
-        assert re.fullmatch(rf"It runs since \d\d:\d\d:\d\d on host-3, by {holder.name}\.", found)
+        assert re.fullmatch(rf"It has been running since \d\d:\d\d:\d\d on host-3, by {holder.name}\.", found)
 
     def test_the_diagnosis_reports_a_claimed_job_that_has_not_started(self, store, worker):
         job = schedule_job("0s", jobs.echo)
@@ -159,7 +159,7 @@ class TestEnded:
     def test_the_diagnosis_of_a_complete_job_says_so(self):
         job = schedule_job("0s", jobs.echo)
         run_jobs()
-        assert reasons(job)["complete"].startswith("It has run, and is complete since ")
+        assert reasons(job)["complete"].startswith("It completed at ")
 
     def test_the_diagnosis_of_a_failed_job_gives_the_error(self):
         job = schedule_job("0s", jobs.fail)

@@ -25,7 +25,7 @@ from django_future.store.transitions import postpone, release_unknown
 from django_future.testing import run_due_jobs
 from django_future.worker import unknown_handlers
 from django_future.worker.loop import Limits
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from tests.shop import jobs
 from tests.shop.models import Order, Parcel
 from tests.support.rows import rewrite
@@ -37,7 +37,7 @@ GONE = "tests.shop.jobs.vanished"
 
 
 def burst():
-    run_worker(Options(alias="default", limits=Limits(burst=True)))
+    run_worker(WorkerOptions(alias="default", limits=Limits(burst=True)))
 
 
 def schedule(callable_name, *given, **options):

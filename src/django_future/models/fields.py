@@ -143,6 +143,9 @@ class _StoredValue(DeferredAttribute):
 class StoredField(models.TextField):  # type: ignore[type-arg]
     """A text column whose attribute is the decoded Python value."""
 
+    # Any value, for django-stubs.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
     descriptor_class = _StoredValue
 
     def from_db_value(self, value: str | None, *_: object) -> Stored | None:
@@ -183,8 +186,8 @@ class StoredField(models.TextField):  # type: ignore[type-arg]
 class SignatureField(KeyField):
     """The signature for other columns of the row, which `save()` computes.
 
-    If the signature of a loaded row did not hold, it does not change. So an unrelated `save()` does
-    not sign a call that SQL wrote.
+    If the signature of a loaded row does not hold, `save()` does not replace it. So an unrelated
+    `save()` does not sign a call that SQL wrote.
     """
 
     def pre_save(self, model_instance: Any, add: bool) -> Any:  # noqa: ARG002, FBT001

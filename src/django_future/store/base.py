@@ -26,7 +26,7 @@ BATCH_SIZE = 1000  # rows
 JOBS = "django_future_scheduledjob"
 SET_CLAIMED = claim_assignments("%s", "%s")
 FINISH = finish(lambda _: "%s")
-# A job that is due later needs no notification: every worker polls in time.
+# A job that is due later than this needs no notification, because each worker polls in time.
 NOTIFY_HORIZON = timedelta(minutes=1)
 
 
@@ -75,7 +75,7 @@ class Store:
 
     @property
     def jobs(self) -> ScheduledJobQuerySet:
-        """All jobs."""
+        """All jobs of the database."""
         return ScheduledJob.objects.using(self.alias)
 
     def now(self) -> datetime:
@@ -110,7 +110,7 @@ class Store:
         """Read the clock of the database again, if it is not the clock of this host."""
 
     def is_contention(self, error: OperationalError) -> bool:  # noqa: ARG002
-        """Return whether `error` means that another transaction held a lock for too long."""
+        """Return whether `error` is a deadlock, a lock timeout or a similar conflict."""
         return False
 
     def take_write_lock(self) -> None:
@@ -219,7 +219,7 @@ class Store:
         Returns the jobs whose completion is not recorded, because their lease is lost or another
         transaction has locked their row.
         """
-        # Locks the rows until all are written.
+        # Locks the rows until all completions commit. A rival waits for them.
         connection = self.connection
         with transaction.atomic(using=self.alias), connection.cursor() as cursor:
             cursor.executemany(FINISH, [completion(job, connection) for job in jobs])

@@ -57,6 +57,6 @@ def not_complete(store: "Store", jobs: Sequence[ScheduledJob]) -> list[Scheduled
 def lease_lost(job: ScheduledJob) -> LeaseLost:
     """Return the error for a job whose lease is lost."""
     return LeaseLost(
-        f"Job {job.pk} is no longer held by {job.worker} under lease {job.lease}: this worker was "
-        "believed lost, or the job was deleted."
+        f"Job {job.pk} is no longer held by {job.worker} under lease {job.lease}: the worker "
+        "seemed lost, or the job was cancelled or deleted."
     )

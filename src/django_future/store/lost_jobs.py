@@ -31,8 +31,7 @@ _QUERY = """
     )
     ORDER BY {order} LIMIT {limit}
 """
-# With the range of statuses and the order by status, the planner has one index to choose from,
-# whatever its statistics are.
+# With the range of statuses and the order by status, only one index fits, also with old statistics.
 _PREPARED = Prepared(
     _QUERY.format(
         hint="",

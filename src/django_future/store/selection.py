@@ -41,7 +41,7 @@ class Selection:
 
     @property
     def parameters(self) -> list[str | int]:
-        """The values for the placeholders in `sql`."""
+        """The values of the placeholders in `sql`."""
         return [*self.unknown_handlers, *([] if self.up_to_id is None else [self.up_to_id])]
 
     @property

@@ -48,9 +48,9 @@ class Failure(NamedTuple):
 
 @retry_on_contention
 def claim_one(store: Store, worker: Worker, job_id: int) -> ScheduledJob | None:
-    """Claim for `worker` the job of that id, whatever its time; None if it is not scheduled.
+    """Claim the job of that id for `worker`, even if it is not due; None if it is not scheduled.
 
-    Its lease grows, and its attempt is counted.
+    The claim raises the lease of the job and counts its attempt.
     """
     # Locks one row for the length of this statement, or of the open transaction. A rival's claim
     # skips the row, or waits and then no longer sees it as scheduled.

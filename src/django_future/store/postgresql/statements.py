@@ -92,7 +92,7 @@ _CLAIMABLE = f"""
 """
 
 # Each query of waiting jobs fits one index only: by conditions on its first columns, and by an
-# order that no other index has. So only one plan needs no sort, whatever the statistics are. The
+# order that no other index has. So only one plan needs no sort, also with wrong statistics. The
 # queue is compared with an array, because the planner drops a column that equals one value from the
 # order, and then the other index has the same order.
 _WAITING = "FROM django_future_scheduledjob WHERE status = 'scheduled'"
