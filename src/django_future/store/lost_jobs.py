@@ -31,7 +31,7 @@ _QUERY = """
     )
     ORDER BY {order} LIMIT {limit}
 """
-# With the range of statuses and the order by status, only one index fits, also with old statistics.
+# With the range of statuses and the order by status, only one index fits, even with old statistics.
 _PREPARED = Prepared(
     _QUERY.format(
         hint="",
@@ -55,7 +55,7 @@ class _Claim(NamedTuple):
 
 
 def lost_jobs(store: Store, at: datetime) -> Iterator[ScheduledJob]:
-    """Yield the running jobs whose worker was lost before `at`, the newest first.
+    """Yield the running jobs whose worker is lost at `at`, the newest first.
 
     Leaves out the jobs whose rows another transaction has locked. That may be the transaction of
     the lost worker's handler, and a worker that waits for it may soon seem lost, too.

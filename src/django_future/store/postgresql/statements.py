@@ -92,7 +92,7 @@ _CLAIMABLE = f"""
 """
 
 # Each query of waiting jobs fits one index only: by conditions on its first columns, and by an
-# order that no other index has. So only one plan needs no sort, also with wrong statistics. The
+# order that no other index has. So only one plan needs no sort, even with wrong statistics. The
 # queue is compared with an array, because the planner drops a column that equals one value from the
 # order, and then the other index has the same order.
 _WAITING = "FROM django_future_scheduledjob WHERE status = 'scheduled'"
@@ -155,7 +155,7 @@ def claim(queues: Queues) -> Prepared:
 
 
 def _due_of_all() -> str:
-    """Return the query for the due jobs of one priority, beginning after the last claimed job.
+    """Return the query for the due jobs of one priority, first those after the last claimed job.
 
     Most entries before that job belong to rows that were claimed and are not vacuumed yet.
     """

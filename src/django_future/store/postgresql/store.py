@@ -182,7 +182,7 @@ class PostgreSQLStore(Store):
         if queues is Queues.ALL:
             values["last_scheduled_at"], values["last_id"] = self._position(limit)
         # A claim need not wait for the disk. If a crash of the server loses the claim, the job is
-        # still scheduled under another lease, and the worker's transaction fails.
+        # scheduled as before, and the worker whose claim was lost cannot record its end.
         rows = statements.claim(queues).rows(self.connection, values, is_durable=False)
         jobs = jobs_from_rows(rows, self, worker, started_at)
         self._expected_priority, self._last_claimed = MAX_PRIORITY, BEFORE_ALL
