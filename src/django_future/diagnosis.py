@@ -49,7 +49,8 @@ def why_queue_waits(
         since = clock.from_row(paused.paused_at)
         because = f": {paused.reason}" if paused.reason else ""
         yield Reason(
-            "paused", f"Its queue {queue_name!r} is paused since {moment(since, at)}{because}."
+            "paused",
+            f"Its queue {queue_name!r} has been paused since {moment(since, at)}{because}.",
         )
     if not alive:
         yield Reason(
@@ -127,8 +128,8 @@ def _in_turn(job: ScheduledJob, store: Store, alive: Sequence[Worker], at: datet
     jobs = "1 job is" if backlog.due == 1 else f"{at_least}{backlog.due:,} jobs are"
     return Reason(
         "in_turn",
-        f"It is due since {length(at - clock.from_row(job.scheduled_at))}, and waits for a thread "
-        f"of {', '.join(serving[:MAX_NAMED])}; {jobs} due in its queue {job.queue_name!r}.",
+        f"It has been due for {length(at - clock.from_row(job.scheduled_at))}, and waits for a "
+        f"thread of {', '.join(serving[:MAX_NAMED])}; {jobs} due in its queue {job.queue_name!r}.",
     )
 
 
@@ -148,11 +149,13 @@ def _running(job: ScheduledJob, store: Store, at: datetime) -> Iterator[Reason]:
         yield Reason("claimed", f"It is claimed by {job.worker}, and has not started.")
     else:
         since = moment(clock.from_row(job.started_at), at)
-        yield Reason("running", f"It runs since {since} on {worker.host}, by {job.worker}.")
+        yield Reason(
+            "running", f"It has been running since {since} on {worker.host}, by {job.worker}."
+        )
 
 
 def _complete(job: ScheduledJob, _: Store, at: datetime) -> Iterator[Reason]:
-    yield Reason("complete", f"It has run, and is complete since {_finished(job, at)}.")
+    yield Reason("complete", f"It completed at {_finished(job, at)}.")
 
 
 def _failed(job: ScheduledJob, _: Store, at: datetime) -> Iterator[Reason]:

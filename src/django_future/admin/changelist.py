@@ -15,7 +15,7 @@ MAX_PREVIEW_LENGTH = 1000  # characters of the arguments, which may be many mega
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts and pages at most `MAX_COUNTED` rows, and one more to know whether there are more."""
+    """Counts at most `MAX_COUNTED` rows, and one more if there are more; the pages end there."""
 
     @cached_property
     def count(self) -> int:

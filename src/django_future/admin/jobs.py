@@ -27,7 +27,7 @@ from django_future.admin.read_only import ReadOnlyAdmin, may_operate
 from django_future.models import PausedQueue, ScheduledJob
 
 MAX_NAMED = 100  # jobs on the page that confirms a deletion
-MAX_ID_DIGITS = 18  # a number with more digits may not fit into a primary key
+MAX_ID_DIGITS = 18  # a number with more digits may be larger than any primary key
 
 _column = partial(columns.column, ScheduledJob)
 _number = _column("id", str)
@@ -150,7 +150,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     def get_deleted_objects(
         self, objs: Sequence[ScheduledJob] | QuerySet[ScheduledJob], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Name the first jobs, but not their attempts and progress, which are deleted with them."""
+        """Name the first jobs, and omit their attempts and progress, which are deleted too."""
         count = objs.count() if isinstance(objs, QuerySet) else len(objs)
         names = [f"{job.pk}: {job}" for job in objs[:MAX_NAMED]]
         if more := count - len(names):
