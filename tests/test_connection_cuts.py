@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django_future import ScheduledJob, run_jobs
 from django_future.models import Worker
 from django_future.worker.loop import Limits
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from tests.chaos import jobs, ledger
 from tests.chaos.address import server_of
 from tests.chaos.proxy import CutMoment, proxy_to
@@ -48,7 +48,7 @@ def run_once():
 
 def work():
     """Execute due jobs in a worker."""
-    run_worker(Options(alias="default", threads=1, limits=Limits(burst=True)))
+    run_worker(WorkerOptions(alias="default", threads=1, limits=Limits(burst=True)))
 
 
 @pytest.mark.parametrize("run", [run_once, work])

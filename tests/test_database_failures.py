@@ -17,7 +17,7 @@ from django_future.status import Status
 from django_future.store import Session, store_for
 from django_future.worker.loop import Limits
 from django_future.worker.pool import Pool
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.recorder import Recorder
 from tests.shop import jobs
 from tests.shop.models import Trace
@@ -81,7 +81,7 @@ class TestBeforeStart:
     ):
         refusing = Refusing(monkeypatch, times=3)
         job = schedule_job("0s", jobs.trace)
-        assert run_worker(Options(alias="default", threads=1, limits=Limits(burst=True))) == 0
+        assert run_worker(WorkerOptions(alias="default", threads=1, limits=Limits(burst=True))) == 0
         job.refresh_from_db()
         assert (job.status, job.attempts, job.rescues) == (Status.COMPLETE, 1, 0)
         assert (refusing.refusals, trace_texts()) == (3, ["ran"])
@@ -213,7 +213,7 @@ class TestPoolThreads:
 
         monkeypatch.setattr(Pool, "_run_one", end)
         schedule_job("0s", jobs.trace)
-        assert run_worker(Options(alias="default", threads=2)) == 75
+        assert run_worker(WorkerOptions(alias="default", threads=2)) == 75
 
 
 @pytest.mark.only_on("sqlite", reason="other databases have more than one writer")

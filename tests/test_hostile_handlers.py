@@ -8,7 +8,7 @@ from django_future.models import JobAttempt
 from django_future.status import Status
 from django_future.text import MAX_ERROR_BYTES, MAX_RESULT_BYTES
 from django_future.worker.loop import Limits
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from tests.shop import hostile, jobs
 from tests.shop.models import Order
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def work():
     """Execute due jobs in a worker with one thread."""
-    assert run_worker(Options(alias="default", threads=1, limits=Limits(burst=True))) == 0
+    assert run_worker(WorkerOptions(alias="default", threads=1, limits=Limits(burst=True))) == 0
 
 
 def run():

@@ -16,7 +16,7 @@ from django_future.status import Status
 from django_future.store import Selection
 from django_future.worker import stop_signals
 from django_future.worker.loop import Limits
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.stop_signals import StopRequest
 from tests.shop import jobs
 from tests.support.processes import launch_worker, stop_at_once
@@ -41,7 +41,7 @@ def output_contains(output):
 
 def burst(caplog, **options):
     caplog.set_level(logging.INFO, logger="django_future")
-    run_worker(Options(alias="default", limits=Limits(burst=True), **options))
+    run_worker(WorkerOptions(alias="default", limits=Limits(burst=True), **options))
     name = next(record.facts["worker"] for record in caplog.records if "worker" in record.facts)
     return [
         record.message.replace(name, "NAME")
@@ -181,11 +181,11 @@ class TestOneSignal:
         now = 100.0
         monkeypatch.setattr(stop_signals.time, "monotonic", lambda: now)
         request = StopRequest()
-        assert not request.note(signal.SIGINT)
+        assert not request.add(signal.SIGINT)
         now = 101.0
-        assert not request.note(signal.SIGINT)
+        assert not request.add(signal.SIGINT)
         now = 101.1
-        assert request.note(signal.SIGTERM)
+        assert request.add(signal.SIGTERM)
         assert request.first == signal.SIGINT
 
     @pytest.mark.slow

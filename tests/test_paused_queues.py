@@ -20,7 +20,7 @@ from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, store_for
 from django_future.store.queues import paused_queues
 from django_future.worker.loop import Limits
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.queue_selector import QueueSelector
 from tests.shop import jobs
 from tests.support.past_jobs import schedule_in_the_past
@@ -44,7 +44,7 @@ def store():
 
 
 def burst():
-    run_worker(Options(alias="default", limits=Limits(burst=True)))
+    run_worker(WorkerOptions(alias="default", limits=Limits(burst=True)))
 
 
 def schedule(queue_name, **options):

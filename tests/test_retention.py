@@ -17,7 +17,7 @@ from django_future.status import Status
 from django_future.store import retention, store_for
 from django_future.worker import maintenance
 from django_future.worker.loop import Limits
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from tests.shop import jobs
 from tests.support.receivers import connected
 from tests.support.waiting import MAX_WAIT_SECONDS, has_ended
@@ -169,7 +169,7 @@ class TestWorkers:
         with connected(
             signals.jobs_pruned, lambda **_: kept.append(schedule_job("0s", jobs.echo).pk)
         ):
-            run_worker(Options(alias="default", limits=limits))
+            run_worker(WorkerOptions(alias="default", limits=limits))
         assert job_ids() == set(kept)
 
     def test_pruning_stops_after_its_time_limit(self, store, set_retention, monkeypatch):

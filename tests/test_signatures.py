@@ -13,7 +13,7 @@ from django_future.store import store_for
 from django_future.testing import run_due_jobs
 from django_future.worker.loop import Limits
 from django_future.worker.maintenance import prune
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from tests.shop import jobs
 from tests.shop.models import Order, Parcel
 from tests.support.receivers import connected
@@ -41,7 +41,7 @@ def tamper(job=None, **columns):
 
 
 def burst():
-    run_worker(Options(alias="default", limits=Limits(burst=True)))
+    run_worker(WorkerOptions(alias="default", limits=Limits(burst=True)))
 
 
 def reload(job):

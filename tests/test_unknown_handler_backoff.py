@@ -19,11 +19,11 @@ def elapsed(monkeypatch):
 
 def test_an_unknown_handler_is_tried_again_after_a_delay_that_doubles(elapsed):
     handlers, job = UnknownHandlers(store=None), ScheduledJob(callable_name="a.b")
-    handlers.note(job)
+    handlers.add(job)
     assert len(handlers.names) == 1
     elapsed[0] = INITIAL_BACKOFF_SECONDS
     assert not handlers.names
-    handlers.note(job)
+    handlers.add(job)
     elapsed[0] = 2.5 * INITIAL_BACKOFF_SECONDS
     assert len(handlers.names) == 1
     elapsed[0] = 3 * INITIAL_BACKOFF_SECONDS
@@ -32,8 +32,8 @@ def test_an_unknown_handler_is_tried_again_after_a_delay_that_doubles(elapsed):
 
 def test_a_handler_that_became_known_starts_again_with_the_initial_delay(elapsed):
     handlers, job = UnknownHandlers(store=None), ScheduledJob(callable_name="a.b")
-    handlers.note(job)
+    handlers.add(job)
     elapsed[0] = 3 * INITIAL_BACKOFF_SECONDS
-    handlers.note(job)
+    handlers.add(job)
     elapsed[0] = 4 * INITIAL_BACKOFF_SECONDS
     assert not handlers.names

@@ -15,7 +15,7 @@ from django_future.store import Selection, store_for
 from django_future.worker import loop
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.loop import Limits
-from django_future.worker.process import Options, run_worker
+from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.wakeup import Wakeup
 from tests.shop import jobs
 from tests.shop.models import Trace
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def burst(**options):
     """Execute due jobs in a worker in this process, and return the exit code."""
     limits = Limits(burst=True, **options.pop("limits", {}))
-    return run_worker(Options(alias="default", limits=limits, **options))
+    return run_worker(WorkerOptions(alias="default", limits=limits, **options))
 
 
 def count(status):
@@ -118,7 +118,7 @@ class TestSchedule:
             return wait(wakeup, seconds)
 
         monkeypatch.setattr(Wakeup, "wait", note_and_wait)
-        options = Options(
+        options = WorkerOptions(
             alias="default", limits=Limits(max_jobs=1), poll_interval=timedelta(hours=1)
         )
         worker = Thread(target=lambda: (run_worker(options), connection.close()), daemon=True)
@@ -231,7 +231,8 @@ def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings):
 
     monkeypatch.setattr(store, "claim", claim_unheard)
     job = schedule_job("0s", jobs.trace)
-    run_worker(Options(alias="default", limits=Limits(max_jobs=1, max_seconds=MAX_WAIT_SECONDS)))
+    limits = Limits(max_jobs=1, max_seconds=MAX_WAIT_SECONDS)
+    run_worker(WorkerOptions(alias="default", limits=limits))
     job.refresh_from_db()
     assert (lost, job.status, Trace.objects.count()) == ([job], Status.COMPLETE, 1)
 

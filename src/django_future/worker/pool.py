@@ -258,7 +258,7 @@ class Pool:
                 is_held=True,
             )
             if outcome.result is Result.HANDLER_UNKNOWN:
-                self.unknown_handlers.note(job)
+                self.unknown_handlers.add(job)
         except NotStarted:
             raise
         except NotRecorded as error:

@@ -27,7 +27,7 @@ from django_future.worker.loop import UNLIMITED, Limits, Loop
 from django_future.worker.punctuality import Punctuality
 from django_future.worker.reload import CHANGED, stopped_by_changes
 from django_future.worker.sessions import MAX_SESSIONS, sessions_known
-from django_future.worker.shutdown import DONE, RECYCLE, bound_of, stopped_in_time
+from django_future.worker.shutdown import DONE, RECYCLE, max_shutdown_duration, stopped_in_time
 from django_future.worker.stop_signals import StopSignals
 
 logger = logging.getLogger("django_future")
@@ -37,7 +37,7 @@ RECONNECT_SECONDS = 5.0  # before the next attempt to listen for new jobs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class WorkerOptions:
     """The options of a worker process."""
 
     alias: str
@@ -52,7 +52,7 @@ class Options:
     max_rss: int | None = None  # MiB
 
 
-def run_worker(options: Options, signals: StopSignals | None = None) -> int:
+def run_worker(options: WorkerOptions, signals: StopSignals | None = None) -> int:
     """Execute jobs until the worker is stopped or reaches a limit, and return an exit code.
 
     With `signals`, the process must end after this returns. A watchdog ends it if it does not.
@@ -63,7 +63,7 @@ def run_worker(options: Options, signals: StopSignals | None = None) -> int:
 class _WorkerProcess:
     """A worker and the service threads that it needs."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: WorkerOptions) -> None:
         self._options = options
         self._store = store_for(options.alias)
         self._worker = new_worker(options.name, options.selection)
@@ -83,10 +83,10 @@ class _WorkerProcess:
 
     def run(self, signals: StopSignals | None) -> int:
         loop, store, worker, options = self._loop, self._store, self._worker, self._options
-        bound = bound_of(options.shutdown_timeout)
+        limit = max_shutdown_duration(options.shutdown_timeout)
         is_supervised = options.limits.parent is not None
         with stopped_in_time(
-            loop.stop, bound, signals, is_supervised=is_supervised
+            loop.stop, limit, signals, is_supervised=is_supervised
         ) as self._shutdown:
             with (
                 dedicated_connection(options.alias),
@@ -184,7 +184,7 @@ def _loaded_objects_frozen() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _why_recycle(finished: int, options: Options) -> str:
+def _why_recycle(finished: int, options: WorkerOptions) -> str:
     if options.max_jobs_per_process is not None and finished >= options.max_jobs_per_process:
         return "it has reached --max-jobs-per-process"
     if options.max_rss is not None and (used := _peak_rss()) >= options.max_rss:

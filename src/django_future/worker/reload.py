@@ -1,4 +1,4 @@
-"""A worker that starts afresh when the code it runs has changed."""
+"""A worker that restarts when its code changes."""
 
 import logging
 import os
@@ -19,19 +19,21 @@ from django_future.worker.stop_signals import StopRequest, StopSignals
 
 logger = logging.getLogger("django_future")
 
-CHANGED = 3  # the exit code on which the command is started again
-CHILD_POLL_SECONDS = 0.1  # between two looks at whether the child has ended
-LOADED_ENV = "DJANGO_FUTURE_LOADED_FD"  # names what a child closes once it has loaded the project
+CHANGED = 3  # the exit code after which the command is started again
+CHILD_POLL_SECONDS = 0.1
+# The environment variable with the file descriptor to which a child writes when it has loaded the
+# project.
+LOADED_ENV = "DJANGO_FUTURE_LOADED_FD"
 MAX_FAULTY_FILES = 1000
 
 
 def is_reloaded() -> bool:
-    """Tell whether this process is one that is replaced when code changes."""
+    """Return whether a reloader replaces this process when code changes."""
     return os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true"
 
 
-def note_loaded() -> int:
-    """Tell the reloader that this child of it has loaded the project; return the reloader's id."""
+def report_loaded() -> int:
+    """Report to the reloader that this process has loaded the project; return its process id."""
     if (descriptor := os.environ.pop(LOADED_ENV, "")).isdecimal():
         os.write(int(descriptor), b"1")
         os.close(int(descriptor))
@@ -39,16 +41,17 @@ def note_loaded() -> int:
 
 
 class Reloader:
-    """Runs this command in a child that is replaced when code changes."""
+    """Runs this command in a child process, and replaces the child when code changes."""
 
     def __init__(self, signals: StopSignals) -> None:
         self._signals = signals
         self._request = StopRequest()
 
     def run(self) -> int:
-        """Run children until one ends by itself or is told to stop, and return its exit code.
+        """Run children until one ends by itself or is stopped, and return its exit code.
 
-        A child that cannot even load the project is replaced once code changes, as by `runserver`.
+        If a child cannot load the project, the next one starts when code changes, as in
+        `runserver`.
         """
         while True:
             exit_code, is_loaded = self._run_child()
@@ -62,35 +65,35 @@ class Reloader:
                     return 0
 
     def _run_child(self) -> tuple[int, bool]:
-        """Return the exit code of a child, and whether it had loaded the project."""
+        """Return the exit code of a child, and whether it loaded the project."""
         reader, writer = os.pipe()
-        own = {autoreload.DJANGO_AUTORELOAD_ENV: "true", LOADED_ENV: str(writer)}
+        env = os.environ | {autoreload.DJANGO_AUTORELOAD_ENV: "true", LOADED_ENV: str(writer)}
         arguments = autoreload.get_child_arguments()
-        child = subprocess.Popen(arguments, env=os.environ | own, pass_fds=[writer])  # noqa: S603
+        child = subprocess.Popen(arguments, env=env, pass_fds=[writer])  # noqa: S603
         os.close(writer)
         try:
             while child.poll() is None:
-                self._pass_signals_on(child)
+                self._forward_signals(child)
             return _shell_code(child.returncode), _is_written(reader)
         finally:
             os.close(reader)
 
-    def _pass_signals_on(self, child: subprocess.Popen[bytes]) -> None:
+    def _forward_signals(self, child: subprocess.Popen[bytes]) -> None:
         for number in self._signals.read(CHILD_POLL_SECONDS):
             is_first = not self._request.is_made
-            if self._request.note(number):
+            if self._request.add(number):
                 child.kill()
             elif is_first:
                 child.send_signal(number)
 
     def _await_change(self) -> bool:
-        """Wait until code changes, or return False at a stop signal."""
+        """Wait until code changes, and return True; return False at a stop signal."""
         has_changed = Event()
-        watch = Thread(target=_watch_around, args=(has_changed,), name="reload", daemon=True)
-        watch.start()
+        watcher = Thread(target=_watch_project, args=(has_changed,), name="reload", daemon=True)
+        watcher.start()
         while not has_changed.is_set():
             for number in self._signals.read(CHILD_POLL_SECONDS):
-                self._request.note(number)
+                self._request.add(number)
             if self._request.is_made:
                 return False
         return True
@@ -100,7 +103,10 @@ class Reloader:
 def stopped_by_changes(
     stop: Callable[[str], None], on_death: OnDeath = ignore_death
 ) -> Iterator[Event]:
-    """Stop when code changes, if this process is one that is replaced then."""
+    """Call `stop` when code changes, if this process has a reloader.
+
+    The event in the block is set when code has changed.
+    """
     has_changed = Event()
 
     def watch(stopped: Event) -> None:
@@ -108,29 +114,29 @@ def stopped_by_changes(
         with _faulty_files_watched(reloader):
             try:
                 reloader.run(main_thread())
-            except SystemExit:  # how the reloader says that something changed
+            except SystemExit:  # Django's reloader raises this when code has changed
                 has_changed.set()
                 stop("code has changed")
                 stopped.wait()
 
     thread = ServiceThread("reload", watch, on_death)
     if is_reloaded():
-        thread.start()  # and never stopped: it has no means for that
+        thread.start()  # never stopped, because Django's reloader cannot be stopped
     yield has_changed
     thread.stopped.set()
 
 
 @contextmanager
 def _faulty_files_watched(reloader: Any) -> Iterator[None]:
-    """Have a reloader watch the files in which the import of a handler fails.
+    """Make a reloader watch the files in which the import of a handler fails.
 
-    It watches by itself only what could be imported.
+    By itself it watches only imported modules.
     """
 
     def watch(*, exception: Exception, **_: Any) -> None:
         found = _files_of(exception)
         if len(reloader.extra_files) < MAX_FAULTY_FILES:
-            # A new set, for the reloader may just iterate over the old one.
+            # A new set, because the reloader may iterate over the old one at the same time.
             reloader.extra_files = reloader.extra_files | found
 
     job_handler_unknown.connect(watch)
@@ -141,7 +147,7 @@ def _faulty_files_watched(reloader: Any) -> Iterator[None]:
 
 
 def _files_of(exception: BaseException) -> set[Path]:
-    """Return the files in the tracebacks of an exception and of what caused it."""
+    """Return the files in the tracebacks of an exception and of its causes."""
     found: set[Path] = set()
     cause: BaseException | None = exception
     while cause is not None:
@@ -153,10 +159,10 @@ def _files_of(exception: BaseException) -> set[Path]:
     return found
 
 
-def _watch_around(has_changed: Event) -> None:
-    """Watch the files that this process has loaded, and what is beside those of the project.
+def _watch_project(has_changed: Event) -> None:
+    """Watch the loaded files, and all files in the folders of those of the project.
 
-    The file that a child could not load may be one that this process has not loaded.
+    A child may have failed at a file that this process has not loaded.
     """
     reloader = autoreload.get_reloader()
     for folder in {path.parent for path in autoreload.iter_all_python_module_files()}:
@@ -178,7 +184,7 @@ def _is_written(reader: int) -> bool:
     os.set_blocking(reader, False)
     try:
         return bool(os.read(reader, 1))
-    except BlockingIOError:  # a process that the child has left behind still holds the other end
+    except BlockingIOError:  # a process that the child started still has the pipe open
         return False
 
 

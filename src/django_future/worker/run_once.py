@@ -1,4 +1,4 @@
-"""Run what is due, once, and stop: for cron, for tests, and for the shell."""
+"""One-off runs, which execute the due jobs once: for cron, for tests, and for the shell."""
 
 import signal
 from collections import Counter
@@ -29,7 +29,9 @@ from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.sessions import sessions_known
 from django_future.worker.unknown_handlers import UnknownHandlers
 
-MAX_RUNS = 5  # of one job in one pass, if it is interrupted each time: one more than it is rescued
+# How often a pass executes a job that loses its lease each time: once more than the maximum of
+# rescues allows.
+MAX_EXECUTIONS = 5
 
 
 def run_jobs(
@@ -39,12 +41,12 @@ def run_jobs(
     *,
     using: str | None = None,
 ) -> None:
-    """Run the jobs that are due, by priority and then by time, each in a transaction of its own.
+    """Execute the due jobs, by priority and then by time, each in its own transaction.
 
-    What a handler raises is stored with its job and ends the run, unless errors are ignored; the
-    jobs after it stay scheduled. So do those of paused queues, and of handlers that are unknown
-    here. `now` stands in for the present. Jobs that are scheduled during the run wait for the next
-    one. Any number of runs may go on at once, in any number of processes.
+    An exception of a handler is stored with its job and ends the one-off run, unless
+    `ignore_errors` is true; the jobs after it stay scheduled. Jobs of paused queues and of unknown
+    handlers also stay scheduled, and jobs that are scheduled during the run. `now` replaces the
+    current time. Any number of one-off runs and workers may run at the same time.
 
     Raises `RunInsideTransaction` if a transaction is open, and `InvalidOption`.
     """
@@ -62,17 +64,17 @@ def run_jobs(
 def one_pass(
     *, delete_completed: bool = False, now: When | None = None, using: str | None = None
 ) -> Iterator[Outcome]:
-    """Run the jobs that are due, and yield what became of each before the next is claimed."""
-    given = now and parse_when(now, now=clock.now(), zone=clock.current_zone())
+    """Execute the due jobs, and yield the outcome of each before the next is claimed."""
+    replaced_now = now and parse_when(now, now=clock.now(), zone=clock.current_zone())
     with registered(using) as (store, worker, watchdog):
-        # Once for all, so that a job which is put back for now does not keep this pass going.
-        at = given or store.now()
+        # One time for all claims, so that a job that is retried immediately does not run again.
+        at = replaced_now or store.now()
         yield from run_due(store, worker, watchdog, at, keep=not delete_completed)
 
 
 @contextmanager
 def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
-    """Register what runs jobs here, having rescued those of others that were lost.
+    """Register this one-off run like a worker, and rescue the jobs of lost workers.
 
     Raises `RunInsideTransaction` if a transaction is open.
     """
@@ -92,37 +94,40 @@ def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
 def run_due(
     store: Store, worker: Worker, watchdog: Watchdog, at: datetime, *, keep: bool = True
 ) -> Iterator[Outcome]:
-    """Expire what is overdue at the instant `at`, and run what is due then, one by one.
+    """Expire jobs, and execute the jobs that are due at `at` one by one.
 
-    Each job runs once, or a few times if it is interrupted; what is put back is for the next pass.
+    Each job is executed once, or a few times if it loses its lease. Retries are left to the next
+    pass.
     """
     maintenance.expire(store, at)
-    # Bounded, so that a job that schedules itself again does not keep this pass going for ever.
+    # `up_to_id` excludes later jobs, because a job that schedules itself would never let this end.
     selection = Selection(up_to_id=newest_id(store), excluded_queues=paused_queues(store))
     unknown = UnknownHandlers(store)
-    session, runs = Session(store), Counter[int]()
-    with _held_back(store) as held_back:
+    session, executions = Session(store), Counter[int]()
+    with _released_at_end(store) as to_release:
         while jobs := store.claim(worker, selection, at=at, limit=1):
-            if runs[jobs[0].pk] >= MAX_RUNS:
-                held_back.append(jobs[0])
+            job = jobs[0]
+            if executions[job.pk] >= MAX_EXECUTIONS:
+                to_release.append(job)
                 continue
-            outcome = _execute(jobs[0], session, watchdog, keep=keep)
-            runs[jobs[0].pk] += 1 if outcome.result is Result.LEASE_LOST else MAX_RUNS
+            pk = job.pk  # a handler may change its instance
+            outcome = _execute(job, session, watchdog, keep=keep)
+            executions[pk] += 1 if outcome.result is Result.LEASE_LOST else MAX_EXECUTIONS
             if outcome.result is Result.HANDLER_UNKNOWN:
-                unknown.note(outcome.job)
+                unknown.add(outcome.job)
                 unknown.postpone(at)
                 selection = replace(selection, unknown_handlers=unknown.names)
             yield outcome
 
 
 @contextmanager
-def _held_back(store: Store) -> Iterator[list[ScheduledJob]]:
-    """Release at the end the jobs of a list, which no claim finds meanwhile."""
-    held_back: list[ScheduledJob] = []
+def _released_at_end(store: Store) -> Iterator[list[ScheduledJob]]:
+    """Release the jobs of the list at the end of the block, so that no claim finds them before."""
+    to_release: list[ScheduledJob] = []
     try:
-        yield held_back
+        yield to_release
     finally:
-        for job in held_back:
+        for job in to_release:
             transitions.release(store, job)
 
 
@@ -131,7 +136,7 @@ def _execute(job: ScheduledJob, session: Session, watchdog: Watchdog, *, keep: b
         with _interrupted_by_ctrl_c():
             return execute(job, session, watchdog, keep=keep)
     except (NotStarted, NotRecorded) as error:
-        # The run ends. If its job cannot be released either, it is rescued.
+        # The one-off run ends. If its job cannot be released, it will be rescued.
         if isinstance(error, NotStarted):
             with suppress(DatabaseError, InterfaceError):
                 transitions.release(session.store, job)
@@ -142,9 +147,9 @@ def _execute(job: ScheduledJob, session: Session, watchdog: Watchdog, *, keep: b
 
 @contextmanager
 def _interrupted_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the run, and a KeyboardInterrupt that a handler raises only its job."""
-    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not is_usual or current_thread() is not main_thread():
+    """Make Ctrl-C end the one-off run; a KeyboardInterrupt of a handler ends only its job."""
+    is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_default or current_thread() is not main_thread():
         yield
         return
     signal.signal(signal.SIGINT, _interrupt)
@@ -160,9 +165,9 @@ def _interrupt(*_: object) -> None:
 
 def _check_outside_transaction(store: Store) -> None:
     blocks = store.connection.atomic_blocks
-    # A TestCase wraps each test in blocks that stand for no transaction of the project's.
+    # The blocks of a TestCase are no transaction of the project.
     if blocks and not getattr(blocks[-1], "_from_testcase", False):
         raise RunInsideTransaction(
-            f"A transaction is open on the database {store.alias!r}, and jobs commit in their own. "
-            "Run them outside of atomic()."
+            f"A transaction is open on the database {store.alias!r}, but each job needs its own. "
+            "Run jobs outside of atomic()."
         )

@@ -1,4 +1,4 @@
-"""Which sessions of its server a process uses, so that others can end them once it is lost."""
+"""Records the database sessions of a process, so that others can end them if it is lost."""
 
 import logging
 from collections.abc import Iterator
@@ -25,21 +25,24 @@ MAX_SESSIONS = 100
 def sessions_known(
     store: Store, worker: Worker, *, limit: int = MAX_SESSIONS, only: Thread | None = None
 ) -> Iterator[None]:
-    """Unset on the worker's row by which sessions its threads, or the one given, are connected."""
-    if store.connection.in_atomic_block:  # of a test, whose rows nobody else sees
+    """Keep the sessions of a worker's threads up to date in its row.
+
+    With `only`, these are the sessions of this thread.
+    """
+    if store.connection.in_atomic_block:  # a test, whose rows no other connection sees
         yield
         return
     sessions = _Sessions(store, worker, limit=limit, only=only)
-    sessions.note(connection=store.connection)
-    connection_created.connect(sessions.note)
+    sessions.add(connection=store.connection)
+    connection_created.connect(sessions.add)
     try:
         yield
     finally:
-        connection_created.disconnect(sessions.note)
+        connection_created.disconnect(sessions.add)
 
 
 class _Sessions:
-    """The sessions of connections that are open."""
+    """The sessions of open connections."""
 
     def __init__(self, store: Store, worker: Worker, *, limit: int, only: Thread | None) -> None:
         self._store = store
@@ -47,30 +50,30 @@ class _Sessions:
         self._limit = limit
         self._only = only
         self._lock = Lock()
-        # By thread, the oldest first: a worker's own threads are older than those that handlers
-        # start.
+        # By thread, the oldest first. The threads of the worker are older than those of handlers,
+        # so the limit does not exclude them.
         self._known: WeakKeyDictionary[Thread, tuple[BaseDatabaseWrapper, Any, SessionId]] = (
             WeakKeyDictionary()
         )
 
-    def note(self, *, connection: BaseDatabaseWrapper, **_: Any) -> None:
-        """Note a connection that was just opened, if it is one of this worker's to its jobs."""
+    def add(self, *, connection: BaseDatabaseWrapper, **_: Any) -> None:
+        """Record a new connection, if it connects a thread of this worker to its jobs."""
         if self._only not in {None, current_thread()} or connection is not self._store.connection:
             return
         try:
-            self._note(connection)
+            self._add(connection)
         except (DatabaseError, InterfaceError):
-            # Not an error of whatever has opened the connection, which goes on.
-            logger.exception("Worker %s could not note a session", self._worker.name)
+            # The code that opened the connection can use it anyway.
+            logger.exception("Worker %s could not record a session in its row", self._worker.name)
 
-    def _note(self, connection: BaseDatabaseWrapper) -> None:
+    def _add(self, connection: BaseDatabaseWrapper) -> None:
         session = self._store.session_id()
         if session is None:
             return
         with self._lock:
             self._known[current_thread()] = connection, connection.connection, session
             self._worker.sessions = as_stored(self._open()[: self._limit])
-        # In a transaction of the project's the row would be locked until that ends.
+        # In a transaction of the project, the row would stay locked until its end.
         if connection.get_autocommit():
             register(self._store, self._worker)
 

@@ -1,4 +1,4 @@
-"""The signals that tell a process to stop."""
+"""The signals that stop a process."""
 
 import math
 import os
@@ -11,15 +11,14 @@ from types import FrameType
 from typing import Any
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-SIGNAL_DEBOUNCE_SECONDS = (
-    1.0  # in which a terminal and a supervisor may both send what is meant once
-)
+# Signals within this time are one request: a terminal and a supervisor may both send a signal.
+SIGNAL_DEBOUNCE_SECONDS = 1.0
 
 _WAKE = b"\0"  # no signal has this number
 
 
 class StopRequest:
-    """What the stop signals of a process ask for: to stop, or later to stop at once."""
+    """The request of the stop signals: to stop, and after a second signal to stop immediately."""
 
     def __init__(self) -> None:
         self.first: int | None = None  # the number of the first signal
@@ -30,10 +29,10 @@ class StopRequest:
         """Whether a signal has arrived."""
         return self.first is not None
 
-    def note(self, number: int) -> bool:
-        """Note a signal, and tell whether it asks to stop at once.
+    def add(self, number: int) -> bool:
+        """Record a signal, and return whether the process must stop immediately.
 
-        Signals within a second of the first one are the same request.
+        Signals within a second after the first one belong to the same request.
         """
         if self.first is None:
             self.first, self._first_at = number, time.monotonic()
@@ -48,9 +47,9 @@ def name_of(number: int) -> str:
 class StopSignals:
     """The stop signals of this process, in the order in which they arrive.
 
-    Python runs a handler only between two instructions of the main thread, so never while that
-    thread hangs in a call. Therefore these signals are read from a pipe, to which the interpreter
-    writes each one at the moment it arrives.
+    Python runs signal handlers only between two instructions of the main thread, so never while
+    this thread hangs in a call. Therefore these signals are read from a pipe, to which the
+    interpreter writes each signal immediately.
     """
 
     def __init__(self) -> None:
@@ -61,13 +60,13 @@ class StopSignals:
         self._previous_writer = -1
 
     def receive(self) -> None:
-        """Receive the signals from now on, and those that are blocked and pending.
+        """Receive the signals from now on, including those that are blocked and pending.
 
-        Only the main thread may call it.
+        Only the main thread may call this.
         """
         for number in STOP_SIGNALS:
             previous = signal.getsignal(number)
-            if previous != signal.SIG_IGN:  # as `nohup` leaves SIGHUP
+            if previous != signal.SIG_IGN:  # `nohup` ignores SIGHUP
                 self._previous[number] = previous
                 signal.signal(number, _wake_by_pipe)
         self._previous_writer = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
@@ -76,34 +75,34 @@ class StopSignals:
 
     @property
     def are_received(self) -> bool:
-        """Whether the signals of this process come here."""
+        """Whether this object receives the signals of the process."""
         return self in _received
 
     def restore(self) -> None:
-        """Handle the signals as before."""
-        self._receive_no_more(self._previous)
+        """Restore the previous signal handlers."""
+        self._stop_receiving(self._previous)
 
     def ignore(self) -> None:
-        """Ignore the signals: the process is about to end."""
-        self._receive_no_more(dict.fromkeys(self._previous, signal.SIG_IGN))
+        """Ignore the signals, because the process is about to end."""
+        self._stop_receiving(dict.fromkeys(self._previous, signal.SIG_IGN))
 
     def fileno(self) -> int:
-        """Return the file descriptor that can be read when a signal has arrived."""
+        """Return the file descriptor that becomes readable when a signal arrives."""
         return self._reader
 
     def read(self, seconds: float | None) -> list[int]:
-        """Return the signals that have arrived; wait for one for so long, or until woken."""
+        """Return the signals that have arrived; wait up to `seconds` for one, or until `wake`."""
         select.select([self._reader], [], [], seconds)
         try:
             data = os.read(self._reader, 1024)
         except BlockingIOError:
             return []
-        # The project may handle other signals, which arrive here, too.
+        # The pipe also receives signals that the project handles.
         return [number for number in data if number in STOP_SIGNALS]
 
     def wake(self) -> None:
         """End a `read` that waits. May be called from any thread."""
-        with suppress(BlockingIOError):  # it is full, so that nothing waits
+        with suppress(BlockingIOError):  # the pipe is full, so `read` does not wait
             os.write(self._writer, _WAKE)
 
     def close(self) -> None:
@@ -111,7 +110,7 @@ class StopSignals:
         os.close(self._reader)
         os.close(self._writer)
 
-    def _receive_no_more(self, handlers: dict[int, Any]) -> None:
+    def _stop_receiving(self, handlers: dict[int, Any]) -> None:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._previous_writer)
@@ -123,12 +122,12 @@ _mask = local()
 
 
 def _wake_by_pipe(number: int, frame: FrameType | None) -> None:
-    """Do nothing: that there is a handler is what makes the interpreter write to the pipe."""
+    """Do nothing. The interpreter writes a signal to the pipe only if it has a handler."""
 
 
-# A process that a handler forks is no worker. It has the default reactions to signals, and must
-# not write those that it receives to the pipe, which it shares with the worker. Until that is so,
-# they are blocked.
+# A process that a handler forks is no worker, and must handle signals in the default way. It shares
+# the pipe with the worker, and must not write its signals to it. So the signals are blocked around
+# the fork, until the child has restored the default handlers.
 
 
 def _block_signals() -> None:

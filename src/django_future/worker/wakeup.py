@@ -1,11 +1,14 @@
-"""What ends a worker's sleep before its time."""
+"""Ends the sleep of a worker early."""
 
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 
 class Wakeup:
-    """May be called from any thread, and from a signal handler, where a lock may not."""
+    """Wakes the thread that waits; may be called from any thread and from a signal handler.
+
+    It uses no lock, because a signal handler could wait for a lock of its own thread.
+    """
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[None] = SimpleQueue()
@@ -14,7 +17,7 @@ class Wakeup:
         self._calls.put(None)
 
     def wait(self, seconds: float) -> bool:
-        """Sleep for so long, or until called, and tell whether that was so."""
+        """Sleep for `seconds`, or until called; return whether it was called."""
         try:
             self._calls.get(timeout=max(seconds, 0))
         except Empty:

@@ -24,8 +24,8 @@ from django_future.store import Selection
 from django_future.when import parse_duration
 from django_future.worker.journal import log_setup, warn_of_small_pools
 from django_future.worker.loop import Limits
-from django_future.worker.process import Options, run_worker
-from django_future.worker.reload import Reloader, is_reloaded, note_loaded
+from django_future.worker.process import WorkerOptions, run_worker
+from django_future.worker.reload import Reloader, is_reloaded, report_loaded
 from django_future.worker.stop_signals import StopSignals
 from django_future.worker.supervisor import Supervisor
 
@@ -85,7 +85,7 @@ class Command(BaseCommand):
         if arguments["reload"] and not arguments["burst"] and arguments["processes"] == 1:
             if not is_reloaded():
                 self._exit_with(lambda signals: Reloader(signals).run())
-            options = replace(options, limits=replace(options.limits, parent=note_loaded()))
+            options = replace(options, limits=replace(options.limits, parent=report_loaded()))
         # Before signals are handled: a database may take long to answer, and a signal ends the
         # process during that time.
         _check_tables(alias)
@@ -101,7 +101,7 @@ class Command(BaseCommand):
         finally:
             signals.ignore() if self._is_process else signals.restore()
 
-    def _run(self, options: Options, processes: int, signals: StopSignals) -> int:
+    def _run(self, options: WorkerOptions, processes: int, signals: StopSignals) -> int:
         if processes > 1:
             return Supervisor(options, processes, signals).run()
         return run_worker(options, signals if self._is_process else None)
@@ -114,8 +114,8 @@ def _check_tables(alias: str) -> None:
         sys.exit(128 + SIGINT)
 
 
-def _options(arguments: dict[str, Any]) -> Options:
-    return Options(
+def _options(arguments: dict[str, Any]) -> WorkerOptions:
+    return WorkerOptions(
         alias=jobs_database(arguments["database"]),
         selection=Selection(
             queues=tuple(arguments["queue"]), excluded_queues=tuple(arguments["exclude_queue"])
