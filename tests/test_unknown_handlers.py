@@ -247,7 +247,7 @@ class TestReporting:
         job = schedule(GONE)
         call_command("runscheduledjobs", "--no-color")
         out, err = capsys.readouterr()
-        assert out.splitlines() == [f"{job.pk} {GONE} left", "Ran 1: 1 released."]
+        assert out.splitlines() == [f"{job.pk} {GONE} released", "Ran 1: 1 released."]
         assert f"does not know '{GONE}'" in err
 
     def test_run_due_jobs_raises_for_an_unknown_handler(self):
