@@ -10,7 +10,7 @@ from django_future.execution import executor
 from django_future.execution.executor import execute
 from django_future.execution.watchdog import Watchdog
 from django_future.status import Status
-from django_future.store import Session, store_for
+from django_future.store import Session, leases, store_for
 from django_future.worker.heartbeat import new_worker
 from tests.shop import jobs
 
@@ -24,18 +24,18 @@ def steps(monkeypatch):
     """Return the steps of a store, each with its time."""
     store, taken = store_for("default"), []
 
-    def note(name):
-        step = getattr(store, name)
+    def note(target, name):
+        step = getattr(target, name)
 
         def noted(*args):
             taken.append((name, datetime.now(UTC)))
             return step(*args)
 
-        monkeypatch.setattr(store, name, noted)
+        monkeypatch.setattr(target, name, noted)
 
     monkeypatch.setattr(executor, "MAX_UNCONFIRMED_AHEAD", timedelta())
-    note("confirm")
-    note("transaction")
+    note(leases, "confirm")
+    note(store, "transaction")
     return taken
 
 

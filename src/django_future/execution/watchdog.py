@@ -236,8 +236,8 @@ class HandlerCall:
     def interrupt(self, reason: type[Exception], store: Store) -> None:
         """Raise `reason` in the handler, and cancel its statement in the database.
 
-        If the handler catches the exception and goes on, a later call raises it again, at most once
-        a second.
+        If the handler catches the exception and continues, a later call raises it again, at most
+        once a second.
         """
         now = time.monotonic()
         if now - self._raised_at < SLOW_INTERVAL_SECONDS:

@@ -31,9 +31,9 @@ class Confirmation:
         jobs = [job, *self._ready.first_due(MAX_JOBS - 1)]
         held = leases.running_leases(self._store, jobs)
         confirmed_at_by_job = {
-            (each.id, each.lease): now
-            for each in jobs
-            if (each.id, each.lease, each.worker) in held
+            (waiting.id, waiting.lease): now
+            for waiting in jobs
+            if (waiting.id, waiting.lease, waiting.worker) in held
         }
         self._confirmed_at = confirmed_at_by_job
         if (job.id, job.lease) not in confirmed_at_by_job:

@@ -71,7 +71,7 @@ class Loop:
         self._orphan_checks_remaining = 0
         self._orphan_candidates: set[tuple[int, int]] = set()
         self.why_ended = ""
-        # When the first step since the last successful one began; None while it sleeps.
+        # When the first step after the last successful one began; None while the loop sleeps.
         self._unanswered_since: float | None = None
         self._started_at = time.monotonic()
 

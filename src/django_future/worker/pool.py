@@ -123,7 +123,7 @@ class Pool:
         self._notify_below = self.in_flight // 2 + 1
 
     def record(self) -> None:
-        """Record the ends that the threads have left to the main thread, which calls this."""
+        """Record the ends that threads have passed to the main thread, which calls this."""
         if settings.DEBUG:
             reset_queries()  # of the main thread
         self._recorder.record()

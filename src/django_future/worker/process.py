@@ -55,7 +55,8 @@ class WorkerOptions:
 def run_worker(options: WorkerOptions, signals: StopSignals | None = None) -> int:
     """Execute jobs until the worker is stopped or reaches a limit, and return an exit code.
 
-    With `signals`, the process must end after this returns. A watchdog ends it if it does not.
+    With `signals`, which this process receives, the process ends soon after this returns, even if
+    another thread hangs.
     """
     return _WorkerProcess(options).run(signals)
 

@@ -96,8 +96,7 @@ def run_due(
 ) -> Iterator[Outcome]:
     """Expire jobs, and execute the jobs that are due at `at` one by one.
 
-    Each job is executed once, or a few times if it loses its lease. Retries are left to the next
-    pass.
+    Each job is executed once, or a few times if it loses its lease. The next pass executes retries.
     """
     maintenance.expire(store, at)
     # `up_to_id` excludes later jobs, because a job that schedules itself would never let this end.
