@@ -50,7 +50,9 @@ class ServiceThread:
             return  # it was never started
         self._thread.join(MAX_JOIN_SECONDS)
         if self._thread.is_alive():
-            logger.error("The thread %r does not stop; the process continues without it", self._name)
+            logger.error(
+                "The thread %r does not stop; the process continues without it", self._name
+            )
 
     def _run(self) -> None:
         error: BaseException | None = None

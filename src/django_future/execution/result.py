@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django_future.serialization import Stored, encode, contains_secret_key
+from django_future.serialization import Stored, contains_secret_key, encode
 from django_future.text import MAX_RESULT_BYTES, shortened, storable
 
 
