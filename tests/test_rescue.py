@@ -18,7 +18,7 @@ from django_future.store.workers import forget, lost_workers, register
 from django_future.worker import maintenance
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.punctuality import Punctuality
-from django_future.worker.sessions import sessions_known
+from django_future.worker.sessions import sessions_recorded
 from tests.shop import jobs
 from tests.support.receivers import connected
 
@@ -178,7 +178,7 @@ class TestKnownSessions:
     def test_sessions_of_handler_threads_do_not_displace_those_of_the_worker(self, store):
         with (
             heartbeat(store, new_worker()) as worker,
-            sessions_known(store, worker, limit=2),
+            sessions_recorded(store, worker, limit=2),
             in_thread(open_connection),
         ):
             own = read_sessions(Worker.objects.get())
@@ -187,7 +187,7 @@ class TestKnownSessions:
                 assert read_sessions(Worker.objects.get()) == own
 
     def test_a_reopened_connection_replaces_the_recorded_session(self, store):
-        with heartbeat(store, new_worker()) as worker, sessions_known(store, worker):
+        with heartbeat(store, new_worker()) as worker, sessions_recorded(store, worker):
             before = read_sessions(Worker.objects.get())
             connection.close()
             connection.ensure_connection()
@@ -196,7 +196,7 @@ class TestKnownSessions:
         assert before != after
 
     def test_a_closed_connection_is_removed_with_the_next_one(self, store):
-        with heartbeat(store, new_worker()) as worker, sessions_known(store, worker):
+        with heartbeat(store, new_worker()) as worker, sessions_recorded(store, worker):
             with in_thread(open_connection):
                 assert len(read_sessions(Worker.objects.get())) == 2
             with in_thread(open_connection):
@@ -211,7 +211,7 @@ class TestKnownSessions:
 
         with (
             heartbeat(store, new_worker()) as worker,
-            sessions_known(store, worker),
+            sessions_recorded(store, worker),
             in_thread(open_by_hand),
         ):
             with connection.cursor() as cursor:

@@ -36,8 +36,8 @@ from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")
 
-# Before a job starts whose claim is older than this, the worker checks its lease. A job that was
-# claimed before its time can spare the query, so its limit is shorter.
+# If the claim of a job is older than this, the worker checks the lease before the start. A job that
+# was claimed before its time has time for the query, so its limit is shorter.
 MAX_UNCONFIRMED = timedelta(milliseconds=50)
 MAX_UNCONFIRMED_AHEAD = timedelta(milliseconds=10)
 
@@ -57,7 +57,7 @@ def execute(
     confirm: Confirm | None = None,
     is_held: bool = False,
 ) -> Outcome:
-    """Run a claimed job and record how it ended; `keep=False` deletes it once it is complete.
+    """Execute a claimed job and record its end; `keep=False` deletes it when it is complete.
 
     `batch` receives a complete job that did not use its database, for `record_completions`.
     `confirm` replaces the default check of the lease. With `is_held`, the handler is not called

@@ -35,21 +35,21 @@ def record_failure(
     Raises `LeaseLost` if the lease is lost, and a database error only if the database is
     unreachable.
     """
-    for tries_left in reversed(range(MAX_TRIES)):
+    for tries_remaining in reversed(range(MAX_TRIES)):
         try:
             _handle_failure(job, exception, options, store)
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 - no error may cause the job to run again
             is_database_error = isinstance(error, OperationalError | InterfaceError)
-            if is_database_error and _reconnect(store) and tries_left:
+            if is_database_error and _reconnect(store) and tries_remaining:
                 continue  # the connection broke, so the values to record may be valid
             _fail_without_details(job, exception, error, store)
         return
 
 
 def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
-    """Rescue a job for `reason`, a clause; fail it if it was rescued too often.
+    """Rescue a job; if it was rescued too often, fail it with `reason`, without a full stop.
 
     If the lease is lost, this changes nothing.
     """

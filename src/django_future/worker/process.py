@@ -26,7 +26,7 @@ from django_future.worker.journal import Journal
 from django_future.worker.loop import UNLIMITED, Limits, Loop
 from django_future.worker.punctuality import Punctuality
 from django_future.worker.reload import CHANGED, stopped_by_changes
-from django_future.worker.sessions import MAX_SESSIONS, sessions_known
+from django_future.worker.sessions import MAX_SESSIONS, sessions_recorded
 from django_future.worker.shutdown import DONE, RECYCLE, max_shutdown_duration, stopped_in_time
 from django_future.worker.stop_signals import StopSignals
 
@@ -92,7 +92,7 @@ class _WorkerProcess:
             with (
                 dedicated_connection(options.alias),
                 heartbeat(store, worker, self._on_beat, self._chores(), self._on_death),
-                sessions_known(store, worker, limit=options.threads + MAX_SESSIONS),
+                sessions_recorded(store, worker, limit=options.threads + MAX_SESSIONS),
                 ServiceThread("listen", self._listen, self._on_death),
                 stopped_by_changes(loop.stop, self._on_death) as has_changed,
             ):

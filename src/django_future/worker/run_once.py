@@ -26,7 +26,7 @@ from django_future.store.queues import paused_queues
 from django_future.when import When, parse_when
 from django_future.worker import maintenance
 from django_future.worker.heartbeat import heartbeat, new_worker
-from django_future.worker.sessions import sessions_known
+from django_future.worker.sessions import sessions_recorded
 from django_future.worker.unknown_handlers import UnknownHandlers
 
 # How often a pass executes a job that loses its lease each time: once more than the maximum of
@@ -84,7 +84,7 @@ def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
     watchdog = Watchdog(store, partial(abandon, store=store))
     with (
         heartbeat(store, new_worker()) as worker,
-        sessions_known(store, worker, only=current_thread()),
+        sessions_recorded(store, worker, only=current_thread()),
         watchdog,
     ):
         maintenance.rescue_unwatched(store)

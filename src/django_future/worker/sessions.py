@@ -22,7 +22,7 @@ MAX_SESSIONS = 100
 
 
 @contextmanager
-def sessions_known(
+def sessions_recorded(
     store: Store, worker: Worker, *, limit: int = MAX_SESSIONS, only: Thread | None = None
 ) -> Iterator[None]:
     """Keep the sessions of a worker's threads up to date in its row.

@@ -14,7 +14,7 @@ from threading import Event, Thread, current_thread, main_thread
 
 from django_future.service_thread import ServiceThread
 from django_future.worker.pool import INTERRUPT_GRACE_SECONDS
-from django_future.worker.stop_signals import StopRequest, StopSignals, name_of
+from django_future.worker.stop_signals import StopRequest, StopSignals, signal_name
 
 logger = logging.getLogger("django_future")
 
@@ -88,7 +88,7 @@ class Shutdown:
         is_urgent = self.request.add(number)
         if is_first:
             self.begin()
-            self._stop(f"{name_of(number)} was received")
+            self._stop(f"{signal_name(number)} was received")
         elif is_urgent and not self._is_supervised:
             _end_at_once(number)
 
@@ -107,7 +107,7 @@ class Shutdown:
 def log_immediate_exit(number: int) -> None:
     """Log that a second signal ends this process; do not wait for a log that hangs."""
     text = "A second %s: this process ends at once, and its jobs will be rescued. Exit code %s."
-    line = Thread(target=logger.warning, args=(text, name_of(number), 128 + number), daemon=True)
+    line = Thread(target=logger.warning, args=(text, signal_name(number), 128 + number), daemon=True)
     with suppress(RuntimeError):  # the system may allow no more threads
         line.start()
         line.join(MAX_EXIT_LOG_SECONDS)

@@ -39,7 +39,7 @@ class StopRequest:
         return time.monotonic() - self._first_at > SIGNAL_DEBOUNCE_SECONDS
 
 
-def name_of(number: int) -> str:
+def signal_name(number: int) -> str:
     """Return the name of a signal, such as 'SIGTERM'."""
     return signal.Signals(number).name
 
