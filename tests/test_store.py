@@ -229,7 +229,7 @@ class TestRescue:
             maintenance.rescue(store)
         job = ScheduledJob.objects.get()
         assert (job.status, job.attempts) == (Status.FAILED, MAX_RESCUES + 1)
-        assert "WorkerLost: The worker any stopped" in job.error
+        assert "WorkerLost: The worker any was lost" in job.error
         assert "tests.shop.jobs.echo failed" in caplog.text
 
     def test_a_job_that_never_started_is_rescued_without_limit(self, store):
