@@ -30,7 +30,7 @@ class Server:
     def now(self):
         return datetime.fromtimestamp(self.seconds, UTC) + CLOCK_DIFFERENCE
 
-    def schedule_unknown(self):
+    def read(self):
         there, back = self.legs[self.readings % len(self.legs)]
         self.readings += 1
         self.seconds += there
