@@ -36,6 +36,15 @@ def unsigned(*args, park=True, **options):
     return job
 
 
+def parked_by_a_key_change(settings, *args):
+    """Return a job that was parked because SECRET_KEY changed, and the old key."""
+    job, old_key = schedule_job("0s", jobs.trace, args=args), settings.SECRET_KEY
+    settings.SECRET_KEY = "the new one"
+    run_jobs()
+    assert status_of(job) == Status.PARKED
+    return job, old_key
+
+
 def status_of(job):
     job.refresh_from_db()
     return job.status
@@ -77,6 +86,22 @@ class TestSign:
         assert run("future_sign", "--all")[0] == "Signed 0 jobs.\n"
         assert status_of(signed) == Status.SCHEDULED
         assert status_of(ended) == Status.CANCELLED
+
+    def test_future_sign_schedules_jobs_whose_old_key_is_now_a_fallback(
+        self, settings, trace_texts
+    ):
+        job, old_key = parked_by_a_key_change(settings, "old key")
+        settings.SECRET_KEY_FALLBACKS = [old_key]
+        run("future_sign", "--all")
+        assert status_of(job) == Status.SCHEDULED
+        run_jobs()
+        assert trace_texts() == ["old key"]
+
+    def test_future_status_says_that_the_signature_of_a_parked_job_holds_again(self, settings):
+        job, old_key = parked_by_a_key_change(settings, "old key")
+        assert "signature does not hold" in run("future_status", job.pk)[0]
+        settings.SECRET_KEY_FALLBACKS = [old_key]
+        assert "It holds now." in run("future_status", job.pk)[0]
 
     def test_future_sign_changes_nothing_in_a_dry_run(self):
         job = unsigned("one")
@@ -229,6 +254,15 @@ class TestAdmin:
         run_jobs()
         assert trace_texts() == ["signed"]
         assert LogEntry.objects.get().change_message == "Signed."
+
+    def test_the_sign_action_signs_parked_jobs_whose_signature_holds_again(
+        self, admin_client, settings, trace_texts
+    ):
+        job, old_key = parked_by_a_key_change(settings, "old key")
+        settings.SECRET_KEY = old_key
+        assert act(admin_client, "sign_selected", job) == ["1 job was signed."]
+        run_jobs()
+        assert trace_texts() == ["old key"]
 
     def test_the_sign_action_is_for_superusers_only(self, login):
         job = unsigned("one")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from django_future import clock
 from django_future.models import PausedQueue, ScheduledJob, Worker
+from django_future.models.job import SIGNED_COLUMNS
 from django_future.status import Status
 from django_future.store import Store
 from django_future.store.backlog import backlog_of
@@ -179,8 +180,15 @@ def _cancelled(job: ScheduledJob, _: Store, at: datetime) -> Iterator[Reason]:
     yield Reason("cancelled", f"It was cancelled at {_finished(job, at)}{because}")
 
 
-def _parked(job: ScheduledJob, _: Store, __: datetime) -> Iterator[Reason]:
-    yield Reason("parked", f"It is parked: {last_line(job.error)}")
+def _parked(job: ScheduledJob, store: Store, _: datetime) -> Iterator[Reason]:
+    because = last_line(job.error)
+    parked = store.jobs.filter(pk=job.pk, status=Status.PARKED)
+    if any(row.is_signed for row in parked.only(*SIGNED_COLUMNS)):
+        because = (
+            "its signature did not hold when a worker claimed it. It holds now. Schedule the job "
+            f"again with `manage.py future_sign {job.pk}`."
+        )
+    yield Reason("parked", f"It is parked: {because}")
 
 
 def _unknown(job: ScheduledJob, _: Store, __: datetime) -> Iterator[Reason]:

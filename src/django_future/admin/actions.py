@@ -19,7 +19,7 @@ from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.scheduling.cancel import cancel_jobs
 from django_future.scheduling.retry import retry_jobs
-from django_future.scheduling.signing import sign_job, unsigned_jobs
+from django_future.scheduling.signing import jobs_to_sign, sign_job
 from django_future.status import Status
 
 BATCH_SIZE = 500
@@ -210,7 +210,7 @@ def _retry(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
 def _sign(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
     user_id: Any = request.user.pk
     with transaction.atomic(using=jobs.db):
-        signed = [job for job in unsigned_jobs(jobs.parked()) if _try_to_sign(job)]
+        signed = [job for job in jobs_to_sign(jobs.parked()) if _try_to_sign(job)]
         LogEntry.objects.log_actions(user_id, signed, CHANGE, change_message=gettext("Signed."))
     return len(signed)
 

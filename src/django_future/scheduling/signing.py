@@ -17,11 +17,18 @@ from django_future.store.transitions import rename, sign
 _STORED_FIELDS = ("args", "kwargs", "options")
 
 
-def unsigned_jobs(jobs: ScheduledJobQuerySet) -> Iterator[ScheduledJob]:
-    """Yield the parked and scheduled ones of `jobs` whose signature does not hold."""
+def jobs_to_sign(jobs: ScheduledJobQuerySet) -> Iterator[ScheduledJob]:
+    """Yield the parked ones of `jobs`, and the scheduled ones whose signature does not hold.
+
+    The signature of a parked job holds again if its key has become a fallback in the meantime.
+    """
     alias = database_of_jobs(jobs)
     waiting = jobs.using(alias).filter(Q(status=Status.PARKED) | Q(status=Status.SCHEDULED))
-    return (job for job in waiting.order_by("pk").iterator() if not job.is_signed)
+    return (
+        job
+        for job in waiting.order_by("pk").iterator()
+        if job.status == Status.PARKED or not job.is_signed
+    )
 
 
 def sign_job(job: ScheduledJob) -> bool:

@@ -11,11 +11,11 @@ from django_future.exceptions import TamperedArguments
 from django_future.management.wording import jobs, line_about
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
-from django_future.scheduling.signing import sign_job, unsigned_jobs
+from django_future.scheduling.signing import jobs_to_sign, sign_job
 
 
 class Command(BaseCommand):
-    """Sign jobs whose signature does not hold, and schedule the parked ones again."""
+    """Sign parked jobs, and those whose signature does not hold; schedule the parked ones."""
 
     help = "Signs jobs that you trust, and schedules the parked ones again."
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, dry_run: bool, **options: Any) -> None:
         """Sign the jobs, and print what each of them calls."""
         signed = skipped = 0
-        for job in unsigned_jobs(_selected(options)):
+        for job in jobs_to_sign(_selected(options)):
             self.stdout.write(line_about(job))
             try:
                 is_signed = dry_run or sign_job(job)
