@@ -245,11 +245,21 @@ class TestWithoutTables:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE django_future_moved RENAME TO django_future_jobprogress")
 
-    @pytest.mark.parametrize("command", ["future_worker", "runscheduledjobs", "future_prune"])
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["future_worker"],
+            ["runscheduledjobs"],
+            ["future_prune"],
+            ["future_rename", "tests.shop.jobs.echo", "tests.shop.jobs.trace"],
+            ["future_sign", "--all"],
+            ["future_status"],
+        ],
+    )
     def test_commands_report_missing_tables_and_the_remedy(self, command):
         words = "'default' lacks the tables django_future_jobprogress. Run `manage.py migrate`"
         with pytest.raises(CommandError, match=words):
-            call_command(command)
+            call_command(*command)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("options", [[], ["--processes", "2"], ["--reload"]])

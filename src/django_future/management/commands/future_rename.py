@@ -10,6 +10,7 @@ from django.db import IntegrityError, connections
 from django_future import handlers
 from django_future.databases import jobs_database
 from django_future.exceptions import HandlerUnknown, InvalidCallable, TamperedArguments
+from django_future.management.tables import check_tables
 from django_future.management.wording import jobs, line_about
 from django_future.models import ScheduledJob
 from django_future.resolution import model_of
@@ -33,7 +34,9 @@ class Command(BaseCommand):
     ) -> None:
         """Rename the handler of each job whose signature holds, and print how many there were."""
         _check(old, new)
-        waiting = ScheduledJob.objects.using(jobs_database(database)).scheduled()
+        alias = jobs_database(database)
+        check_tables(alias)
+        waiting = ScheduledJob.objects.using(alias).scheduled()
         renamed = skipped = 0
         for job in waiting.filter(callable_name=old).order_by("pk").iterator():
             self.stdout.write(line_about(job))

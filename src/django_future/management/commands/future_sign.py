@@ -8,6 +8,7 @@ from django.db import connections
 
 from django_future.databases import jobs_database
 from django_future.exceptions import TamperedArguments
+from django_future.management.tables import check_tables
 from django_future.management.wording import jobs, line_about
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
@@ -52,9 +53,11 @@ class Command(BaseCommand):
 
 
 def _selected(options: dict[str, Any]) -> ScheduledJobQuerySet:
-    selected = ScheduledJob.objects.using(jobs_database(options["database"]))
     if sum(bool(options[name]) for name in ("ids", "handler", "all")) != 1:
         raise CommandError("Give either ids of jobs, or --handler, or --all.")
+    alias = jobs_database(options["database"])
+    check_tables(alias)
+    selected = ScheduledJob.objects.using(alias)
     if options["ids"]:
         return selected.filter(pk__in=options["ids"])
     if options["handler"]:
