@@ -160,7 +160,7 @@ class TestPausing:
 
     @pytest.mark.parametrize("reason", ["x" * 256, None])
     def test_a_pause_reason_that_is_too_long_is_refused(self, reason):
-        with pytest.raises(InvalidOption, match="255 characters at most"):
+        with pytest.raises(InvalidOption, match="at most 255 characters"):
             pause_queue("mail", reason=reason)
         assert not PausedQueue.objects.exists()
 

@@ -1,5 +1,7 @@
 """Pauses and resumes queues."""
 
+import reprlib
+
 from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption
 from django_future.models import PausedQueue
@@ -20,7 +22,8 @@ def pause_queue(name: str, *, reason: str = "", using: str | None = None) -> Non
     validate_queue_name(name)
     if not isinstance(reason, str) or len(reason := storable(reason)) > MAX_REASON_LENGTH:
         raise InvalidOption(
-            f"reason is {reason!r}. Give a text of at most {MAX_REASON_LENGTH} characters."
+            f"reason is {reprlib.repr(reason)}. Give a text of at most {MAX_REASON_LENGTH} "
+            "characters."
         )
     queues.pause(_store(using), name, reason)
 
