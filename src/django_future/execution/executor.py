@@ -180,10 +180,12 @@ class Execution:
         session.verify()
         if self.batch is not None and options.atomic and not session.was_used():
             return False
-        session.finish(self.job, self._write_completion)
+        session.expect_commit()
+        self._write_completion()
         return True
 
-    def _write_completion(self, job: ScheduledJob) -> None:
+    def _write_completion(self) -> None:
+        job = self.job
         is_deletion_possible = job.pk is None or _is_content_object_deleted(job)
         job.pk, job.lease, job.worker = self.row
         if is_deletion_possible and transitions.has_deleted_itself(self.store, job):

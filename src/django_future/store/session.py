@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from django_future.models import ScheduledJob
     from django_future.store.base import Store
 
 logger = logging.getLogger("django_future")
@@ -92,11 +91,9 @@ class Session:
         if problem:
             raise TransactionBroken(f"The uncommitted writes of the handler are lost: {problem}")
 
-    def finish(self, job: "ScheduledJob", write: "Callable[[ScheduledJob], None]") -> None:
-        """Record the completion of a job with `write`, and let `__exit__` end the transaction."""
-        # `write` may also commit. Then the transaction no longer looks used.
+    def expect_commit(self) -> None:
+        """Let `__exit__` end the transaction even if the completion has committed it already."""
         self._is_finished = True
-        write(job)
 
     def end_idle(self) -> None:
         """End an unused transaction that is still open."""
