@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.db import OperationalError, connection, connections, transaction
 from django.db.models.signals import post_init
 
@@ -259,6 +260,14 @@ class TestLostWorkers:
             maintenance.rescue(store)
         assert {job.pk for job in loaded if isinstance(job, ScheduledJob)} == {lost.pk}
         assert ScheduledJob.objects.running().count() == 50
+
+    def test_the_log_of_a_rescue_names_the_model_of_the_object(self, store, order, caplog):
+        job = schedule_job("0s", "remind", content_object=order)
+        [claimed] = store.claim(lose(), at=clock.now(), limit=1)
+        assert claimed.pk == job.pk
+        ContentType.objects.clear_cache()
+        maintenance.rescue(store)
+        assert f"Job {job.pk} remind (shop.order {order.pk}) lost its worker" in caplog.text
 
     def test_more_lost_jobs_than_one_batch_are_rescued(self, store):
         claim(store, lose(), 250)

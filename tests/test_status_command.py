@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 
 from django_future import ScheduledJob, clock, pause_queue, run_jobs, schedule_job
@@ -168,6 +169,15 @@ class TestJob:
         assert first == f"Job {job.pk} remind (shop.order {order.pk}) is scheduled."
         assert second.startswith("  It is due in ")
         assert third.startswith("  No worker runs for the database 'default'.")
+
+    def test_future_status_names_the_model_of_an_object_in_a_new_process(self, show, order):
+        waiting = schedule_job("5d", "remind", content_object=order)
+        failed = schedule_job("0s", "remind", content_object=order, args=["a text"])
+        run_jobs(ignore_errors=True)
+        ContentType.objects.clear_cache()
+        assert f"Job {waiting.pk} remind (shop.order {order.pk}) is" in show(str(waiting.pk))
+        ContentType.objects.clear_cache()
+        assert f"{failed.pk} remind (shop.order {order.pk})" in show()
 
     def test_future_status_explains_a_job_as_json(self, data):
         job = schedule_job("5d", jobs.echo)

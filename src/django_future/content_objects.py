@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.contenttypes.fields import GenericForeignKey
@@ -33,6 +34,12 @@ def content_type(job: "ScheduledJob") -> ContentType | None:
         return None
     content_types = ContentType.objects.db_manager(jobs_database(instance=job))
     return content_types.get_for_id(job.content_type_id)
+
+
+def load_label(job: "ScheduledJob") -> None:
+    """Load the content type of a job, so that `known_label` contains its name."""
+    with suppress(ContentType.DoesNotExist):
+        content_type(job)
 
 
 def known_label(job: "ScheduledJob") -> str:

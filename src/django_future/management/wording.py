@@ -1,11 +1,7 @@
 """Texts about jobs for the output of commands."""
 
-from contextlib import suppress
-
-from django.contrib.contenttypes.models import ContentType
-
 from django_future import clock
-from django_future.content_objects import content_type, known_label
+from django_future.content_objects import known_label, load_label
 from django_future.handlers import options_of
 from django_future.models import ScheduledJob
 from django_future.models.fields import raw_value
@@ -27,8 +23,7 @@ def line_about(job: ScheduledJob) -> str:
     It loads no pickle and imports no module.
     """
     due = clock.from_row(job.scheduled_at).astimezone(clock.current_zone())
-    with suppress(ContentType.DoesNotExist):
-        content_type(job)  # loads the name for known_label()
+    load_label(job)
     label = known_label(job)
     bound = f" for {label}" if label else ""
     call = f"{job.pk} {job.callable_name}({_call(job)}){bound}"

@@ -9,6 +9,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 
 from django_future import signals
 from django_future.conf import config
+from django_future.content_objects import load_label
 from django_future.execution.failure import rescue_job
 from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
@@ -107,6 +108,7 @@ def _kill_sessions(store: Store, worker: LostWorker) -> None:
 
 def _rescue_lost(store: Store, job: ScheduledJob) -> None:
     try:
+        load_label(job)  # for the log; this process may not have run a job of the same model
         rescue_job(job, store, f"The worker {job.worker} was lost while it ran this job")
     except (OperationalError, InterfaceError):
         raise

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from django_future import clock
+from django_future.content_objects import load_label
 from django_future.databases import jobs_database
 from django_future.diagnosis import diagnose, last_line, length, moment
 from django_future.log import job_label
@@ -63,7 +64,12 @@ def _job(store: Store, pk: int) -> ScheduledJob:
 
 def _job_as_text(job: ScheduledJob, store: Store) -> str:
     reasons = [f"  {reason.text}" for reason in diagnose(job, store)]
-    return "\n".join([f"Job {job_label(job)} is {job.status}.", *reasons])
+    return "\n".join([f"Job {_label(job)} is {job.status}.", *reasons])
+
+
+def _label(job: ScheduledJob) -> str:
+    load_label(job)  # a new process has loaded no content types
+    return job_label(job)
 
 
 def _job_as_json(job: ScheduledJob, store: Store) -> str:
@@ -144,7 +150,7 @@ def _list(recent: Recent, description: str, at: datetime) -> Iterator[str]:
     yield f"{jobs} {description}{more}:".capitalize()
     for job in recent.latest:
         when = f" at {moment(clock.from_row(job.finished_at), at)}" if job.finished_at else ""
-        yield f"  {job_label(job)}{when}{': ' if job.error else ''}{last_line(job.error)}"
+        yield f"  {_label(job)}{when}{': ' if job.error else ''}{last_line(job.error)}"
 
 
 def _as_json(state: Overview) -> str:
