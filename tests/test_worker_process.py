@@ -133,7 +133,7 @@ class TestServiceThreads:
         [
             "heartbeat._beat = fail",
             "Housekeeping.work = fail",
-            "Watchdog._look = fail",
+            "Watchdog._check = fail",
             "_WorkerProcess._listen = fail",
             "_WorkerProcess._listen = end",
         ],

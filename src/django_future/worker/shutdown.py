@@ -107,10 +107,11 @@ class Shutdown:
 def log_immediate_exit(number: int) -> None:
     """Log that a second signal ends this process; do not wait for a log that hangs."""
     text = "A second %s: this process ends at once, and its jobs will be rescued. Exit code %s."
-    line = Thread(target=logger.warning, args=(text, signal_name(number), 128 + number), daemon=True)
+    args = text, signal_name(number), 128 + number
+    thread = Thread(target=logger.warning, args=args, daemon=True)
     with suppress(RuntimeError):  # the system may allow no more threads
-        line.start()
-        line.join(MAX_EXIT_LOG_SECONDS)
+        thread.start()
+        thread.join(MAX_EXIT_LOG_SECONDS)
 
 
 def _end_at_once(number: int) -> None:
