@@ -1,12 +1,16 @@
-"""The types that type checkers infer for jobs, without a plugin for Django."""
+"""The types that type checkers infer for jobs, without a plugin, and without stubs for Django."""
 
 import json
 import re
 import subprocess
 import sys
+import sysconfig
+import venv
 from importlib.util import find_spec
 from pathlib import Path
 
+import asgiref
+import django
 import pytest
 
 from django_future import ScheduledJob
@@ -20,10 +24,11 @@ pytestmark = [
 
 HEAD = """
 from django_future import ScheduledJob, schedule_job
-from django_future.models import JobAttempt
+from django_future.models import JobAttempt, PausedQueue, Worker
 from tests.shop.models import Order, Subscription
 
 order, subscription = Order(), Subscription()
+attempt, queue, worker = JobAttempt(), PausedQueue(), Worker()
 job = schedule_job("5d", "shop.jobs.remind")
 """
 JOBS = "ScheduledJobQuerySet"
@@ -36,7 +41,17 @@ TYPES = {
     "ScheduledJob.objects.overdue(job.scheduled_at).due(job.created_at)": JOBS,
     "ScheduledJob.objects.get(pk=1)": "ScheduledJob",
     "ScheduledJob.objects.for_object(order).first()": "ScheduledJob | None",
+    "ScheduledJob.objects.filter(pk=1).last()": "ScheduledJob | None",
+    "ScheduledJob.objects.latest('pk')": "ScheduledJob",
+    "ScheduledJob.objects.earliest('pk')": "ScheduledJob",
+    "ScheduledJob.objects.due(job.created_at)[0]": "ScheduledJob",
+    "ScheduledJob.objects.running()[:3]": JOBS,
+    "ScheduledJob.objects.scheduled().count()": "int",
+    "ScheduledJob.objects.scheduled().exists()": "bool",
+    "ScheduledJob.DoesNotExist": "type[ObjectDoesNotExist]",
     "[found for found in ScheduledJob.objects.all()]": "list[ScheduledJob]",
+    "[found for found in ScheduledJob.objects.due(job.created_at)]": "list[ScheduledJob]",
+    "[found for found in ScheduledJob.objects.iterator()]": "list[ScheduledJob]",
     "subscription.scheduled_jobs.scheduled()": JOBS,
     "job.reschedule('5d')": "ScheduledJob",
     "job.lifetime": "timedelta | None",
@@ -72,6 +87,17 @@ TYPES = {
     "job.current_progress.done": "int | None",
     "job.current_progress.message": "str",
     "[found.exception for found in job.failed_attempts.all()]": "list[str]",
+    "attempt.job": "ScheduledJob",
+    "attempt.started_at": "datetime",
+    "JobAttempt.objects.get()": "JobAttempt",
+    "queue.queue_name": "str",
+    "queue.reason": "str",
+    "queue.paused_at": "datetime",
+    "PausedQueue.objects.first()": "PausedQueue | None",
+    "worker.name": "str",
+    "worker.running": "int",
+    "worker.seen_at": "datetime",
+    "[found.host for found in Worker.objects.all()]": "list[str]",
 }
 
 
@@ -87,8 +113,20 @@ def test_mypy_infers_types_without_a_plugin(expression, by_mypy):
 
 
 @pytest.mark.parametrize("expression", TYPES)
+def test_mypy_infers_types_without_stubs(expression, by_mypy_without_stubs):
+    # The classes of Django are Any.
+    known = re.sub("ContentType|ObjectDoesNotExist", "Any", TYPES[expression])
+    assert by_mypy_without_stubs[expression] == known
+
+
+@pytest.mark.parametrize("expression", TYPES)
 def test_pyright_infers_types(expression, by_pyright):
     assert by_pyright[expression] == TYPES[expression]
+
+
+@pytest.mark.parametrize("expression", TYPES)
+def test_pyright_infers_types_without_stubs(expression, by_pyright_without_stubs):
+    assert by_pyright_without_stubs[expression] == TYPES[expression]
 
 
 @pytest.fixture(scope="module")
@@ -100,21 +138,57 @@ def module(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def bare_python(tmp_path_factory):
+    """Return the interpreter of a virtual environment that has Django, but no stubs."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    paths = sysconfig.get_path("purelib", "venv", {"base": folder, "platbase": folder})
+    for package in [django, asgiref]:
+        source = Path(package.__file__).parent
+        (Path(paths) / source.name).symlink_to(source, target_is_directory=True)
+    return python
+
+
+@pytest.fixture(scope="module")
 def by_mypy(module):
     """Return the type that mypy infers for each expression."""
+    return _types_of_mypy(module, sys.executable)
+
+
+@pytest.fixture(scope="module")
+def by_mypy_without_stubs(module, bare_python):
+    """Return the type that mypy infers for each expression without django-stubs."""
+    return _types_of_mypy(module, bare_python)
+
+
+@pytest.fixture(scope="module")
+def by_pyright(module):
+    """Return the types that basedpyright infers, which has the engine of pyright."""
+    return _types_of_pyright(module, sys.executable)
+
+
+@pytest.fixture(scope="module")
+def by_pyright_without_stubs(module, bare_python):
+    """Return the types that basedpyright infers without django-stubs."""
+    return _types_of_pyright(module, bare_python)
+
+
+def _types_of_mypy(module, python):
     config = module.with_name("mypy.ini")
-    config.write_text(f"[mypy]\nmypy_path = {ROOT / 'src'}:{ROOT}\nfollow_imports = silent\n")
+    config.write_text(
+        f"[mypy]\nmypy_path = {ROOT / 'src'}:{ROOT}\nfollow_imports = silent\n"
+        "[mypy-django.*,asgiref.*]\nignore_missing_imports = true\n"
+    )
     options = ["--config-file", config, "--cache-dir", module.with_name("cache")]
-    command = [sys.executable, "-m", "mypy", *options, module]
+    command = [sys.executable, "-m", "mypy", *options, "--python-executable", python, module]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = re.findall(r":(\d+): note: Revealed type is \"(.*)\"", done.stdout)
     return {_expression(int(number)): _short(text) for number, text in lines}
 
 
-@pytest.fixture(scope="module")
-def by_pyright(module):
-    """Return the types that basedpyright infers, which has the engine of pyright."""
+def _types_of_pyright(module, python):
     if find_spec("basedpyright") is None:
         pytest.skip("basedpyright is not installed; make types installs it")
     config = module.with_name("pyrightconfig.json")
@@ -125,7 +199,7 @@ def by_pyright(module):
             "extraPaths": [str(ROOT / "src"), str(ROOT)],
         })
     )  # fmt: skip
-    options = ["--outputjson", "--project", config, "--pythonpath", sys.executable]
+    options = ["--outputjson", "--project", config, "--pythonpath", python]
     done = subprocess.run(
         [sys.executable, "-m", "basedpyright", *options],
         cwd=ROOT, capture_output=True, text=True, check=False,

@@ -1,17 +1,16 @@
 """The databases of jobs, and of the objects that jobs refer to."""
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, models, router
 
 from django_future import remedies
 from django_future.exceptions import InvalidJobs, InvalidObject, InvalidOption
+from django_future.rows import Row, TypedQuerySet
 
 if TYPE_CHECKING:
     from django_future.models import ScheduledJob
-
-Row = TypeVar("Row", bound=models.Model)
 
 
 def jobs_database(using: str | None = None, *, instance: models.Model | None = None) -> str:
@@ -91,7 +90,7 @@ def saved_objects(model: type[Row], stored_alias: str | None) -> models.QuerySet
     return model._base_manager.using(alias)
 
 
-class RowsWithJobs(models.QuerySet[Row]):
+class RowsWithJobs(TypedQuerySet[Row]):
     """A queryset of rows of this package, which are never read from a replica."""
 
     @property

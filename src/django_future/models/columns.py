@@ -24,13 +24,14 @@ from django_future.options import (
     MAX_QUEUE_NAME_LENGTH,
     MIN_PRIORITY,
 )
+from django_future.rows import TypedModel
 from django_future.status import Status
 
 MAX_OBJECT_ID_LENGTH = 255
 MAX_ALIAS_LENGTH = 100
 
 
-class JobColumns(models.Model):
+class JobColumns(TypedModel):
     """The columns of a job. The annotations are the types of its attributes."""
 
     id: int
@@ -51,7 +52,8 @@ class JobColumns(models.Model):
     object_database: str | None = attribute(
         KeyField(_("object database"), max_length=MAX_ALIAS_LENGTH, null=True, blank=True)
     )
-    content_object = ContentObjectField(for_concrete_model=False)
+    # None without an object, and if it was deleted.
+    content_object: Any | None = attribute(ContentObjectField(for_concrete_model=False))
 
     status: str = attribute(
         models.CharField(

@@ -1,6 +1,7 @@
 """The failed attempts and the progress of a job."""
 
 from datetime import datetime
+from typing import ClassVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -8,12 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from django_future.databases import RowsWithJobs
 from django_future.models.fields import InstantField, KeyField, attribute
 from django_future.models.job import ScheduledJob
+from django_future.rows import TypedModel
 
 
-class JobAttempt(models.Model):
+class JobAttempt(TypedModel):
     """A failed attempt at a job."""
 
     id: int
+    job_id: int
     # A constraint in the database would slow down each claim and the pruning of jobs.
     job: ScheduledJob = attribute(
         models.ForeignKey(
@@ -27,7 +30,7 @@ class JobAttempt(models.Model):
     exception: str = attribute(models.CharField(_("exception"), max_length=255))
     traceback: str = attribute(models.TextField(_("traceback")))
 
-    objects = RowsWithJobs.as_manager()
+    objects: "ClassVar[RowsWithJobs[JobAttempt]]" = attribute(RowsWithJobs.as_manager())
 
     class Meta:
         base_manager_name = "objects"
@@ -38,9 +41,10 @@ class JobAttempt(models.Model):
         return f"{self.number}: {self.exception}"
 
 
-class JobProgress(models.Model):
+class JobProgress(TypedModel):
     """The progress and the log that the handler of a job has reported."""
 
+    job_id: int
     job: ScheduledJob = attribute(
         models.OneToOneField(
             ScheduledJob,
@@ -56,7 +60,7 @@ class JobProgress(models.Model):
     log: str = attribute(models.TextField(_("log"), default="", blank=True))
     updated_at: datetime = attribute(InstantField(_("updated at")))
 
-    objects = RowsWithJobs.as_manager()
+    objects: "ClassVar[RowsWithJobs[JobProgress]]" = attribute(RowsWithJobs.as_manager())
 
     class Meta:
         base_manager_name = "objects"

@@ -1,21 +1,27 @@
 """The model of a paused queue."""
 
+from datetime import datetime
+from typing import ClassVar
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
-from django_future.models.fields import InstantField, KeyField
+from django_future.models.fields import InstantField, KeyField, attribute
 from django_future.options import MAX_QUEUE_NAME_LENGTH
+from django_future.rows import TypedModel
 
 
-class PausedQueue(models.Model):
+class PausedQueue(TypedModel):
     """A queue whose jobs workers do not claim."""
 
-    queue_name = KeyField(_("queue"), max_length=MAX_QUEUE_NAME_LENGTH, primary_key=True)
-    reason = models.CharField(_("reason"), max_length=255, default="", blank=True)
-    paused_at = InstantField(_("paused at"))
+    queue_name: str = attribute(
+        KeyField(_("queue"), max_length=MAX_QUEUE_NAME_LENGTH, primary_key=True)
+    )
+    reason: str = attribute(models.CharField(_("reason"), max_length=255, default="", blank=True))
+    paused_at: datetime = attribute(InstantField(_("paused at")))
 
-    objects = RowsWithJobs.as_manager()
+    objects: "ClassVar[RowsWithJobs[PausedQueue]]" = attribute(RowsWithJobs.as_manager())
 
     class Meta:
         base_manager_name = "objects"
@@ -23,4 +29,4 @@ class PausedQueue(models.Model):
         verbose_name_plural = _("paused queues")
 
     def __str__(self) -> str:
-        return str(self.queue_name)
+        return self.queue_name

@@ -1,35 +1,44 @@
 """The model of a worker."""
 
+from datetime import datetime
+from typing import Any, ClassVar
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
-from django_future.models.fields import InstantField, KeyField, StoredField, raw_value
+from django_future.models.fields import InstantField, KeyField, StoredField, attribute, raw_value
+from django_future.rows import TypedModel
 from django_future.serialization import Stored, plain_of
 
 
-class Worker(models.Model):
+class Worker(TypedModel):
     """A process that executes jobs, from its start to its end."""
 
-    name = KeyField(_("name"), max_length=100, unique=True)
-    host = models.CharField(_("host"), max_length=255)
-    pid = models.PositiveIntegerField(_("process id"))
-    queues = StoredField(
-        _("queues"),
-        default=dict,
-        help_text=_("The queues that the worker serves, and those it excludes."),
+    id: int
+    name: str = attribute(KeyField(_("name"), max_length=100, unique=True))
+    host: str = attribute(models.CharField(_("host"), max_length=255))
+    pid: int = attribute(models.PositiveIntegerField(_("process id")))
+    queues: Any = attribute(
+        StoredField(
+            _("queues"),
+            default=dict,
+            help_text=_("The queues that the worker serves, and those it excludes."),
+        )
     )
-    version = models.CharField(_("version"), max_length=20, default="")
-    running = models.PositiveIntegerField(_("running jobs"), default=0)
-    sessions = StoredField(
-        _("sessions"),
-        default=list,
-        help_text=_("Its database sessions, as the server identifies them."),
+    version: str = attribute(models.CharField(_("version"), max_length=20, default=""))
+    running: int = attribute(models.PositiveIntegerField(_("running jobs"), default=0))
+    sessions: Any = attribute(
+        StoredField(
+            _("sessions"),
+            default=list,
+            help_text=_("Its database sessions, as the server identifies them."),
+        )
     )
-    started_at = InstantField(_("started at"))
-    seen_at = InstantField(_("last seen at"))
+    started_at: datetime = attribute(InstantField(_("started at")))
+    seen_at: datetime = attribute(InstantField(_("last seen at")))
 
-    objects = RowsWithJobs.as_manager()
+    objects: "ClassVar[RowsWithJobs[Worker]]" = attribute(RowsWithJobs.as_manager())
 
     class Meta:
         base_manager_name = "objects"
@@ -37,7 +46,7 @@ class Worker(models.Model):
         verbose_name_plural = _("workers")
 
     def __str__(self) -> str:
-        return str(self.name)
+        return self.name
 
     def serves(self, queue_name: str) -> bool:
         """Return whether the worker claims jobs of this queue; False if its row is unreadable."""
