@@ -394,7 +394,7 @@ BAD_INSTANTS = {
 class TestPunctuality:
     @pytest.fixture
     def beat(self):
-        """Return a function that advances time, notes a heartbeat, and returns `may_judge()`."""
+        """Return a function that advances time, notes a heartbeat, and returns `may_rescue()`."""
         now = [0.0, datetime(2026, 1, 1, tzinfo=UTC)]
         punctuality = Punctuality(lambda: now[0])
 
