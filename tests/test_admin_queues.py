@@ -77,6 +77,15 @@ def test_the_list_of_workers_shows_their_queues(admin_client):
     assert ">unknown<" in html
 
 
+def test_the_list_of_workers_counts_the_jobs_that_run_now(admin_client):
+    schedule_job("0s", "tests.shop.jobs.echo")
+    store, worker = store_for("default"), new_worker("host")
+    register(store, worker)
+    store.claim(worker, at=store.now(), limit=1)
+    html = body(admin_client.get("/admin/django_future/worker/"))
+    assert '<td class="field-running">1</td>' in html
+
+
 def test_adding_a_paused_queue_in_the_admin_pauses_it(login):
     client = login("operate_scheduledjob")
     data = {"queue_name": "mail", "reason": "the relay is down"}

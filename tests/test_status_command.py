@@ -1,6 +1,7 @@
 """The command `manage.py future_status`."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -160,6 +161,16 @@ class TestWorkers:
             (name, ["mail"], True)
         ]
         assert settled[0]["excluded_queues"] == []
+
+    def test_future_status_counts_and_lists_the_jobs_that_run_now(self, show, data):
+        job, store, host = schedule_job("0s", jobs.echo), store_for("default"), new_worker("host")
+        register(store, host)
+        store.claim(host, at=clock.now(), limit=1)
+        assert re.search(rf"^{host.name}  all +1 +\d+ seconds? ago$", show(), re.MULTILINE)
+        assert "1 job running:\n" in show()
+        assert re.search(rf"  {job.pk} tests.shop.jobs.echo since [\d:]+, by {host.name}\n", show())
+        assert data()["workers"][0]["running"] == 1
+        assert [each["job"] for each in data()["running"]["latest"]] == [job.pk]
 
 
 class TestJob:

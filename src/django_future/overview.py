@@ -1,5 +1,6 @@
 """The state of a database: its queues, its workers, and recent failures."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +9,14 @@ from django_future.models import PausedQueue, Worker
 from django_future.status import Status
 from django_future.store import EVERYTHING, Store
 from django_future.store.backlog import MAX_QUEUES, Backlog, backlogs
-from django_future.store.recent import Recent, ended_since, overdue, parked
+from django_future.store.recent import (
+    Recent,
+    ended_since,
+    overdue,
+    parked,
+    running,
+    running_by_worker,
+)
 from django_future.store.workers import is_alive
 
 RECENTLY = timedelta(days=1)
@@ -32,6 +40,8 @@ class Overview:
     at: datetime
     queues: list[Queue]
     workers: list[Worker]
+    running: Recent
+    running_by_worker: Counter[str]
     failed: Recent
     expired: Recent
     overdue: Recent
@@ -47,6 +57,8 @@ def overview(store: Store) -> Overview:
         at=at,
         queues=_queues(store, workers, at),
         workers=workers,
+        running=running(store),
+        running_by_worker=running_by_worker(store),
         failed=ended_since(store, Status.FAILED, at - RECENTLY),
         expired=ended_since(store, Status.EXPIRED, at - RECENTLY),
         overdue=overdue(store, at),

@@ -1,5 +1,6 @@
-"""The jobs that ended recently, are overdue or are parked, counted up to a limit."""
+"""The jobs that run, ended recently, are overdue or are parked, counted up to a limit."""
 
+from collections import Counter
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from django_future.store.base import JOBS, Store
 
 MAX_LISTED = 10
 SHOWN = ("callable_name", "content_type_id", "object_id", "attempts", "max_attempts", "error",
-         "finished_at", "status")  # fmt: skip
+         "finished_at", "started_at", "status", "worker")  # fmt: skip
 
 
 class Recent(NamedTuple):
@@ -44,6 +45,21 @@ def overdue(store: Store, at: datetime) -> Recent:
 def parked(store: Store) -> Recent:
     """Return the parked jobs."""
     return _recent(store, "future_job_status", "status = %s", [str(Status.PARKED)], "id DESC")
+
+
+def running(store: Store) -> Recent:
+    """Return the running jobs, also those that a worker has claimed and not started."""
+    return _recent(store, "future_job_status", "status = %s", [str(Status.RUNNING)], "id DESC")
+
+
+def running_by_worker(store: Store) -> Counter[str]:
+    """Return how many of the running jobs each worker has claimed."""
+    hint = store.index_hint.format("future_job_status")
+    rows = f"SELECT worker FROM {JOBS} {hint} WHERE status = %s LIMIT %s"
+    with force_index_plan(store), store.connection.cursor() as cursor:
+        counted = f"SELECT worker, COUNT(*) FROM ({rows}) AS counted GROUP BY worker"
+        cursor.execute(counted, [str(Status.RUNNING), MAX_COUNTED])
+        return Counter(dict(cursor.fetchall()))
 
 
 def _recent(store: Store, index: str, condition: str, values: list[Any], order: str) -> Recent:

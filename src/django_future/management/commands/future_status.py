@@ -17,11 +17,12 @@ from django_future.log import job_label
 from django_future.management.tables import check_tables
 from django_future.models import ScheduledJob, Worker
 from django_future.overview import Overview, Queue, overview
+from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.recent import SHOWN, Recent
 from django_future.store.workers import is_alive
 
-COLUMNS = (*SHOWN, "expires_at", "queue_name", "scheduled_at", "started_at", "worker")
+COLUMNS = (*SHOWN, "expires_at", "queue_name", "scheduled_at")
 
 
 class Command(BaseCommand):
@@ -92,10 +93,12 @@ def _as_text(state: Overview) -> Iterator[str]:
     yield ""
     yield from _table(
         ["Worker", "Serves", "Running", "Last seen"],
-        [_worker_row(worker, state.at) for worker in state.workers],
+        [_worker_row(worker, state) for worker in state.workers],
         "No worker runs. Start one with `manage.py future_worker`.",
     )
     yield ""
+    if state.running.number:
+        yield from _list(state.running, "running", state.at)
     yield from _list(state.failed, "failed in the last 24 hours", state.at)
     yield from _list(state.expired, "expired in the last 24 hours", state.at)
     if state.overdue.number:
@@ -117,10 +120,11 @@ def _queue_row(queue: Queue, at: datetime) -> list[str]:
     ]
 
 
-def _worker_row(worker: Worker, at: datetime) -> list[str]:
-    seen = f"{length(at - clock.from_row(worker.seen_at))} ago"
-    shown = seen if is_alive(worker, at) else f"{seen} (lost)"
-    return [worker.name, worker.describe_queues(), str(worker.running), shown]
+def _worker_row(worker: Worker, state: Overview) -> list[str]:
+    seen = f"{length(state.at - clock.from_row(worker.seen_at))} ago"
+    shown = seen if is_alive(worker, state.at) else f"{seen} (lost)"
+    running = state.running_by_worker[worker.name]
+    return [worker.name, worker.describe_queues(), f"{running:,}", shown]
 
 
 def _paused(queue: Queue, at: datetime) -> str:
@@ -149,8 +153,17 @@ def _list(recent: Recent, description: str, at: datetime) -> Iterator[str]:
     more = "" if recent.number == len(recent.latest) else f"; the latest {len(recent.latest)}"
     yield f"{jobs} {description}{more}:".capitalize()
     for job in recent.latest:
-        when = f" at {moment(clock.from_row(job.finished_at), at)}" if job.finished_at else ""
-        yield f"  {_label(job)}{when}{': ' if job.error else ''}{last_line(job.error)}"
+        # The error of a running job is that of an earlier attempt.
+        has_error = job.error and job.status != Status.RUNNING
+        error = f": {last_line(job.error)}" if has_error else ""
+        yield f"  {_label(job)}{_when(job, at)}{error}"
+
+
+def _when(job: ScheduledJob, at: datetime) -> str:
+    if job.status == Status.RUNNING:
+        since = f" since {moment(clock.from_row(job.started_at), at)}" if job.started_at else ""
+        return f"{since}, by {job.worker}"
+    return f" at {moment(clock.from_row(job.finished_at), at)}" if job.finished_at else ""
 
 
 def _as_json(state: Overview) -> str:
@@ -165,12 +178,13 @@ def _as_json(state: Overview) -> str:
                     "host": worker.host,
                     "pid": worker.pid,
                     **(worker.queue_names or {"queues": None, "excluded_queues": None}),
-                    "running": worker.running,
+                    "running": state.running_by_worker[worker.name],
                     "seen_at": clock.from_row(worker.seen_at),
                     "is_alive": is_alive(worker, state.at),
                 }
                 for worker in state.workers
             ],
+            "running": _recent_as_json(state.running),
             "failed": _recent_as_json(state.failed),
             "expired": _recent_as_json(state.expired),
             "overdue": _recent_as_json(state.overdue),
@@ -199,6 +213,8 @@ def _recent_as_json(recent: Recent) -> dict[str, Any]:
         {
             "job": job.pk,
             "handler": job.callable_name,
+            "worker": job.worker,
+            "started_at": clock.from_row(job.started_at) if job.started_at else None,
             "finished_at": clock.from_row(job.finished_at) if job.finished_at else None,
             "error": last_line(job.error),
         }
