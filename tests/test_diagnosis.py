@@ -85,8 +85,8 @@ class TestScheduled:
     def test_the_diagnosis_reports_that_no_worker_runs(self):
         found = reasons(schedule_job("0s", jobs.echo))
         assert found == {
-            "no_worker": "No worker runs for the database 'default'. Start one with "
-            "`manage.py future_worker`."
+            "no_worker": "No worker runs for the database 'default'. The job waits for the "
+            "next `manage.py runscheduledjobs`, or for a worker: `manage.py future_worker`."
         }
 
     def test_the_diagnosis_does_not_count_lost_workers(self, worker):

@@ -94,7 +94,7 @@ class TestQueues:
     def test_future_status_of_an_empty_database_suggests_the_next_step(self, show):
         text = show()
         assert "No job waits, and no queue is paused." in text
-        assert "No worker runs. Start one" in text
+        assert "No worker runs. Jobs wait for the next `manage.py runscheduledjobs`, or" in text
         assert "No jobs failed in the last 24 hours." in text
 
     def test_a_backlog_counts_all_priorities(self):

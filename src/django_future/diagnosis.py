@@ -56,7 +56,8 @@ def why_queue_waits(
     if not alive:
         yield Reason(
             "no_worker",
-            f"No worker runs for the database {alias!r}. Start one with `manage.py future_worker`.",
+            f"No worker runs for the database {alias!r}. The job waits for the next `manage.py "
+            "runscheduledjobs`, or for a worker: `manage.py future_worker`.",
         )
     elif not any(worker.serves(queue_name) for worker in alive):
         others = ", ".join(

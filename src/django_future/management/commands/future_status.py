@@ -94,7 +94,8 @@ def _as_text(state: Overview) -> Iterator[str]:
     yield from _table(
         ["Worker", "Serves", "Running", "Last seen"],
         [_worker_row(worker, state) for worker in state.workers],
-        "No worker runs. Start one with `manage.py future_worker`.",
+        "No worker runs. Jobs wait for the next `manage.py runscheduledjobs`, or for a worker: "
+        "`manage.py future_worker`.",
     )
     yield ""
     if state.running.number:
