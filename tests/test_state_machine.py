@@ -32,7 +32,7 @@ from django_future.execution.watchdog import Watchdog
 from django_future.models import JobAttempt, PausedQueue, Worker
 from django_future.serialization import encode
 from django_future.status import Status
-from django_future.store import EVERYTHING, Selection, Session, Store, store_for, transitions
+from django_future.store import EVERYTHING, Selection, Session, leases, store_for, transitions
 from django_future.store.workers import register
 from django_future.testing.travel import stopped_clock
 from django_future.worker import maintenance
@@ -311,9 +311,10 @@ def test_the_store_agrees_with_its_model_after_random_operations():
 
 
 def test_the_state_machine_detects_a_store_that_ignores_the_lease(monkeypatch):
-    monkeypatch.setattr(
-        Store, "held", lambda store, job: store.jobs.running().filter(pk=job.pk, worker=job.worker)
-    )
+    def held(store, job):
+        return store.jobs.running().filter(pk=job.pk, worker=job.worker)
+
+    monkeypatch.setattr(leases, "held", held)
     machine = StoreMachine()
     try:
         machine.schedule_one()
