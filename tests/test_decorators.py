@@ -14,7 +14,7 @@ from asgiref.sync import async_to_sync
 from django_future import ScheduledJob, job, run_jobs, schedule_job, schedule_jobs
 from django_future.exceptions import InvalidArguments, InvalidCallable, InvalidOption
 from django_future.testing import run_due_jobs
-from tests.shop.decorated import greet, remind, report, wave
+from tests.shop.decorated import greet, remind, report, report_marked_above, wave
 from tests.support.rows import rewrite
 
 ROOT = Path(__file__).parent.parent
@@ -107,6 +107,10 @@ class TestScheduling:
 
     def test_a_handler_with_job_as_parameter_receives_its_job(self):
         scheduled = report.schedule("0s", "ran")
+        assert run_one(scheduled) == f"{scheduled.pk}: ran"
+
+    def test_job_as_parameter_can_be_above_job(self):
+        scheduled = report_marked_above.schedule("0s", "ran")
         assert run_one(scheduled) == f"{scheduled.pk}: ran"
 
     def test_arguments_that_the_handler_no_longer_takes_fail_the_job(self):

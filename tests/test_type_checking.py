@@ -23,13 +23,25 @@ pytestmark = [
 ]
 
 HEAD = """
-from django_future import ScheduledJob, schedule_job
+from django_future import ScheduledJob, job as handler, job_as_parameter, schedule_job
 from django_future.models import JobAttempt, PausedQueue, Worker
 from tests.shop.models import Order, Subscription
 
 order, subscription = Order(), Subscription()
 attempt, queue, worker = JobAttempt(), PausedQueue(), Worker()
 job = schedule_job("5d", "shop.jobs.remind")
+
+
+@job_as_parameter
+@handler(expires="1d")
+def marked_above(job: ScheduledJob, n: int) -> str:
+    return f"{job} {n}"
+
+
+@handler
+@job_as_parameter
+def marked_below(job: ScheduledJob, n: int) -> str:
+    return f"{job} {n}"
 """
 JOBS = "ScheduledJobQuerySet"
 TYPES = {
@@ -87,6 +99,10 @@ TYPES = {
     "job.current_progress.done": "int | None",
     "job.current_progress.message": "str",
     "[found.exception for found in job.failed_attempts.all()]": "list[str]",
+    "marked_above.schedule('5d', 3)": "ScheduledJob",
+    "marked_above(job, 3)": "str",
+    "marked_below.schedule('5d', 3)": "ScheduledJob",
+    "marked_below(job, 3)": "str",
     "attempt.job": "ScheduledJob",
     "attempt.started_at": "datetime",
     "JobAttempt.objects.get()": "JobAttempt",

@@ -174,6 +174,11 @@ def job(function: Any = None, /, **options: Any) -> Any:
     return JobFunction(_checked(function), JobOptions())
 
 
+# mypy does not see that the first match decides: a handler is also a callable.
+@overload
+def job_as_parameter(  # type: ignore[overload-overlap]
+    function: JobFunction[Concatenate["ScheduledJob", P], Concatenate["ScheduledJob", P], R],
+) -> JobFunction[Concatenate["ScheduledJob", P], P, R]: ...
 @overload
 def job_as_parameter(function: Callable[Concatenate["ScheduledJob", P], R]) -> TakesJob[P, R]: ...
 @overload

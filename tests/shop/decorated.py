@@ -27,3 +27,10 @@ async def wave(name: str) -> str:
 def report(job: ScheduledJob, text: str) -> str:
     """Return the id of the job and the text."""
     return f"{job.pk}: {text}"
+
+
+@job_as_parameter
+@job
+def report_marked_above(job: ScheduledJob, text: str) -> str:
+    """Return the id of the job and the text."""
+    return f"{job.pk}: {text}"
