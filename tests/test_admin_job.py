@@ -1,8 +1,14 @@
 """Sensitive arguments and failed attempts in the admin."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from django_future import job, job_as_parameter, run_jobs, schedule_job
+from django_future import job, job_as_parameter, pause_queue, run_jobs, schedule_job
+from django_future.admin.columns import why_it_waits
+from django_future.store import store_for
+from django_future.store.workers import register
+from django_future.worker.heartbeat import new_worker
 from tests.shop import flaky
 from tests.shop.jobs import echo
 from tests.shop.models import Order
@@ -21,6 +27,12 @@ def pay(amount, card=None, *pins, note=""):
 @job(sensitive_arguments=True)
 def log_in(name, password):
     """Take a password."""
+
+
+@job(sensitive_arguments=True, max_attempts=2, backoff=["1h"])
+def decline(card):
+    """Raise an exception that quotes a card number."""
+    raise ValueError(card)
 
 
 @job(sensitive_arguments=["card"])
@@ -90,6 +102,55 @@ def test_the_job_page_shows_failed_attempts_with_tracebacks(login):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_job_page_shows_the_id(login):
+    scheduled = schedule_job("5d", echo)
+    _, page = seen(login("view_scheduledjob"), scheduled)
+    assert f'<div class="readonly">{scheduled.pk}</div>' in page
+
+
+def test_the_job_page_says_why_a_job_waits(login):
+    pause_queue("mail", reason="<month end>")
+    scheduled = schedule_job("5d", echo, queue_name="mail")
+    _, page = seen(login("view_scheduledjob"), scheduled)
+    assert "It is due in 5 days" in page or "It is due in 4 days" in page
+    assert "has been paused since" in page
+    assert "&lt;month end&gt;" in page
+    assert "No worker runs for the database" in page
+
+
+def test_the_job_page_says_which_worker_runs_a_job(login):
+    scheduled, store, worker = schedule_job("0s", echo), store_for("default"), new_worker("host")
+    register(store, worker)
+    store.claim(worker, at=store.now(), limit=1)
+    assert f"by {worker.name}." in seen(login("view_scheduledjob"), scheduled)[1]
+
+
+def test_the_job_page_of_an_ended_job_has_no_reasons(login):
+    scheduled = schedule_job("0s", echo)
+    run_jobs()
+    assert "Why it waits" not in seen(login("view_scheduledjob"), scheduled)[1]
+
+
+@pytest.mark.parametrize(
+    ("is_due", "most"),
+    [(False, 2), (True, 10)],  # paused queue, workers; with a backlog
+)
+def test_the_reasons_on_the_job_page_cost_few_queries(is_due, most):
+    register(store_for("default"), new_worker("host"))
+    scheduled = schedule_job("0s" if is_due else "5d", echo)
+    with CaptureQueriesContext(connection) as queries:
+        assert why_it_waits(scheduled) != "-"
+    assert len(queries) <= most
+
+
+def test_the_reasons_on_the_job_page_hide_sensitive_arguments(login):
+    scheduled = decline.schedule("0s", SECRET)
+    run_jobs(ignore_errors=True)
+    for page in seen(login("view_scheduledjob"), scheduled):
+        assert SECRET not in page
+    assert "Attempt 1 of 2 failed: " in page
+
+
 def test_the_admin_can_delete_a_job_with_failed_attempts(login):
     scheduled = flaky.charge.schedule("0s", 5)
     run_jobs()

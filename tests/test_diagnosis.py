@@ -136,7 +136,9 @@ class TestRunning:
         holder = worker()
         claim(store, holder)
         found = reasons(job)["running"]
-        assert re.fullmatch(rf"It has been running since \d\d:\d\d:\d\d on host-3, by {holder.name}\.", found)
+        assert re.fullmatch(
+            rf"It has been running since \d\d:\d\d:\d\d on host-3, by {holder.name}\.", found
+        )
 
     def test_the_diagnosis_reports_a_claimed_job_that_has_not_started(self, store, worker):
         job = schedule_job("0s", jobs.echo)

@@ -5,15 +5,20 @@ from typing import Any
 
 from django.contrib.admin import display as labelled
 from django.db.models import Model
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
 from django_future.admin import bound_object, display
 from django_future.admin.sensitive import without_sensitive
+from django_future.databases import jobs_database
+from django_future.diagnosis import diagnose
 from django_future.models import ScheduledJob
 from django_future.serialization import describe
 from django_future.signatures import holds
 from django_future.status import Status
+from django_future.store import store_for
 
 MAX_LINE_LENGTH = 60  # characters of one cell of the list
 NO_ARGS, NO_KWARGS = "[]", "{}"
@@ -76,6 +81,16 @@ def duration(job: ScheduledJob) -> str:
     if job.started_at is None or job.finished_at is None:
         return display.NOTHING
     return display.duration(clock.from_row(job.finished_at) - clock.from_row(job.started_at))
+
+
+@labelled(description=_("why it waits"))
+def why_it_waits(job: ScheduledJob) -> str:
+    """Show the reasons of `future_status` for a job that has not ended."""
+    try:
+        reasons = diagnose(job, store_for(jobs_database(instance=job)))
+    except (OverflowError, ValueError):  # SQL wrote a time that has no text
+        return display.NOTHING
+    return format_html_join(mark_safe("<br>"), "{}", ((reason.text,) for reason in reasons))
 
 
 @labelled(description=_("status"))

@@ -25,6 +25,7 @@ from django_future.admin.changelist import CappedPaginator, JobList
 from django_future.admin.queue_column import parked_notice, queue_column
 from django_future.admin.read_only import ReadOnlyAdmin, may_operate
 from django_future.models import PausedQueue, ScheduledJob
+from django_future.status import Status
 
 MAX_NAMED = 100  # jobs on the page that confirms a deletion
 MAX_ID_DIGITS = 18  # a number with more digits may be larger than any primary key
@@ -141,9 +142,11 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
             return bound_object.link(job, request, self.admin_site)
 
         progress = [columns.progress, columns.log] if obj and columns.has_progress(obj) else []
+        is_final = obj is None or obj.status in Status.final()
+        waits = [] if is_final else [columns.why_it_waits]
         return [
-            (_("What"), {"fields": [_callable_name, content_object, *_ARGUMENTS]}),
-            (_("When"), {"fields": [_INSTANTS, (queue_column(), "priority")]}),
+            (_("What"), {"fields": [_number, _callable_name, content_object, *_ARGUMENTS]}),
+            (_("When"), {"fields": [_INSTANTS, (queue_column(), "priority"), *waits]}),
             (_("Outcome"), {"fields": [*_OUTCOME, *progress]}),
         ]
 
