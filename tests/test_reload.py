@@ -5,9 +5,12 @@ import signal
 
 import pytest
 
-from django_future import schedule_job
+from django_future import ScheduledJob, schedule_job
 from django_future.models import Worker
+from django_future.status import Status
+from tests.shop import flaky, jobs
 from tests.shop.models import Trace
+from tests.support.processes import stop_at_once
 from tests.support.waiting import eventually, wait_for_exit
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -71,6 +74,26 @@ def test_a_job_runs_after_its_module_is_fixed(start_reloading, tmp_path, setting
     eventually(lambda: job.refresh_from_db() or "No module named 'nonexistent'" in job.error)
     module.write_text(HANDLER)
     eventually(lambda: is_true_once_touched(module, Trace.objects.exists))
+
+
+def test_a_second_signal_is_logged_and_gives_the_exit_code(start_reloading, hold_file, tmp_path):
+    output = tmp_path / "output"
+    process = start_reloading(output=output)
+    schedule_job("0s", jobs.hold, args=[str(hold_file)])
+    eventually(hold_file.exists)
+    eventually(lambda: stop_at_once(process))
+    assert wait_for_exit(process) == 143
+    assert "A second SIGTERM: this process ends at once" in output.read_text()
+
+
+def test_a_process_that_exits_with_75_is_replaced(start_reloading, trace_texts):
+    process = start_reloading()
+    flaky.sleep_outside.schedule("0s", 60)
+    eventually(lambda: ScheduledJob.objects.get().status == Status.FAILED)
+    scheduled = schedule_job("0s", jobs.trace, args=["afterwards"])
+    eventually(lambda: ScheduledJob.objects.get(pk=scheduled.pk).status == Status.COMPLETE)
+    process.send_signal(signal.SIGTERM)
+    assert (wait_for_exit(process), trace_texts()) == (0, ["afterwards"])
 
 
 class TestSyntaxError:

@@ -130,8 +130,9 @@ class Watchdog:
         self.stuck.add(call.thread)
         job = call.job
         logger.error(
-            "Job %s was interrupted and does not end; its thread cannot be used again",
+            "Job %s was interrupted and does not end; its thread cannot be used again. %s",
             job_label(job),
+            call.interruption(),
             extra=log_extra(job),
         )
         try:

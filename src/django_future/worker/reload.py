@@ -15,12 +15,14 @@ from django.utils import autoreload
 
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
 from django_future.signals import job_handler_unknown
+from django_future.worker.shutdown import RECYCLE, log_immediate_exit
 from django_future.worker.stop_signals import StopRequest, StopSignals
 
 logger = logging.getLogger("django_future")
 
 CHANGED = 3  # the exit code after which the command is started again
 CHILD_POLL_SECONDS = 0.1
+RECYCLE_PAUSE_SECONDS = 1.0  # before a child that exits with 75 is replaced
 # The environment variable with the file descriptor to which a child writes when it has loaded the
 # project.
 LOADED_ENV = "DJANGO_FUTURE_LOADED_FD"
@@ -46,23 +48,24 @@ class Reloader:
     def __init__(self, signals: StopSignals) -> None:
         self._signals = signals
         self._request = StopRequest()
+        self._killed_by: int | None = None  # the second stop signal
 
     def run(self) -> int:
         """Run children until one ends by itself or is stopped, and return its exit code.
 
-        If a child cannot load the project, the next one starts when code changes, as in
-        `runserver`.
+        A child that exits with 75 is replaced. If a child cannot load the project, the next one
+        starts when code changes, as in `runserver`.
         """
         while True:
             exit_code, is_loaded = self._run_child()
-            if self._request.is_made and (exit_code == CHANGED or not is_loaded):
-                return 0
-            if exit_code != CHANGED and (is_loaded or exit_code == 0):
+            if self._killed_by is not None:
+                return 128 + self._killed_by
+            if self._request.is_made:
+                return 0 if exit_code == CHANGED or not is_loaded else exit_code
+            if exit_code not in (CHANGED, RECYCLE) and (is_loaded or exit_code == 0):
                 return exit_code
-            if not is_loaded and exit_code != CHANGED:
-                logger.error("The worker cannot load the project; waiting for a change of its code")
-                if not self._await_change():
-                    return 0
+            if not self._may_start_again(exit_code):
+                return 0
 
     def _run_child(self) -> tuple[int, bool]:
         """Return the exit code of a child, and whether it loaded the project."""
@@ -83,20 +86,33 @@ class Reloader:
             is_first = not self._request.is_made
             if self._request.add(number):
                 child.kill()
+                if self._killed_by is None:
+                    self._killed_by = number
+                    log_immediate_exit(number)
             elif is_first:
                 child.send_signal(number)
 
-    def _await_change(self) -> bool:
-        """Wait until code changes, and return True; return False at a stop signal."""
+    def _may_start_again(self, exit_code: int) -> bool:
+        """Wait until another child may start, and return True; return False at a stop signal."""
+        if exit_code == RECYCLE:
+            logger.warning("The worker process ended with exit code 75; starting another")
+            self._read_signals(RECYCLE_PAUSE_SECONDS)
+        elif exit_code != CHANGED:
+            logger.error("The worker cannot load the project; waiting for a change of its code")
+            self._await_change()
+        return not self._request.is_made
+
+    def _await_change(self) -> None:
+        """Wait until code changes, or until a stop signal."""
         has_changed = Event()
         watcher = Thread(target=_watch_project, args=(has_changed,), name="reload", daemon=True)
         watcher.start()
-        while not has_changed.is_set():
-            for number in self._signals.read(CHILD_POLL_SECONDS):
-                self._request.add(number)
-            if self._request.is_made:
-                return False
-        return True
+        while not has_changed.is_set() and not self._request.is_made:
+            self._read_signals(CHILD_POLL_SECONDS)
+
+    def _read_signals(self, seconds: float) -> None:
+        for number in self._signals.read(seconds):
+            self._request.add(number)
 
 
 @contextmanager
