@@ -93,6 +93,12 @@ def test_an_invalid_time_is_refused_with_its_value(value):
     assert repr(value) in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["-5d", " -1h30m", "-PT1H"])
+def test_a_negative_offset_in_a_text_is_refused_with_the_reason(value):
+    with pytest.raises(InvalidTime, match="cannot be negative"):
+        parse(value)
+
+
 @pytest.mark.parametrize("value", ["soon", 5, None, "2030-01-01"])
 def test_an_invalid_duration_is_refused_with_its_value(value):
     with pytest.raises(InvalidTime, match="not a duration"):

@@ -88,7 +88,16 @@ def _parse(value: Any) -> datetime | timedelta:
     try:
         return datetime.fromisoformat(value.strip())
     except ValueError as error:
-        raise InvalidTime(f"{value!r} is not a time. {_REMEDY}") from error
+        raise InvalidTime(f"{value!r} is not a time. {_remedy_for(value.strip())}") from error
+
+
+def _remedy_for(text: str) -> str:
+    if text.startswith("-") and _parsed_duration(text.removeprefix("-")) is not None:
+        return (
+            "An offset in a text cannot be negative. For a time that has passed, give a datetime "
+            "or a timedelta."
+        )
+    return _REMEDY
 
 
 def _duration(text: str) -> timedelta | None:
