@@ -176,6 +176,12 @@ class TestCancelRunning:
         assert has_ended(thread)
         assert ScheduledJob.objects.get().status == Status.COMPLETE
 
+    def test_a_running_job_is_cancellable_only_with_running_true(self):
+        schedule_job("0s", jobs.echo)
+        ScheduledJob.objects.update(status=Status.RUNNING)
+        assert not ScheduledJob.objects.cancellable().exists()
+        assert ScheduledJob.objects.cancellable(running=True).exists()
+
     def test_cancelling_a_finished_job_is_refused(self):
         scheduled = schedule_job("0s", jobs.echo)
         run_jobs()

@@ -70,7 +70,7 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
         """Return the jobs that do not run, because their signature does not hold."""
         return self.filter(status=Status.PARKED)
 
-    def cancellable(self, *, running: bool) -> Self:
+    def cancellable(self, *, running: bool = False) -> Self:
         """Return the jobs that wait or are parked, and with `running` also those that run."""
         states = [Status.SCHEDULED, Status.PARKED, *([Status.RUNNING] if running else [])]
         return self.filter(status__in=states)
