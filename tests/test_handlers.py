@@ -108,6 +108,11 @@ def test_a_proxy_model_has_its_own_methods():
         ),
         (Order.remind, "pass the name of the method, 'remind', and a saved instance"),
         (Order().remind, "Pass the name of the method, 'remind', and the object"),
+        (Order().save, r"Or list 'tests.shop.models.Order.save' in DJANGO_FUTURE\['CALLABLES'\]"),
+        ("django.core.mail.send_mail", "List it in .* or write a function or a method that calls"),
+        ("os.system", "List it in .* or write a function or a method that calls"),
+        ("tests.shop.jobs.trace_al", r"Did you mean 'tests.shop.jobs.trace_all'\?"),
+        ("tests.shop.jobs:trace", r"Did you mean 'tests.shop.jobs.trace'\?"),
         (Order.from_db, "Write a function"),
         (in_a_script, "is defined in a script or a shell. Move it to a module"),
         (in_a_shell, "is defined in a script or a shell. Move it to a module"),
@@ -165,6 +170,32 @@ def test_a_module_outside_the_project_is_not_imported():
 def test_a_callable_from_a_library_is_refused_with_the_remedy(library):
     with pytest.raises(CallableNotAllowed, match=r"@job .*CALLABLES"):
         name_of("somewhere_else.plain", None)
+
+
+@pytest.mark.parametrize("name", ["somewhere_else.plain", "not_installed.plain"])
+def test_a_callable_outside_the_installed_apps_is_refused_with_a_question(
+    library, name, tmp_path, monkeypatch
+):
+    (tmp_path / "not_installed.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        CallableNotAllowed,
+        match=r"outside the installed apps and the project, .* Is the app of '.*' in INSTALLED_A",
+    ):
+        resolve(name, None)
+
+
+@pytest.mark.parametrize(("name", "similar"), [("remindd", "remind"), ("rings", "ring")])
+def test_a_misspelt_method_is_refused_with_a_similar_name(name, similar):
+    with pytest.raises(InvalidCallable, match=rf"Did you mean '{similar}'\?"):
+        resolve(name, Order())
+
+
+def test_a_method_of_django_is_refused_with_a_remedy_that_works(settings):
+    with pytest.raises(CallableNotAllowed, match="List it in DJANGO_FUTURE"):
+        resolve("save", Order())
+    settings.DJANGO_FUTURE = {"CALLABLES": ["tests.shop.models.Order.save"]}
+    assert callable(resolve("save", Order()))
 
 
 def test_the_job_decorator_allows_a_callable_from_a_library(library):

@@ -177,7 +177,7 @@ class TestMethods:
 
     def test_methods_of_djangos_models_are_refused_when_scheduled(self):
         user = User.objects.create_user("ada")
-        with pytest.raises(CallableNotAllowed, match=r"list it in DJANGO_FUTURE\['CALLABLES'\]"):
+        with pytest.raises(CallableNotAllowed, match=r"List it in DJANGO_FUTURE\['CALLABLES'\]"):
             schedule_job("0s", "email_user", user, args=["subject", "text"])
 
     def test_listed_methods_pass_the_settings_check(self, settings):

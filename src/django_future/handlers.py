@@ -33,7 +33,7 @@ GENERATOR_FLAGS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _DEFAULT_OPTIONS = JobOptions()
 
 # They are installed in every project, and many of their functions call what an argument names.
-UNTRUSTED_PACKAGES = ("django", "django_future")
+UNTRUSTED_PACKAGES = remedies.FRAMEWORK_PACKAGES
 SAMPLE_HANDLERS = "django_future.tests"
 
 
@@ -84,11 +84,12 @@ def resolve(name: str, content_object: Model | None) -> Handler:
     try:
         found: Handler = getattr(module, attribute)
     except AttributeError as error:
-        raise HandlerUnknown(f"{name!r} does not exist: {error}.") from error
+        similar = remedies.similar_function(module, attribute)
+        raise HandlerUnknown(f"{name!r} does not exist: {error}.{similar}") from error
     if not callable(found):
         raise InvalidCallable(f"{name!r} is {found!r}, which is not callable.")
     if not _is_allowed(name, found):
-        raise _not_allowed(name, _why_not_allowed(name, found))
+        raise CallableNotAllowed(_why_not_allowed(name, found))
     _allowed[name] = found
     return found
 
@@ -148,11 +149,12 @@ def _method(name: str, content_object: Model | None) -> Handler:
         is_unknown = not hasattr(model, name)
         raise (HandlerUnknown if is_unknown else InvalidCallable)(
             f"{content_object._meta.label} has no public method {name!r}. Check its spelling."
+            f"{remedies.similar_method(model, name)}"
         )
     method: Handler = getattr(content_object, name)
     if not _is_allowed_method(name, model):
         path = f"{model.__module__}.{model.__qualname__}.{name}"
-        raise _not_allowed(path, f"is defined in {_module_of(getattr(model, name))}")
+        raise CallableNotAllowed(_why_not_allowed(path, getattr(model, name)))
     return method
 
 
@@ -168,7 +170,8 @@ def _module(module_name: str, name: str) -> ModuleType:
                 f"{name!r} does not exist: there is no module {package!r}. Check its spelling."
                 f"{similar}"
             )
-        raise _not_allowed(name, "is outside the installed apps and the project", ModuleNotImported)
+        why = "is outside the installed apps and the project"
+        raise ModuleNotImported(remedies.for_not_allowed(name, why, module_name))
     try:
         return import_module(module_name)
     # An import can raise anything. The module may load in a process that has working code.
@@ -204,8 +207,11 @@ def _is_allowed_method(name: str, model: type[Model]) -> bool:
 
 def _why_not_allowed(name: str, found: Handler) -> str:
     if _is_private(name):
-        return "has a name that begins with an underscore"
-    return f"is defined in {_module_of(found)}"
+        return remedies.for_not_allowed(name, "has a name that begins with an underscore")
+    module_name = _module_of(found)
+    is_installed = _is_beneath(module_name, UNTRUSTED_PACKAGES)
+    where = "" if is_installed else ", outside the installed apps and the project"
+    return remedies.for_not_allowed(name, f"is defined in {module_name}{where}", module_name)
 
 
 def _is_job(found: Any) -> bool:
@@ -255,12 +261,3 @@ _allowed: dict[str, Handler] = {}
 def _forget(**_: Any) -> None:
     _is_trusted.cache_clear()
     _allowed.clear()
-
-
-def _not_allowed(
-    name: str, reason: str, kind: type[CallableNotAllowed] = CallableNotAllowed
-) -> CallableNotAllowed:
-    return kind(
-        f"{name!r} {reason}, so jobs may not call it. Decorate it with @job in a module that the "
-        "project imports, or list it in DJANGO_FUTURE['CALLABLES']."
-    )

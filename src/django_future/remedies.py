@@ -4,10 +4,11 @@ No remedy quotes a value.
 """
 
 import io
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import partial
-from types import FunctionType, GeneratorType, MethodType
+from types import FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
 from django.core.files import File
@@ -20,6 +21,7 @@ from django.utils.connection import ConnectionProxy
 
 # Modules that another process cannot import by this name: those of a script or a shell.
 OWN_MODULES = frozenset({"__main__", "__console__", "django.core.management.commands.shell"})
+FRAMEWORK_PACKAGES = ("django", "django_future")
 
 _PRIMARY_KEYS = (
     "Pass the primary keys, as list(queryset.values_list('pk', flat=True)) returns them, and query "
@@ -96,6 +98,40 @@ def for_callable(target: Any) -> str:
     return "Write a function at the top level of a module that calls it."
 
 
+def for_not_allowed(name: str, reason: str, module_name: str | None = None) -> str:
+    """Return why jobs may not call `name`, which `module_name` defines, and how to allow it."""
+    package = (module_name or "").partition(".")[0]
+    text = f"{name!r} {reason}, so jobs may not call it."
+    if package in FRAMEWORK_PACKAGES or package in sys.stdlib_module_names:
+        return (
+            f"{text} List it in DJANGO_FUTURE['CALLABLES'], or write a function or a method that "
+            "calls it."
+        )
+    if module_name:
+        text = f"{text} Is the app of {module_name!r} in INSTALLED_APPS? Otherwise decorate it"
+    else:
+        text = f"{text} Decorate it"
+    return (
+        f"{text} with @job in a module that the project imports, or list it in "
+        "DJANGO_FUTURE['CALLABLES']."
+    )
+
+
+def similar_function(module: ModuleType, name: str) -> str:
+    """Return a question with the dotted path of a function that `name` may mean, or ''."""
+    if ":" in name:
+        return f" Did you mean '{module.__name__}.{name.replace(':', '.')}'?"
+    known = [key for key, value in vars(module).items() if _is_public_function(key, value)]
+    paths = [f"{module.__name__}.{found}" for found in known]
+    return did_you_mean(f"{module.__name__}.{name}", paths)
+
+
+def similar_method(model: type[Model], name: str) -> str:
+    """Return a question with the public method of `model` that `name` may mean, or ''."""
+    found = (pair for kind in model.__mro__ for pair in vars(kind).items())
+    return did_you_mean(name, {key for key, value in found if _is_public_function(key, value)})
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a question with the most similar of the `known` names, or '' if none is similar."""
     similar = get_close_matches(name, list(known), n=1)
@@ -109,9 +145,25 @@ def kind_of(value: object) -> str:
     return kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def _is_public_function(name: str, value: object) -> bool:
+    is_function = callable(value) and not isinstance(value, type) and not name.startswith("_")
+    return is_function and _package_of(value) not in FRAMEWORK_PACKAGES
+
+
+def _package_of(function: object) -> str:
+    return str(getattr(function, "__module__", None) or "").partition(".")[0]
+
+
 def _for_bound_method(method: MethodType) -> str:
     name, owner = method.__name__, method.__self__
     if isinstance(owner, Model):
+        if _package_of(method) in FRAMEWORK_PACKAGES:
+            path = f"{type(owner).__module__}.{type(owner).__qualname__}.{name}"
+            return (
+                f"It is bound to an object, and {method.__module__} defines it. Write a method "
+                f"that calls it. Or list {path!r} in DJANGO_FUTURE['CALLABLES'], and pass {name!r} "
+                "and the object as content_object."
+            )
         return (
             f"It is bound to an object. Pass the name of the method, {name!r}, and the object as "
             "content_object."
