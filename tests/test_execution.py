@@ -11,7 +11,7 @@ from django_future.exceptions import HandlerExited, LeaseLost, RunInsideTransact
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import store_for, transitions
-from django_future.store.transitions import Failure, cancel_running, fail, schedule_retry
+from django_future.store.transitions import Failure, fail, record_cancelled, schedule_retry
 from tests.shop import jobs
 from tests.shop.models import Order, Trace
 from tests.support.receivers import connected
@@ -309,10 +309,10 @@ class TestTransactions:
         late = Failure("ValueError", "late")
         for end in (
             store.finish,
-            lambda job: transitions.discard(store, job),
+            lambda job: transitions.delete_complete(store, job),
             lambda job: fail(store, job, late),
             lambda job: schedule_retry(store, job, clock.now(), late),
-            lambda job: cancel_running(store, job, "late"),
+            lambda job: record_cancelled(store, job, "late"),
         ):
             with pytest.raises(LeaseLost), store.transaction():
                 end(job)

@@ -57,7 +57,7 @@ def run(job, **options):
 def test_a_job_is_confirmed_and_its_transaction_begun_before_its_time(steps):
     job = claimed(jobs.return_time, ahead=AHEAD)
     scheduled_at = clock.from_row(job.scheduled_at)
-    run(job, is_held=True)
+    run(job, waits_until_due=True)
     assert [name for name, at in steps if at < scheduled_at] == ["confirm", "transaction"]
     assert datetime.fromtimestamp(job.return_value, UTC) >= scheduled_at
     assert (job.status, job.started_at >= job.scheduled_at) == (Status.COMPLETE, True)
@@ -66,7 +66,7 @@ def test_a_job_is_confirmed_and_its_transaction_begun_before_its_time(steps):
 def test_a_prefetched_job_that_is_cancelled_does_not_start(steps):
     job = claimed(jobs.return_time, ahead=AHEAD)
     job.cancel(running=True)
-    run(job, is_held=True)
+    run(job, waits_until_due=True)
     assert (job.status, job.return_value) == (Status.CANCELLED, None)
     assert [name for name, _ in steps] == ["confirm"]
 

@@ -235,7 +235,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(job=claimed)
     def cancel_running(self, job):
         if self.is_done(
-            job, lambda job: transitions.cancel_running(self.store, job, "no longer wanted")
+            job, lambda job: transitions.record_cancelled(self.store, job, "no longer wanted")
         ):
             self.model.end(self.model.jobs[job.pk], "cancelled", started_at=self.model.now)
 

@@ -21,9 +21,9 @@ from django_future.exceptions import (
     TransactionBroken,
 )
 from django_future.execution.announcement import announce
-from django_future.execution.failure import record_failure, rescue_job
+from django_future.execution.failure import conclude_attempt, rescue_job
 from django_future.execution.invoke import call
-from django_future.execution.outcome import Interrupted, NotRecorded, NotStarted, Outcome, Result
+from django_future.execution.outcome import Ending, Interrupted, NotRecorded, NotStarted, Outcome
 from django_future.execution.result import result_text
 from django_future.execution.watchdog import Watchdog
 from django_future.log import job_label, log_extra
@@ -37,13 +37,13 @@ from django_future.text import shortened, storable
 logger = logging.getLogger("django_future")
 
 # If the claim of a job is older than this, the worker checks the lease before the start. A job that
-# was claimed before its time has time for the query, so its limit is shorter.
+# was claimed before its time waits anyway, so its limit is shorter.
 MAX_UNCONFIRMED = timedelta(milliseconds=50)
 MAX_UNCONFIRMED_AHEAD = timedelta(milliseconds=10)
 
 MAX_CAUSES = 10  # exceptions of a chain that are examined
 
-Batch = Callable[[ScheduledJob], None]
+AddCompletion = Callable[[ScheduledJob], None]
 Confirm = Callable[[ScheduledJob, Session, datetime], None]
 
 
@@ -53,23 +53,29 @@ def execute(
     watchdog: Watchdog,
     *,
     keep: bool = True,
-    batch: Batch | None = None,
+    batch: AddCompletion | None = None,
     confirm: Confirm | None = None,
-    is_held: bool = False,
+    waits_until_due: bool = False,
 ) -> Outcome:
     """Execute a claimed job and record its end; `keep=False` deletes it when it is complete.
 
     `batch` receives a complete job that did not use its database, for `record_completions`.
-    `confirm` replaces the default check of the lease. With `is_held`, the handler is not called
-    before the time of the job; what needs the database before the call is done first.
+    `confirm` replaces the default check of the lease. With `waits_until_due`, the handler is not
+    called before the time of the job; the queries before the call are done before the wait.
 
     Raises `NotStarted` if the database was unreachable before the handler was called, and
     `NotRecorded` if it was unreachable when the end was to be recorded.
     """
-    # A language, time zone or context variable that a handler sets ends with this context.
+    # This context resets a language, time zone or context variable that a handler sets.
     return copy_context().run(
         Execution(
-            job, session, watchdog, keep=keep, batch=batch, confirm=confirm, is_held=is_held
+            job,
+            session,
+            watchdog,
+            keep=keep,
+            batch=batch,
+            confirm=confirm,
+            waits_until_due=waits_until_due,
         ).run
     )
 
@@ -77,8 +83,22 @@ def execute(
 class Execution:
     """One execution of one job, with all of its state; the next job gets another instance."""
 
-    __slots__ = ("batch", "confirm", "handler", "is_called", "is_finishing", "is_held", "job",
-                 "keep", "name", "options", "row", "session", "store", "watchdog")  # fmt: skip
+    __slots__ = (
+        "batch",
+        "confirm",
+        "handler",
+        "has_returned",
+        "is_called",
+        "job",
+        "keep",
+        "name",
+        "options",
+        "row",
+        "session",
+        "store",
+        "waits_until_due",
+        "watchdog",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -87,9 +107,9 @@ class Execution:
         watchdog: Watchdog,
         *,
         keep: bool,
-        batch: Batch | None,
+        batch: AddCompletion | None,
         confirm: Confirm | None,
-        is_held: bool,
+        waits_until_due: bool,
     ) -> None:
         self.job = job
         self.name = job.callable_name
@@ -99,12 +119,12 @@ class Execution:
         self.watchdog = watchdog
         self.keep = keep
         self.batch = batch
-        self.confirm = confirm or _confirm_alone
-        self.is_held = is_held
+        self.confirm = confirm or _confirm_lease
+        self.waits_until_due = waits_until_due
         self.handler: Any = None
         self.options: JobOptions | None = None
         self.is_called = False  # whether the handler was called
-        self.is_finishing = False  # whether the handler has returned
+        self.has_returned = False  # whether the handler has returned
 
     def run(self) -> Outcome:
         """Execute the job, and return how it ended."""
@@ -114,7 +134,7 @@ class Execution:
             self._start()
             options = self._resolve()
             with self.session if options.atomic else self.session.autocommit():
-                if self.is_held:
+                if self.waits_until_due:
                     self._wait_until_due()
                 self._call(options)
                 is_recorded = self._finish(options)
@@ -131,18 +151,18 @@ class Execution:
     def _start(self) -> None:
         job, session = self.job, self.session
         now = clock.to_row(self.store.now())
-        self.is_held = self.is_held and now < job.scheduled_at
+        self.waits_until_due = self.waits_until_due and now < job.scheduled_at
         if job.rescues or not job.is_rescuable:
             session.end_idle()
             job.started_at = now
             transitions.record_start(self.store, job)
         elif job.started_at is not None:
-            limit = MAX_UNCONFIRMED_AHEAD if self.is_held else MAX_UNCONFIRMED
+            limit = MAX_UNCONFIRMED_AHEAD if self.waits_until_due else MAX_UNCONFIRMED
             if now - job.started_at > limit:
                 self.confirm(job, session, now - limit)
         job.started_at = now
         if signals.job_started.receivers:
-            if self.is_held:
+            if self.waits_until_due:
                 self._wait_until_due()
             session.end_idle()
             signals.job_started.send_robust(ScheduledJob, job=job)
@@ -152,7 +172,7 @@ class Execution:
         while (now := clock.to_row(self.store.now())) < self.job.scheduled_at:
             time.sleep((self.job.scheduled_at - now).total_seconds())
         self.job.started_at = now
-        self.is_held = False
+        self.waits_until_due = False
 
     def _resolve(self) -> JobOptions:
         self.handler = unbound_handler(self.job)
@@ -163,7 +183,7 @@ class Execution:
         watched = self.watchdog.watch(self.job, self.session, options.timeout)
         with watched, watched:  # twice: see `HandlerCall`
             result = call(self.job, self.handler, watched.cancellable, on_call=self._set_called)
-        self.is_finishing = True
+        self.has_returned = True
         self.job.return_value = None if result is None else result_text(result, self.name)
         self.job.finished_at = clock.to_row(self.store.now())
 
@@ -193,7 +213,7 @@ class Execution:
         elif self.keep:
             self.store.finish(job)
         else:
-            transitions.discard(self.store, job)
+            transitions.delete_complete(self.store, job)
 
     # The end of a job that did not complete
 
@@ -233,26 +253,26 @@ class Execution:
 
     def _choose_end(self, error: BaseException) -> Callable[[Exception], Outcome]:
         if isinstance(error, LeaseLost):
-            return self._end_lost
+            return self._conclude_lost_lease
         if isinstance(error, HandlerUnknown) and error.job is self.job:
             return self._release_unknown
         if isinstance(error, NotSigned) and not self.is_called:
             return self._park
-        if self.is_finishing and isinstance(error, OperationalError | InterfaceError):
+        if self.has_returned and isinstance(error, OperationalError | InterfaceError):
             return self._rescue
         if self.session.has_lost_connection and _is_about_connection(error):
             return self._rescue
         return self._fail
 
-    def _end_lost(self, error: Exception) -> Outcome:
+    def _conclude_lost_lease(self, error: Exception) -> Outcome:
         job = self.job
         if leases.held(self.store, job).exists():
-            # The handler ended its own job, and the rollback reverted this.
+            # The handler cancelled or deleted its own row, and the rollback undid that.
             reason = "The handler cancelled or deleted its own job."
-            transitions.cancel_running(self.store, job, reason)
+            transitions.record_cancelled(self.store, job, reason)
             return self._announce(None)
         signals.job_lost.send_robust(ScheduledJob, job=job)
-        return Outcome(job, error, Result.LEASE_LOST)
+        return Outcome(job, error, Ending.LEASE_LOST)
 
     def _release_unknown(self, error: Exception) -> Outcome:
         job = self.job
@@ -260,23 +280,23 @@ class Execution:
         reason = shortened(storable(f"{text} {transitions.HANDLER_UNKNOWN}"))
         transitions.release_unknown(self.store, job, reason)
         signals.job_handler_unknown.send_robust(ScheduledJob, job=job, exception=error)
-        return Outcome(job, error, Result.HANDLER_UNKNOWN)
+        return Outcome(job, error, Ending.HANDLER_UNKNOWN)
 
     def _park(self, error: Exception) -> Outcome:
         transitions.park(self.store, self.job, str(error))
         signals.job_parked.send_robust(ScheduledJob, job=self.job, exception=error)
-        return Outcome(self.job, error, Result.PARKED)
+        return Outcome(self.job, error, Ending.PARKED)
 
     def _rescue(self, error: Exception) -> Outcome:
         # The commit may have succeeded. Then the lease is no longer held, and this changes nothing.
         rescue_job(self.job, self.store, "The connection to the database broke while this job ran")
-        return Outcome(self.job, error, Result.LEASE_LOST)
+        return Outcome(self.job, error, Ending.LEASE_LOST)
 
     def _fail(self, error: Exception) -> Outcome:
         try:
-            record_failure(self.job, error, self.options or JobOptions(), self.store)
+            conclude_attempt(self.job, error, self.options or JobOptions(), self.store)
         except LeaseLost as lost:
-            return self._end_lost(lost)
+            return self._conclude_lost_lease(lost)
         return self._announce(error)
 
     def _announce(self, error: Exception | None) -> Outcome:
@@ -284,7 +304,7 @@ class Execution:
         return Outcome(self.job, error)
 
 
-def _confirm_alone(job: ScheduledJob, session: Session, _: datetime) -> None:
+def _confirm_lease(job: ScheduledJob, session: Session, _: datetime) -> None:
     session.end_idle()
     leases.confirm(session.store, job)
 

@@ -14,7 +14,13 @@ from django_future.models import ScheduledJob
 from django_future.options import JobOptions
 from django_future.retries import Cancel, Exponential, Retry, delay_after
 from django_future.store import Store, transitions
-from django_future.store.transitions import Failure, cancel_running, fail, failures, schedule_retry
+from django_future.store.transitions import (
+    Failure,
+    fail,
+    failures,
+    record_cancelled,
+    schedule_retry,
+)
 from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")
@@ -24,7 +30,7 @@ MAX_FRAMES = 50  # of a traceback that Python cannot format
 MAX_TRIES = 3  # to record a failure while the connection breaks each time
 
 
-def record_failure(
+def conclude_attempt(
     job: ScheduledJob, exception: Exception, options: JobOptions, store: Store
 ) -> None:
     """Record the failed attempt of a running job, and schedule a retry if its options allow one.
@@ -40,7 +46,7 @@ def record_failure(
             _handle_failure(job, exception, options, store)
         except LeaseLost:
             raise
-        except Exception as error:  # noqa: BLE001 - no error may cause the job to run again
+        except Exception as error:  # noqa: BLE001 - no error must make the job run again
             is_database_error = isinstance(error, OperationalError | InterfaceError)
             if is_database_error and _reconnect(store) and tries_remaining:
                 continue  # the connection broke, so the values to record may be valid
@@ -49,13 +55,13 @@ def record_failure(
 
 
 def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
-    """Rescue a job; if it was rescued too often, fail it with `reason`, without a full stop.
+    """Rescue a job; if it was rescued too often, fail it. `reason` has no final full stop.
 
     If the lease is lost, this changes nothing.
     """
-    # A worker holds many claimed jobs, but runs only a few. `started_at` is written at the start of
-    # a job that was rescued before or is not rescuable. If it is empty, the job was only waiting in
-    # a process that another job may have ended, so this rescue does not count.
+    # A worker holds many claimed jobs, but runs only a few. For a job that was rescued
+    # before, or is not rescuable, `started_at` is written at the start. If it is empty, the job
+    # only waited in a process that another job may have ended, so this rescue does not count.
     is_start_recorded = job.rescues > 0 or not job.is_rescuable
     may_have_run = not is_start_recorded or job.started_at is not None
     max_rescues = MAX_RESCUES if job.is_rescuable else 0
@@ -104,23 +110,23 @@ def _handle_failure(
     job: ScheduledJob, exception: Exception, options: JobOptions, store: Store
 ) -> None:
     if isinstance(exception, Cancel):
-        cancel_running(store, job, _bounded(exception.reason))
+        record_cancelled(store, job, _bounded(exception.reason))
         return
-    stored = disclosed(exception, is_sensitive=bool(options.sensitive_arguments))
+    reported = disclosed(exception, is_sensitive=bool(options.sensitive_arguments))
     if isinstance(exception, ObjectGone) and options.on_delete == "cancel":
-        cancel_running(store, job, _bounded(stored))
+        record_cancelled(store, job, _bounded(reported))
         return
-    delay = _retry_delay(job, exception, options, store, stored)
+    delay = _retry_delay(job, exception, options, store, reported)
     at = None if delay is None else store.now() + delay
     if at and job.expires_at and at >= clock.from_row(job.expires_at):
-        stored.add_note(
+        reported.add_note(
             f"There is no time for another attempt: the job expires at {job.expires_at}."
         )
         at = None
     if at is None:
-        fail(store, job, _failure(stored))
+        fail(store, job, _failure(reported))
         return
-    schedule_retry(store, job, at, None if isinstance(exception, Retry) else _failure(stored))
+    schedule_retry(store, job, at, None if isinstance(exception, Retry) else _failure(reported))
 
 
 def _retry_delay(
@@ -128,11 +134,11 @@ def _retry_delay(
     exception: Exception,
     options: JobOptions,
     store: Store,
-    stored: BaseException,
+    reported: BaseException,
 ) -> timedelta | None:
     """Return how long to wait before the retry; None if there is none.
 
-    If the backoff fails, a note on `stored` describes its error.
+    If the backoff fails, a note on `reported` describes its error.
     """
     if isinstance(exception, Retry):
         if exception.after is not None:
@@ -152,7 +158,7 @@ def _retry_delay(
             exc_info=backoff_error,
             extra=log_extra(job),
         )
-        stored.add_note(f"Its backoff failed, so the default backoff applies: {backoff_error!r}")
+        reported.add_note(f"Its backoff failed, so the default backoff applies: {backoff_error!r}")
         return Exponential()(number, exception)
 
 

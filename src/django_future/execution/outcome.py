@@ -9,7 +9,7 @@ from django_future.models import ScheduledJob
 from django_future.status import Status
 
 
-class Result(Enum):
+class Ending(Enum):
     """How an execution ended."""
 
     RECORDED = "recorded"  # the status of the job says how
@@ -23,18 +23,18 @@ class Outcome(NamedTuple):
 
     job: ScheduledJob
     exception: Exception | None = None
-    result: Result = Result.RECORDED
+    ending: Ending = Ending.RECORDED
 
     @property
     def failure(self) -> Exception | None:
         """The exception that the job failed with; None if another attempt follows."""
-        has_failed = self.job.status == Status.FAILED and self.result is not Result.LEASE_LOST
+        has_failed = self.job.status == Status.FAILED and self.ending is not Ending.LEASE_LOST
         return self.exception if has_failed else None
 
     @property
-    def was_called(self) -> bool:
+    def was_runnable(self) -> bool:
         """Whether the handler was found and allowed, so that it could be called."""
-        return self.result not in {Result.HANDLER_UNKNOWN, Result.PARKED}
+        return self.ending not in {Ending.HANDLER_UNKNOWN, Ending.PARKED}
 
 
 class Interrupted(KeyboardInterrupt):

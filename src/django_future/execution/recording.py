@@ -7,7 +7,7 @@ from copy import copy
 from django_future import signals
 from django_future.exceptions import LeaseLost
 from django_future.execution.announcement import announce, announce_complete
-from django_future.execution.failure import record_failure
+from django_future.execution.failure import conclude_attempt
 from django_future.models import ScheduledJob
 from django_future.resolution import options_if_known
 from django_future.store import Store
@@ -36,5 +36,5 @@ def abandon(job: ScheduledJob, exception: Exception, store: Store) -> None:
 
 def _record_failure(job: ScheduledJob, exception: Exception, store: Store) -> None:
     with suppress(LeaseLost):
-        record_failure(job, exception, options_if_known(job), store)
+        conclude_attempt(job, exception, options_if_known(job), store)
         announce(job, exception)

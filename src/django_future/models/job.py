@@ -205,7 +205,7 @@ class ScheduledJob(JobColumns):
         progress.append_log(self, text)
 
     def retry(self) -> None:
-        """Schedule this job again for now, if it ended without success; see `retry_job`."""
+        """Schedule this job again, due now, if it ended without success; see `retry_job`."""
         from django_future.scheduling.retry import retry_job  # noqa: PLC0415
 
         retry_job(self)

@@ -1,6 +1,7 @@
 """The changes of a job's status that are the same on each database, in the order of its life.
 
-A claim, a completion and an expiry are methods of `Store`, because databases differ in them.
+The claim of due jobs, the completion and the expiry are methods of `Store` (base.py), because
+databases differ in them.
 """
 
 from collections import defaultdict
@@ -30,7 +31,7 @@ RETRY_BATCH = 500  # SQLite may limit a statement to 999 parameters
 HANDLER_UNKNOWN = "It is released for a worker that does."  # ends the error of such a job
 
 _TIMES = "scheduled_at", "first_due_at", "created_at", "expires_at"
-# The unique key is cleared, so that code can schedule the job for which the row stands.
+# The unique key is cleared, so that code can schedule the same job again.
 _PARKED: dict[str, Any] = {
     "status": Status.PARKED, "worker": "", "started_at": None, "unique_key": None,
 }  # fmt: skip
@@ -50,7 +51,7 @@ class Failure(NamedTuple):
 def claim_one(store: Store, worker: Worker, job_id: int) -> ScheduledJob | None:
     """Claim the job of that id for `worker`, even if it is not due; None if it is not scheduled.
 
-    The claim raises the lease of the job and counts its attempt.
+    The claim increments the lease of the job and its number of attempts.
     """
     # Locks one row for the length of this statement, or of the open transaction. A rival's claim
     # skips the row, or waits and then no longer sees it as scheduled.
@@ -70,7 +71,7 @@ def claim_one(store: Store, worker: Worker, job_id: int) -> ScheduledJob | None:
 
 @retry_on_contention
 def record_start(store: Store, job: ScheduledJob) -> None:
-    """Record that a job starts, which its claim does not do if the job was rescued before.
+    """Record the start of a job. A claim records it only if the job is rescuable and was not rescued.
 
     Raises `LeaseLost`.
     """
@@ -112,11 +113,11 @@ def is_handler_unknown(error: str) -> bool:
 
 @retry_on_contention
 def postpone(store: Store, job: ScheduledJob, at: datetime) -> None:
-    """Move a released job with an unknown handler to after `at`, by as long as it has been due.
+    """Move a released job with an unknown handler to `at` plus its age, 1 s to 10 min.
 
-    A job that no worker knows is claimed ever less often, and delays no other job.
+    A job whose handler no worker knows is claimed less and less often, and delays no other job.
     """
-    # A job that another worker has claimed since has another lease, and stays as it is.
+    # If another worker has claimed the job in the meantime, the lease differs and nothing changes.
     released = store.jobs.scheduled().filter(pk=job.pk, lease=job.lease)
     for row in released.only("scheduled_at", "first_due_at"):
         first_due_at = row.first_due_at or row.scheduled_at
@@ -141,7 +142,7 @@ def schedule_retry(store: Store, job: ScheduledJob, at: datetime, failure: Failu
     if failure is not None:
         changes["error"] = failure.traceback
     with transaction.atomic(using=store.alias):
-        # Before the new time: MySQL assigns from left to right, and would read the new time here.
+        # `first_due_at` must precede `scheduled_at`: MySQL assigns from left to right.
         first_due_at = Coalesce(F("first_due_at"), F("scheduled_at"))
         _update_held(store, job, started_at=None, worker="", first_due_at=first_due_at, **changes)
         if failure is not None:
@@ -172,7 +173,7 @@ def fail(store: Store, job: ScheduledJob, failure: Failure) -> None:
 
 
 @retry_on_contention
-def cancel_running(store: Store, job: ScheduledJob, reason: str) -> None:
+def record_cancelled(store: Store, job: ScheduledJob, reason: str) -> None:
     """Record that a running job is cancelled by its own execution, and why.
 
     Raises `LeaseLost`.
@@ -180,7 +181,7 @@ def cancel_running(store: Store, job: ScheduledJob, reason: str) -> None:
     _finish_as(store, job, Status.CANCELLED, reason)
 
 
-def discard(store: Store, job: ScheduledJob) -> None:
+def delete_complete(store: Store, job: ScheduledJob) -> None:
     """Delete a complete job within its transaction, in place of `Store.finish`.
 
     Raises `LeaseLost`.
@@ -287,7 +288,7 @@ def rename(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
 
 
 def retry(store: Store, jobs: ScheduledJobQuerySet) -> int:
-    """Schedule those of `jobs` that may be retried for now, and return how many."""
+    """Schedule those of `jobs` that may be retried, to run now, and return how many."""
     if not jobs.query.is_sliced:
         jobs = jobs.filter(status__in=Status.retryable())
     ids = sorted(set(jobs.values_list("pk", flat=True)))
@@ -311,11 +312,14 @@ def _retry_batch(store: Store, ids: Sequence[int]) -> int:
             if job.status in Status.retryable():
                 ids_by_lifetime[job.lifetime].append(job.pk)
         return sum(
-            _retry_alike(store, same, at, lifetime) for lifetime, same in ids_by_lifetime.items()
+            _retry_with_lifetime(store, same, at, lifetime)
+            for lifetime, same in ids_by_lifetime.items()
         )
 
 
-def _retry_alike(store: Store, ids: Sequence[int], at: datetime, lifetime: timedelta | None) -> int:
+def _retry_with_lifetime(
+    store: Store, ids: Sequence[int], at: datetime, lifetime: timedelta | None
+) -> int:
     failed = JobAttempt.objects.filter(job=OuterRef("pk")).order_by().values("job")
     count = Coalesce(Subquery(failed.values(count=Count("pk"))), Value(0))
     return store.jobs.filter(pk__in=ids).update(

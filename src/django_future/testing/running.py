@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Model
 
 from django_future.execution.invoke import call
-from django_future.execution.outcome import Outcome, Result
+from django_future.execution.outcome import Ending, Outcome
 from django_future.execution.result import result_text
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
@@ -62,7 +62,7 @@ def run_due_jobs(
         for outcome in one_pass(now=until, using=using):
             if raise_errors:
                 raise_error_of(outcome)
-            if outcome.result is not Result.HANDLER_UNKNOWN:
+            if outcome.ending is not Ending.HANDLER_UNKNOWN:
                 ran.append(outcome.job)
         if not recurse or len(ran) == before:
             return ran
@@ -74,6 +74,6 @@ def run_due_jobs(
 
 def raise_error_of(outcome: Outcome) -> None:
     """Raise the exception of a failed job, or the reason why its handler was not called."""
-    error = outcome.failure if outcome.was_called else outcome.exception
+    error = outcome.failure if outcome.was_runnable else outcome.exception
     if error:
         raise error

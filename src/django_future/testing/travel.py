@@ -39,7 +39,7 @@ def travel_to(
         while passes <= MAX_PASSES:
             with stopped_clock(instant):
                 for outcome in run_due(store, worker, watchdog, instant):
-                    if raise_errors or not outcome.was_called:
+                    if raise_errors or not outcome.was_runnable:
                         raise_error_of(outcome)
                     ran.append(outcome.job)
                 next_due = store.next_due()

@@ -15,7 +15,7 @@ from django_future import clock
 from django_future.execution.async_exceptions import drop_pending, raise_in
 from django_future.execution.executor import execute
 from django_future.execution.failure import rescue_job
-from django_future.execution.outcome import Interrupted, NotRecorded, NotStarted, Result
+from django_future.execution.outcome import Ending, Interrupted, NotRecorded, NotStarted
 from django_future.execution.recording import abandon
 from django_future.execution.watchdog import Watchdog
 from django_future.log import job_label, log_extra, loggable
@@ -255,9 +255,9 @@ class Pool:
                 self._watchdog,
                 batch=self._recorder.add_completion,
                 confirm=self._confirmation.confirm,
-                is_held=True,
+                waits_until_due=True,
             )
-            if outcome.result is Result.HANDLER_UNKNOWN:
+            if outcome.ending is Ending.HANDLER_UNKNOWN:
                 self.unknown_handlers.add(job)
         except NotStarted:
             raise

@@ -15,7 +15,7 @@ from django_future import clock
 from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption, RunInsideTransaction
 from django_future.execution.executor import execute
-from django_future.execution.outcome import Interrupted, NotRecorded, NotStarted, Outcome, Result
+from django_future.execution.outcome import Ending, Interrupted, NotRecorded, NotStarted, Outcome
 from django_future.execution.recording import abandon
 from django_future.execution.watchdog import Watchdog
 from django_future.models import ScheduledJob, Worker
@@ -111,8 +111,8 @@ def run_due(
                 continue
             pk = job.pk  # a handler may change its instance
             outcome = _execute(job, session, watchdog, keep=keep)
-            executions[pk] += 1 if outcome.result is Result.LEASE_LOST else MAX_EXECUTIONS
-            if outcome.result is Result.HANDLER_UNKNOWN:
+            executions[pk] += 1 if outcome.ending is Ending.LEASE_LOST else MAX_EXECUTIONS
+            if outcome.ending is Ending.HANDLER_UNKNOWN:
                 unknown.add(outcome.job)
                 unknown.postpone(at)
                 selection = replace(selection, unknown_handlers=unknown.names)

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from django_future.databases import jobs_database
-from django_future.execution.outcome import Outcome, Result
+from django_future.execution.outcome import Ending, Outcome
 from django_future.management.tables import check_tables
 from django_future.worker.run_once import one_pass
 
@@ -61,11 +61,11 @@ class Command(BaseCommand):
         job = outcome.job
         style = self.style.ERROR if outcome.failure else self.style.SUCCESS
         self.stdout.write(f"{job.pk} {job.callable_name} {style(label)}")
-        if outcome.failure or not outcome.was_called:
+        if outcome.failure or not outcome.was_runnable:
             self.stderr.write(job.error)
 
 
 def _label(outcome: Outcome) -> str:
-    if outcome.result is Result.LEASE_LOST:
+    if outcome.ending is Ending.LEASE_LOST:
         return "lost"
-    return "released" if outcome.result is Result.HANDLER_UNKNOWN else str(outcome.job.status)
+    return "released" if outcome.ending is Ending.HANDLER_UNKNOWN else str(outcome.job.status)
