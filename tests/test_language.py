@@ -1,4 +1,4 @@
-"""The words that this project does not use, because a reader may not know them or reads them twice."""
+"""Words that a reader may not know, or has to read twice, do not occur in code and docs."""
 
 import re
 from pathlib import Path

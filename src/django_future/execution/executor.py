@@ -83,22 +83,8 @@ def execute(
 class Execution:
     """One execution of one job, with all of its state; the next job gets another instance."""
 
-    __slots__ = (
-        "batch",
-        "confirm",
-        "handler",
-        "has_returned",
-        "is_called",
-        "job",
-        "keep",
-        "name",
-        "options",
-        "row",
-        "session",
-        "store",
-        "waits_until_due",
-        "watchdog",
-    )  # fmt: skip
+    __slots__ = ("batch", "confirm", "handler", "has_returned", "is_called", "job", "keep", "name",
+                 "options", "row", "session", "store", "waits_until_due", "watchdog")  # fmt: skip
 
     def __init__(
         self,

@@ -29,6 +29,11 @@ class Selection:
     unknown_handlers: frozenset[str] = frozenset()
     up_to_id: int | None = None
 
+    def serves(self, queue_name: str) -> bool:
+        """Return whether jobs of this queue are selected, if the queue is not paused."""
+        is_selected = not self.queues or queue_name in self.queues
+        return is_selected and queue_name not in self.excluded_queues
+
     def sql(self, handler: str) -> str:
         """Return the conditions of a WHERE clause, except for the names of queues.
 

@@ -71,7 +71,9 @@ def claim_one(store: Store, worker: Worker, job_id: int) -> ScheduledJob | None:
 
 @retry_on_contention
 def record_start(store: Store, job: ScheduledJob) -> None:
-    """Record the start of a job. A claim records it only if the job is rescuable and was not rescued.
+    """Record the start of a job that was rescued before or is not rescuable.
+
+    The claim of any other job records it.
 
     Raises `LeaseLost`.
     """
