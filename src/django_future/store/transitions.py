@@ -314,8 +314,8 @@ def _retry_batch(store: Store, ids: Sequence[int]) -> int:
             if job.status in Status.retryable():
                 ids_by_lifetime[job.lifetime].append(job.pk)
         return sum(
-            _retry_with_lifetime(store, same, at, lifetime)
-            for lifetime, same in ids_by_lifetime.items()
+            _retry_with_lifetime(store, group, at, lifetime)
+            for lifetime, group in ids_by_lifetime.items()
         )
 
 
