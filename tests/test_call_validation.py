@@ -3,6 +3,7 @@
 import functools
 import io
 import tempfile
+import traceback
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -48,6 +49,7 @@ at: Any = schedule_job
 many: Any = schedule_jobs
 decorate: Any = job
 greet: Any = decorated.greet
+report: Any = decorated.report
 remind: Any = decorated.remind
 
 SECRET = "4111-1111"
@@ -307,6 +309,25 @@ class TestSwappedArguments:
     def test_a_swapped_time_is_reported(self, call, order):
         with pytest.raises(InvalidTime, match=r"seem to be swapped: pass the time first"):
             call(order)
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda order: remind.schedule(order, text="soon", tone="x"),
+            lambda order: report.schedule(order, tone="x"),
+            lambda _: greet.schedule("Ada"),
+            lambda order: at(order, jobs.take, args=[Order.objects.all()]),
+            lambda order: at(order, jobs.take, args=5),
+        ],
+    )
+    def test_a_missing_time_is_reported_before_other_mistakes(self, call, order):
+        with pytest.raises(InvalidTime, match=r"The first argument is the time, and a value of"):
+            call(order)
+
+    def test_a_missing_time_is_reported_without_a_sensitive_argument(self):
+        with pytest.raises(InvalidTime) as caught:
+            pay.schedule(SECRET)
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
 
     def test_an_argument_among_the_options_is_reported(self):
         with pytest.raises(

@@ -36,9 +36,10 @@ from django_future.scheduling.validation import (
     check_order,
     encode_args,
     encode_kwargs,
+    missing_time,
 )
 from django_future.serialization import TAG, Stored, encode, plain_of, sign_pickles
-from django_future.when import When, parse_when
+from django_future.when import When, is_time, parse_when
 
 
 class Options(AnyOptions, total=False):
@@ -123,6 +124,8 @@ def build(
                 job, job_options.unique, handler, content_object, args, kwargs
             )
     except SchedulingError as error:
+        if not is_time(when):
+            raise missing_time(when, args) from None
         if handler_options.sensitive_arguments:
             raise error from None  # the cause may quote an argument
         raise

@@ -33,12 +33,17 @@ def check_object(content_object: models.Model | None) -> None:
 
 def check_order(when: object, **others: object) -> None:
     """Raise `InvalidTime` if one of `others` is a time and `when` is not: they seem swapped."""
-    times = [name for name, value in others.items() if is_time(value)]
-    if times and not is_time(when):
-        raise InvalidTime(
-            f"{times[0]} is a time, but when is of type {remedies.kind_of(when)}. The arguments "
-            "seem to be swapped: pass the time first, then the callable."
-        )
+    if error := _order_error(when, **others):
+        raise error
+
+
+def missing_time(when: object, args: Sequence[Any]) -> InvalidTime:
+    """Return the error for a call with other mistakes, in which `when` is not a time."""
+    first = args[0] if isinstance(args, list | tuple) and args else None
+    return _order_error(when, **{"the first argument": first}) or InvalidTime(
+        f"The first argument is the time, and a value of type {remedies.kind_of(when)} was given "
+        "that is not a time. Give for example '0s' or '5d' before the arguments of the handler."
+    )
 
 
 def encode_args(args: Sequence[Any], callable_name: str) -> str:
@@ -68,6 +73,16 @@ def describe_fault(spec: Any, error: TypeError) -> str:
     if missing := [name for name in ("when", "callable") if name not in spec]:
         return f"has no {' and no '.join(map(repr, missing))}. Give it."
     return f"is not valid: {error}."
+
+
+def _order_error(when: object, **others: object) -> InvalidTime | None:
+    times = [name for name, value in others.items() if is_time(value)]
+    if not times or is_time(when):
+        return None
+    return InvalidTime(
+        f"{times[0]} is a time, but when is of type {remedies.kind_of(when)}. The arguments "
+        "seem to be swapped: pass the time first, then the callable."
+    )
 
 
 def _bounded(name: str, text: str) -> str:
