@@ -167,7 +167,7 @@ class TestEnded:
         job = schedule_job("0s", jobs.fail)
         run_jobs(ignore_errors=True)
         found = reasons(job)["failed"]
-        assert "in attempt 1 of 1: ValueError: fail Fix the cause, and retry the job." in found
+        assert "in attempt 1 of 1: ValueError: fail. Fix the cause, and retry the job." in found
 
     def test_the_diagnosis_of_an_expired_job_says_so(self):
         job = overdue_job()

@@ -164,7 +164,7 @@ def _failed(job: ScheduledJob, _: Store, at: datetime) -> Iterator[Reason]:
     yield Reason(
         "failed",
         f"It failed at {_finished(job, at)}, in attempt {job.attempts} of {job.max_attempts}: "
-        f"{last_line(job.error)} Fix the cause, and retry the job.",
+        f"{_sentence(last_line(job.error))} Fix the cause, and retry the job.",
     )
 
 
@@ -197,6 +197,10 @@ def _unknown(job: ScheduledJob, _: Store, __: datetime) -> Iterator[Reason]:
         "unknown",
         f"Its status is {job.status!r}, which this version of django-future does not support.",
     )
+
+
+def _sentence(text: str) -> str:
+    return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _finished(job: ScheduledJob, at: datetime) -> str:
