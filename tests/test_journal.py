@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import re
 import signal
 import time
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,14 +15,16 @@ from django.db import connection
 from django_future import ScheduledJob, schedule_job, schedule_jobs
 from django_future.models import Worker
 from django_future.status import Status
-from django_future.store import Selection
-from django_future.worker import stop_signals
+from django_future.store import Selection, store_for
+from django_future.worker import maintenance, stop_signals
 from django_future.worker.loop import Limits
 from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.stop_signals import StopRequest
 from tests.shop import jobs
 from tests.support.processes import launch_worker, stop_at_once
 from tests.support.waiting import eventually, wait_for_exit
+
+SECOND = timedelta(seconds=1)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,6 +79,21 @@ class TestStart:
     def test_the_start_line_reports_that_no_job_waits(self, caplog):
         first, *_ = burst(caplog)
         assert "; no job waits." in first
+
+    def test_the_start_line_gives_the_jobs_that_other_workers_run(self, caplog, monkeypatch):
+        monkeypatch.setattr(maintenance, "rescue_unwatched", lambda _: None)
+        now = store_for("default").now()
+        Worker.objects.create(
+            name="host-7183", host="host", pid=7183, started_at=now, seen_at=now - 4 * SECOND
+        )
+        for worker, queue_name in (("host-7183", "mail"), ("host-9", "mail"), ("host-5", "news")):
+            schedule_job("0s", jobs.trace, queue_name=queue_name)
+            ScheduledJob.objects.scheduled().update(status=Status.RUNNING, worker=worker)
+        first, *_ = burst(caplog, selection=Selection(queues=("mail",)))
+        assert re.search(
+            r"; no job waits; 2 jobs run in host-7183 \(last seen \d+ s ago\), host-9 \(gone\)\.",
+            first,
+        )
 
     @pytest.mark.slow
     def test_the_setup_line_gives_settings_and_database(self, output_contains, output):

@@ -3,7 +3,8 @@
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import Event
@@ -12,7 +13,7 @@ from typing import Any
 import django
 from django.db import DatabaseError, InterfaceError, connections
 
-from django_future import __version__
+from django_future import __version__, clock
 from django_future.connection_checks import small_pools
 from django_future.log import job_label
 from django_future.models import ScheduledJob, Worker
@@ -24,7 +25,8 @@ from django_future.worker.pool import Pool
 logger = logging.getLogger("django_future")
 
 LOG_INTERVAL_SECONDS = 5.0  # between two lines about the jobs that still run during a stop
-MAX_NAMED = 5  # jobs in a line
+MAX_NAMED = 5  # jobs or workers in a line
+MAX_RUNNING = 1000  # running jobs of other workers that are counted
 
 
 def log_setup(alias: str) -> None:
@@ -66,12 +68,12 @@ class Journal:
         self._pool = pool
 
     def start(self, selection: Selection, threads: int) -> None:
-        """Log the queues that the worker serves, and how many jobs wait in them."""
+        """Log the queues that the worker serves, and how many jobs wait or run in them."""
         self._log(
             logging.INFO,
             "start",
             f"serves {_queues(selection)} with {_count(threads, 'thread')}; "
-            f"{_waiting(self._store, selection)}. Stop it with CONTROL-C.",
+            f"{_jobs(self._store, selection)}. Stop it with CONTROL-C.",
             **selection.queue_names,
             threads=threads,
         )
@@ -138,19 +140,55 @@ def _queues(selection: Selection) -> str:
     return f"{served} but {excluded}" if excluded else served
 
 
-def _waiting(store: Store, selection: Selection) -> str:
+def _jobs(store: Store, selection: Selection) -> str:
     try:
-        found = backlogs(store, selection, store.now())
+        return _waiting(store, selection) + _running(store, selection)
     except (DatabaseError, InterfaceError):
         store.connection.close()
         return "the number of waiting jobs is unknown"
+
+
+def _waiting(store: Store, selection: Selection) -> str:
+    found = backlogs(store, selection, store.now())
     waiting = sum(backlog.waiting for backlog in found)
     due = sum(backlog.due for backlog in found)
     at_least = "" if all(backlog.is_exact for backlog in found) else "at least "
     if not waiting:
         return "no job waits"
-    verb = "waits" if waiting == 1 else "wait"
+    verb = _verb(waiting, "wait")
     return f"{at_least}{_count(waiting, 'job')} {verb}, {due:,} of them due"
+
+
+def _running(store: Store, selection: Selection) -> str:
+    """Return how many jobs other workers run, and when these workers were last seen.
+
+    The jobs of a lost worker are not rescued at once, and a reader may miss them.
+    """
+    rows = store.jobs.running().order_by("status", "-pk").values_list("worker", "queue_name")
+    held = Counter(
+        worker for worker, queue_name in rows[: MAX_RUNNING + 1] if selection.serves(queue_name)
+    )
+    if not held:
+        return ""
+    number = min(held.total(), MAX_RUNNING)
+    at_least = "at least " if held.total() > MAX_RUNNING else ""
+    return f"; {at_least}{_count(number, 'job')} {_verb(number, 'run')} in {_seen(store, held)}"
+
+
+def _seen(store: Store, names: Iterable[str]) -> str:
+    """Return the names of workers, each with the time since it was last seen."""
+    shown = sorted(names)[: MAX_NAMED + 1]
+    workers = Worker.objects.using(store.alias).filter(name__in=shown[:MAX_NAMED])
+    seen_at = dict(workers.values_list("name", "seen_at"))
+    now = store.now()
+    texts = [
+        f"{name} (last seen {short_duration((now - clock.from_row(seen_at[name])).total_seconds())}"
+        " ago)"
+        if name in seen_at
+        else f"{name} (gone)"
+        for name in shown[:MAX_NAMED]
+    ]
+    return ", ".join(texts) + (" and others" if len(shown) > MAX_NAMED else "")
 
 
 def _place(settings: dict[str, Any]) -> str:
@@ -170,6 +208,10 @@ def _quoted(names: Sequence[str]) -> str:
 
 def _plural(names: Sequence[str], word: str) -> str:
     return word if len(names) == 1 else f"{word}s"
+
+
+def _verb(number: int, verb: str) -> str:
+    return f"{verb}s" if number == 1 else verb
 
 
 def _count(number: int, word: str) -> str:
