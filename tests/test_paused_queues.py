@@ -99,6 +99,7 @@ class TestPausedJobs:
         pause_queue("mail")
         assert list(ScheduledJob.objects.paused()) == [waiting]
         assert list(ScheduledJob.objects.due(clock.now())) == [other]
+        assert list(ScheduledJob.objects.due()) == [other]
 
     def test_a_handler_can_pause_a_queue_for_later_jobs(self, monkeypatch, trace_texts):
         def pause(value=None):

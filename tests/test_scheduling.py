@@ -261,6 +261,24 @@ class TestDatabases:
         assert moved.content_object.number == "default"
 
 
+class TestDue:
+    def test_due_and_overdue_count_from_now_by_default(self):
+        job, later = schedule_job("0s", ECHO), schedule_job("2d", ECHO, expires="1d")
+        assert list(ScheduledJob.objects.due()) == [job]
+        assert list(ScheduledJob.objects.overdue()) == []
+        assert later not in ScheduledJob.objects.due()
+
+    @pytest.mark.parametrize("days", ["60h", timedelta(days=2.5)])
+    def test_due_and_overdue_accept_the_forms_of_a_time(self, days):
+        job, later = schedule_job("0s", ECHO), schedule_job("2d", ECHO, expires="1d")
+        assert {*ScheduledJob.objects.due(days)} == {job, later}
+        assert list(ScheduledJob.objects.overdue("4d")) == [later]
+
+    def test_due_refuses_what_is_no_time(self):
+        with pytest.raises(InvalidTime, match="'five days' is not a time"):
+            ScheduledJob.objects.due("five days")
+
+
 class TestReschedule:
     def test_reschedule_copies_all_attributes(self, order):
         old = schedule_job(

@@ -12,6 +12,7 @@ from django_future.content_objects import bound_to
 from django_future.databases import RowsWithJobs
 from django_future.exceptions import InvalidObject
 from django_future.status import Status
+from django_future.when import When, parse_when
 
 if TYPE_CHECKING:
     from django_future.models import ScheduledJob  # noqa: F401 - named in a string below
@@ -44,19 +45,25 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
         """Return the jobs that wait in a paused queue."""
         return self.scheduled().filter(self._in_paused_queue())
 
-    def due(self, at: datetime) -> Self:
-        """Return the jobs that may start at `at`, in the order in which they start."""
-        at = clock.to_row(clock.from_row(at))
+    def due(self, at: When = "0s") -> Self:
+        """Return the jobs that may start at `at`, in the order in which they start.
+
+        Raises `InvalidTime`.
+        """
+        instant = _row_time(at)
         return (
             self.scheduled()
             .exclude(self._in_paused_queue())
-            .filter(Q(expires_at=None) | Q(expires_at__gt=at), scheduled_at__lte=at)
+            .filter(Q(expires_at=None) | Q(expires_at__gt=instant), scheduled_at__lte=instant)
             .order_by("-priority", "scheduled_at", "pk")
         )
 
-    def overdue(self, at: datetime) -> Self:
-        """Return the jobs that still wait although they expired at `at` or before."""
-        return self.scheduled().filter(expires_at__lte=clock.to_row(clock.from_row(at)))
+    def overdue(self, at: When = "0s") -> Self:
+        """Return the jobs that still wait although they expired at `at` or before.
+
+        Raises `InvalidTime`.
+        """
+        return self.scheduled().filter(expires_at__lte=_row_time(at))
 
     def running(self) -> Self:
         """Return the jobs that a worker has claimed and not yet finished."""
@@ -83,3 +90,7 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
         # The models are defined after their querysets.
         paused = apps.get_model("django_future", "PausedQueue")._default_manager
         return Exists(paused.filter(queue_name=OuterRef("queue_name")))
+
+
+def _row_time(at: When) -> datetime:
+    return clock.to_row(parse_when(at, now=clock.now(), zone=clock.current_zone()))
