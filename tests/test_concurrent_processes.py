@@ -71,7 +71,9 @@ def test_the_job_of_a_killed_process_runs_again_once(runners, hold_file):
     while ScheduledJob.objects.exclude(status=Status.COMPLETE).exists():
         runner = start_runner(HEARTBEAT="1s")
         runners.append(runner)
-        eventually(lambda: runner.poll() is not None or hold_file.unlink(missing_ok=True))  # noqa: B023
+        eventually(
+            lambda: runner.poll() is not None or hold_file.unlink(missing_ok=True)  # noqa: B023
+        )
     job.refresh_from_db()
     assert (job.rescues, Trace.objects.count()) == (1, 1)
 
