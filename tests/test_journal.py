@@ -254,6 +254,22 @@ class TestQueues:
         with pytest.raises(CommandError, match="Give a name of 1 to"):
             call_command("future_worker", "--burst", "--queue", "mail,")
 
+    def test_a_queue_that_is_both_selected_and_excluded_is_refused(self):
+        options = ["--queue", "mail,default", "--exclude-queue", "mail"]
+        with pytest.raises(CommandError, match="--queue and --exclude-queue both name 'mail'"):
+            call_command("future_worker", "--burst", *options)
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("5", "'5' has no unit. Give for example '5s'"),
+            ("often", "'often' is not a duration. Give '90s', '1h30m' or 'PT1H30M'"),
+        ],
+    )
+    def test_a_duration_that_cannot_be_read_is_refused_with_an_example(self, text, words):
+        with pytest.raises(CommandError, match=words):
+            call_command("future_worker", "--burst", "--poll-interval", text)
+
 
 class TestWithoutTables:
     @pytest.fixture(autouse=True)

@@ -67,7 +67,8 @@ def parse_duration(value: timedelta | str) -> timedelta:
     """
     duration = _duration(value) if isinstance(value, str) else value
     if not isinstance(duration, timedelta):
-        raise InvalidTime(f"{value!r} is not a duration. Give a timedelta, '1h30m' or 'PT1H30M'.")
+        remedy = "'90s'," if isinstance(value, str) else "a timedelta,"
+        raise InvalidTime(f"{value!r} is not a duration. Give {remedy} '1h30m' or 'PT1H30M'.")
     if not -MAX_DURATION <= duration <= MAX_DURATION:
         raise InvalidTime(
             f"{value!r} is longer than 100 years. Give at most {MAX_DURATION.days} days."

@@ -78,6 +78,7 @@ class Command(BaseCommand):
                 f"Workers cannot use the database {alias!r} with psycopg2. Install psycopg 3."
             )
         to_stream(self.stdout, arguments["log_format"], arguments["verbosity"])
+        _check_queues(arguments["queue"], arguments["exclude_queue"])
         options = _options(arguments)
         if current_thread() is not main_thread():  # signals reach the main thread only
             _check_tables(alias)
@@ -114,6 +115,14 @@ def _check_tables(alias: str) -> None:
         sys.exit(128 + SIGINT)
 
 
+def _check_queues(queues: list[str], excluded: list[str]) -> None:
+    if both := sorted({*queues} & {*excluded}):
+        names = ", ".join(map(repr, both))
+        raise CommandError(
+            f"--queue and --exclude-queue both name {names}. Give each queue to one of them."
+        )
+
+
 def _options(arguments: dict[str, Any]) -> WorkerOptions:
     return WorkerOptions(
         alias=jobs_database(arguments["database"]),
@@ -140,6 +149,8 @@ def _positive(text: str) -> int:
 
 
 def _duration(text: str) -> timedelta:
+    if text.strip().replace(".", "", 1).isdecimal():
+        raise ArgumentTypeError(f"{text!r} has no unit. Give for example '{text.strip()}s'")
     try:
         return parse_duration(text)
     except InvalidTime as error:
