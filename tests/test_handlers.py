@@ -135,6 +135,11 @@ def test_a_name_that_is_no_public_method_of_the_object_is_refused(name):
         name_of(name, Order())
 
 
+def test_the_error_names_the_child_model_that_has_the_method():
+    with pytest.raises(InvalidCallable, match="ExpressOrder has it: bind the job to an"):
+        name_of("hurry", Order())
+
+
 def test_a_function_that_its_path_does_not_resolve_to_is_refused(monkeypatch):
     original = jobs.echo
     monkeypatch.setattr(jobs, "echo", jobs.fail)

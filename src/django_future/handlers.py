@@ -148,8 +148,8 @@ def _method(name: str, content_object: Model | None) -> Handler:
     if name.startswith("_") or not callable(getattr(model, name, None)):
         is_unknown = not hasattr(model, name)
         raise (HandlerUnknown if is_unknown else InvalidCallable)(
-            f"{content_object._meta.label} has no public method {name!r}. Check its spelling."
-            f"{remedies.similar_method(model, name)}"
+            f"{content_object._meta.label} has no public method {name!r}. "
+            f"{remedies.for_missing_method(model, name)}"
         )
     method: Handler = getattr(content_object, name)
     if not _is_allowed_method(name, model):

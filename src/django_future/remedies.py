@@ -5,7 +5,7 @@ No remedy quotes a value.
 
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import partial
 from types import FunctionType, GeneratorType, MethodType, ModuleType
@@ -126,6 +126,15 @@ def similar_function(module: ModuleType, name: str) -> str:
     return did_you_mean(f"{module.__name__}.{name}", paths)
 
 
+def for_missing_method(model: type[Model], name: str) -> str:
+    """Return what to do if `model` has no public method `name`."""
+    if not name.startswith("_"):
+        for child in _descendants(model):
+            if callable(getattr(child, name, None)):
+                return f"{child._meta.label} has it: bind the job to an object of that model."
+    return f"Check its spelling.{similar_method(model, name)}"
+
+
 def similar_method(model: type[Model], name: str) -> str:
     """Return a question with the public method of `model` that `name` may mean, or ''."""
     found = (pair for kind in model.__mro__ for pair in vars(kind).items())
@@ -143,6 +152,13 @@ def kind_of(value: object) -> str:
     kind = type(value)
     is_builtin = kind.__module__ == "builtins"
     return kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _descendants(model: type[Model]) -> Iterator[type[Model]]:
+    for child in model.__subclasses__():
+        if not child._meta.abstract:
+            yield child
+        yield from _descendants(child)
 
 
 def _is_public_function(name: str, value: object) -> bool:
