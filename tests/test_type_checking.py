@@ -25,6 +25,7 @@ pytestmark = [
 HEAD = """
 from django_future import ScheduledJob, job as handler, job_as_parameter, schedule_job
 from django_future.models import JobAttempt, PausedQueue, Worker
+from django_future.testing import perform_job
 from tests.shop.models import Order, Subscription
 
 order, subscription = Order(), Subscription()
@@ -42,6 +43,11 @@ def marked_above(job: ScheduledJob, n: int) -> str:
 @job_as_parameter
 def marked_below(job: ScheduledJob, n: int) -> str:
     return f"{job} {n}"
+
+
+@handler
+async def awaited(n: int) -> int:
+    return n
 """
 JOBS = "ScheduledJobQuerySet"
 TYPES = {
@@ -69,8 +75,8 @@ TYPES = {
     "job.lifetime": "timedelta | None",
     "job.id": "int",
     "job.callable_name": "str",
-    "job.args": "Any",
-    "job.kwargs": "Any",
+    "job.args": "list[Any]",
+    "job.kwargs": "dict[str, Any]",
     "job.content_type": "ContentType | None",
     "job.content_type_id": "int | None",
     "job.content_object": "Any | None",
@@ -103,6 +109,9 @@ TYPES = {
     "marked_above(job, 3)": "str",
     "marked_below.schedule('5d', 3)": "ScheduledJob",
     "marked_below(job, 3)": "str",
+    "perform_job(marked_below, args=[3])": "str",
+    "perform_job(awaited, args=[3])": "int",
+    "perform_job('shop.jobs.remind')": "Any",
     "attempt.job": "ScheduledJob",
     "attempt.started_at": "datetime",
     "JobAttempt.objects.get()": "JobAttempt",

@@ -36,8 +36,8 @@ class JobColumns(TypedModel):
 
     id: int
     callable_name: str = attribute(KeyField(_("callable"), max_length=MAX_NAME_LENGTH))
-    args: Any = attribute(StoredField(_("arguments"), default=list))
-    kwargs: Any = attribute(StoredField(_("keyword arguments"), default=dict))
+    args: list[Any] = attribute(StoredField(_("arguments"), default=list))
+    kwargs: dict[str, Any] = attribute(StoredField(_("keyword arguments"), default=dict))
 
     content_type: ContentType | None = attribute(
         models.ForeignKey(

@@ -196,8 +196,9 @@ def _set_stored_values(
 ) -> None:
     """Set the arguments and the options of a copy, with the stored text of those that stay."""
     name = new.callable_name
-    new.args = _stored_for_copy(old, "args", name) if args is None else encode_args(args, name)
-    new.kwargs = (
+    stored: Any = new  # texts, which the attributes decode
+    stored.args = _stored_for_copy(old, "args", name) if args is None else encode_args(args, name)
+    stored.kwargs = (
         _stored_for_copy(old, "kwargs", name) if kwargs is None else encode_kwargs(kwargs, name)
     )
     new.options = (

@@ -1,7 +1,7 @@
 """Executes one handler as a job, or the jobs that are due."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar, overload
 
 from django.db import transaction
 from django.db.models import Model
@@ -19,7 +19,33 @@ from django_future.worker.run_once import one_pass
 
 MAX_PASSES = 100
 
+R = TypeVar("R")
 
+
+@overload
+def perform_job(
+    handler: Callable[..., Coroutine[Any, Any, R]],
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    content_object: Model | None = None,
+) -> R: ...
+@overload
+def perform_job(
+    handler: Callable[..., R],
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    content_object: Model | None = None,
+) -> R: ...
+@overload
+def perform_job(
+    handler: str,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    content_object: Model | None = None,
+) -> Any: ...
 def perform_job(
     handler: Target,
     *,
