@@ -465,7 +465,7 @@ class TestSpecs:
     def test_malformed_specs_are_refused(self, specs, words):
         with pytest.raises(InvalidOption, match=words) as caught:
             schedule_jobs(specs)
-        assert "_draft" not in str(caught.value).partition("is not valid")[0]
+        assert "build" not in str(caught.value).partition("is not valid")[0]
 
     @pytest.mark.parametrize("spec", [{"when": "1d"}, "1d", None])
     def test_schedule_many_refuses_specs_that_the_handler_did_not_make(self, spec):
