@@ -1,11 +1,11 @@
-# Every target sets up what it needs. PYTHON, VENV and DJANGO choose another set-up, as in
+# Each target sets up what it needs. PYTHON, VENV and DJANGO select another environment:
 #   make test PYTHON=python3.12 VENV=.venv-3.12 DJANGO='Django~=6.0.0'
 PYTHON ?= python3
 VENV ?= .venv
 DJANGO ?= Django
 ARGS ?=
 RUN := $(VENV)/bin/python
-# Some peers want a newer Python than the library does.
+# Some peers need a newer Python than the library.
 PEERS_PYTHON ?= $(shell for python in python3.12 python3.13 \
 	$$HOME/.pyenv/versions/3.1[23].*/bin/python $(PYTHON); do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
@@ -15,26 +15,26 @@ PEERS_PYTHON ?= $(shell for python in python3.12 python3.13 \
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-test: $(VENV)/.test  ## Run the tests on every database within reach; ARGS go to pytest
+test: $(VENV)/.test  ## Run the tests on each reachable database; ARGS go to pytest
 	$(RUN) -m tests $(ARGS)
 
-demo: $(VENV)/.demo  ## Show the main job on SQLite: schedule, run, and what became of it
+demo: $(VENV)/.demo  ## Show the main job on SQLite: schedule, run, and the result
 	$(RUN) demo/manage.py demo
 
-demo-admin: $(VENV)/.demo  ## Serve the demo's admin, with a login that it prints
+demo-admin: $(VENV)/.demo  ## Serve the admin of the demo; prints the login
 	$(RUN) demo/manage.py demo --serve
 
-chaos: $(VENV)/.test  ## Torment workers on every database within reach, and tell what was lost
+chaos: $(VENV)/.test  ## Kill and stop workers on each reachable database, and report lost or doubled jobs
 	$(RUN) -m tests.chaos $(ARGS)
 
-soak: $(VENV)/.test  ## Let workers run all kinds of jobs for long, and tell whether all is exact and flat
+soak: $(VENV)/.test  ## Run all kinds of jobs for 20 minutes, and report wrong counts and growing memory
 	$(RUN) -m tests.soak $(ARGS)
 
-bench:  ## Measure throughput beside the peers, and hold it against the bounds
+bench:  ## Measure throughput in turn with other task queues, and check the bounds
 	$(MAKE) --no-print-directory .venv-bench/.peers VENV=.venv-bench PYTHON=$(PEERS_PYTHON)
 	.venv-bench/bin/python -m benchmarks $(ARGS)
 
-bench-lateness: $(VENV)/.bench  ## Measure how late jobs start, ours and a peer's
+bench-lateness: $(VENV)/.bench  ## Measure how late jobs start, in turn with huey
 	$(RUN) -m benchmarks.lateness $(ARGS)
 
 lint: $(VENV)/.lint  ## Check style, formatting and the direction of imports
@@ -42,7 +42,7 @@ lint: $(VENV)/.lint  ## Check style, formatting and the direction of imports
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache
 
-format: $(VENV)/.lint  ## Mend what can be mended without thinking
+format: $(VENV)/.lint  ## Fix what ruff can fix
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
@@ -52,7 +52,7 @@ types: $(VENV)/.types  ## Check the types
 docs: $(VENV)/.docs  ## Build the documentation into docs/_build/html
 	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
 
-clean:  ## Remove all that the other targets made
+clean:  ## Remove everything that the other targets created
 	rm -rf .venv* .cache .mypy_cache .pytest_cache .ruff_cache docs/_build demo/demo.sqlite3*
 
 $(VENV)/.%: pyproject.toml
