@@ -34,7 +34,7 @@ bench:  ## Measure throughput in turn with other task queues, and check the boun
 	$(MAKE) --no-print-directory .venv-bench/.peers VENV=.venv-bench PYTHON=$(PEERS_PYTHON)
 	.venv-bench/bin/python -m benchmarks $(ARGS)
 
-bench-lateness: $(VENV)/.bench  ## Measure how late jobs start, in turn with huey
+bench-lateness: $(VENV)/.bench  ## Measure how late jobs start, in turn with Celery and huey
 	$(RUN) -m benchmarks.lateness $(ARGS)
 
 lint: $(VENV)/.lint  ## Check style, formatting and the direction of imports
