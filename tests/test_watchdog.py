@@ -122,15 +122,18 @@ class TestStuck:
         eventually(lambda: ScheduledJob.objects.get(pk=scheduled.pk).status == Status.COMPLETE)
         assert trace_texts() == ["afterwards"]
 
-    def test_the_log_shows_that_a_stuck_handler_was_cancelled(self, start_worker, tmp_path):
+    def test_the_log_shows_that_a_stuck_handler_was_cancelled(
+        self, start_worker, hold_file, tmp_path
+    ):
         worker = start_worker(output=tmp_path / "log")
-        scheduled = flaky.sleep_outside.using(timeout=None).schedule("0s", 60)
-        eventually(lambda: ScheduledJob.objects.get().started_at)
+        scheduled = flaky.sleep_outside_without_writing.schedule("0s", str(hold_file), 60)
+        eventually(hold_file.exists)
         scheduled.cancel(running=True)
         assert wait_for_exit(worker) == 75
         assert (
-            f"Job {scheduled.pk} tests.shop.flaky.sleep_outside was interrupted and does not end; "
-            f"its thread cannot be used again. Job {scheduled.pk} was cancelled or claimed again"
+            f"Job {scheduled.pk} tests.shop.flaky.sleep_outside_without_writing was interrupted and "
+            f"does not end; its thread cannot be used again. Job {scheduled.pk} was cancelled or "
+            "claimed again"
         ) in (tmp_path / "log").read_text()
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from pathlib import Path
 
 from django.db import connection
 
@@ -135,6 +136,13 @@ def sleep_in_the_database():
 def sleep_outside(seconds):
     """Sleep in C code, which cannot be interrupted."""
     Trace.objects.create(text="slept")
+    time.sleep(seconds)
+
+
+@job
+def sleep_outside_without_writing(path, seconds):
+    """Create a file and sleep in C code. On SQLite a write would block those who cancel the job."""
+    Path(path).touch()
     time.sleep(seconds)
 
 
