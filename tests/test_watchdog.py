@@ -126,12 +126,12 @@ class TestStuck:
         self, start_worker, hold_file, tmp_path
     ):
         worker = start_worker(output=tmp_path / "log")
-        scheduled = flaky.sleep_outside_without_writing.schedule("0s", str(hold_file), 60)
+        scheduled = flaky.sleep_without_writing.schedule("0s", str(hold_file), 60)
         eventually(hold_file.exists)
         scheduled.cancel(running=True)
         assert wait_for_exit(worker) == 75
         assert (
-            f"Job {scheduled.pk} tests.shop.flaky.sleep_outside_without_writing was interrupted and "
+            f"Job {scheduled.pk} tests.shop.flaky.sleep_without_writing was interrupted and "
             f"does not end; its thread cannot be used again. Job {scheduled.pk} was cancelled or "
             "claimed again"
         ) in (tmp_path / "log").read_text()

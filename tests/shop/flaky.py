@@ -140,7 +140,7 @@ def sleep_outside(seconds):
 
 
 @job
-def sleep_outside_without_writing(path, seconds):
+def sleep_without_writing(path, seconds):
     """Create a file and sleep in C code. On SQLite a write would block those who cancel the job."""
     Path(path).touch()
     time.sleep(seconds)
