@@ -120,7 +120,6 @@ TYPES = {
     "queue.paused_at": "datetime",
     "PausedQueue.objects.first()": "PausedQueue | None",
     "worker.name": "str",
-    "worker.running": "int",
     "worker.seen_at": "datetime",
     "[found.host for found in Worker.objects.all()]": "list[str]",
 }

@@ -46,7 +46,6 @@ class WorkerAdmin(ReadOnlyAdmin):
         "host",
         column(Worker, "pid", str),
         queues,
-        "running",
         column(Worker, "started_at", display.instant),
         column(Worker, "seen_at", display.instant),
     ]
@@ -56,9 +55,9 @@ class WorkerAdmin(ReadOnlyAdmin):
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Return the columns; the number of running jobs is counted now."""
+        *described, started_at, seen_at = super().get_list_display(request)
         counted = running_column(self.get_queryset(request).db)
-        shown = super().get_list_display(request)
-        return [counted if name == "running" else name for name in shown]
+        return [*described, counted, started_at, seen_at]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Return False: the jobs of a worker without a row are rescued."""

@@ -74,7 +74,6 @@ class Migration(migrations.Migration):
                 ('pid', models.PositiveIntegerField(verbose_name='process id')),
                 ('queues', django_future.models.fields.StoredField(default=dict, help_text='The queues that the worker serves, and those it excludes.', verbose_name='queues')),
                 ('version', models.CharField(default='', max_length=20, verbose_name='version')),
-                ('running', models.PositiveIntegerField(default=0, verbose_name='running jobs')),
                 ('sessions', django_future.models.fields.StoredField(default=list, help_text='Its database sessions, as the server identifies them.', verbose_name='sessions')),
                 ('started_at', django_future.models.fields.InstantField(verbose_name='started at')),
                 ('seen_at', django_future.models.fields.InstantField(verbose_name='last seen at')),

@@ -27,7 +27,6 @@ class Worker(TypedModel):
         )
     )
     version: str = attribute(models.CharField(_("version"), max_length=20, default=""))
-    running: int = attribute(models.PositiveIntegerField(_("running jobs"), default=0))
     sessions: Any = attribute(
         StoredField(
             _("sessions"),

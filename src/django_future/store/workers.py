@@ -31,9 +31,7 @@ def register(store: Store, worker: Worker) -> None:
     """Record at each heartbeat that `worker` is alive, with the time of the database's clock."""
     worker.seen_at = clock.to_row(store.now())
     registered = Worker.objects.using(store.alias).filter(name=worker.name)
-    if not registered.update(
-        seen_at=worker.seen_at, running=worker.running, sessions=worker.sessions
-    ):
+    if not registered.update(seen_at=worker.seen_at, sessions=worker.sessions):
         # Another thread may have inserted the row since.
         Worker.objects.using(store.alias).bulk_create([worker], ignore_conflicts=True)
 

@@ -95,11 +95,6 @@ class Pool:
         return [*self._ready.jobs, *running, *list(self._not_started), *self._recorder.jobs]
 
     @property
-    def running(self) -> int:
-        """The number of running jobs."""
-        return len(self._running)
-
-    @property
     def running_jobs(self) -> list[ScheduledJob]:
         """The running jobs."""
         return [job for job, _ in list(self._running.values())]

@@ -144,7 +144,6 @@ class _WorkerProcess:
     def _on_beat(self) -> None:
         self._punctuality.record_beat(clock.from_row(self._worker.seen_at))
         self._loop.refresh_paused_queues()
-        self._worker.running = self._loop.pool.running
         if why := _why_recycle(self._loop.pool.finished, self._options):
             self._must_recycle = True
             self._loop.stop(why)
