@@ -1,4 +1,4 @@
-"""Disrupt workers on every available database, and report lost or doubled jobs: see `--help`."""
+"""Disrupt workers on every available database, and report lost or doubled jobs."""
 
 import argparse
 import importlib.util
