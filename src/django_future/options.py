@@ -128,6 +128,11 @@ def check_delays(options: JobOptions) -> None:
         )
 
 
+def is_selected(queue_name: str, queues: Collection[str], excluded_queues: Collection[str]) -> bool:
+    """Return whether a worker for `queues`, or for all if there are none, serves this queue."""
+    return (not queues or queue_name in queues) and queue_name not in excluded_queues
+
+
 def validate_queue_name(queue_name: str) -> str:
     """Return `queue_name`, or raise `InvalidOption`."""
     if (

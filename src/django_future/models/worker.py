@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
 from django_future.models.fields import InstantField, KeyField, StoredField, attribute, raw_value
+from django_future.options import is_selected
 from django_future.rows import TypedModel
 from django_future.serialization import Stored, plain_of
 
@@ -52,8 +53,7 @@ class Worker(TypedModel):
         names = self.queue_names
         if names is None:
             return False
-        queues, excluded = names["queues"], names["excluded_queues"]
-        return (not queues or queue_name in queues) and queue_name not in excluded
+        return is_selected(queue_name, names["queues"], names["excluded_queues"])
 
     def describe_queues(self) -> str:
         """Return the queues that the worker serves as text."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django_future.options import is_selected
+
 if TYPE_CHECKING:
     from django_future.models import ScheduledJob
 
@@ -31,8 +33,7 @@ class Selection:
 
     def serves(self, queue_name: str) -> bool:
         """Return whether jobs of this queue are selected, if the queue is not paused."""
-        is_selected = not self.queues or queue_name in self.queues
-        return is_selected and queue_name not in self.excluded_queues
+        return is_selected(queue_name, self.queues, self.excluded_queues)
 
     def sql(self, handler: str) -> str:
         """Return the conditions of a WHERE clause, except for the names of queues.
