@@ -4,14 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from django_future.declarations import recurring
     from django_future.decorators import job, job_as_parameter
     from django_future.mixins import HasScheduledJobs
-    from django_future.models import ScheduledJob
+    from django_future.models import RecurringJob, ScheduledJob
     from django_future.retries import Cancel, Exponential, Retry
     from django_future.scheduling.builder import JobSpec
     from django_future.scheduling.cancel import cancel_jobs
     from django_future.scheduling.jobs import aschedule_job, schedule_job, schedule_jobs
     from django_future.scheduling.queues import pause_queue, resume_queue
+    from django_future.scheduling.recurring import (
+        aschedule_recurring,
+        pause_recurring,
+        resume_recurring,
+        schedule_recurring,
+        trigger_recurring,
+    )
     from django_future.scheduling.retry import retry_jobs
     from django_future.worker.run_once import run_jobs
 
@@ -22,29 +30,44 @@ __all__ = [
     "Exponential",
     "HasScheduledJobs",
     "JobSpec",
+    "RecurringJob",
     "Retry",
     "ScheduledJob",
     "aschedule_job",
+    "aschedule_recurring",
     "cancel_jobs",
     "job",
     "job_as_parameter",
     "pause_queue",
+    "pause_recurring",
+    "recurring",
     "resume_queue",
+    "resume_recurring",
     "retry_jobs",
     "run_jobs",
     "schedule_job",
     "schedule_jobs",
+    "schedule_recurring",
+    "trigger_recurring",
 ]
 
 _LAZY_EXPORTS = {
+    "declarations": ["recurring"],
     "decorators": ["job", "job_as_parameter"],
     "mixins": ["HasScheduledJobs"],
-    "models": ["ScheduledJob"],
+    "models": ["RecurringJob", "ScheduledJob"],
     "retries": ["Cancel", "Exponential", "Retry"],
     "scheduling.cancel": ["cancel_jobs"],
     "scheduling.builder": ["JobSpec"],
     "scheduling.jobs": ["aschedule_job", "schedule_job", "schedule_jobs"],
     "scheduling.queues": ["pause_queue", "resume_queue"],
+    "scheduling.recurring": [
+        "aschedule_recurring",
+        "pause_recurring",
+        "resume_recurring",
+        "schedule_recurring",
+        "trigger_recurring",
+    ],
     "scheduling.retry": ["retry_jobs"],
     "worker.run_once": ["run_jobs"],
 }

@@ -15,6 +15,7 @@ from django_future.connection_checks import check_options, small_pools
 from django_future.databases import jobs_database
 from django_future.models import ScheduledJob
 from django_future.options import DEFAULT_THREADS
+from django_future.scheduling.declared import faults
 from django_future.schema import describe_missing, remedy
 
 
@@ -67,6 +68,24 @@ def uses_psycopg2(alias: str) -> bool:
     from django.db.backends.postgresql.psycopg_any import is_psycopg3  # noqa: PLC0415
 
     return not is_psycopg3
+
+
+@register("django_future")
+def check_declarations(**_: Any) -> list[CheckMessage]:
+    """Check the recurring jobs that the code declares."""
+    # Warnings, because an error would keep the project from starting.
+    try:
+        config()
+    except ImproperlyConfigured:
+        return []  # reported by `check_settings`
+    return [
+        CheckWarning(
+            f"The declaration of a recurring job, {name}, is not valid: {reason}",
+            hint="Correct it. Until then, it is not synchronised with the database.",
+            id="django_future.W004",
+        )
+        for name, reason in faults()
+    ]
 
 
 @register(Tags.database)

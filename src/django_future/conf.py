@@ -22,11 +22,13 @@ class Config:
 
     `CALLABLES`: modules or dotted paths outside the installed apps that jobs may call.
     `HEARTBEAT`: a running worker shows within this time that it is alive.
+    `RECURRING`: recurring jobs, each a dictionary with the arguments of `schedule_recurring`.
     `RETENTION`: how long finished jobs stay in the database, by status. Default: for ever.
     """
 
     CALLABLES: Sequence[str] = ()
     HEARTBEAT: timedelta = timedelta(seconds=20)
+    RECURRING: Sequence[Mapping[str, Any]] = ()
     RETENTION: Mapping[Status, timedelta] = field(default_factory=dict)
 
 
@@ -57,8 +59,19 @@ def config() -> Config:
     return Config(
         CALLABLES=tuple(callables),
         HEARTBEAT=heartbeat,
+        RECURRING=_checked_recurring(values.get("RECURRING", ())),
         RETENTION=_checked_retention(values.get("RETENTION", {})),
     )
+
+
+def _checked_recurring(values: Any) -> tuple[Mapping[str, Any], ...]:
+    # Only the shape. A wrong entry must not keep the project from starting.
+    if isinstance(values, str) or not all(isinstance(value, Mapping) for value in values):
+        raise ImproperlyConfigured(
+            f"DJANGO_FUTURE['RECURRING'] is {values!r}. Give a list of dictionaries, such as "
+            "{'callable': 'shop.jobs.report', 'cron': '0 9 * * *'}."
+        )
+    return tuple(values)
 
 
 def _checked_retention(values: Any) -> dict[Status, timedelta]:

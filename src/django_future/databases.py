@@ -17,7 +17,8 @@ def jobs_database(using: str | None = None, *, instance: models.Model | None = N
     """Return the alias of the database of jobs: `using`, or the one to which routers write jobs.
 
     If `instance` is a job, return the database of this job, even if it was read from a replica. If
-    it is another object, return the database of new jobs that are bound to it.
+    it is a recurring job, return its database. If it is another object, return the database of new
+    jobs that are bound to it.
 
     Raises `InvalidOption` if `using` is not in `DATABASES`.
     """
@@ -29,6 +30,8 @@ def jobs_database(using: str | None = None, *, instance: models.Model | None = N
             )
         return using
     model: type[ScheduledJob] = apps.get_model("django_future", "ScheduledJob")
+    if isinstance(instance, apps.get_model("django_future", "RecurringJob")):
+        return instance._state.db or _written_to(model, None)  # never read from a replica
     if not isinstance(instance, model):
         return _written_to(model, instance)
     read_from, written_to = instance._state.db, _written_to(model, instance)

@@ -63,6 +63,10 @@ class InvalidJobs(FutureError, TypeError):
     """A value is not a queryset of jobs."""
 
 
+class UnknownRecurringJob(FutureError, LookupError):
+    """No recurring job has the name."""
+
+
 class KeyTaken(SchedulingError):
     """Another job has the unique key, but the open transaction cannot see that job."""
 

@@ -59,6 +59,11 @@ def is_time(value: object) -> bool:
     return True
 
 
+def is_offset(value: object) -> bool:
+    """Return whether `parse_when` reads `value` as an offset from now."""
+    return is_time(value) and isinstance(_parse(value), timedelta)
+
+
 def parse_duration(value: timedelta | str) -> timedelta:
     """Return the duration of `value`: a timedelta, `'1h30m'` or `'PT1H30M'`.
 

@@ -245,3 +245,9 @@ async def hold_async(path):
     path.touch()
     while path.exists():
         await asyncio.sleep(0.05)
+
+
+@job_as_parameter
+def stamp(job):
+    """Write a trace of the instant of a run."""
+    trace(str(job.recurs_at))

@@ -1,7 +1,7 @@
-"""The columns of a job."""
+"""The columns of a job, and those that it shares with a recurring job."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -27,12 +27,15 @@ from django_future.options import (
 from django_future.rows import TypedModel
 from django_future.status import Status
 
+if TYPE_CHECKING:
+    from django_future.models.recurring import RecurringJob
+
 MAX_OBJECT_ID_LENGTH = 255
 MAX_ALIAS_LENGTH = 100
 
 
-class JobColumns(TypedModel):
-    """The columns of a job. The annotations are the types of its attributes."""
+class CallColumns(TypedModel):
+    """The columns that say what is called. The annotations are the types of the attributes."""
 
     id: int
     callable_name: str = attribute(KeyField(_("callable"), max_length=MAX_NAME_LENGTH))
@@ -54,6 +57,16 @@ class JobColumns(TypedModel):
     )
     # None without an object, and if it was deleted.
     content_object: Any | None = attribute(ContentObjectField(for_concrete_model=False))
+
+    # An attribute that Django adds, declared for type checkers without a plugin for Django.
+    content_type_id: int | None
+
+    class Meta:
+        abstract = True
+
+
+class JobColumns(CallColumns):
+    """The columns of a job."""
 
     status: str = attribute(
         models.CharField(
@@ -146,6 +159,28 @@ class JobColumns(TypedModel):
             help_text=_(
                 "Each claim raises it. Only the worker with the current lease can record the end."
             ),
+        )
+    )
+
+    # A constraint in the database would slow down each claim, and a deletion of the recurring job.
+    recurring: "RecurringJob | None" = attribute(
+        models.ForeignKey(
+            "django_future.RecurringJob",
+            models.SET_NULL,
+            null=True,
+            blank=True,
+            db_index=False,
+            db_constraint=False,
+            related_name="jobs",
+            verbose_name=_("recurring job"),
+        )
+    )
+    recurs_at: datetime | None = attribute(
+        InstantField(
+            _("recurs at"),
+            null=True,
+            blank=True,
+            help_text=_("The instant of the recurring job for which this job runs."),
         )
     )
 

@@ -1,18 +1,22 @@
-"""Model fields for times, exact keys, Python values as text, and signatures."""
+"""Model fields for times, durations, exact keys, Python values as text, and signatures."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from django import forms
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.query_utils import DeferredAttribute
 
 from django_future import clock, signatures
+from django_future.exceptions import InvalidTime
+from django_future.recurrence.timing import describe_duration
 from django_future.serialization import Place, Stored, decode, encode
-from django_future.when import MAX_INSTANT, MIN_INSTANT
+from django_future.when import MAX_INSTANT, MIN_INSTANT, parse_duration
 
 READABLE = {
     "postgresql": "{column} >= '{first} 00:00Z' AND {column} <= '{last} 00:00Z'",
@@ -87,6 +91,48 @@ class KeyField(models.CharField):  # type: ignore[type-arg]
             is_mariadb = cast("Any", connection).mysql_is_mariadb
             parameters["collation"] = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
         return parameters
+
+
+class SpanField(models.DurationField):  # type: ignore[type-arg]
+    """A duration, which forms show and read as text, such as 1h30m."""
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Return the text for a fixture."""
+        value = self.value_from_object(obj)
+        return "" if value is None else describe_duration(value)
+
+    def to_python(self, value: Any) -> timedelta | None:
+        """Return the duration of a text such as 1h30m, or raise `ValidationError`."""
+        if value is None or isinstance(value, timedelta):
+            return value
+        try:
+            return parse_duration(value)
+        except InvalidTime as error:
+            raise ValidationError(str(error)) from error
+
+    def formfield(self, **kwargs: Any) -> Any:
+        """Return the field of a form."""
+        return super().formfield(**{"form_class": SpanFormField, **kwargs})
+
+
+class SpanFormField(forms.CharField):
+    """A duration in a form, as text."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the text of a duration."""
+        return describe_duration(value) if isinstance(value, timedelta) else value
+
+    def to_python(self, value: Any) -> Any:
+        """Return the duration of a text, or None for an empty one."""
+        text = value.strip() if isinstance(value, str) else value
+        return SpanField().to_python(text or None)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Return whether the text stands for another duration."""
+        try:
+            return bool(self.to_python(data) != initial)
+        except ValidationError:
+            return True
 
 
 def attribute(field: Any) -> Any:

@@ -38,7 +38,7 @@ class ScheduledJob(JobColumns):
     """A scheduled call: a callable, its arguments, its time, and its result."""
 
     # Attributes that Django adds, declared for type checkers without a plugin for Django.
-    content_type_id: int | None
+    recurring_id: int | None
     failed_attempts: "RowsWithJobs[JobAttempt]"
     current_progress: "JobProgress"
     objects: ClassVar[ScheduledJobQuerySet] = attribute(ScheduledJobQuerySet.as_manager())
@@ -79,6 +79,13 @@ class ScheduledJob(JobColumns):
                 where=Q(unique_key__isnull=False),
                 fields=["unique_key", "callable_name"],
                 name="future_job_unique",
+                is_unique=True,
+            ),
+            # One run for each instant of a recurring job.
+            PartialIndex(
+                where=Q(recurring__isnull=False),
+                fields=["recurring", "recurs_at"],
+                name="future_job_recurring",
                 is_unique=True,
             ),
             # For pruning.

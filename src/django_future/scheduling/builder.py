@@ -107,11 +107,11 @@ def build(
     kwargs = kwargs or {}
     alias = jobs_database(options.get("using"), instance=content_object)
     try:
-        values = _defaults() | {
+        values = default_values() | {
             "callable_name": callable_name,
             "args": encode_args(args, callable_name),
             "kwargs": encode_kwargs(kwargs, callable_name),
-            "options": _stored_options(own_options, callable_name),
+            "options": stored_options(own_options, callable_name),
             **job_options.columns,
         }
         is_bound = content_object is not None
@@ -130,7 +130,7 @@ def build(
             raise error from None  # the cause may quote an argument
         raise
     try:
-        _set_times(job, context, when, job_options.expires if expires is UNSET else expires)
+        set_times(job, context, when, job_options.expires if expires is UNSET else expires)
     except InvalidTime:
         check_order(when, **dict(zip(["the first argument"], args, strict=False)))
         raise
@@ -168,8 +168,8 @@ def build_copy(
         bind(new, bound)
     _set_stored_values(new, old, args, kwargs, changed_options)
     if has_other_handler or args is not None or kwargs is not None:
-        _check_copy(new, handler or _handler_if_known(old))
-    _set_times(new, context, when, old.lifetime if expires is UNSET else expires)
+        check_stored_arguments(new, handler or _handler_if_known(old))
+    set_times(new, context, when, old.lifetime if expires is UNSET else expires)
     if job_options.unique:
         new.unique_key = _key_of_copy(new, job_options)
     return Draft(new, job_options.unique_replace)
@@ -202,7 +202,7 @@ def _set_stored_values(
         _stored_for_copy(old, "kwargs", name) if kwargs is None else encode_kwargs(kwargs, name)
     )
     new.options = (
-        _stored_options({**_own_options(old), **changed_options}, name)
+        stored_options({**_own_options(old), **changed_options}, name)
         if changed_options
         else _stored_for_copy(old, "options", name)
     )
@@ -228,7 +228,8 @@ def _identify(when: When, target: Target, bound: models.Model | None) -> tuple[s
 
 
 @cache
-def _defaults() -> dict[str, Any]:
+def default_values() -> dict[str, Any]:
+    """Return the value of each column of a job that has only default values."""
     return {field.attname: field.get_default() for field in ScheduledJob._meta.concrete_fields}
 
 
@@ -245,7 +246,7 @@ def _call_options(options: Options) -> AnyOptions:
     return cast("AnyOptions", own)
 
 
-def _stored_options(options: AnyOptions, callable_name: str) -> Stored | None:
+def stored_options(options: AnyOptions, callable_name: str) -> Stored | None:
     """Return the options that are read when the job runs, as its row stores them."""
     if not options:
         return None
@@ -253,7 +254,7 @@ def _stored_options(options: AnyOptions, callable_name: str) -> Stored | None:
     return encode(stored, ("options", callable_name)) if stored else None
 
 
-def _set_times(
+def set_times(
     job: ScheduledJob, context: SchedulingContext, when: When, expires: When | None
 ) -> None:
     """Set when `job` is due and when it expires.
@@ -308,8 +309,8 @@ def _key_of_copy(new: ScheduledJob, options: JobOptions) -> str:
     return unique_key(new, options.unique, handler, content_object, new.args, new.kwargs)
 
 
-def _check_copy(new: ScheduledJob, handler: Handler | None) -> None:
-    """Raise `InvalidArguments` if `handler` does not accept the arguments of `new`.
+def check_stored_arguments(new: ScheduledJob, handler: Handler | None) -> None:
+    """Raise `InvalidArguments` if `handler`, unless None, does not accept the arguments of `new`.
 
     The arguments are not decoded. Only their number and their names matter.
     """

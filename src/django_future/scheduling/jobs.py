@@ -51,7 +51,7 @@ def schedule_job(
     """
     context = SchedulingContext.current()
     draft = build(context, when, callable, content_object, expires, args, kwargs, **options)
-    return _add(draft)
+    return add_draft(draft)
 
 
 aschedule_job = sync_to_async(schedule_job)
@@ -105,10 +105,11 @@ def reschedule_job(
     draft = build_copy(
         context, job, when, callable, content_object, expires, args, kwargs, **options
     )
-    return _add(draft)
+    return add_draft(draft)
 
 
-def _add(draft: Draft) -> ScheduledJob:
+def add_draft(draft: Draft) -> ScheduledJob:
+    """Insert a new job and return it, or the job that has its unique key."""
     job, is_replacing = draft
     store = store_for(_alias_of(job))
     if job.unique_key is not None:
@@ -124,7 +125,7 @@ def _add_all(drafts: list[Draft]) -> list[ScheduledJob]:
     # In the order of the keys, because two transactions that insert the same keys in different
     # orders deadlock.
     for _, index in sorted(keys):
-        jobs[index] = _add(drafts[index])
+        jobs[index] = add_draft(drafts[index])
     for alias, group in groupby(sorted(others, key=_alias_of), key=_alias_of):
         store_for(alias).add(list(group))
     return jobs

@@ -20,12 +20,7 @@ def pause_queue(name: str, *, reason: str = "", using: str | None = None) -> Non
     Raises `InvalidOption`.
     """
     validate_queue_name(name)
-    if not isinstance(reason, str) or len(reason := storable(reason)) > MAX_REASON_LENGTH:
-        raise InvalidOption(
-            f"reason is {reprlib.repr(reason)}. Give a text of at most {MAX_REASON_LENGTH} "
-            "characters."
-        )
-    queues.pause(_store(using), name, reason)
+    queues.pause(_store(using), name, checked_reason(reason))
 
 
 def resume_queue(name: str, *, using: str | None = None) -> None:
@@ -34,6 +29,16 @@ def resume_queue(name: str, *, using: str | None = None) -> None:
     Raises `InvalidOption`.
     """
     queues.resume(_store(using), validate_queue_name(name))
+
+
+def checked_reason(reason: str) -> str:
+    """Return the reason of a pause as a row can store it, or raise `InvalidOption`."""
+    if not isinstance(reason, str) or len(reason := storable(reason)) > MAX_REASON_LENGTH:
+        raise InvalidOption(
+            f"reason is {reprlib.repr(reason)}. Give a text of at most {MAX_REASON_LENGTH} "
+            "characters."
+        )
+    return reason
 
 
 def _store(using: str | None) -> Store:

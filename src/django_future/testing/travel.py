@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from unittest.mock import patch
 
@@ -11,6 +11,9 @@ from django.utils import timezone
 from django_future import clock
 from django_future.exceptions import InvalidTime
 from django_future.models import ScheduledJob
+from django_future.scheduling.declared import synchronise
+from django_future.scheduling.runs import Materialiser
+from django_future.store import recurring
 from django_future.store.server_clock import ServerClock
 from django_future.testing.exclusive import exclusive
 from django_future.testing.running import MAX_PASSES, raise_error_of
@@ -35,6 +38,7 @@ def travel_to(
     until = _parse_target(target, instant)
     ran: list[ScheduledJob] = []
     with exclusive("travel_to()"), registered(using) as (store, worker, watchdog):
+        synchronise(store.alias)
         passes = 1
         while passes <= MAX_PASSES:
             with stopped_clock(instant):
@@ -42,7 +46,9 @@ def travel_to(
                     if raise_errors or not outcome.was_runnable:
                         raise_error_of(outcome)
                     ran.append(outcome.job)
-                next_due = store.next_due()
+                # A run that has ended may let another one start, which waited for its end.
+                Materialiser(store).work(instant, timedelta())
+                next_due = _earlier(store.next_due(), recurring.next_at(store))
             if next_due is None or next_due > until:
                 with stopped_clock(until):
                     maintenance.expire(store, until)
@@ -71,6 +77,10 @@ def stopped_clock(instant: datetime) -> Iterator[None]:
         patch.object(ServerClock, "now", lambda _: instant),
     ):
         yield
+
+
+def _earlier(first: datetime | None, second: datetime | None) -> datetime | None:
+    return min(filter(None, [first, second]), default=None)
 
 
 class _AnyDatetime(type):

@@ -53,11 +53,12 @@ def heartbeat(
     on_beat: Callable[[], None] = lambda: None,
     chores: Sequence[Chore] = (),
     on_death: OnDeath = ignore_death,
+    materialise: Callable[[], float] | None = None,
 ) -> Iterator[Worker]:
     """Register a worker, write its heartbeat from a separate thread, and unregister it at the end.
 
     `on_beat` is called on that thread after each beat, and must be quick. A second thread does the
-    `chores` twice per heartbeat, and writes the progress of handlers.
+    `chores` twice per heartbeat, writes the progress of handlers, and calls `materialise`.
     """
     register(store, worker)
     # In the transaction of a TestCase no other connection sees the row, and a beat would wait for
@@ -65,7 +66,7 @@ def heartbeat(
     is_visible = not store.connection.in_atomic_block
     woken = Event()
     with Inbox(worker.name, on_first=woken.set) as inbox:
-        housekeeping = Housekeeping(store, inbox, woken, chores)
+        housekeeping = Housekeeping(store, inbox, woken, chores, materialise)
         beat = partial(_beat_with_connection, store, worker, on_beat)
         try:
             with _threads(beat, housekeeping, woken, on_death) if is_visible else nullcontext():

@@ -1,12 +1,14 @@
 """The periodic work of a worker for all workers, apart from the heartbeat."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
 from django_future.conf import config
 from django_future.progress import Inbox
+from django_future.scheduling import runs
 from django_future.store import Store, progress
 from django_future.store.pooling import dedicated_connection
 
@@ -21,14 +23,24 @@ class Housekeeping:
     """Does the chores twice per heartbeat, and writes the progress of handlers.
 
     It has a separate thread, so a slow chore does not delay the heartbeat. A chore that fails does
-    not prevent the others.
+    not prevent the others. `materialise` is called before each chore, too. It returns when it must
+    be called again, as a time of the monotonic clock.
     """
 
-    def __init__(self, store: Store, inbox: Inbox, woken: Event, chores: Sequence[Chore]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        inbox: Inbox,
+        woken: Event,
+        chores: Sequence[Chore],
+        materialise: Callable[[], float] | None = None,
+    ) -> None:
         self._store = store
         self._inbox = inbox
         self._woken = woken
-        self._chores = chores
+        self._materialise = materialise
+        self._materialise_at = math.inf if materialise is None else 0.0
+        self._chores = [step for chore in chores for step in (self._materialise_if_due, chore)]
 
     def work(self, stopped: Event) -> None:
         """Do the chores and write progress until `stopped` is set, and `woken` after it."""
@@ -38,10 +50,12 @@ class Housekeeping:
     def _work(self, stopped: Event) -> None:
         write_at, chores_at = time.monotonic(), _next_round_at()
         while True:
-            if self._woken.wait(max(chores_at - time.monotonic(), 0)):
-                stopped.wait(max(min(write_at, chores_at) - time.monotonic(), 0))
+            round_at = min(chores_at, self._materialise_at)
+            if self._woken.wait(max(round_at - time.monotonic(), 0)):
+                stopped.wait(max(min(write_at, round_at) - time.monotonic(), 0))
             if stopped.is_set():
                 break
+            do_chores(self._store, [self._materialise_if_due], stopped)
             if self._woken.is_set() and time.monotonic() >= write_at:
                 self._woken.clear()
                 is_written = self._write()
@@ -50,6 +64,12 @@ class Housekeeping:
                 do_chores(self._store, self._chores, stopped)
                 chores_at = _next_round_at()
         self._store.connection.close()
+
+    def _materialise_if_due(self) -> None:
+        if self._materialise is not None and time.monotonic() >= self._materialise_at:
+            # Set first, so that an error does not cause another attempt at once.
+            self._materialise_at = time.monotonic() + runs.ROUND.total_seconds()
+            self._materialise_at = self._materialise()
 
     def _write(self) -> bool:
         try:

@@ -4,6 +4,7 @@ import gc
 import logging
 import resource
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from django_future import clock
 from django_future.conf import config
 from django_future.exceptions import DatabaseReplaced
 from django_future.options import DEFAULT_THREADS
+from django_future.scheduling.declared import synchronise
+from django_future.scheduling.runs import LEAD, Materialiser
 from django_future.service_thread import ServiceThread
 from django_future.store import EVERYTHING, Selection, store_for
 from django_future.store.pooling import dedicated_connection
@@ -78,6 +81,7 @@ class _WorkerProcess:
             on_death=self._on_death,
         )
         self._punctuality = Punctuality()
+        self._materialiser = Materialiser(self._store)
         self._journal = Journal(self._store, self._worker, self._loop.pool)
         self._must_recycle = self._has_died = False
         self._beats_without_progress = 0
@@ -91,13 +95,15 @@ class _WorkerProcess:
         ) as self._shutdown:
             with (
                 dedicated_connection(options.alias),
-                heartbeat(store, worker, self._on_beat, self._chores(), self._on_death),
+                heartbeat(
+                    store, worker, self._on_beat, self._chores(), self._on_death, self._materialise
+                ),
                 sessions_recorded(store, worker, limit=options.threads + MAX_SESSIONS),
                 ServiceThread("listen", self._listen, self._on_death),
                 stopped_by_changes(loop.stop, self._on_death) as has_changed,
             ):
                 # All chores except the last, which prunes: the first jobs need not wait for it.
-                do_chores(store, self._chores()[:-1], Event())
+                do_chores(store, [self._declare, *self._chores()[:-1]], Event())
                 self._on_beat()
                 self._journal.start(options.selection, options.threads)
                 with _loaded_objects_frozen():
@@ -140,6 +146,16 @@ class _WorkerProcess:
             maintenance.prune(store)
 
         return [rescue, expire, loop.release_orphaned_claims, prune]
+
+    def _declare(self) -> None:
+        synchronise(self._store.alias)
+        self._materialise()  # so that a worker that ends with the due jobs runs these, too
+
+    def _materialise(self) -> float:
+        now = self._store.now()
+        lead = timedelta() if self._options.limits.burst else LEAD
+        again_at = self._materialiser.work(now, lead)
+        return time.monotonic() + (again_at - now).total_seconds()
 
     def _on_beat(self) -> None:
         self._punctuality.record_beat(clock.from_row(self._worker.seen_at))

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from threading import current_thread, main_thread
 
@@ -20,6 +20,7 @@ from django_future.execution.recording import abandon
 from django_future.execution.watchdog import Watchdog
 from django_future.models import ScheduledJob, Worker
 from django_future.remedies import kind_of
+from django_future.scheduling.runs import Materialiser
 from django_future.store import Selection, Session, Store, store_for, transitions
 from django_future.store.due import newest_id
 from django_future.store.queues import paused_queues
@@ -94,11 +95,12 @@ def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
 def run_due(
     store: Store, worker: Worker, watchdog: Watchdog, at: datetime, *, keep: bool = True
 ) -> Iterator[Outcome]:
-    """Expire jobs, and execute the jobs that are due at `at` one by one.
+    """Expire jobs, materialise due runs, and execute the jobs that are due at `at` one by one.
 
     Each job is executed once, or a few times if it loses its lease. The next pass executes retries.
     """
     maintenance.expire(store, at)
+    Materialiser(store).work(at, timedelta())
     # `up_to_id` excludes later jobs, because a job that schedules itself would never let this end.
     selection = Selection(up_to_id=newest_id(store), excluded_queues=paused_queues(store))
     unknown = UnknownHandlers(store)

@@ -30,11 +30,11 @@ GIVEN_COLUMNS = [
 ]
 TABLE, COLUMNS = "django_future_scheduledjob", ", ".join([*GIVEN_COLUMNS, *NEW_JOB_VALUES])
 STORED = ("args", "kwargs", "options")
-INSTANTS = ("scheduled_at", "expires_at", "created_at")
+INSTANTS = ("scheduled_at", "expires_at", "recurs_at", "created_at")
 TYPES = dict.fromkeys(GIVEN_COLUMNS, "text") | {
     **dict.fromkeys(INSTANTS, "timestamptz"),
-    "content_type_id": "integer", "priority": "smallint", "max_attempts": "integer",
-    "is_rescuable": "boolean",
+    "content_type_id": "integer", "recurring_id": "bigint", "priority": "smallint",
+    "max_attempts": "integer", "is_rescuable": "boolean",
 }  # fmt: skip
 COPIED = ("id", *GIVEN_COLUMNS)
 DISTINCT = frozenset({"id", "args", "signature"})  # columns that usually differ in each row

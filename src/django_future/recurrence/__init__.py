@@ -1,0 +1,1 @@
+"""When recurring jobs run: cron expressions and intervals, in local time."""

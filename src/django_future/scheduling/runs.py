@@ -1,0 +1,358 @@
+"""Turns due instants of recurring jobs into jobs: their runs."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, cast
+
+from django.db import DatabaseError, InterfaceError
+
+from django_future import clock, handlers, resolution, signatures
+from django_future.exceptions import InvalidOption, ObjectGone
+from django_future.models import RecurringJob, ScheduledJob
+from django_future.models.fields import raw_value, signed_columns
+from django_future.models.recurring import NEVER, Overlap
+from django_future.options import AnyOptions, JobOptions
+from django_future.recurrence.missed import due_runs
+from django_future.recurrence.timing import jitter_of
+from django_future.scheduling.builder import (
+    Draft,
+    SchedulingContext,
+    check_stored_arguments,
+    default_values,
+    set_times,
+    stored_options,
+)
+from django_future.scheduling.unique import unique_key
+from django_future.store import Store
+from django_future.store import recurring as rows
+from django_future.store.contention import with_retries, write_transaction
+from django_future.store.unique import add_unique
+from django_future.text import shortened, storable
+
+logger = logging.getLogger("django_future")
+
+# How long before its instant a run is materialised. Longer than the time between two rounds of a
+# worker, which may be late by the length of one chore.
+LEAD = timedelta(seconds=15)
+ROUND = timedelta(seconds=5)  # between two rounds
+WAITING_ROUND = timedelta(seconds=1)  # while a run waits for the end of the last one
+RETRY_SECONDS = 600.0  # before a process tries a recurring job with an error again
+MAX_RUNS_PER_TRANSACTION = 2000
+
+
+class Materialiser:
+    """Materialises the runs of all recurring jobs of a database. Any number may do so."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # By id, when this process tries a recurring job again that it could not follow.
+        self._failing: dict[int, float] = {}
+
+    def work(self, at: datetime, lead: timedelta = LEAD) -> datetime:
+        """Materialise the runs that are due until `at` plus `lead`; return when to call it again.
+
+        A recurring job that cannot be followed records why, and does not stop the others.
+        """
+        store, until = self._store, at + lead
+        again_at = at + ROUND
+        held: dict[int, datetime] = {}
+        lock_due = partial(self._locked_due, until, held)
+        is_complete = not rows.is_due(store, until)
+        while not is_complete:
+            batch = self._in_transaction(lock_due, at, until)
+            held.update(batch.held)
+            is_complete = batch.size < rows.BATCH_SIZE and not batch.is_cut
+        if rows.has_waiting(store):
+            self._in_transaction(partial(rows.lock_waiting, store), at, until)
+            again_at = min(again_at, at + WAITING_ROUND)
+        return min([again_at, *held.values()])
+
+    def work_one(self, pk: int, at: datetime) -> None:
+        """Materialise the runs of one recurring job that are due soon, in the open transaction."""
+        locked = rows.lock_one(self._store, pk=pk)
+        if locked is not None and locked.next_run_at is not None:
+            _Batch(self._store, at, at + LEAD).materialise([locked])
+
+    def _locked_due(self, until: datetime, held: Collection[int]) -> list[RecurringJob]:
+        now = time.monotonic()
+        self._failing = {pk: retry_at for pk, retry_at in self._failing.items() if retry_at > now}
+        return rows.lock_due(self._store, until, held=held, failing=self._failing)
+
+    def _in_transaction(
+        self, lock: Callable[[], list[RecurringJob]], at: datetime, until: datetime
+    ) -> "_Batch":
+        locked: list[RecurringJob] = []
+
+        def materialise() -> _Batch:
+            batch = _Batch(self._store, at, until)
+            with write_transaction(self._store):
+                locked[:] = lock()
+                batch.materialise(locked)
+            return batch
+
+        is_inside = self._store.connection.in_atomic_block
+        try:
+            batch = materialise() if is_inside else with_retries(self._store, materialise)
+        except (DatabaseError, InterfaceError):
+            if not locked or not self._is_reachable():
+                raise
+            # A statement for one recurring job broke the transaction of all. One by one, the
+            # others succeed.
+            batch = _Batch(self._store, at, until, is_cut=True)
+            for recurring in locked:
+                self._alone(recurring, batch)
+        for recurring, error in batch.errors:
+            self._record(recurring, error)
+        return batch
+
+    def _alone(self, recurring: RecurringJob, batch: "_Batch") -> None:
+        try:
+            with write_transaction(self._store):
+                locked = rows.lock_one(
+                    self._store,
+                    pk=recurring.pk,
+                    next_run_at=recurring.next_run_at,
+                    queued_at=recurring.queued_at,
+                )
+                batch.materialise([locked] if locked else [])
+        except (DatabaseError, InterfaceError) as error:
+            if not self._is_reachable():
+                raise
+            batch.errors.append((recurring, error))
+
+    def _is_reachable(self) -> bool:
+        try:
+            rows.has_waiting(self._store)
+        except (DatabaseError, InterfaceError):
+            return False
+        return True
+
+    def _record(self, recurring: RecurringJob, error: Exception) -> None:
+        self._failing[recurring.pk] = time.monotonic() + RETRY_SECONDS
+        text = shortened(storable(f"{type(error).__name__}: {error}"))
+        if rows.record_error(self._store, recurring, text):
+            logger.error(
+                "The recurring job %r cannot be followed: %s", recurring.name, text, exc_info=error
+            )
+
+
+@dataclass
+class _Batch:
+    """The recurring jobs of one transaction, and what became of them."""
+
+    store: Store
+    at: datetime
+    until: datetime
+    size: int = 0
+    is_cut: bool = False  # because it would have had too many runs
+    # The ids of those whose last run has not ended, but may end before their next instant.
+    held: dict[int, datetime] = field(default_factory=dict)
+    errors: list[tuple[RecurringJob, Exception]] = field(default_factory=list)
+
+    def materialise(self, locked: list[RecurringJob]) -> None:
+        """Insert the due runs of locked rows, and move their next run."""
+        self.size += len(locked)
+        moves: list[_Move] = []
+        for recurring in locked:
+            try:
+                move = self._planned(recurring)
+            except (DatabaseError, InterfaceError):
+                raise
+            except Exception as error:  # noqa: BLE001 - of its handler's module, or of `unique`
+                self.errors.append((recurring, error))
+                continue
+            if move is not None:
+                moves.append(move)
+            if sum(len(move.drafts) for move in moves) >= MAX_RUNS_PER_TRANSACTION:
+                self.is_cut = True
+                break
+        self._insert(moves)
+        for move in moves:
+            if not rows.advance(self.store, move.recurring, **move.values):
+                raise DatabaseError(f"The recurring job {move.recurring.name!r} has changed.")
+
+    def _planned(self, recurring: RecurringJob) -> "_Move | None":
+        if not recurring.is_signed:
+            raise signatures.signature_error(vars(recurring))
+        is_blocked = recurring.overlap != Overlap.ALLOW and rows.has_unfinished_run(
+            self.store, recurring
+        )
+        first_at = recurring.next_run_at and clock.from_row(recurring.next_run_at)
+        if recurring.queued_at is not None and not is_blocked:
+            return _Move(recurring).of_waiting_run(self.store, self.at)
+        if first_at is None:
+            return None
+        if is_blocked and first_at > self.at:
+            self.held[recurring.pk] = first_at
+            return None
+        move = _Move(recurring)
+        if is_blocked:
+            return move.of_overlap(first_at, self.at)
+        return move.of_due_runs(self.store, first_at, self.at, self.until)
+
+    def _insert(self, moves: Iterable["_Move"]) -> None:
+        drafts = [(move, draft) for move in moves for draft in move.drafts]
+        if not drafts:
+            return
+        ids = {move.recurring.pk for move, _ in drafts}
+        instants = [clock.from_row(cast("datetime", draft.job.recurs_at)) for _, draft in drafts]
+        taken = rows.existing_runs(self.store, ids, min(instants))
+        new = [
+            (move, draft)
+            for (move, draft), instant in zip(drafts, instants, strict=True)
+            if (move.recurring.pk, instant) not in taken
+        ]
+        simple = [draft.job for _, draft in new if draft.job.unique_key is None]
+        if simple:
+            self.store.add(simple)
+        for move, (job, is_replacing) in new:
+            if job.unique_key is None:
+                continue
+            if add_unique(self.store, job, is_replacing=is_replacing) is not job:
+                move.skip_one()
+
+
+class _Move:
+    """The runs to insert for one recurring job, and the new values of its row."""
+
+    def __init__(self, recurring: RecurringJob) -> None:
+        self.recurring = recurring
+        self.drafts: list[Draft] = []
+        # The signature, because it may have been made with an old key.
+        signature = signatures.sign(signed_columns(recurring))
+        self.values: dict[str, Any] = {"error": "", "signature": signature}
+
+    def of_due_runs(
+        self, store: Store, first_at: datetime, at: datetime, until: datetime
+    ) -> "_Move":
+        """Let the due instants run, by the policy for missed runs."""
+        recurring = self.recurring
+        instants, missed, next_at = due_runs(
+            recurring.timing,
+            first_at,
+            now=at,
+            until=until,
+            missed=recurring.missed,
+            window=recurring.catch_up_window,
+        )
+        if recurring.overlap != Overlap.ALLOW and len(instants) > 1:
+            next_at = instants[1]  # the first run decides whether this one may run
+            del instants[1:]
+        self._add(store, instants, at)
+        self.values["missed_runs"] = recurring.missed_runs + missed
+        self._set_next(next_at)
+        return self
+
+    def of_overlap(self, first_at: datetime, at: datetime) -> "_Move":
+        """Skip the due instants because the last run has not ended, or let one of them wait."""
+        recurring, timing = self.recurring, self.recurring.timing
+        skipped = timing.count(first_at, at)
+        if recurring.overlap == Overlap.QUEUE_ONE and recurring.queued_at is None and skipped:
+            first = next(timing.since(first_at))
+            self.values["queued_at"] = clock.to_row(first)
+            skipped -= 1
+        self.values["skipped_runs"] = recurring.skipped_runs + skipped
+        self._set_next(next(timing.after(at), None))
+        return self
+
+    def of_waiting_run(self, store: Store, at: datetime) -> "_Move":
+        """Let the waiting instant run."""
+        self._add(store, [clock.from_row(cast("datetime", self.recurring.queued_at))], at)
+        self.values["queued_at"] = None
+        return self
+
+    def skip_one(self) -> None:
+        """Count one of the runs as skipped, because another job has its unique key."""
+        recurring = self.recurring
+        skipped = self.values.get("skipped_runs", recurring.skipped_runs)
+        self.values |= {"skipped_runs": skipped + 1, "runs": self.values["runs"] - 1}
+
+    def _add(self, store: Store, instants: list[datetime], at: datetime) -> None:
+        recurring = self.recurring
+        if recurring.max_runs is not None:
+            del instants[max(recurring.max_runs - recurring.runs, 0) :]
+        self.drafts += [build_run(recurring, store.alias, instant, at) for instant in instants]
+        self.values["runs"] = recurring.runs + len(instants)
+        if instants:
+            self.values["last_run_at"] = clock.to_row(instants[-1])
+
+    def _set_next(self, next_at: datetime | None) -> None:
+        recurring = self.recurring
+        runs = self.values.get("runs", recurring.runs)
+        if recurring.max_runs is not None and runs >= recurring.max_runs:
+            next_at = None
+        self.values["next_run_at"] = next_at and clock.to_row(next_at)
+
+
+def build_run(recurring: RecurringJob, alias: str, instant: datetime | None, at: datetime) -> Draft:
+    """Build the unsaved run for an instant, or one that is due now if `instant` is None.
+
+    Raises a `SchedulingError`, or `ObjectGone`.
+    """
+    context = SchedulingContext(at, clock.current_zone())
+    job = ScheduledJob.from_values(_values_of_call(recurring), alias, is_new=True)
+    job.recurring_id, job.recurs_at = recurring.pk, instant and clock.to_row(instant)
+    handler, content_object = _handler_of(recurring, job)
+    options = _options(recurring, handler)
+    check_stored_arguments(job, handler)
+    vars(job).update(options.columns)
+    if options.unique:
+        job.unique_key = unique_key(
+            job, options.unique, handler, content_object, recurring.args, recurring.kwargs
+        )
+    jitter = jitter_of(recurring.name, instant, recurring.jitter) if instant else timedelta()
+    # A run that is made up for is due now. Otherwise it would overtake the jobs that are due.
+    scheduled_at = max(instant + jitter, at) if instant else at
+    set_times(job, context, scheduled_at, _expires(recurring, options))
+    return Draft(job, options.unique_replace)
+
+
+def _values_of_call(recurring: RecurringJob) -> dict[str, Any]:
+    own = _own_options(recurring)
+    return default_values() | {
+        "callable_name": recurring.callable_name,
+        "args": raw_value(recurring, "args"),
+        "kwargs": raw_value(recurring, "kwargs"),
+        "options": stored_options(own, recurring.callable_name),
+        "content_type_id": recurring.content_type_id,
+        "object_id": recurring.object_id,
+        "object_database": recurring.object_database,
+    }
+
+
+def _handler_of(recurring: RecurringJob, job: ScheduledJob) -> tuple[handlers.Handler, Any]:
+    if recurring.object_id is None:
+        return resolution.resolve(job, None), None
+    # The handler may be a method of the object, and its `unique` may be a function of the object.
+    content_object = recurring.content_object
+    if content_object is None:
+        raise ObjectGone(f"The content object {recurring.object_id} was deleted.")
+    return resolution.resolve(job, content_object), content_object
+
+
+def _options(recurring: RecurringJob, handler: handlers.Handler) -> JobOptions:
+    own = _own_options(recurring)
+    for name in ("queue_name", "priority"):
+        if (value := getattr(recurring, name)) is not None:
+            own[name] = value
+    try:
+        return replace(handlers.options_of(handler), **own)
+    except TypeError as error:
+        raise InvalidOption(f"The options {own!r} are not valid: {error}.") from error
+
+
+def _own_options(recurring: RecurringJob) -> AnyOptions:
+    options = recurring.options
+    if options is not None and not isinstance(options, dict):
+        raise InvalidOption(f"The options are {options!r}. Give a dictionary.")
+    return cast("AnyOptions", dict(options or {}))
+
+
+def _expires(recurring: RecurringJob, options: JobOptions) -> Any:
+    if recurring.expires == NEVER:
+        return None
+    return recurring.expires or options.expires
