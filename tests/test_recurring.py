@@ -22,6 +22,7 @@ from django_future.exceptions import (
     InvalidCallable,
     InvalidOption,
     InvalidTime,
+    NotSigned,
     SchedulingError,
     UnknownRecurringJob,
 )
@@ -560,6 +561,29 @@ class TestErrors:
         assert materialise(MONDAY + HOUR) == []
         recurring.refresh_from_db()
         assert "NotSigned" in recurring.error
+
+    @pytest.mark.parametrize("act", [RecurringJob.trigger, lambda r: r.backfill(MONDAY, NOW)])
+    def test_a_row_that_sql_wrote_is_not_run_by_hand(self, act):
+        recurring = hourly()
+        RecurringJob.objects.update(args='["forged"]')
+        with pytest.raises(NotSigned):
+            act(recurring)
+
+    def test_a_row_that_sql_wrote_is_signed_when_code_schedules_it_again(self):
+        hourly()
+        RecurringJob.objects.update(args='["forged"]')
+        hourly()
+        assert materialise(MONDAY + HOUR) == [MONDAY + HOUR]
+
+    def test_a_row_is_signed_with_the_new_key_at_its_next_run(self, settings):
+        recurring = hourly()
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "another-key-that-is-long-enough"
+        materialise(MONDAY + HOUR)
+        settings.SECRET_KEY_FALLBACKS = []
+        assert len(materialise(MONDAY + 2 * HOUR)) == 2
+        recurring.refresh_from_db()
+        assert recurring.error == ""
 
     def test_travel_to_passes_a_broken_recurring_job(self, broken):
         hourly()

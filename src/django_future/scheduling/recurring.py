@@ -122,8 +122,11 @@ def resume(recurring: RecurringJob) -> None:
 
 def trigger(recurring: RecurringJob) -> ScheduledJob:
     store = _store(recurring)
-    recurring.refresh_from_db(using=store.alias)
-    return add_draft(build_run(recurring, store.alias, None, store.now()))
+    # Loaded again, so that the signature is that of the row.
+    row = _existing(
+        RecurringJob.objects.using(store.alias).filter(pk=recurring.pk).first(), recurring
+    )
+    return add_draft(build_run(row, store.alias, None, store.now()))
 
 
 def backfill(recurring: RecurringJob, start: When, end: When) -> list[ScheduledJob]:
@@ -140,11 +143,11 @@ def backfill(recurring: RecurringJob, start: When, end: When) -> list[ScheduledJ
             f"{MAX_BACKFILLED:,}."
         )
     with write_transaction(store):
-        rows.lock_one(store, pk=recurring.pk)
+        row = _existing(rows.lock_one(store, pk=recurring.pk), recurring)
         taken = rows.existing_runs(store, [recurring.pk], first)
         instants = list(islice(recurring.timing.since(first), count))
         drafts = [
-            build_run(recurring, store.alias, instant, now)
+            build_run(row, store.alias, instant, now)
             for instant in instants
             if (recurring.pk, instant) not in taken
         ]
@@ -233,15 +236,19 @@ def _changed(recurring: RecurringJob) -> "Iterator[tuple[Store, RecurringJob]]":
     """Lock the row of a recurring job, save the changes, and show them in `recurring`."""
     store = _store(recurring)
     with write_transaction(store):
-        row = rows.lock_one(store, pk=recurring.pk)
-        if row is None:
-            raise UnknownRecurringJob(
-                f"The recurring job {recurring.name!r} was deleted. Schedule it again."
-            )
+        row = _existing(rows.lock_one(store, pk=recurring.pk), recurring)
         yield store, row
         row.save(using=store.alias)
         materialise_soon(store, row)
     recurring.refresh_from_db(using=store.alias)
+
+
+def _existing(row: RecurringJob | None, recurring: RecurringJob) -> RecurringJob:
+    if row is None:
+        raise UnknownRecurringJob(
+            f"The recurring job {recurring.name!r} was deleted. Schedule it again."
+        )
+    return row
 
 
 def _named(name: str, using: str | None) -> RecurringJob:

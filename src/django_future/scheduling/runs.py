@@ -11,7 +11,7 @@ from typing import Any, cast
 from django.db import DatabaseError, InterfaceError
 
 from django_future import clock, handlers, resolution, signatures
-from django_future.exceptions import InvalidOption, ObjectGone
+from django_future.exceptions import InvalidOption, NotSigned, ObjectGone
 from django_future.models import RecurringJob, ScheduledJob
 from django_future.models.fields import raw_value, signed_columns
 from django_future.models.recurring import NEVER, Overlap
@@ -37,8 +37,8 @@ logger = logging.getLogger("django_future")
 
 # How long before its instant a run is materialised. Longer than the time between two rounds of a
 # worker, which may be late by the length of one chore.
-LEAD = timedelta(seconds=15)
-ROUND = timedelta(seconds=5)  # between two rounds
+LEAD = timedelta(seconds=20)
+ROUND = timedelta(seconds=10)  # between two rounds
 WAITING_ROUND = timedelta(seconds=1)  # while a run waits for the end of the last one
 RETRY_SECONDS = 600.0  # before a process tries a recurring job with an error again
 MAX_RUNS_PER_TRANSACTION = 2000
@@ -61,12 +61,13 @@ class Materialiser:
         again_at = at + ROUND
         held: dict[int, datetime] = {}
         lock_due = partial(self._locked_due, until, held)
-        is_complete = not rows.is_due(store, until)
+        next_run_at, queued_at = rows.heads(store)
+        is_complete = next_run_at is None or next_run_at > until
         while not is_complete:
             batch = self._in_transaction(lock_due, at, until)
             held.update(batch.held)
             is_complete = batch.size < rows.BATCH_SIZE and not batch.is_cut
-        if rows.has_waiting(store):
+        if queued_at is not None:
             self._in_transaction(partial(rows.lock_waiting, store), at, until)
             again_at = min(again_at, at + WAITING_ROUND)
         return min([again_at, *held.values()])
@@ -126,7 +127,7 @@ class Materialiser:
 
     def _is_reachable(self) -> bool:
         try:
-            rows.has_waiting(self._store)
+            rows.heads(self._store)
         except (DatabaseError, InterfaceError):
             return False
         return True
@@ -176,8 +177,6 @@ class _Batch:
                 raise DatabaseError(f"The recurring job {move.recurring.name!r} has changed.")
 
     def _planned(self, recurring: RecurringJob) -> "_Move | None":
-        if not recurring.is_signed:
-            raise signatures.signature_error(vars(recurring))
         is_blocked = recurring.overlap != Overlap.ALLOW and rows.has_unfinished_run(
             self.store, recurring
         )
@@ -222,9 +221,7 @@ class _Move:
     def __init__(self, recurring: RecurringJob) -> None:
         self.recurring = recurring
         self.drafts: list[Draft] = []
-        # The signature, because it may have been made with an old key.
-        signature = signatures.sign(signed_columns(recurring))
-        self.values: dict[str, Any] = {"error": "", "signature": signature}
+        self.values: dict[str, Any] = {"error": ""}
 
     def of_due_runs(
         self, store: Store, first_at: datetime, at: datetime, until: datetime
@@ -279,6 +276,8 @@ class _Move:
         self.values["runs"] = recurring.runs + len(instants)
         if instants:
             self.values["last_run_at"] = clock.to_row(instants[-1])
+            # Its signature was valid, but may have been made with an old key.
+            self.values["signature"] = signatures.sign(signed_columns(recurring))
 
     def _set_next(self, next_at: datetime | None) -> None:
         recurring = self.recurring
@@ -293,6 +292,7 @@ def build_run(recurring: RecurringJob, alias: str, instant: datetime | None, at:
 
     Raises a `SchedulingError`, or `ObjectGone`.
     """
+    _check_signature(recurring)
     context = SchedulingContext(at, clock.current_zone())
     job = ScheduledJob.from_values(_values_of_call(recurring), alias, is_new=True)
     job.recurring_id, job.recurs_at = recurring.pk, instant and clock.to_row(instant)
@@ -309,6 +309,15 @@ def build_run(recurring: RecurringJob, alias: str, instant: datetime | None, at:
     scheduled_at = max(instant + jitter, at) if instant else at
     set_times(job, context, scheduled_at, _expires(recurring, options))
     return Draft(job, options.unique_replace)
+
+
+def _check_signature(recurring: RecurringJob) -> None:
+    # The run gets a valid signature, so the call of a row that SQL wrote must not be copied.
+    if not recurring.is_signed:
+        raise NotSigned(
+            "The signature is not valid: SQL changed the row, or another SECRET_KEY signed it. "
+            "Call schedule_recurring() again, or check what it calls and save it in the admin."
+        )
 
 
 def _values_of_call(recurring: RecurringJob) -> dict[str, Any]:

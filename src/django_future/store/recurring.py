@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
@@ -19,9 +19,30 @@ INDEX = "future_recurring_due"
 _UNFINISHED = (Status.SCHEDULED, Status.RUNNING)
 
 
-def is_due(store: Store, until: datetime) -> bool:
-    """Return whether a recurring job has its next run at `until` or before."""
-    return _rows(store).filter(next_run_at__lte=clock.to_row(until)).exists()
+class Heads(NamedTuple):
+    """The earliest next run, and the earliest run that waits for the end of the last one."""
+
+    next_run_at: datetime | None
+    queued_at: datetime | None
+
+
+def heads(store: Store) -> Heads:
+    """Return the heads of both indexes, in one statement that reads two rows."""
+    # In the order of the index, so that no planner prefers to read the table.
+    one_by_one = " UNION ALL ".join(
+        f"""
+        SELECT * FROM (
+            SELECT id, next_run_at, queued_at FROM django_future_recurringjob
+            WHERE {column} IS NOT NULL ORDER BY {column} LIMIT 1
+        ) AS first_by_{column}
+        """
+        for column in Heads._fields
+    )
+    found = list(_rows(store).raw(one_by_one))
+    return Heads(
+        min((clock.from_row(row.next_run_at) for row in found if row.next_run_at), default=None),
+        min((clock.from_row(row.queued_at) for row in found if row.queued_at), default=None),
+    )
 
 
 def next_at(store: Store) -> datetime | None:
@@ -74,11 +95,6 @@ def lock_one(store: Store, **key: Any) -> RecurringJob | None:
     """Lock and return one recurring job; None if it does not exist."""
     # A rival waits until the transaction ends.
     return next(iter(_locked(store, _rows(store).filter(**key))), None)
-
-
-def has_waiting(store: Store) -> bool:
-    """Return whether a run waits for the end of the last one."""
-    return _rows(store).filter(queued_at__isnull=False).exists()
 
 
 def has_unfinished_run(store: Store, recurring: RecurringJob) -> bool:
