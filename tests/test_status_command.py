@@ -8,7 +8,15 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 
-from django_future import ScheduledJob, clock, pause_queue, run_jobs, schedule_job
+from django_future import (
+    RecurringJob,
+    ScheduledJob,
+    clock,
+    pause_queue,
+    run_jobs,
+    schedule_job,
+    schedule_recurring,
+)
 from django_future import schedule_jobs as schedule
 from django_future.store import Selection, backlog, recent, store_for
 from django_future.store.backlog import backlog_of
@@ -205,3 +213,27 @@ class TestJob:
 def test_future_status_shows_another_database(data):
     schedule_job("5d", jobs.echo, using="other")
     assert (data()["queues"], len(data("--database", "other")["queues"])) == ([], 1)
+
+
+class TestRecurringJobs:
+    @pytest.fixture
+    def broken(self):
+        """Schedule a recurring job that cannot be followed."""
+        recurring = schedule_recurring("report", jobs.echo, cron="0 9 * * *")
+        RecurringJob.objects.update(error="Traceback\nHandlerUnknown: gone")
+        return recurring
+
+    def test_it_lists_recurring_jobs_that_cannot_be_followed(self, show, broken):
+        assert "  report (tests.shop.jobs.echo): HandlerUnknown: gone" in show()
+
+    def test_the_json_contains_recurring_jobs_that_cannot_be_followed(self, data, broken):
+        [entry] = data()["broken_recurring"]
+        assert entry == {
+            "name": "report",
+            "handler": "tests.shop.jobs.echo",
+            "error": "HandlerUnknown: gone",
+        }
+
+    def test_it_does_not_mention_those_that_can_be_followed(self, show):
+        schedule_recurring("report", jobs.echo, cron="0 9 * * *")
+        assert "report" not in show()

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django_future.diagnosis import workers_of
-from django_future.models import PausedQueue, Worker
+from django_future.models import PausedQueue, RecurringJob, Worker
 from django_future.status import Status
 from django_future.store import EVERYTHING, Store
 from django_future.store.backlog import MAX_QUEUES, Backlog, backlogs
 from django_future.store.recent import (
+    MAX_LISTED,
     Recent,
     ended_since,
     overdue,
@@ -17,6 +18,7 @@ from django_future.store.recent import (
     running,
     running_by_worker,
 )
+from django_future.store.recurring import broken
 from django_future.store.workers import is_alive
 
 RECENTLY = timedelta(days=1)
@@ -46,6 +48,7 @@ class Overview:
     expired: Recent
     overdue: Recent
     parked: Recent
+    broken: list[RecurringJob]
 
 
 def overview(store: Store) -> Overview:
@@ -63,6 +66,7 @@ def overview(store: Store) -> Overview:
         expired=ended_since(store, Status.EXPIRED, at - RECENTLY),
         overdue=overdue(store, at),
         parked=parked(store),
+        broken=broken(store, limit=MAX_LISTED),
     )
 
 

@@ -144,6 +144,12 @@ def take_back(
     return sorted(clock.from_row(instant) for instant in instants.values() if instant)
 
 
+def broken(store: Store, *, limit: int) -> list[RecurringJob]:
+    """Return up to `limit` recurring jobs with an error."""
+    rows = _rows(store).exclude(error="").order_by("name")
+    return list(rows.only("name", "callable_name", "next_run_at", "error")[:limit])
+
+
 def last_run_at(store: Store, recurring: RecurringJob) -> datetime | None:
     """Return the instant of the latest run whose row exists, as a row stores it."""
     runs = store.jobs.filter(recurring_id=recurring.pk, recurs_at__isnull=False)

@@ -106,6 +106,10 @@ def _as_text(state: Overview) -> Iterator[str]:
         yield from _list(state.overdue, "overdue, and not yet marked as expired", state.at)
     if state.parked.number:
         yield from _list(state.parked, "parked", state.at)
+    if state.broken:
+        yield "Recurring jobs that cannot be followed:"
+        for recurring in state.broken:
+            yield f"  {recurring.name} ({recurring.callable_name}): {last_line(recurring.error)}"
 
 
 def _queue_row(queue: Queue, at: datetime) -> list[str]:
@@ -190,6 +194,14 @@ def _as_json(state: Overview) -> str:
             "expired": _recent_as_json(state.expired),
             "overdue": _recent_as_json(state.overdue),
             "parked": _recent_as_json(state.parked),
+            "broken_recurring": [
+                {
+                    "name": recurring.name,
+                    "handler": recurring.callable_name,
+                    "error": last_line(recurring.error),
+                }
+                for recurring in state.broken
+            ],
         }
     )
 
