@@ -186,9 +186,9 @@ class TestEnded:
 
     def test_the_diagnosis_of_a_parked_job_gives_the_reason(self):
         job = schedule_job("5d", jobs.echo)
-        job.status, job.error = "parked", "Its signature does not hold."
+        job.status, job.error = "parked", "Its signature is not valid."
         [reason] = diagnose(job, store_for("default"))
-        assert reason == ("parked", "It is parked: Its signature does not hold.")
+        assert reason == ("parked", "It is parked: Its signature is not valid.")
 
 
 def test_every_status_has_a_diagnosis(store):

@@ -7,6 +7,8 @@ import re
 import sys
 import textwrap
 from dataclasses import fields
+from datetime import datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
@@ -16,11 +18,22 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 
 import django_future
-from django_future import ScheduledJob, conf, decorators, exceptions, options, signals, testing
+from django_future import (
+    RecurringJob,
+    ScheduledJob,
+    conf,
+    declarations,
+    decorators,
+    exceptions,
+    options,
+    schedule_recurring,
+    signals,
+    testing,
+)
 from django_future.models import JobProgress
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.options import UNSET
-from django_future.scheduling import builder
+from django_future.scheduling import builder, recurring_columns
 from django_future.status import Status
 from tests.shop import models
 
@@ -35,6 +48,7 @@ PAGES = sorted(
 )
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NIGHTS = re.compile(r"^\| Rhythm \| (\w+/.*) \|\n\|.*\n((?:\|.*\n)+)", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 JOBS = "# shop/jobs.py\n"  # the first line of a block that belongs to this module
@@ -44,6 +58,7 @@ JOBS = "# shop/jobs.py\n"  # the first line of a block that belongs to this modu
 def shop(monkeypatch, settings):
     """Return an empty module `shop.jobs`, in a package with the models of the test shop."""
     settings.DJANGO_FUTURE = {"CALLABLES": ["shop"]}
+    monkeypatch.setattr(declarations, "_declared", [])
     jobs = ModuleType("shop.jobs")
     for module in (ModuleType("shop"), jobs):
         monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -65,6 +80,16 @@ def test_the_examples_of_each_page_work(page, shop, order):
     result = doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=report.append)
     assert not result.failed, "".join(report)
     assert result.attempted == text.count("\n>>> ")
+
+
+@pytest.mark.django_db
+def test_the_instants_of_both_nights_are_those_of_the_code(shop):
+    exec("def report(): pass", shop.__dict__)
+    text = (DOCS / "explanation" / "daylight-saving.md").read_text()
+    cells = [cell for table in NIGHTS.findall(text) for cell in cells_of(*table)]
+    assert len(cells) == 24
+    for *night, shown in cells:
+        assert (night, instants_of(*night)) == (night, shown)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -105,6 +130,15 @@ def test_the_methods_of_a_job_are_in_the_reference_with_their_signatures(name):
 
 
 @pytest.mark.parametrize(
+    "name", ["pause", "resume", "trigger", "backfill", "upcoming", "previous", "describe"]
+)
+def test_the_methods_of_a_recurring_job_are_in_the_reference_with_their_signatures(name):
+    pattern = rf"^:::{{py:method}} RecurringJob\.{name}\((.*)\).*$"
+    (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
+    assert parameters(shown) == parameters_of(getattr(RecurringJob, name))
+
+
+@pytest.mark.parametrize(
     "name", ["schedule", "aschedule", "spec", "schedule_many", "using", "bound_to"]
 )
 def test_the_methods_of_a_handler_are_in_the_reference_with_their_signatures(name):
@@ -142,6 +176,8 @@ def test_every_option_is_in_the_page_on_handlers(option):
     ("page", "names"),
     [
         ("api", [field.name for field in ScheduledJob._meta.fields]),
+        ("api", [field.name for field in RecurringJob._meta.fields]),
+        ("api", list(recurring_columns.RecurringArguments.__annotations__)),
         ("api", [name for name in vars(ScheduledJobQuerySet) if not name.startswith("_")]),
         ("api", [field.name for field in JobProgress._meta.fields if field.name != "job"]),
         ("api", list(Status.values)),
@@ -213,6 +249,28 @@ def only_code(text, language):
             parts += ["\n" * text.count("\n", end, fence.start(2)), fence[2]]
             end = fence.end(2)
     return "".join(parts)
+
+
+def cells_of(heading, rows):
+    """Yield the rhythm, the zone, the day and the instants of each cell of a table."""
+    nights = [night.split(", ") for night in heading.split(" | ")]
+    for row in rows.splitlines():
+        rhythm, *cells = row.strip("| ").split(" | ")
+        for (zone, day), cell in zip(nights, cells, strict=True):
+            yield rhythm.strip("`"), zone, day, cell
+
+
+def instants_of(rhythm, zone, day):
+    """Return the instants from 01:00 to 03:59, as the page on the change of clocks writes them."""
+    start = datetime.fromisoformat(f"{day} 01:00")
+    arguments = {"cron": rhythm}
+    if rhythm.startswith("every"):
+        arguments = {"every": rhythm.split('"')[1], "starts_at": start - timedelta(minutes=1350)}
+    row = schedule_recurring(rhythm, "shop.jobs.report", timezone=zone, **arguments)
+    end = start + timedelta(hours=3)
+    instants = row.upcoming(9, after=start - timedelta(seconds=1))
+    found = takewhile(lambda instant: instant.replace(tzinfo=None) < end, instants)
+    return ", ".join(f"{instant:%H:%M}{instant.isoformat()[19:]}" for instant in found) or "none"
 
 
 def settings_of(block):

@@ -170,7 +170,7 @@ class TestForgedRows:
         assert trace_texts() == ["the next"]
         assert (job.status, job.attempts, job.lease, job.worker) == (Status.PARKED, 0, 1, "")
         assert (job.started_at, job.finished_at, job.unique_key) == (None, None, None)
-        assert job.error.startswith("The signature does not hold: SQL changed the row")
+        assert job.error.startswith("The signature is not valid: SQL changed the row")
 
     def test_a_row_with_a_forged_content_type_is_parked(self, order):
         Parcel.objects.create()
@@ -225,7 +225,7 @@ class TestForgedRows:
         tamper(callable_name="x\nERROR all is lost")
         run_jobs()
         [line] = caplog.messages
-        assert "'x\\nERROR all is lost' is parked: The signature does not hold" in line
+        assert "'x\\nERROR all is lost' is parked: The signature is not valid" in line
 
     def test_run_due_jobs_raises_for_a_forged_row(self):
         schedule_job("0s", jobs.echo)
@@ -296,7 +296,7 @@ class TestForgedRowsRemainUnsigned:
         job.save(update_fields=["args"])
 
     def test_reschedule_refuses_a_forged_row(self, forged):
-        with pytest.raises(NotSigned, match="does not hold"):
+        with pytest.raises(NotSigned, match="is not valid"):
             forged.reschedule("0s")
         with pytest.raises(NotSigned):
             ScheduledJob.objects.only("pk").get().reschedule("0s")

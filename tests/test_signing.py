@@ -97,11 +97,11 @@ class TestSign:
         run_jobs()
         assert trace_texts() == ["old key"]
 
-    def test_future_status_says_that_the_signature_of_a_parked_job_holds_again(self, settings):
+    def test_future_status_says_that_the_signature_of_a_parked_job_is_valid_again(self, settings):
         job, old_key = parked_by_a_key_change(settings, "old key")
-        assert "signature does not hold" in run("future_status", job.pk)[0]
+        assert "signature is not valid" in run("future_status", job.pk)[0]
         settings.SECRET_KEY_FALLBACKS = [old_key]
-        assert "It holds now." in run("future_status", job.pk)[0]
+        assert "It is valid now." in run("future_status", job.pk)[0]
 
     def test_future_sign_changes_nothing_in_a_dry_run(self):
         job = unsigned("one")
@@ -199,7 +199,7 @@ class TestRename:
         job = schedule_job("0s", self.OLD)
         forge(job, args='["forged"]')
         _, err = run("future_rename", self.OLD, self.NEW)
-        assert f"Job {job.pk} was skipped: its signature does not hold." in err
+        assert f"Job {job.pk} was skipped: its signature is not valid." in err
         job.refresh_from_db()
         assert job.callable_name == self.OLD
 
@@ -241,7 +241,7 @@ class TestAdmin:
     def test_the_admin_counts_parked_jobs(self, admin_client):
         assert "parked: " not in body(admin_client.get(LIST))
         job = unsigned("one")
-        assert "1 job is parked: its signature does not hold" in body(admin_client.get(LIST))
+        assert "1 job is parked: its signature is not valid" in body(admin_client.get(LIST))
         assert "The row has no signature" in body(admin_client.get(page_of(job)))
         assert page_of(job) in body(admin_client.get(f"{LIST}?status__exact=parked"))
 
@@ -255,7 +255,7 @@ class TestAdmin:
         assert trace_texts() == ["signed"]
         assert LogEntry.objects.get().change_message == "Signed."
 
-    def test_the_sign_action_signs_parked_jobs_whose_signature_holds_again(
+    def test_the_sign_action_signs_parked_jobs_whose_signature_is_valid_again(
         self, admin_client, settings, trace_texts
     ):
         job, old_key = parked_by_a_key_change(settings, "old key")

@@ -186,8 +186,8 @@ def _parked(job: ScheduledJob, store: Store, _: datetime) -> Iterator[Reason]:
     parked = store.jobs.filter(pk=job.pk, status=Status.PARKED)
     if any(row.is_signed for row in parked.only(*SIGNED_COLUMNS)):
         because = (
-            "its signature did not hold when a worker claimed it. It holds now. Schedule the job "
-            f"again with `manage.py future_sign {job.pk}`."
+            "its signature was not valid when a worker claimed it. It is valid now. Schedule the "
+            f"job again with `manage.py future_sign {job.pk}`."
         )
     yield Reason("parked", f"It is parked: {because}")
 

@@ -48,7 +48,7 @@ class TamperedArguments(InvalidArguments):
 
 
 class NotSigned(SchedulingError):
-    """The signature of a job does not hold, so the job is not run, and not copied."""
+    """The signature of a job is not valid, so the job is not run, and not copied."""
 
 
 class InvalidObject(SchedulingError):

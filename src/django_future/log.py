@@ -164,7 +164,7 @@ _reasons_lock = Lock()
 
 @receiver(signals.job_parked)
 def log_parked(*, job: ScheduledJob, exception: Exception, **_: Any) -> None:
-    """Log a job that does not run because its signature does not hold."""
+    """Log a job that does not run because its signature is not valid."""
     # The name is quoted, because it may come from SQL and contain line breaks.
     logger.warning(
         "Job %s %r is parked: %s", job.pk, job.callable_name, exception, extra=log_extra(job)

@@ -2,7 +2,7 @@
 
 Values of JSON's types are stored as JSON. Some other types are JSON with a tag:
 `{"__type__": "date", "value": "2030-01-31"}`. All other values are pickled and signed with
-`SECRET_KEY`. A pickle is loaded only if its signature holds, for the column and the callable for
+`SECRET_KEY`. A pickle is loaded only if its signature is valid, for the column and the callable for
 which it was signed.
 """
 
@@ -122,7 +122,7 @@ def plain_of(text: str) -> Any:
 def sign_pickles(text: Stored, old: Place, new: Place) -> Stored:
     """Return `text` with its pickles signed for another place, with the current `SECRET_KEY`.
 
-    It loads no pickle. Raises `TamperedArguments` if the signature for the old place does not hold.
+    It loads no pickle. Raises `TamperedArguments` if the signature for the old place is not valid.
     """
     plain = plain_of(text) if TAG in text else None
     return text if plain is None else Stored(json.dumps(_with_signed_pickles(plain, old, new)))

@@ -36,7 +36,7 @@ def sign(columns: Mapping[str, Any]) -> str:
     return _signers()[0](_values_of(columns))
 
 
-def holds(columns: Mapping[str, Any]) -> bool:
+def is_valid(columns: Mapping[str, Any]) -> bool:
     """Return whether the `signature` in `columns` is valid for the `SIGNED` ones."""
     signature, values, signers = columns["signature"], _values_of(columns), _signers()
     try:
@@ -48,15 +48,15 @@ def holds(columns: Mapping[str, Any]) -> bool:
 
 
 def check(columns: Mapping[str, Any]) -> None:
-    """Raise `NotSigned` unless the signature in `columns` holds."""
-    if not holds(columns):
+    """Raise `NotSigned` unless the signature in `columns` is valid."""
+    if not is_valid(columns):
         raise signature_error(columns)
 
 
 def signature_error(columns: Mapping[str, Any]) -> NotSigned:
-    """Return the error for a row whose signature does not hold."""
+    """Return the error for a row whose signature is not valid."""
     reason = (
-        "The signature does not hold: SQL changed the row, or another SECRET_KEY signed it."
+        "The signature is not valid: SQL changed the row, or another SECRET_KEY signed it."
         if columns["signature"]
         else "The row has no signature: code of this project did not write it."
     )

@@ -8,7 +8,7 @@ class Status(models.TextChoices):
     """The status of a job.
 
     scheduled -> running -> complete or failed, scheduled -> expired or cancelled. A retry by hand
-    changes failed, expired and cancelled to scheduled. A job whose signature does not hold becomes
+    changes failed, expired and cancelled to scheduled. A job whose signature is not valid becomes
     parked, and scheduled again after it is signed.
     """
 

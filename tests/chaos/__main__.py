@@ -12,6 +12,9 @@ from contextlib import ExitStack
 from tests.support import servers
 
 DATABASES = ["sqlite", "postgresql", "mariadb"]
+# The numbers of worker processes and of seconds.
+DEFAULTS = {"jobs": (4, 120), "recurring": (10, 60)}
+REPORTS = {"jobs": "tests.chaos.report", "recurring": "tests.chaos.recurring_report"}
 
 
 def main(arguments: list[str]) -> int:
@@ -38,6 +41,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     add = parser.add_argument
     add(
+        "trial",
+        nargs="?",
+        choices=REPORTS,
+        default="jobs",
+        help="Jobs with various handlers (default), or recurring jobs that are due each second.",
+    )
+    add(
         "--database",
         choices=[*DATABASES, "all"],
         default="all",
@@ -45,13 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--jobs", type=int, default=5000, help="The number of jobs (default: 5000).")
     add("--seed", type=int, default=random.randrange(10**6), help="Repeat the run of this seed.")
-    add("--workers", type=int, default=4, help="The number of worker processes (default: 4).")
-    add(
-        "--seconds",
-        type=float,
-        default=120,
-        help="The maximum duration of disruptions in s (120).",
-    )
+    add("--workers", type=int, help="The number of worker processes (default: 4; recurring: 10).")
+    add("--seconds", type=int, help="The maximum duration of disruptions in s (120; recurring: 60).")
+    add("--schedules", type=int,
+        help="The number of recurring jobs (default: 200 on PostgreSQL, 20 elsewhere).")  # fmt: skip
+    add("--delete", action="store_true", help="Let workers delete the runs that are complete.")
     add("--break-fence", action="store_true",
         help="Let workers finish jobs with a lost lease: the trial must detect this.")  # fmt: skip
     return parser
@@ -65,11 +73,15 @@ def _address(name: str, stack: ExitStack) -> str | None:
 
 
 def _run(name: str, url: str, options: argparse.Namespace) -> int:
-    command = [sys.executable, "-m", "tests.chaos.report", name]
-    for option in ("jobs", "seed", "workers", "seconds"):
-        command += [f"--{option}", str(getattr(options, option))]
-    if options.break_fence:
-        command.append("--break-fence")
+    command = [sys.executable, "-m", REPORTS[options.trial], name, f"--seed={options.seed}"]
+    if options.trial == "jobs":
+        command += [f"--jobs={options.jobs}", *(["--break-fence"] if options.break_fence else [])]
+    else:
+        schedules = options.schedules or (200 if name == "postgresql" else 20)
+        command += [f"--schedules={schedules}", *(["--delete"] if options.delete else [])]
+    workers, seconds = DEFAULTS[options.trial]
+    command.append(f"--workers={options.workers or workers}")
+    command.append(f"--seconds={options.seconds or seconds}")
     environment = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     process = subprocess.Popen(command, env=os.environ | environment)
     try:

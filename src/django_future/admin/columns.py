@@ -16,7 +16,7 @@ from django_future.databases import jobs_database
 from django_future.diagnosis import diagnose
 from django_future.models import ScheduledJob
 from django_future.serialization import describe
-from django_future.signatures import holds
+from django_future.signatures import is_valid
 from django_future.status import Status
 from django_future.store import store_for
 
@@ -61,8 +61,8 @@ def call(job: Any) -> str:
     The list annotates `args_start` and `kwargs_start`, the beginnings of the stored arguments.
     """
     texts = [(job.args_start, NO_ARGS), (job.kwargs_start, NO_KWARGS)]
-    # The list has only the beginning of very long arguments, so their signature cannot hold.
-    job.is_signed = holds({**vars(job), "args": job.args_start, "kwargs": job.kwargs_start})
+    # The list has only the beginning of very long arguments, so their signature cannot be valid.
+    job.is_signed = is_valid({**vars(job), "args": job.args_start, "kwargs": job.kwargs_start})
     shown = " ".join(
         describe(without_sensitive(job, text)) for text, empty in texts if text != empty
     )

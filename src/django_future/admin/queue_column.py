@@ -19,8 +19,8 @@ def parked_notice(jobs: Any) -> str | None:
     if not counted:
         return None
     text = ngettext(
-        "%(count)s job is parked: its signature does not hold",
-        "%(count)s jobs are parked: their signatures do not hold",
+        "%(count)s job is parked: its signature is not valid",
+        "%(count)s jobs are parked: their signatures are not valid",
         counted,
     )
     count = str(counted) if counted <= MAX_COUNTED else f"{MAX_COUNTED}+"

@@ -15,7 +15,7 @@ class Ending(Enum):
     RECORDED = "recorded"  # the status of the job says how
     LEASE_LOST = "lease lost"  # this worker records no end; another worker may execute the job
     HANDLER_UNKNOWN = "handler unknown"  # the job is released for another worker
-    PARKED = "parked"  # the signature of the job does not hold
+    PARKED = "parked"  # the signature of the job is not valid
 
 
 class Outcome(NamedTuple):

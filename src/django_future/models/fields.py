@@ -232,7 +232,7 @@ class StoredField(models.TextField):  # type: ignore[type-arg]
 class SignatureField(KeyField):
     """The signature for other columns of the row, which `save()` computes.
 
-    If the signature of a loaded row does not hold, `save()` does not replace it. So an unrelated
+    If the signature of a loaded row is not valid, `save()` does not replace it. So an unrelated
     `save()` does not sign a call that SQL wrote.
     """
 

@@ -44,7 +44,7 @@ class ScheduledJob(JobColumns):
     objects: ClassVar[ScheduledJobQuerySet] = attribute(ScheduledJobQuerySet.as_manager())
 
     # Whether code scheduled this call. False if the job was loaded without all signed columns, or
-    # with a signature that does not hold.
+    # with a signature that is not valid.
     is_signed = True
 
     class Meta:
@@ -195,7 +195,7 @@ class ScheduledJob(JobColumns):
     def _check_signature(self) -> None:
         columns = self.__dict__
         is_whole = all(name in columns for name in SIGNED_COLUMNS)
-        self.is_signed = is_whole and signatures.holds(columns)
+        self.is_signed = is_whole and signatures.is_valid(columns)
 
     def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Report the progress of this job from its handler, visible while the job runs.

@@ -74,7 +74,7 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
         return self.filter(status__in=[Status.SCHEDULED, Status.RUNNING])
 
     def parked(self) -> Self:
-        """Return the jobs that do not run, because their signature does not hold."""
+        """Return the jobs that do not run, because their signature is not valid."""
         return self.filter(status=Status.PARKED)
 
     def cancellable(self, *, running: bool = False) -> Self:

@@ -194,7 +194,7 @@ class RecurringJob(CallColumns):
     jobs: "RowsWithJobs[ScheduledJob]"  # its runs
     objects: "ClassVar[RowsWithJobs[RecurringJob]]" = attribute(RowsWithJobs.as_manager())
 
-    # As for a job: False if the row was loaded with a signature that does not hold.
+    # As for a job: False if the row was loaded with a signature that is not valid.
     is_signed = True
 
     class Meta:
@@ -215,7 +215,7 @@ class RecurringJob(CallColumns):
         recurring = super().from_db(*args, **kwargs)
         columns = recurring.__dict__
         is_whole = all(name in columns for name in (*signatures.SIGNED, "signature"))
-        recurring.is_signed = is_whole and signatures.holds(columns)
+        recurring.is_signed = is_whole and signatures.is_valid(columns)
         return recurring
 
     @property

@@ -19,7 +19,7 @@ def retry_job(job: ScheduledJob) -> None:
     job.refresh_from_db(using=alias)
     if not retried and job.status == Status.PARKED:
         raise NotRetryable(
-            f"Job {job.pk} is parked: its signature did not hold, so it did not run. If you "
+            f"Job {job.pk} is parked: its signature was not valid, so it did not run. If you "
             "trust what it calls, sign it with future_sign."
         )
     if not retried:

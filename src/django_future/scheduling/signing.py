@@ -18,9 +18,9 @@ _STORED_FIELDS = ("args", "kwargs", "options")
 
 
 def jobs_to_sign(jobs: ScheduledJobQuerySet) -> Iterator[ScheduledJob]:
-    """Yield the parked ones of `jobs`, and the scheduled ones whose signature does not hold.
+    """Yield the parked ones of `jobs`, and the scheduled ones whose signature is not valid.
 
-    The signature of a parked job holds again if its key has become a fallback in the meantime.
+    The signature of a parked job is valid again if its key has become a fallback in the meantime.
     """
     alias = database_of_jobs(jobs)
     waiting = jobs.using(alias).filter(Q(status=Status.PARKED) | Q(status=Status.SCHEDULED))
@@ -37,7 +37,7 @@ def sign_job(job: ScheduledJob) -> bool:
     Nothing is written if the row has changed since it was loaded. A pickle must have a valid
     signature of its own, because an operator cannot see what it does when it is loaded.
 
-    Raises `TamperedArguments` for a pickle whose signature does not hold.
+    Raises `TamperedArguments` for a pickle whose signature is not valid.
     """
     columns = _signed_row(job, job.callable_name)
     return sign(store_for(jobs_database(instance=job)), job, columns)
@@ -48,7 +48,7 @@ def rename_handler(job: ScheduledJob, callable_name: str) -> bool:
 
     Nothing is written if the row has changed since it was loaded.
 
-    Raises `TamperedArguments` for a pickle whose signature does not hold, and `IntegrityError` if
+    Raises `TamperedArguments` for a pickle whose signature is not valid, and `IntegrityError` if
     another job of the new callable has the unique key.
     """
     columns = _signed_row(job, callable_name) | {"callable_name": callable_name}

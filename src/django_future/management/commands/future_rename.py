@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def handle(
         self, *_: Any, old: str, new: str, dry_run: bool, database: str | None, **__: Any
     ) -> None:
-        """Rename the handler of each job whose signature holds, and print how many there were."""
+        """Rename the handler of each job with a valid signature, and print how many there were."""
         _check(old, new)
         alias = jobs_database(database)
         check_tables(alias)
@@ -66,7 +66,7 @@ def _check(old: str, new: str) -> None:
 
 def _reason_to_skip(job: ScheduledJob, new: str) -> str:
     if not job.is_signed:
-        return "its signature does not hold. If you trust it, sign it first with future_sign."
+        return "its signature is not valid. If you trust it, sign it first with future_sign."
     if "." not in new and not _has_method(job, new):
         return f"its object has no method {new!r}."
     return ""

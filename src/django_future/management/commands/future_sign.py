@@ -16,7 +16,7 @@ from django_future.scheduling.signing import jobs_to_sign, sign_job
 
 
 class Command(BaseCommand):
-    """Sign parked jobs, and those whose signature does not hold; schedule the parked ones."""
+    """Sign parked jobs, and those whose signature is not valid; schedule the parked ones."""
 
     help = "Signs jobs that you trust, and schedules the parked ones again."
 
