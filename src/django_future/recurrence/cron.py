@@ -8,6 +8,7 @@ import operator
 import re
 from bisect import bisect_left, insort
 from collections.abc import Collection, Hashable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -41,12 +42,12 @@ _REMEDY = (
 )
 _FIELD = re.compile(r"[0-9A-Za-z*/,#-]+")
 _DAY, _SECOND, _RESOLUTION = timedelta(days=1), timedelta(seconds=1), datetime.resolution
-# A date that exists and matches does so within 50 years, because 1901 to 2099 repeat after 28.
+# Every possible date occurs within the 50 years after it, which are as many as cronsim tries.
 _ANY_WALL = datetime(2000, 1, 1)  # noqa: DTZ001
-# An interval can match no other times than those in the gaps of a zone.
+# The only times of an interval can be in gaps of the clock, year after year.
 _PATIENCE = timedelta(days=50 * 366)
-# Far enough from the limits of datetime for every offset.
-_MIN_COUNTED, _MAX_COUNTED = datetime(1, 1, 9, tzinfo=UTC), datetime(9999, 12, 23, tzinfo=UTC)
+_MIN, _MAX = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_MARGIN = timedelta(days=7)  # from the limits of datetime, so that no offset leads beyond them
 
 
 def parse_cron(text: str) -> "CronExpression":
@@ -58,9 +59,13 @@ def parse_cron(text: str) -> "CronExpression":
 
 
 class CronExpression:
-    """The instants at which the local time matches a cron expression.
+    """The instants at which the local time matches a cron expression. `parse_cron` returns it.
 
-    `parse_cron` returns it. A zone is a `ZoneInfo` or another tzinfo that supports `fold`.
+    If neither the minute nor the hour contains '*' or '/', the times are fixed: a time in a gap of
+    the clock runs at the end of the gap, and one that comes twice runs the first time only. Every
+    other expression runs at each minute at which the clock shows a match.
+
+    A zone is a `ZoneInfo`, or another tzinfo that supports `fold`.
     """
 
     def __init__(self, text: str, fields: list[str]) -> None:
@@ -87,12 +92,12 @@ class CronExpression:
 
     def count(self, start: datetime, end: datetime, zone: tzinfo) -> int:
         """Return the number of instants from `start` to `end`, inclusive, without a walk."""
-        start = max(start, _MIN_COUNTED).astimezone(UTC)
-        end = min(end, _MAX_COUNTED).astimezone(UTC) + _RESOLUTION
+        start = max(start, _MIN + _MARGIN).astimezone(UTC)
+        end = min(end, _MAX - _MARGIN).astimezone(UTC) + _RESOLUTION
         if start >= end:
             return 0
         total = 0
-        # A change of the offset before the start can make the times after the start second ones.
+        # The times after the start come for the second time if the clock went back just before.
         for begin, stop, earlier, offset in _spans(start - 2 * _DAY, end, zone):
             first = max(begin, start) + offset
             if self.is_fixed and earlier > offset:
@@ -118,7 +123,7 @@ class CronExpression:
         return re.sub(r"\b(\d*?)(1?\d)th\b", _ordinal, text)
 
     def _instants(self, limit: datetime, zone: tzinfo, *, reverse: bool) -> Iterator[datetime]:
-        """Order the candidates. A second repetition comes later than the times that follow it."""
+        """Yield each candidate once, in order. Times that come twice are found out of order."""
         index, is_settled, is_beyond = 0, operator.le, operator.gt
         if reverse:
             index, is_settled, is_beyond = -1, operator.ge, operator.lt
@@ -131,20 +136,16 @@ class CronExpression:
                 if is_beyond(instant, limit):
                     yield instant
                     limit = instant
-        for instant in reversed(pending) if reverse else pending:
-            if is_beyond(instant, limit):
-                yield instant
-                limit = instant
 
     def _candidates(
         self, limit: datetime, zone: tzinfo, *, reverse: bool
     ) -> Iterator[tuple[tuple[datetime, ...], datetime]]:
         """Yield the instants of each matching wall time, and an instant that later ones are beyond.
 
-        The first wall times may have instants that are not beyond `limit`.
+        The instants of the first wall times may not be beyond `limit`.
         """
         offsets = _offset_range if isinstance(zone, Hashable) else _offset_range.__wrapped__
-        try:
+        with suppress(OverflowError):
             lowest, highest = offsets(zone, limit.astimezone(zone).toordinal())
             start = limit.astimezone(UTC) + (highest if reverse else lowest)
             last_found = start = start.replace(tzinfo=None)
@@ -155,10 +156,8 @@ class CronExpression:
                 if found:
                     last_found = wall
                 elif abs(wall - last_found) > _PATIENCE:
-                    return
+                    break
                 yield found, settled
-        except OverflowError:
-            return
 
     def _instants_of(self, wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
         """Return the instants of a wall time, which may be in a gap, or occur twice (PEP 495)."""
@@ -267,14 +266,13 @@ def _ordinal(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _offset_range(zone: tzinfo, day: int) -> tuple[timedelta, timedelta]:
-    """Return the lowest and highest offset near the local date with this ordinal.
+    """Return the lowest and highest offset that a wall time of the date with this ordinal can have.
 
-    An offset is shorter than a day, so each wall time of this day, each one before it that comes
-    after it in UTC, and each one after it that comes before it are within a day of it.
+    They include the offsets of the times that come before it on the clock and after it in UTC, or
+    the reverse. All of them are within a day of it, because an offset is shorter than a day.
     """
-    # No zone in the database of time zones has kept an offset for less than three days.
-    midnight = datetime.min.replace(tzinfo=UTC)
-    offsets = [_offset(midnight + (day + shift) * _DAY, zone) for shift in (-2, -1, 0, 1)]
+    # No zone has ever kept an offset for less than three days, so one look a day finds them all.
+    offsets = [_offset(_MIN + (day + shift) * _DAY, zone) for shift in (-2, -1, 0, 1)]
     return min(offsets), max(offsets)
 
 

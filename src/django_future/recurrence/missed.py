@@ -45,23 +45,22 @@ def due_runs(
 ) -> DueRuns:
     """Return which instants from `first_at` to `until` get a run now.
 
-    `until` may be later than `now`, because runs are materialised before they are due. With the
-    policy "all", missed instants that are older than `window` get no run.
+    `until` may be later than `now`, because runs are materialised before they are due. Missed
+    instants that are older than `window` get no run.
     """
     until = max(now, until)
     next_at = next(timing.after(until), None)
     on_time_at = now - MISSED_AFTER
+    oldest_at = first_at if window is None else max(first_at, now - window)
     if first_at >= on_time_at:
         return DueRuns(list(_between(timing, first_at, until)), 0, next_at)
     if missed == Missed.ONCE:
-        number = timing.count(first_at, now)
-        latest = list(islice(timing.before(now + TICK), min(number, 1)))
+        latest = [*takewhile(lambda at: at >= oldest_at, islice(timing.before(now + TICK), 1))]
         ahead = _between(timing, now + TICK, until)
-        return DueRuns([*latest, *ahead], max(number - 1, 0), next_at)
+        return DueRuns([*latest, *ahead], timing.count(first_at, now) - len(latest), next_at)
     number = timing.count(first_at, on_time_at - TICK)
     caught_up: list[datetime] = []
     if missed == Missed.ALL:
-        oldest_at = first_at if window is None else max(first_at, now - window)
         late = takewhile(lambda instant: instant >= oldest_at, timing.before(on_time_at))
         caught_up = [*islice(late, MAX_CAUGHT_UP)][::-1]
     on_time = _between(timing, on_time_at, until)
