@@ -303,6 +303,29 @@ class TestMissedRuns:
         recurring.refresh_from_db()
         assert recurring.missed_runs == 7
 
+    def test_a_latest_run_outside_the_window_is_not_made_up(self):
+        recurring = schedule_recurring(
+            "daily", jobs.trace, cron="0 9 * * *", timezone="UTC", catch_up_window="2h"
+        )
+        assert materialise(MONDAY + timedelta(hours=4)) == []
+        recurring.refresh_from_db()
+        assert recurring.missed_runs == 1
+
+    def test_a_run_that_was_materialised_before_the_downtime_is_skipped_too(self, trace_texts):
+        hourly(missed="skip")
+        materialise(MONDAY + HOUR - timedelta(seconds=5), LEAD)
+        run_jobs(now=MONDAY + timedelta(minutes=90))
+        assert trace_texts() == []
+        assert ScheduledJob.objects.get().status == "expired"
+
+    def test_one_run_is_made_up_even_if_others_were_materialised_before_the_downtime(self):
+        recurring = schedule_recurring("poll", jobs.trace, every="1s")
+        assert len(waiting()) > 5
+        at = NOW + timedelta(minutes=10)
+        assert materialise(at) == [at]
+        recurring.refresh_from_db()
+        assert (recurring.runs, recurring.missed_runs) == (1, 599)
+
     def test_at_most_a_thousand_missed_runs_are_made_up(self):
         recurring = hourly(missed="all")
         found = materialise(MONDAY + timedelta(hours=1500, minutes=30))
@@ -448,6 +471,14 @@ class TestVerbs:
             assert [run.recurs_at for run in made] == [MONDAY, MONDAY + 2 * HOUR, MONDAY + 3 * HOUR]
             assert {run.scheduled_at for run in made} == {clock.now()}
             assert recurring.backfill(MONDAY, MONDAY + 3 * HOUR) == []
+
+    def test_a_pause_takes_back_a_backfill_and_counts_right(self):
+        recurring = hourly()
+        recurring.backfill(MONDAY - 2 * HOUR, NOW)
+        recurring.refresh_from_db()
+        assert recurring.runs == 3
+        recurring.pause()
+        assert (recurring.runs, waiting()) == (0, [])
 
     @pytest.mark.parametrize(
         ("start", "end"), [(MONDAY, MONDAY - HOUR), (MONDAY - HOUR, MONDAY + HOUR)]

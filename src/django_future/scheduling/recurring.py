@@ -151,7 +151,10 @@ def backfill(recurring: RecurringJob, start: When, end: When) -> list[ScheduledJ
             for instant in instants
             if (recurring.pk, instant) not in taken
         ]
-        return [add_draft(draft) for draft in drafts]
+        jobs = [add_draft(draft) for draft in drafts]
+        row.runs += len(jobs)
+        row.save(using=store.alias, update_fields=["runs"])
+        return jobs
 
 
 def upcoming(recurring: RecurringJob, n: int, after: When | None = None) -> list[datetime]:

@@ -16,7 +16,7 @@ from django_future.models import RecurringJob, ScheduledJob
 from django_future.models.fields import raw_value, signed_columns
 from django_future.models.recurring import NEVER, Overlap
 from django_future.options import AnyOptions, JobOptions
-from django_future.recurrence.missed import due_runs
+from django_future.recurrence.missed import MISSED_AFTER, Missed, due_runs
 from django_future.recurrence.timing import jitter_of
 from django_future.scheduling.builder import (
     Draft,
@@ -221,6 +221,7 @@ class _Move:
     def __init__(self, recurring: RecurringJob) -> None:
         self.recurring = recurring
         self.drafts: list[Draft] = []
+        self.taken_back = 0
         self.values: dict[str, Any] = {"error": ""}
 
     def of_due_runs(
@@ -236,6 +237,10 @@ class _Move:
             missed=recurring.missed,
             window=recurring.catch_up_window,
         )
+        if missed and recurring.missed == Missed.ONCE:
+            # Those that were materialised just before the downtime, for instants before the latest.
+            stale = rows.take_back_ahead(store, recurring, until=at - MISSED_AFTER)
+            missed, self.taken_back = missed + stale, stale
         if recurring.overlap != Overlap.ALLOW and len(instants) > 1:
             next_at = instants[1]  # the first run decides whether this one may run
             del instants[1:]
@@ -272,8 +277,11 @@ class _Move:
         recurring = self.recurring
         if recurring.max_runs is not None:
             del instants[max(recurring.max_runs - recurring.runs, 0) :]
-        self.drafts += [build_run(recurring, store.alias, instant, at) for instant in instants]
-        self.values["runs"] = recurring.runs + len(instants)
+        self.drafts += [
+            build_run(recurring, store.alias, instant, at, is_scheduled=True)
+            for instant in instants
+        ]
+        self.values["runs"] = max(recurring.runs + len(instants) - self.taken_back, 0)
         if instants:
             self.values["last_run_at"] = clock.to_row(instants[-1])
             # Its signature was valid, but may have been made with an old key.
@@ -287,8 +295,17 @@ class _Move:
         self.values["next_run_at"] = next_at and clock.to_row(next_at)
 
 
-def build_run(recurring: RecurringJob, alias: str, instant: datetime | None, at: datetime) -> Draft:
+def build_run(
+    recurring: RecurringJob,
+    alias: str,
+    instant: datetime | None,
+    at: datetime,
+    *,
+    is_scheduled: bool = False,
+) -> Draft:
     """Build the unsaved run for an instant, or one that is due now if `instant` is None.
+
+    `is_scheduled` says whether its schedule asks for it, and not a person.
 
     Raises a `SchedulingError`, or `ObjectGone`.
     """
@@ -308,6 +325,8 @@ def build_run(recurring: RecurringJob, alias: str, instant: datetime | None, at:
     # A run that is made up for is due now. Otherwise it would overtake the jobs that are due.
     scheduled_at = max(instant + jitter, at) if instant else at
     set_times(job, context, scheduled_at, _expires(recurring, options))
+    if is_scheduled and recurring.missed == Missed.SKIP:
+        _expire_when_missed(job)
     return Draft(job, options.unique_replace)
 
 
@@ -352,6 +371,13 @@ def _options(recurring: RecurringJob, handler: handlers.Handler) -> JobOptions:
         return replace(handlers.options_of(handler), **own)
     except TypeError as error:
         raise InvalidOption(f"The options {own!r} are not valid: {error}.") from error
+
+
+def _expire_when_missed(job: ScheduledJob) -> None:
+    # The workers may stop after they have materialised the run.
+    missed_at = clock.from_row(job.scheduled_at) + MISSED_AFTER
+    if job.expires_at is None or clock.from_row(job.expires_at) > missed_at:
+        job.expires_at = clock.to_row(missed_at)
 
 
 def _own_options(recurring: RecurringJob) -> AnyOptions:

@@ -4,11 +4,12 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
 
 from django_future import clock
 from django_future.models import RecurringJob, ScheduledJob
 from django_future.models.fields import as_parameter
+from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.base import Store
 
@@ -131,17 +132,21 @@ def take_back(
     store: Store, recurring: RecurringJob, since: datetime | None = None
 ) -> list[datetime]:
     """Delete the runs that have not started, for instants from `since` on; return the instants."""
-    runs = store.jobs.filter(
-        recurring_id=recurring.pk, recurs_at__isnull=False, status=Status.SCHEDULED, attempts=0
-    )
+    runs = _not_started(store, recurring)
     if since is not None:
         runs = runs.filter(recurs_at__gte=clock.to_row(since))
-    # Locks the rows until the transaction ends. A claim skips them. If a rival has just claimed
-    # one, this waits, and the row is no longer scheduled.
-    locked = runs.select_for_update() if not store.write_lock else runs
-    instants = dict(locked.values_list("pk", "recurs_at"))
-    store.jobs.filter(pk__in=instants).delete()
-    return sorted(clock.from_row(instant) for instant in instants.values() if instant)
+    return _delete_locked(store, runs)
+
+
+def take_back_ahead(store: Store, recurring: RecurringJob, until: datetime) -> int:
+    """Delete the runs for instants before `until` that exist since before their instant.
+
+    Returns how many. Runs that have started stay, and those that were made up for or backfilled.
+    """
+    ahead = _not_started(store, recurring).filter(
+        recurs_at__lt=clock.to_row(until), created_at__lte=F("recurs_at")
+    )
+    return len(_delete_locked(store, ahead))
 
 
 def broken(store: Store, *, limit: int) -> list[RecurringJob]:
@@ -155,6 +160,21 @@ def last_run_at(store: Store, recurring: RecurringJob) -> datetime | None:
     runs = store.jobs.filter(recurring_id=recurring.pk, recurs_at__isnull=False)
     latest: datetime | None = runs.aggregate(latest=Max("recurs_at"))["latest"]
     return latest
+
+
+def _not_started(store: Store, recurring: RecurringJob) -> ScheduledJobQuerySet:
+    return store.jobs.filter(
+        recurring_id=recurring.pk, recurs_at__isnull=False, status=Status.SCHEDULED, attempts=0
+    )
+
+
+def _delete_locked(store: Store, runs: ScheduledJobQuerySet) -> list[datetime]:
+    # Locks the rows until the transaction ends. A claim skips them. If a rival has just claimed
+    # one, this waits, and the row is no longer scheduled.
+    locked = runs if store.write_lock else runs.select_for_update()
+    instants = dict(locked.values_list("pk", "recurs_at"))
+    store.jobs.filter(pk__in=instants).delete()
+    return sorted(clock.from_row(instant) for instant in instants.values() if instant)
 
 
 def _unfinished_of(store: Store, pk: Any, last_run_at: Any) -> QuerySet[ScheduledJob]:
