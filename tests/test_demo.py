@@ -64,10 +64,17 @@ def port():
         r"shop.jobs.charge +roses .+ failed +shop.jobs.CardRefused: expired in 2019",
         r"shop.jobs.follow_up +tulips .+ complete +Ada, are the tulips still fresh\?",
         r"shop.jobs.greet +Ada .+ scheduled +due in \d+ \w+",
+        r"shop.jobs.buy +- .+ complete +flowers for \w+day",
     ],
 )
 def test_the_demo_shows_every_kind_of_job_and_its_result(demo_output, line):
     assert re.search(rf"^\d+ +{line}$", demo_output, re.MULTILINE)
+
+
+def test_the_demo_shows_a_recurring_job_with_its_next_runs(demo_output):
+    next_run = r"\w{3} \d\d \w{3} 08:00"
+    line = rf"^shop.jobs.buy  At 08:00 every day, Europe/Berlin +\d +\d +{next_run}, {next_run}$"
+    assert re.search(line, demo_output, re.MULTILINE)
 
 
 def test_the_demo_prints_what_to_try_next(demo_output):

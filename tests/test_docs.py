@@ -153,6 +153,7 @@ def test_the_methods_of_a_handler_are_in_the_reference_with_their_signatures(nam
         "assert_scheduled",
         "assert_not_scheduled",
         "assert_none_left",
+        "assert_recurs",
         "perform_job",
         "run_due_jobs",
         "travel_to",

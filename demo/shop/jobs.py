@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from django_future import job_as_parameter
+from django_future import job_as_parameter, recurring
 
 
 class CardRefused(Exception):
@@ -38,6 +38,13 @@ def offer(flowers, discount):
 def greet(customer):
     """Send birthday wishes, months from now."""
     return f"Happy birthday, {customer}!"
+
+
+@recurring(cron="0 8 * * *", timezone="Europe/Berlin")
+@job_as_parameter
+def buy(job):
+    """Buy flowers at eight each morning. However late it runs, `recurs_at` is the right day."""
+    return f"flowers for {timezone.localtime(job.recurs_at):%A}"
 
 
 @job_as_parameter

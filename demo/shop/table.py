@@ -1,16 +1,27 @@
-"""A table of the jobs and their results, for a terminal."""
+"""Tables of the jobs and of the recurring jobs, for a terminal."""
 
 from django.utils import timezone
 from django.utils.timesince import timeuntil
 
-from django_future import ScheduledJob
+from django_future import RecurringJob, ScheduledJob
 
 HEADINGS = ["id", "callable", "bound to", "scheduled for", "status", "result"]
+RECURRING_HEADINGS = ["recurring job", "rhythm", "runs", "missed", "next runs"]
 
 
-def lines():
-    """Return the line with the headings, and one line for each job."""
-    rows = [HEADINGS, *map(cells, ScheduledJob.objects.order_by("scheduled_at", "pk"))]
+def of_jobs():
+    """Return a line with the headings, and one line for each job."""
+    return lines(HEADINGS, map(cells, ScheduledJob.objects.order_by("scheduled_at", "pk")))
+
+
+def of_recurring_jobs():
+    """Return a line with the headings, and one line for each recurring job."""
+    return lines(RECURRING_HEADINGS, map(recurring_cells, RecurringJob.objects.order_by("name")))
+
+
+def lines(headings, rows):
+    """Return the lines of a table with aligned columns."""
+    rows = [headings, *rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
@@ -21,10 +32,26 @@ def cells(job):
         str(job.pk),
         job.callable_name,
         str(job.content_object or "-"),
-        f"{timezone.localtime(job.scheduled_at):%a %d %b %H:%M}",
+        moment(timezone.localtime(job.scheduled_at)),
         job.status,
         outcome(job),
     ]
+
+
+def recurring_cells(recurring):
+    """Return the cells of one recurring job."""
+    return [
+        recurring.name,
+        recurring.describe(),
+        str(recurring.runs),
+        str(recurring.missed_runs),
+        ", ".join(map(moment, recurring.upcoming(2, after=recurring.last_run_at))),
+    ]
+
+
+def moment(local):
+    """Return a local time in a short form."""
+    return f"{local:%a %d %b %H:%M}"
 
 
 def outcome(job):

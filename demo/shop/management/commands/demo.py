@@ -13,7 +13,11 @@ from shop.models import Order
 
 NAME, PASSWORD = "florist", "tulips"
 
-TITLE = "Four days in a flower shop, and the jobs that it scheduled on the first day:"
+TITLE = "Four days in a flower shop, and its jobs:"
+RECURRING = (
+    "shop.jobs.buy recurs each morning. Jobs ran only once a day, and not on the third day. So\n"
+    "each of its runs is late, and one was missed:"
+)
 ROLLBACK_NOTE = (
     "The roses are {paid}: the job that failed had marked them as paid, and what a failed job\n"
     "writes is rolled back. The code is in demo/shop/jobs.py and demo/shop/story.py."
@@ -39,7 +43,8 @@ class Command(BaseCommand):
         remove_database()
         call_command("migrate", verbosity=0)
         story.live_four_days()
-        self.print_paragraphs(TITLE, "\n".join(table.lines()), rollback_note())
+        self.print_paragraphs(TITLE, "\n".join(table.of_jobs()))
+        self.print_paragraphs(RECURRING, "\n".join(table.of_recurring_jobs()), rollback_note())
         if not serve:
             self.print_paragraphs(NEXT)
             return
