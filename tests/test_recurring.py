@@ -586,6 +586,16 @@ class TestErrors:
         recurring.refresh_from_db()
         assert "Europe/Atlantis" in recurring.error
 
+    @pytest.mark.parametrize(
+        "every", [timedelta(0), timedelta(microseconds=1), timedelta(-1), None]
+    )
+    def test_an_interval_that_sql_wrote_is_an_error_and_no_endless_loop(self, every):
+        recurring = schedule_recurring("poll", jobs.trace, every="1h")
+        RecurringJob.objects.update(every=every)
+        assert materialise(NOW + HOUR) == []
+        recurring.refresh_from_db()
+        assert "every" in recurring.error
+
     def test_a_row_that_sql_wrote_runs_nothing(self):
         recurring = hourly()
         RecurringJob.objects.update(args='["forged"]')

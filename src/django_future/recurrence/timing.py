@@ -23,6 +23,8 @@ class Timing:
 
     `cron` is in local time of `zone`. Without it, the instants are `anchor_at` and each `every`
     after it. `starts_at` and `ends_at` are inclusive.
+
+    Raises `InvalidTime` if neither is given, or the interval is too short.
     """
 
     cron: str
@@ -31,6 +33,14 @@ class Timing:
     anchor_at: datetime
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        # SQL may have written the row. An interval of 0 would have an infinite number of instants.
+        if not self.cron and (self.every is None or self.every < MIN_INTERVAL):
+            raise InvalidTime(
+                f"every is {self.every!r}, and cron is empty. Give at least '1s', or a cron "
+                "expression."
+            )
 
     def after(self, instant: datetime) -> Iterator[datetime]:
         """Yield the instants after `instant`, the first one first."""
