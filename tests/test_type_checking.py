@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 HEAD = """
-from django_future import ScheduledJob, job as handler, job_as_parameter, schedule_job
+from django_future import ScheduledJob, job as handler, job_as_parameter, recurring, schedule_job
 from django_future.models import JobAttempt, PausedQueue, Worker
 from django_future.testing import perform_job
 from tests.shop.models import Order, Subscription
@@ -48,6 +48,19 @@ def marked_below(job: ScheduledJob, n: int) -> str:
 @handler
 async def awaited(n: int) -> int:
     return n
+
+
+@recurring(cron="0 9 * * *", timezone="Europe/Berlin", args=[3], max_attempts=2)
+@handler
+def declared_above(n: int) -> str:
+    return str(n)
+
+
+@handler
+@recurring(every="90m", name="below", expires=None, kwargs={"n": 3})
+@job_as_parameter
+def declared_below(job: ScheduledJob, n: int) -> str:
+    return f"{job} {n}"
 """
 JOBS = "ScheduledJobQuerySet"
 TYPES = {
@@ -94,6 +107,8 @@ TYPES = {
     "job.is_rescuable": "bool",
     "job.unique_key": "str | None",
     "job.options": "Any",
+    "job.recurring_id": "int | None",
+    "job.recurs_at": "datetime | None",
     "job.worker": "str",
     "job.lease": "int",
     "job.signature": "str",
@@ -109,6 +124,10 @@ TYPES = {
     "marked_above(job, 3)": "str",
     "marked_below.schedule('5d', 3)": "ScheduledJob",
     "marked_below(job, 3)": "str",
+    "declared_above.schedule('5d', 3)": "ScheduledJob",
+    "declared_above(3)": "str",
+    "declared_below.schedule('5d', 3)": "ScheduledJob",
+    "declared_below(job, 3)": "str",
     "perform_job(marked_below, args=[3])": "str",
     "perform_job(awaited, args=[3])": "int",
     "perform_job('shop.jobs.remind')": "Any",

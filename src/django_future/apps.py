@@ -4,7 +4,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core import mail
-from django.db import router
+from django.db import connections, router
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -31,6 +31,10 @@ def _synchronise_declarations(*, using: str, **_: Any) -> None:
         return
     from django_future.models import RecurringJob  # noqa: PLC0415
     from django_future.scheduling.declared import synchronise  # noqa: PLC0415
+    from django_future.schema import describe_missing  # noqa: PLC0415
 
-    if router.allow_migrate_model(using, RecurringJob):
+    if not router.allow_migrate_model(using, RecurringJob):
+        return
+    # Django sends the signal for all apps, even if only the migrations of another one were applied.
+    if not describe_missing(connections[using]):
         synchronise(using, is_deploy=True)

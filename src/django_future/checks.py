@@ -80,11 +80,11 @@ def check_declarations(**_: Any) -> list[CheckMessage]:
         return []  # reported by `check_settings`
     return [
         CheckWarning(
-            f"The declaration of a recurring job, {name}, is not valid: {reason}",
-            hint="Correct it. Until then, it is not synchronised with the database.",
-            id="django_future.W004",
+            text,
+            hint="Correct it. Until then, the database keeps what was declared before.",
+            id="django_future.W007",
         )
-        for name, reason in faults()
+        for text in faults()
     ]
 
 

@@ -1,15 +1,21 @@
 """`@recurring`, which declares recurring jobs in code, and the list of them in the settings."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.apps import apps
+from django.utils.module_loading import module_has_submodule
 
 from django_future.conf import config
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from django_future.scheduling.recurring_columns import DeclaredArguments
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,17 +25,23 @@ MODULES = ("jobs", "tasks")
 
 @dataclass(frozen=True)
 class Declaration:
-    """A recurring job that the code declares: the arguments of `schedule_recurring`."""
+    """A recurring job that the code declares: the arguments of `schedule_recurring`.
+
+    Nothing is checked yet, so they are of any type.
+    """
 
     name: Any
-    callable_name: Any
+    callable: Any
     arguments: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.name!r} ({self.callable_name})"
+        target = self.callable
+        return f"{self.name!r} ({_path_of(target) if callable(target) else target})"
 
 
-def recurring(*, name: str | None = None, **arguments: Any) -> Callable[[F], F]:
+def recurring(
+    *, name: str | None = None, **arguments: "Unpack[DeclaredArguments]"
+) -> Callable[[F], F]:
     """Declare that a handler recurs, and return it unchanged.
 
     The arguments are those of `schedule_recurring`, such as `cron` and `timezone`. `name` defaults
@@ -39,11 +51,11 @@ def recurring(*, name: str | None = None, **arguments: Any) -> Callable[[F], F]:
     """
 
     def declare(function: F) -> F:
-        module, qualified_name = (
-            getattr(function, attribute, None) for attribute in ("__module__", "__qualname__")
-        )
-        path = f"{module}.{qualified_name}"
-        _declared.append(Declaration(name or path, path, arguments))
+        path = _path_of(function)
+        # By its path, because `@job` above puts another object in the place of the function. What
+        # has no path, such as a method or a lambda, is kept, so that a check refuses it.
+        target = path if _is_global(function) else function
+        _declared.append(Declaration(path if name is None else name, target, arguments))
         return function
 
     return declare
@@ -51,44 +63,55 @@ def recurring(*, name: str | None = None, **arguments: Any) -> Callable[[F], F]:
 
 def declarations() -> list[Declaration]:
     """Return what the decorators and the settings declare, in the order of the names."""
-    # A module that is imported twice, such as by a reload, declares the same again.
-    found = {_key(declaration): declaration for declaration in [*_declared, *_in_settings()]}
+    # A module that is executed twice, such as by a reload, declares the same again.
+    found = {_text_of(declaration): declaration for declaration in [*_declared, *_in_settings()]}
     return sorted(found.values(), key=lambda declaration: str(declaration.name))
 
 
-def duplicates(found: list[Declaration]) -> set[str]:
-    """Return the names that more than one of the declarations has."""
-    names = [str(declaration.name) for declaration in found]
-    return {name for name in names if names.count(name) > 1}
+def import_declarations() -> dict[str, BaseException]:
+    """Import the modules that may declare recurring jobs; return the errors of those that fail.
 
-
-def fingerprint(found: list[Declaration]) -> str:
-    """Return a text that identifies these declarations."""
-    return sha256(repr(sorted(map(_key, found))).encode()).hexdigest()
-
-
-def import_declarations() -> Iterator[tuple[str, Exception]]:
-    """Import the modules that may declare recurring jobs; yield those that fail, with the error."""
-    for app in apps.get_app_configs():
-        for module in MODULES:
-            path = f"{app.name}.{module}"
-            try:
-                if find_spec(path) is not None:
-                    import_module(path)
-            except Exception as error:  # noqa: BLE001 - the module of a project may raise anything
-                yield path, error
+    Each module is executed only once, also if it fails. The second error would hide the first, for
+    example if the module defines a model.
+    """
+    found = [(app.name, name) for app in apps.get_app_configs() for name in MODULES]
+    return {
+        f"{package}.{name}": error
+        for package, name in found
+        if f"{package}.{name}" not in sys.modules and (error := _import(package, name))
+    }
 
 
 _declared: list[Declaration] = []
 
 
+def _path_of(function: object) -> str:
+    return f"{getattr(function, '__module__', None)}.{getattr(function, '__qualname__', None)}"
+
+
+def _is_global(function: object) -> bool:
+    name = getattr(function, "__qualname__", None)
+    return isinstance(name, str) and name.isidentifier()
+
+
 def _in_settings() -> Iterator[Declaration]:
     for entry in config().RECURRING:
-        arguments = dict(entry)
+        arguments = {str(key): value for key, value in entry.items()}
         name, path = arguments.pop("name", None), arguments.pop("callable", None)
-        yield Declaration(name or path, path, arguments)
+        yield Declaration(path if name is None else name, path, arguments)
 
 
-def _key(declaration: Declaration) -> str:
+def _text_of(declaration: Declaration) -> str:
     arguments = sorted((name, repr(value)) for name, value in declaration.arguments.items())
-    return repr((str(declaration.name), str(declaration.callable_name), arguments))
+    return repr((declaration.name, str(declaration), arguments))
+
+
+@cache
+def _import(package: str, name: str) -> BaseException | None:
+    """Import a module of a package, if it exists; return its error."""
+    try:
+        if module_has_submodule(import_module(package), name):
+            import_module(f"{package}.{name}")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything
+        return error
+    return None

@@ -18,6 +18,7 @@ from django_future.models.fields import (
     SpanField,
     StoredField,
     attribute,
+    without_decoding,
 )
 from django_future.options import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
 from django_future.recurrence.cron import MAX_CRON_LENGTH
@@ -213,10 +214,18 @@ class RecurringJob(CallColumns):
     def from_db(cls, *args: Any, **kwargs: Any) -> Self:
         """Return the recurring job of a row, and check its signature."""
         recurring = super().from_db(*args, **kwargs)
-        columns = recurring.__dict__
-        is_whole = all(name in columns for name in (*signatures.SIGNED, "signature"))
-        recurring.is_signed = is_whole and signatures.is_valid(columns)
+        recurring._check_signature()
         return recurring
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        """Reload the row, even if a stored value is unreadable."""
+        names = args[1] if len(args) > 1 else kwargs.get("fields")
+        with without_decoding():
+            super().refresh_from_db(*args, **kwargs)
+            if names is None:
+                self._check_signature()
+            elif not {*names}.isdisjoint(signatures.SIGNED):
+                self.is_signed = False
 
     @property
     def timing(self) -> Timing:
@@ -282,3 +291,8 @@ class RecurringJob(CallColumns):
     def describe(self) -> str:
         """Return its rhythm in words, such as "At 09:00, Monday to Friday, Europe/Berlin"."""
         return self.timing.describe()
+
+    def _check_signature(self) -> None:
+        columns = self.__dict__
+        is_whole = all(name in columns for name in (*signatures.SIGNED, "signature"))
+        self.is_signed = is_whole and signatures.is_valid(columns)

@@ -3,6 +3,7 @@
 from django_future.testing.assertions import (
     assert_none_left,
     assert_not_scheduled,
+    assert_recurs,
     assert_scheduled,
 )
 from django_future.testing.inline import override_future
@@ -12,6 +13,7 @@ from django_future.testing.travel import travel_to
 __all__ = [
     "assert_none_left",
     "assert_not_scheduled",
+    "assert_recurs",
     "assert_scheduled",
     "override_future",
     "perform_job",

@@ -1,16 +1,20 @@
-"""Assertions about the jobs that wait."""
+"""Assertions about the jobs that wait, and about recurring jobs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import Any, TypedDict, Unpack
 
 from django.db.models import Model
 
 from django_future import clock, handlers
 from django_future.databases import jobs_database
+from django_future.exceptions import InvalidTime
 from django_future.handlers import Target
-from django_future.models import ScheduledJob
+from django_future.models import RecurringJob, ScheduledJob
 from django_future.parameters import check_arguments
+from django_future.recurrence.cron import parse_cron
+from django_future.recurrence.timing import describe_duration, zone_of
+from django_future.scheduling.declared import foreseen
 from django_future.when import When, parse_duration, parse_when
 
 DEFAULT_TOLERANCE = "1s"
@@ -70,6 +74,33 @@ def assert_none_left(*, using: str | None = None) -> None:
         raise AssertionError(f"{len(waiting)} jobs still wait:{_listed(map(str, waiting))}")
 
 
+def assert_recurs(
+    handler: Target,
+    *,
+    cron: str | None = None,
+    every: timedelta | str | None = None,
+    timezone: str | tzinfo | None = None,
+    name: str | None = None,
+    using: str | None = None,
+) -> RecurringJob:
+    """Return the recurring job that calls `handler` as described: a row, or one that code declares.
+
+    What you omit matches anything. Rhythms with the same meaning match, such as "90m" and "1h30m".
+    Declarations need not be synchronised. The recurring job that is returned is then not saved.
+
+    Raises `AssertionError` with the recurring jobs of the handler and their differences,
+    `InvalidCallable` if there is no such handler, and `InvalidTime`.
+    """
+    wanted = _Rhythm(handler, cron, every, timezone, name)
+    own, faults = foreseen(wanted.callable_name, using)
+    found = next((row for row in own if not any(wanted.differences(row))), None)
+    if found is None:
+        lines = [f"{row.name!r}: {', '.join(wanted.differences(row))}" for row in own]
+        listed = _listed([*lines, *faults], "no recurring job calls it")
+        raise AssertionError(f"No recurring job is as described: {wanted}.{listed}")
+    return found
+
+
 def _waiting(using: str | None) -> list[ScheduledJob]:
     alias = jobs_database(using)
     return list(ScheduledJob.objects.using(alias).scheduled().order_by("scheduled_at", "pk"))
@@ -99,7 +130,8 @@ class _Description:
             "kwargs": None if kwargs is None else dict(kwargs),
             "content_object": content_object,
         }
-        self._at = at and parse_when(at, now=clock.now(), zone=clock.current_zone())
+        now, zone = clock.now(), clock.current_zone()
+        self._at = None if at is None else parse_when(at, now=now, zone=zone)
         self._within = within
 
     def __str__(self) -> str:
@@ -126,8 +158,66 @@ class _Description:
         )
 
 
-def _listed(lines: Iterable[str]) -> str:
+class _Rhythm:
+    """The handler and the rhythm that a test expects of a recurring job."""
+
+    def __init__(
+        self,
+        handler: Target,
+        cron: str | None,
+        every: timedelta | str | None,
+        timezone: str | tzinfo | None,
+        name: str | None,
+    ) -> None:
+        self.callable_name, _ = handlers.identify(handler, None)
+        if cron is not None and every is not None:
+            raise InvalidTime(
+                f"cron is {cron!r} and every is {every!r}, but a recurring job has only one of "
+                "them. Give one."
+            )
+        self._cron = None if cron is None else parse_cron(cron).text
+        self._every = None if every is None else parse_duration(every)
+        # A name, a ZoneInfo, or datetime.UTC.
+        zone = getattr(timezone, "key", None) or str(timezone)
+        self._zone = None if timezone is None else zone_of(zone).key
+        self._name = name
+
+    def __str__(self) -> str:
+        rhythm = _rhythm(self._cron or "", self._every)
+        zone = [f"timezone {self._zone!r}"] if self._zone else []
+        name = [f"name {self._name!r}"] if self._name is not None else []
+        return ", ".join([self.callable_name, *rhythm, *zone, *name])
+
+    def differences(self, row: RecurringJob) -> Iterator[str]:
+        """Yield what differs in `row`."""
+        if self._name not in {row.name, None}:
+            yield "has another name"
+        is_other_cron = self._cron and (not row.cron or _fields(self._cron) != _fields(row.cron))
+        if is_other_cron or (self._every is not None and self._every != row.every):
+            yield from _rhythm(row.cron, row.every)
+        if self._zone not in {row.timezone, None}:
+            yield f"timezone {row.timezone!r}"
+        if row.error:
+            yield f"does not run: {row.error}"
+
+
+def _rhythm(cron: str, every: timedelta | None) -> list[str]:
+    if cron:
+        return [f"cron {cron!r}"]
+    return [] if every is None else [f"every {describe_duration(every)!r}"]
+
+
+def _fields(cron: str) -> list[object]:
+    """Return what a cron expression matches, which is the same for '@daily' and '0 0 * * *'."""
+    expression = parse_cron(cron)
+    sim = expression._sim
+    weekdays = {day % 7 if isinstance(day, int) else day for day in sim.weekdays}
+    both = sim.day_and
+    return [expression.is_fixed, sim.minutes, sim.hours, sim.days, sim.months, weekdays, both]
+
+
+def _listed(lines: Iterable[str], otherwise: str = "no job waits at all") -> str:
     lines = list(lines)
     more = [f"and {len(lines) - MAX_NAMED} more"] if len(lines) > MAX_NAMED else []
-    shown = [*lines[:MAX_NAMED], *more] or ["no job waits at all"]
+    shown = [*lines[:MAX_NAMED], *more] or [otherwise]
     return "".join(f"\n  {line}" for line in shown)
