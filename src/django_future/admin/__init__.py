@@ -1,7 +1,8 @@
-"""Admin pages for jobs, paused queues and workers."""
+"""Admin pages for jobs, recurring jobs, paused queues and workers."""
 
 from django_future.admin.jobs import ScheduledJobAdmin
 from django_future.admin.queues import PausedQueueAdmin
+from django_future.admin.recurring import RecurringJobAdmin
 from django_future.admin.workers import WorkerAdmin
 
-__all__ = ["PausedQueueAdmin", "ScheduledJobAdmin", "WorkerAdmin"]
+__all__ = ["PausedQueueAdmin", "RecurringJobAdmin", "ScheduledJobAdmin", "WorkerAdmin"]

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_future.admin import bound_object, columns, display
+from django_future.admin import bound_object, columns, display, recurring_display
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -34,6 +34,7 @@ _column = partial(columns.column, ScheduledJob)
 _number = _column("id", str)
 _callable_name = _column("callable_name", display.dotted)
 _scheduled_at = _column("scheduled_at", display.instant)
+_recurs_at = _column("recurs_at", display.instant)
 _ARGUMENTS = [columns.arguments("args"), columns.arguments("kwargs")]
 _INSTANTS = (
     _scheduled_at, _column("expires_at", display.instant), _column("created_at", display.instant)
@@ -70,7 +71,9 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     ]
     list_display_links = [_number, _callable_name]
     list_filter = ["status"]
-    filters = frozenset({"status", "queue_name", "callable_name", "worker", "object_id"})
+    filters = frozenset({
+        "status", "queue_name", "callable_name", "worker", "object_id", "recurring__id",
+    })  # fmt: skip
     list_select_related = ["current_progress"]
     search_fields = ["callable_name__startswith"]
     search_help_text = _("The id of a job, or the beginning of the name of its callable.")
@@ -135,18 +138,25 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledJob | None = None) -> Any:
         """Return the sections of the page of a job."""
 
-        # A closure, because the admin does not pass the request to a method, and the link depends
-        # on the permissions of the user.
+        # Closures, because the admin does not pass the request to a method, and the links depend on
+        # the permissions of the user.
         @admin.display(description=_("content object"))
         def content_object(job: ScheduledJob) -> str:
             return bound_object.link(job, request, self.admin_site)
 
+        @admin.display(description=_("recurring job"))
+        def recurring(job: ScheduledJob) -> str:
+            return recurring_display.link(job, request, self.admin_site)
+
+        recurrence: list[Any] = []
+        if obj is not None and obj.recurring_id is not None:
+            recurrence = [(recurring, _recurs_at) if obj.recurs_at else recurring]
         progress = [columns.progress, columns.log] if obj and columns.has_progress(obj) else []
         is_final = obj is None or obj.status in Status.final()
         waits = [] if is_final else [columns.why_it_waits]
         return [
             (_("What"), {"fields": [_number, _callable_name, content_object, *_ARGUMENTS]}),
-            (_("When"), {"fields": [_INSTANTS, (queue_column(), "priority"), *waits]}),
+            (_("When"), {"fields": [_INSTANTS, *recurrence, (queue_column(), "priority"), *waits]}),
             (_("Outcome"), {"fields": [*_OUTCOME, *progress]}),
         ]
 

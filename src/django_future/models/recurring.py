@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from django_future.when import When
 
 MAX_RECURRING_NAME_LENGTH = 200
+# The error of a recurring job that was declared in code.
+NOT_DECLARED = "The code no longer declares it. Declare it again, or delete this row."
 NEVER = "never"  # the `expires` of a recurring job whose runs never expire
 
 
