@@ -25,8 +25,9 @@ from django_future import (
     schedule_recurring,
 )
 from django_future.models import AppliedDeclarations
+from django_future.models.recurring import NOT_DECLARED
 from django_future.scheduling import declared
-from django_future.scheduling.declared import NOT_DECLARED, synchronise
+from django_future.scheduling.declared import synchronise
 from django_future.scheduling.runs import LEAD, Materialiser
 from django_future.store import store_for
 from django_future.testing import travel_to
@@ -341,6 +342,13 @@ class TestRemovedDeclarations:
         apply()
         assert (ScheduledJob.objects.count(), row("other").runs) == (1, 1)
 
+    def test_a_pause_and_its_end_do_not_start_it_again(self):
+        apply(DAILY)
+        apply()
+        row().pause()
+        row().resume()
+        assert (row().next_run_at, row().is_paused) == (None, False)
+
     def test_its_error_is_replaced(self):
         apply(DAILY)
         RecurringJob.objects.update(error="HandlerUnknown: its handler is gone, too")
@@ -395,6 +403,12 @@ class TestDeclarationsInOtherModules:
     def test_a_removed_declaration_stops(self, start_process):
         code = "def tick(): pass  # and a new length of the file, so that Python reads it again"
         assert start_process(code).error == NOT_DECLARED
+
+
+class TestTravel:
+    def test_travel_to_counts_a_declared_interval_from_its_start(self):
+        declare({"name": "often", "every": "1h"})
+        assert len(travel_to("1d")) == 24
 
 
 class TestRowsOfOthers:

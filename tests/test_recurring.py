@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 
 from django_future import (
     RecurringJob,
@@ -53,10 +53,15 @@ def materialise(at, lead=timedelta()):
     return waiting()
 
 
+def instants(runs):
+    """Return the instants of runs; None for one that was triggered."""
+    return [run.recurs_at and clock.from_row(run.recurs_at) for run in runs]
+
+
 def waiting():
     """Return the instants of the runs that wait, in the order of their ids."""
     runs = ScheduledJob.objects.scheduled().filter(recurring__isnull=False).order_by("pk")
-    return [run.recurs_at for run in runs]
+    return instants(runs)
 
 
 def hourly(**arguments):
@@ -197,7 +202,7 @@ class TestRuns:
     def test_a_handler_can_read_its_instant(self):
         schedule_recurring("stamp", jobs.stamp, cron="0 * * * *")
         run_jobs(now=MONDAY + HOUR + timedelta(seconds=20))
-        assert Trace.objects.get().text == str(MONDAY + HOUR)
+        assert Trace.objects.get().text == str(clock.to_row(MONDAY + HOUR))
 
     def test_a_run_exists_a_little_before_its_instant(self):
         hourly()
@@ -468,8 +473,8 @@ class TestVerbs:
         materialise(MONDAY + HOUR)
         with stopped_clock(MONDAY + timedelta(hours=3, minutes=30)):
             made = recurring.backfill(MONDAY, MONDAY + 3 * HOUR)
-            assert [run.recurs_at for run in made] == [MONDAY, MONDAY + 2 * HOUR, MONDAY + 3 * HOUR]
-            assert {run.scheduled_at for run in made} == {clock.now()}
+            assert instants(made) == [MONDAY, MONDAY + 2 * HOUR, MONDAY + 3 * HOUR]
+            assert {clock.from_row(run.scheduled_at) for run in made} == {clock.now()}
             assert recurring.backfill(MONDAY, MONDAY + 3 * HOUR) == []
 
     def test_a_pause_takes_back_a_backfill_and_counts_right(self):
@@ -595,6 +600,16 @@ class TestErrors:
         assert materialise(NOW + HOUR) == []
         recurring.refresh_from_db()
         assert "every" in recurring.error
+
+    @pytest.mark.parametrize("value", [str(10**17), str(-(10**17)), "'soon'"])
+    def test_the_database_refuses_a_duration_that_cannot_be_read(self, value):
+        recurring = hourly(jitter="1m")
+        if connection.vendor == "postgresql":
+            value = f"INTERVAL '{10**5} years'"
+        with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE django_future_recurringjob SET jitter = {value} WHERE id = {recurring.pk}"
+            )
 
     def test_a_row_that_sql_wrote_runs_nothing(self):
         recurring = hourly()

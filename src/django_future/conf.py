@@ -66,7 +66,8 @@ def config() -> Config:
 
 def _checked_recurring(values: Any) -> tuple[Mapping[str, Any], ...]:
     # Only the shape. A wrong entry must not keep the project from starting.
-    if isinstance(values, str) or not all(isinstance(value, Mapping) for value in values):
+    is_list = isinstance(values, Sequence) and not isinstance(values, str)
+    if not is_list or not all(isinstance(value, Mapping) for value in values):
         raise ImproperlyConfigured(
             f"DJANGO_FUTURE['RECURRING'] is {values!r}. Give a list of dictionaries, such as "
             "{'callable': 'shop.jobs.report', 'cron': '0 9 * * *'}."

@@ -16,7 +16,7 @@ from django_future import clock, signatures
 from django_future.exceptions import InvalidTime
 from django_future.recurrence.timing import describe_duration
 from django_future.serialization import Place, Stored, decode, encode
-from django_future.when import MAX_INSTANT, MIN_INSTANT, parse_duration
+from django_future.when import MAX_DURATION, MAX_INSTANT, MIN_INSTANT, parse_duration
 
 READABLE = {
     "postgresql": "{column} >= '{first} 00:00Z' AND {column} <= '{last} 00:00Z'",
@@ -33,6 +33,15 @@ READABLE = {
         "{column} >= '{first}' AND {column} <= '{last} 00:00:00'"
         " AND MONTH({column}) > 0 AND DAYOFMONTH({column}) > 0"
     ),
+}
+
+READABLE_SPAN = {
+    "postgresql": "{column} BETWEEN INTERVAL '-{days} days' AND INTERVAL '{days} days'",
+    "sqlite": (
+        "{column} IS NULL OR typeof({column}) = 'integer'"
+        " AND {column} BETWEEN -{microseconds} AND {microseconds}"
+    ),
+    "mysql": "{column} BETWEEN -{microseconds} AND {microseconds}",
 }
 
 
@@ -95,6 +104,16 @@ class KeyField(models.CharField):  # type: ignore[type-arg]
 
 class SpanField(models.DurationField):  # type: ignore[type-arg]
     """A duration, which forms show and read as text, such as 1h30m."""
+
+    def db_check(self, connection: BaseDatabaseWrapper) -> str | None:
+        """Return the SQL condition for values that can be read as a timedelta."""
+        if connection.vendor not in READABLE_SPAN or self.column is None:
+            return None
+        return READABLE_SPAN[connection.vendor].format(
+            column=connection.ops.quote_name(self.column),
+            days=MAX_DURATION.days,
+            microseconds=MAX_DURATION // timedelta.resolution,
+        )
 
     def value_to_string(self, obj: models.Model) -> str:
         """Return the text for a fixture."""

@@ -18,6 +18,7 @@ from django_future.databases import jobs_database
 from django_future.declarations import Declaration, declarations, import_declarations
 from django_future.exceptions import FutureError, InvalidCallable, InvalidOption
 from django_future.models import AppliedDeclarations, RecurringJob
+from django_future.models.recurring import NOT_DECLARED
 from django_future.options import unknown_option_message
 from django_future.scheduling.recurring import write
 from django_future.scheduling.recurring_columns import COLUMNS, DeclaredArguments, build_recurring
@@ -27,9 +28,6 @@ from django_future.store.contention import with_retries, write_transaction
 from django_future.when import is_offset
 
 logger = logging.getLogger("django_future")
-
-NOT_DECLARED = "The code no longer declares it. Declare it again, or delete this row."
-
 
 def synchronise(using: str | None = None, *, is_deploy: bool = False) -> None:
     """Apply the declarations of this code to the database, unless newer code has applied its own.

@@ -15,6 +15,7 @@ from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption, InvalidTime, UnknownRecurringJob
 from django_future.handlers import Target
 from django_future.models import RecurringJob, ScheduledJob
+from django_future.models.recurring import NOT_DECLARED
 from django_future.recurrence.missed import MISSED_AFTER
 from django_future.recurrence.timing import zone_of
 from django_future.scheduling.jobs import add_draft
@@ -117,7 +118,8 @@ def resume(recurring: RecurringJob) -> None:
         if row.paused_at is None:
             return
         row.paused_at, row.paused_reason = None, ""
-        _set_next(row, store.now())
+        if row.error != NOT_DECLARED:
+            _set_next(row, store.now())
 
 
 def trigger(recurring: RecurringJob) -> ScheduledJob:

@@ -38,7 +38,8 @@ def travel_to(
     until = _parse_target(target, instant)
     ran: list[ScheduledJob] = []
     with exclusive("travel_to()"), registered(using) as (store, worker, watchdog):
-        synchronise(store.alias)
+        with stopped_clock(instant):
+            synchronise(store.alias)
         passes = 1
         while passes <= MAX_PASSES:
             with stopped_clock(instant):
