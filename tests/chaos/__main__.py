@@ -56,9 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=5000, help="The number of jobs (default: 5000).")
     add("--seed", type=int, default=random.randrange(10**6), help="Repeat the run of this seed.")
     add("--workers", type=int, help="The number of worker processes (default: 4; recurring: 10).")
-    add("--seconds", type=int, help="The maximum duration of disruptions in s (120; recurring: 60).")
+    add(
+        "--seconds", type=int, help="The maximum duration of disruptions in s (120; recurring: 60)."
+    )
     add("--schedules", type=int,
-        help="The number of recurring jobs (default: 200 on PostgreSQL, 20 elsewhere).")  # fmt: skip
+        help="The number of recurring jobs (default: 200; SQLite and MariaDB: 20).")  # fmt: skip
     add("--delete", action="store_true", help="Let workers delete the runs that are complete.")
     add("--break-fence", action="store_true",
         help="Let workers finish jobs with a lost lease: the trial must detect this.")  # fmt: skip

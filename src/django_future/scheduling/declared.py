@@ -29,6 +29,7 @@ from django_future.when import is_offset
 
 logger = logging.getLogger("django_future")
 
+
 def synchronise(using: str | None = None, *, is_deploy: bool = False) -> None:
     """Apply the declarations of this code to the database, unless newer code has applied its own.
 

@@ -1,6 +1,6 @@
 """Creates recurring jobs, and acts on them."""
 
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Unpack
@@ -17,7 +17,7 @@ from django_future.handlers import Target
 from django_future.models import RecurringJob, ScheduledJob
 from django_future.models.recurring import NOT_DECLARED
 from django_future.recurrence.missed import MISSED_AFTER
-from django_future.recurrence.timing import zone_of
+from django_future.recurrence.timing import TICK, zone_of
 from django_future.scheduling.jobs import add_draft
 from django_future.scheduling.queues import checked_reason
 from django_future.scheduling.recurring_columns import (
@@ -29,7 +29,7 @@ from django_future.scheduling.recurring_columns import (
 from django_future.scheduling.runs import LEAD, Materialiser, build_run
 from django_future.store import Store, store_for
 from django_future.store import recurring as rows
-from django_future.store.contention import write_transaction
+from django_future.store.contention import retry_on_contention, write_transaction
 from django_future.when import When, parse_when
 
 if TYPE_CHECKING:
@@ -106,20 +106,25 @@ def trigger_recurring(name: str, *, using: str | None = None) -> ScheduledJob:
 
 def pause(recurring: RecurringJob, reason: str = "") -> None:
     reason = checked_reason(reason)
-    with _changed(recurring) as (store, row):
+
+    def change(store: Store, row: RecurringJob) -> None:
         row.paused_at = row.paused_at or clock.to_row(store.now())
         row.paused_reason = reason
         row.next_run_at = row.queued_at = None
         _take_back(store, row)
 
+    _change(_store(recurring), recurring, change)
+
 
 def resume(recurring: RecurringJob) -> None:
-    with _changed(recurring) as (store, row):
+    def change(store: Store, row: RecurringJob) -> None:
         if row.paused_at is None:
             return
         row.paused_at, row.paused_reason = None, ""
         if row.error != NOT_DECLARED:
             _set_next(row, store.now())
+
+    _change(_store(recurring), recurring, change)
 
 
 def trigger(recurring: RecurringJob) -> ScheduledJob:
@@ -144,19 +149,8 @@ def backfill(recurring: RecurringJob, start: When, end: When) -> list[ScheduledJ
             f"From {first} to {last} there are {count:,} instants. Give a period with at most "
             f"{MAX_BACKFILLED:,}."
         )
-    with write_transaction(store):
-        row = _existing(rows.lock_one(store, pk=recurring.pk), recurring)
-        taken = rows.existing_runs(store, [recurring.pk], first)
-        instants = list(islice(recurring.timing.since(first), count))
-        drafts = [
-            build_run(row, store.alias, instant, now)
-            for instant in instants
-            if (recurring.pk, instant) not in taken
-        ]
-        jobs = [add_draft(draft) for draft in drafts]
-        row.runs += len(jobs)
-        row.save(using=store.alias, update_fields=["runs"])
-        return jobs
+    instants = list(islice(recurring.timing.since(first), count))
+    return _backfill(store, recurring, instants, now) if instants else []
 
 
 def upcoming(recurring: RecurringJob, n: int, after: When | None = None) -> list[datetime]:
@@ -173,10 +167,32 @@ def previous(recurring: RecurringJob, n: int, before: When | None = None) -> lis
 def _take_back_before_deletion(*, instance: RecurringJob, using: str, **_: Any) -> None:
     store = store_for(using)
     with write_transaction(store):
+        # Until the row is deleted, no process materialises another run.
+        rows.lock_one(store, pk=instance.pk)
         rows.take_back(store, instance)
 
 
+@retry_on_contention
+def _backfill(
+    store: Store, recurring: RecurringJob, instants: list[datetime], now: datetime
+) -> list[ScheduledJob]:
+    with write_transaction(store):
+        row = _existing(rows.lock_one(store, pk=recurring.pk), recurring)
+        taken = rows.existing_runs(store, {recurring.pk: instants})
+        drafts = [
+            build_run(row, store.alias, instant, now)
+            for instant in instants
+            if (recurring.pk, instant) not in taken
+        ]
+        jobs = [add_draft(draft) for draft in drafts]
+        row.runs += len(jobs)
+        row.save(using=store.alias, update_fields=["runs"])
+        return jobs
+
+
+@retry_on_contention
 def _write(store: Store, wanted: RecurringJob) -> RecurringJob:
+    taken: list[datetime] = []
     with write_transaction(store):
         row = rows.lock_one(store, name=wanted.name)
         if row is None:
@@ -184,19 +200,23 @@ def _write(store: Store, wanted: RecurringJob) -> RecurringJob:
             wanted.save(force_insert=True, using=store.alias)
             row = wanted
         elif changed := _differences(row, wanted):
-            _apply(store, row, wanted, changed)
+            taken = _apply(store, row, wanted, changed)
         else:
             return row
-        materialise_soon(store, row)
+        materialise_soon(store, row, taken)
     row.refresh_from_db(using=store.alias)
     return row
 
 
-def materialise_soon(store: Store, row: RecurringJob) -> None:
-    """Materialise the runs of a new or changed row that are due before the next round."""
+def materialise_soon(store: Store, row: RecurringJob, taken: Sequence[datetime] = ()) -> None:
+    """Materialise the runs of a new or changed row that are due before the next round.
+
+    `taken` are the instants of runs that were taken back, and are materialised again.
+    """
     now = store.now()
-    if row.next_run_at is not None and clock.from_row(row.next_run_at) <= now + LEAD:
-        Materialiser(store).work_one(row.pk, now)
+    is_due = row.next_run_at is not None and clock.from_row(row.next_run_at) <= now + LEAD
+    if is_due or taken:
+        Materialiser(store).work_one(row.pk, now, taken)
 
 
 def _differences(row: RecurringJob, wanted: RecurringJob) -> set[str]:
@@ -205,20 +225,29 @@ def _differences(row: RecurringJob, wanted: RecurringJob) -> set[str]:
     return columns | {"error"} if row.error or not row.is_signed else columns
 
 
-def _apply(store: Store, row: RecurringJob, wanted: RecurringJob, changed: set[str]) -> None:
+def _apply(
+    store: Store, row: RecurringJob, wanted: RecurringJob, changed: set[str]
+) -> list[datetime]:
+    """Change a row, and return the instants of runs that must be materialised again."""
     now = store.now()
     is_rhythm_new = not TIMING_COLUMNS.isdisjoint(changed)
     next_at = row.next_run_at and clock.from_row(row.next_run_at)
+    last_at = row.last_run_at and clock.from_row(row.last_run_at) + TICK
     for name in changed & COLUMNS:
         setattr(row, name, vars(wanted)[name])
     row.is_signed, row.error = True, ""  # code has just written all that the row calls
     if is_rhythm_new:
         row.anchor_at = wanted.anchor_at
     taken = _take_back(store, row, since=now - MISSED_AFTER)
-    since = min([next_at, *taken]) if next_at and not is_rhythm_new else now
-    row.queued_at = None if is_rhythm_new else row.queued_at
-    _set_next(row, since)
+    if is_rhythm_new:
+        row.queued_at = None
+        _set_next(row, now)
+    else:
+        # Not from the first instant in `taken` on: the runs of later ones may have ended, and their
+        # rows may be deleted.
+        _set_next(row, next_at or max(now, last_at or now))
     row.save(using=store.alias)
+    return [] if is_rhythm_new else taken
 
 
 def _set_next(row: RecurringJob, since: datetime) -> None:
@@ -236,13 +265,14 @@ def _take_back(store: Store, row: RecurringJob, since: datetime | None = None) -
     return taken
 
 
-@contextmanager
-def _changed(recurring: RecurringJob) -> "Iterator[tuple[Store, RecurringJob]]":
-    """Lock the row of a recurring job, save the changes, and show them in `recurring`."""
-    store = _store(recurring)
+@retry_on_contention
+def _change(
+    store: Store, recurring: RecurringJob, change: Callable[[Store, RecurringJob], None]
+) -> None:
+    """Lock the row of a recurring job, `change` and save it, and reload `recurring`."""
     with write_transaction(store):
         row = _existing(rows.lock_one(store, pk=recurring.pk), recurring)
-        yield store, row
+        change(store, row)
         row.save(using=store.alias)
         materialise_soon(store, row)
     recurring.refresh_from_db(using=store.alias)

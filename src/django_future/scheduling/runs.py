@@ -2,13 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from django_future import clock, handlers, resolution, signatures
 from django_future.exceptions import InvalidOption, NotSigned, ObjectGone
@@ -40,6 +41,7 @@ logger = logging.getLogger("django_future")
 LEAD = timedelta(seconds=20)
 ROUND = timedelta(seconds=10)  # between two rounds
 WAITING_ROUND = timedelta(seconds=1)  # while a run waits for the end of the last one
+MIN_IDLE_RATIO = 20  # between two such rounds, to the time that the first one took
 RETRY_SECONDS = 600.0  # before a process tries a recurring job with an error again
 MAX_RUNS_PER_TRANSACTION = 2000
 
@@ -51,37 +53,60 @@ class Materialiser:
         self._store = store
         # By id, when this process tries a recurring job again that it could not follow.
         self._failing: dict[int, float] = {}
+        self._round_at: datetime | None = None
+        # By id, the next runs that the last round could not decide; see `_Batch.held`.
+        self._held: dict[int, datetime] = {}
 
     def work(self, at: datetime, lead: timedelta = LEAD) -> datetime:
         """Materialise the runs that are due until `at` plus `lead`; return when to call it again.
 
         A recurring job that cannot be followed records why, and does not stop the others.
         """
-        store, until = self._store, at + lead
-        again_at = at + ROUND
-        held: dict[int, datetime] = {}
-        lock_due = partial(self._locked_due, until, held)
+        store, until, round_at = self._store, at + lead, self._round_at
+        if round_at is None or not round_at - ROUND < at < round_at:
+            round_at = self._round_at = at + ROUND
+            self._held = {}
+        else:
+            until = at  # between two rounds, only for a run that waits or could not be decided
+            self._held = {pk: held_at for pk, held_at in self._held.items() if held_at > at}
         next_run_at, queued_at = rows.heads(store)
-        is_complete = next_run_at is None or next_run_at > until
-        while not is_complete:
-            batch = self._in_transaction(lock_due, at, until)
-            held.update(batch.held)
-            is_complete = batch.size < rows.BATCH_SIZE and not batch.is_cut
+        if next_run_at is not None and next_run_at <= until:
+            self._repeat(partial(self._locked_due, until), at, until)
+        again_at = min([round_at, *self._held.values()])
         if queued_at is not None:
-            self._in_transaction(partial(rows.lock_waiting, store), at, until)
-            again_at = min(again_at, at + WAITING_ROUND)
-        return min([again_at, *held.values()])
+            began_at = time.monotonic()
+            self._repeat(partial(rows.lock_waiting, store), at, until)
+            took = timedelta(seconds=time.monotonic() - began_at)
+            again_at = min(again_at, at + max(WAITING_ROUND, MIN_IDLE_RATIO * took))
+        return again_at
 
-    def work_one(self, pk: int, at: datetime) -> None:
-        """Materialise the runs of one recurring job that are due soon, in the open transaction."""
+    def _repeat(
+        self, lock: Callable[[], list[RecurringJob]], at: datetime, until: datetime
+    ) -> None:
+        """Handle all rows that `lock` returns, which returns them in batches."""
+        is_complete = False
+        while not is_complete:
+            batch = self._in_transaction(lock, at, until)
+            self._held.update(batch.held)
+            is_complete = batch.size < rows.BATCH_SIZE and not batch.is_cut
+
+    def work_one(self, pk: int, at: datetime, taken: Sequence[datetime] = ()) -> None:
+        """Materialise the runs of one recurring job that are due soon, in the open transaction.
+
+        Those of the instants `taken` come first.
+        """
+        batch = _Batch(self._store, at, at + LEAD)
         locked = rows.lock_one(self._store, pk=pk)
+        if locked is not None and taken:
+            batch.materialise_again(locked, taken)
+            locked = rows.lock_one(self._store, pk=pk)
         if locked is not None and locked.next_run_at is not None:
-            _Batch(self._store, at, at + LEAD).materialise([locked])
+            batch.materialise([locked])
 
-    def _locked_due(self, until: datetime, held: Collection[int]) -> list[RecurringJob]:
+    def _locked_due(self, until: datetime) -> list[RecurringJob]:
         now = time.monotonic()
         self._failing = {pk: retry_at for pk, retry_at in self._failing.items() if retry_at > now}
-        return rows.lock_due(self._store, until, held=held, failing=self._failing)
+        return rows.lock_due(self._store, until, held=self._held, failing=self._failing)
 
     def _in_transaction(
         self, lock: Callable[[], list[RecurringJob]], at: datetime, until: datetime
@@ -89,6 +114,7 @@ class Materialiser:
         locked: list[RecurringJob] = []
 
         def materialise() -> _Batch:
+            locked.clear()
             batch = _Batch(self._store, at, until)
             with write_transaction(self._store):
                 locked[:] = lock()
@@ -98,11 +124,11 @@ class Materialiser:
         is_inside = self._store.connection.in_atomic_block
         try:
             batch = materialise() if is_inside else with_retries(self._store, materialise)
-        except (DatabaseError, InterfaceError):
-            if not locked or not self._is_reachable():
+        except Exception:
+            if not locked or not self._is_connected():
                 raise
-            # A statement for one recurring job broke the transaction of all. One by one, the
-            # others succeed.
+            # A statement for one recurring job broke the transaction of all, or a receiver of a
+            # signal did. One by one, the others succeed.
             batch = _Batch(self._store, at, until, is_cut=True)
             for recurring in locked:
                 self._alone(recurring, batch)
@@ -120,25 +146,36 @@ class Materialiser:
                     queued_at=recurring.queued_at,
                 )
                 batch.materialise([locked] if locked else [])
-        except (DatabaseError, InterfaceError) as error:
-            if not self._is_reachable():
+        except Exception as error:
+            if not self._is_connected():
                 raise
-            batch.errors.append((recurring, error))
+            if isinstance(error, OperationalError) and self._store.is_contention(error):
+                # The cause is a rival, and not this recurring job.
+                batch.held[recurring.pk] = batch.at + WAITING_ROUND
+            else:
+                batch.errors.append((recurring, error))
 
-    def _is_reachable(self) -> bool:
+    def _is_connected(self) -> bool:
+        # An error of a connection closes it. Then the error is not that of a recurring job.
         try:
-            rows.heads(self._store)
+            return self._store.connection.connection is not None and bool(rows.heads(self._store))
         except (DatabaseError, InterfaceError):
             return False
-        return True
 
-    def _record(self, recurring: RecurringJob, error: Exception) -> None:
+    def _record(self, recurring: RecurringJob, error: BaseException) -> None:
         self._failing[recurring.pk] = time.monotonic() + RETRY_SECONDS
-        text = shortened(storable(f"{type(error).__name__}: {error}"))
+        text = shortened(storable(_described(error)))
         if rows.record_error(self._store, recurring, text):
             logger.error(
                 "The recurring job %r cannot be followed: %s", recurring.name, text, exc_info=error
             )
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - its __str__ may raise anything
+        return type(error).__name__
 
 
 @dataclass
@@ -152,34 +189,47 @@ class _Batch:
     is_cut: bool = False  # because it would have had too many runs
     # The ids of those whose last run has not ended, but may end before their next instant.
     held: dict[int, datetime] = field(default_factory=dict)
-    errors: list[tuple[RecurringJob, Exception]] = field(default_factory=list)
+    errors: list[tuple[RecurringJob, BaseException]] = field(default_factory=list)
 
     def materialise(self, locked: list[RecurringJob]) -> None:
         """Insert the due runs of locked rows, and move their next run."""
         self.size += len(locked)
+        may_be_blocked = [one.pk for one in locked if one.overlap != Overlap.ALLOW]
+        blocked = rows.blocked(self.store, may_be_blocked)
         moves: list[_Move] = []
         for recurring in locked:
-            try:
-                move = self._planned(recurring)
-            except (DatabaseError, InterfaceError):
-                raise
-            except Exception as error:  # noqa: BLE001 - of its handler's module, or of `unique`
-                self.errors.append((recurring, error))
-                continue
-            if move is not None:
+            plan = partial(self._planned, recurring, is_blocked=recurring.pk in blocked)
+            if (move := self._guarded(recurring, plan)) is not None:
                 moves.append(move)
             if sum(len(move.drafts) for move in moves) >= MAX_RUNS_PER_TRANSACTION:
                 self.is_cut = True
                 break
+        self._write(moves)
+
+    def materialise_again(self, locked: RecurringJob, instants: Sequence[datetime]) -> None:
+        """Insert the runs of a locked row for instants whose runs were taken back."""
+        move = self._guarded(locked, lambda: _Move(locked).of_taken(self.store, instants, self.at))
+        self._write([] if move is None else [move])
+
+    def _write(self, moves: list["_Move"]) -> None:
         self._insert(moves)
         for move in moves:
             if not rows.advance(self.store, move.recurring, **move.values):
                 raise DatabaseError(f"The recurring job {move.recurring.name!r} has changed.")
 
-    def _planned(self, recurring: RecurringJob) -> "_Move | None":
-        is_blocked = recurring.overlap != Overlap.ALLOW and rows.has_unfinished_run(
-            self.store, recurring
-        )
+    def _guarded(
+        self, recurring: RecurringJob, plan: Callable[[], "_Move | None"]
+    ) -> "_Move | None":
+        """Return the result of `plan`; if it raises, note the error, and return None."""
+        try:
+            return plan()
+        except (DatabaseError, InterfaceError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - of its handler's module, or of `unique`
+            self.errors.append((recurring, error))
+            return None
+
+    def _planned(self, recurring: RecurringJob, *, is_blocked: bool) -> "_Move | None":
         first_at = recurring.next_run_at and clock.from_row(recurring.next_run_at)
         if recurring.queued_at is not None and not is_blocked:
             return _Move(recurring).of_waiting_run(self.store, self.at)
@@ -197,9 +247,11 @@ class _Batch:
         drafts = [(move, draft) for move in moves for draft in move.drafts]
         if not drafts:
             return
-        ids = {move.recurring.pk for move, _ in drafts}
         instants = [clock.from_row(cast("datetime", draft.job.recurs_at)) for _, draft in drafts]
-        taken = rows.existing_runs(self.store, ids, min(instants))
+        instants_by_id: dict[int, list[datetime]] = defaultdict(list)
+        for (move, _), instant in zip(drafts, instants, strict=True):
+            instants_by_id[move.recurring.pk].append(instant)
+        taken = rows.existing_runs(self.store, instants_by_id)
         new = [
             (move, draft)
             for (move, draft), instant in zip(drafts, instants, strict=True)
@@ -239,8 +291,8 @@ class _Move:
         )
         if missed and recurring.missed == Missed.ONCE:
             # Those that were materialised just before the downtime, for instants before the latest.
-            stale = rows.take_back_ahead(store, recurring, until=at - MISSED_AFTER)
-            missed, self.taken_back = missed + stale, stale
+            self.taken_back = self._take_back_ahead(store, until=at - MISSED_AFTER)
+            missed += self.taken_back
         if recurring.overlap != Overlap.ALLOW and len(instants) > 1:
             next_at = instants[1]  # the first run decides whether this one may run
             del instants[1:]
@@ -267,11 +319,23 @@ class _Move:
         self.values["queued_at"] = None
         return self
 
+    def of_taken(self, store: Store, instants: Sequence[datetime], at: datetime) -> "_Move":
+        """Let instants run again whose runs were taken back, if they still are instants."""
+        count = self.recurring.timing.count
+        self._add(store, [instant for instant in instants if count(instant, instant)], at)
+        return self
+
     def skip_one(self) -> None:
         """Count one of the runs as skipped, because another job has its unique key."""
         recurring = self.recurring
         skipped = self.values.get("skipped_runs", recurring.skipped_runs)
         self.values |= {"skipped_runs": skipped + 1, "runs": self.values["runs"] - 1}
+
+    def _take_back_ahead(self, store: Store, until: datetime) -> int:
+        if self.recurring.last_run_at is None:
+            return 0
+        last_run_at = clock.from_row(self.recurring.last_run_at)
+        return rows.take_back_ahead(store, self.recurring, last_run_at - LEAD, until)
 
     def _add(self, store: Store, instants: list[datetime], at: datetime) -> None:
         recurring = self.recurring
@@ -283,7 +347,8 @@ class _Move:
         ]
         self.values["runs"] = max(recurring.runs + len(instants) - self.taken_back, 0)
         if instants:
-            self.values["last_run_at"] = clock.to_row(instants[-1])
+            last_run_at = clock.to_row(instants[-1])
+            self.values["last_run_at"] = max(recurring.last_run_at or last_run_at, last_run_at)
             # Its signature was valid, but may have been made with an old key.
             self.values["signature"] = signatures.sign(signed_columns(recurring))
 

@@ -1,13 +1,15 @@
 """The rows of recurring jobs, and of their runs."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from django_future import clock
-from django_future.models import RecurringJob, ScheduledJob
+from django_future.models import RecurringJob
 from django_future.models.fields import as_parameter
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
@@ -18,6 +20,7 @@ INDEX = "future_recurring_due"
 
 # A parked run is not counted: it waits for an operator, and would block the next ones for ever.
 _UNFINISHED = (Status.SCHEDULED, Status.RUNNING)
+_IS_BLOCKED = Q(last_status__in=_UNFINISHED) | Q(triggered_status__in=_UNFINISHED)
 
 
 class Heads(NamedTuple):
@@ -80,11 +83,7 @@ def lock_due(
 
 def lock_waiting(store: Store) -> list[RecurringJob]:
     """Lock and return recurring jobs with a waiting run whose last run has ended."""
-    ended = _rows(store).filter(
-        ~Exists(_unfinished_of(store, OuterRef("pk"), OuterRef("last_run_at"))),
-        queued_at__isnull=False,
-        error="",
-    )
+    ended = _with_run_states(store).filter(~_IS_BLOCKED, queued_at__isnull=False, error="")
     ids = list(ended.order_by("queued_at").values_list("pk", flat=True)[:BATCH_SIZE])
     # Locks the rows by primary key until the transaction ends. A rival skips them, or has changed
     # them before, and then they no longer match.
@@ -98,9 +97,10 @@ def lock_one(store: Store, **key: Any) -> RecurringJob | None:
     return next(iter(_locked(store, _rows(store).filter(**key))), None)
 
 
-def has_unfinished_run(store: Store, recurring: RecurringJob) -> bool:
-    """Return whether the last run, or one that was triggered, has not ended."""
-    return _unfinished_of(store, recurring.pk, recurring.last_run_at).exists()
+def blocked(store: Store, ids: Collection[int]) -> set[int]:
+    """Return those of `ids` whose last run, or one that was triggered, has not ended."""
+    rows = _with_run_states(store).filter(_IS_BLOCKED, pk__in=ids)
+    return set(rows.values_list("pk", flat=True)) if ids else set()
 
 
 def advance(store: Store, recurring: RecurringJob, **values: Any) -> bool:
@@ -117,15 +117,22 @@ def record_error(store: Store, recurring: RecurringJob, error: str) -> bool:
 
 
 def existing_runs(
-    store: Store, ids: Collection[int], since: datetime
+    store: Store, instants: Mapping[int, Sequence[datetime]]
 ) -> set[tuple[int | None, datetime]]:
-    """Return the id of the recurring job and the instant of each run from `since` on."""
-    runs = store.jobs.filter(recurring_id__in=ids, recurs_at__gte=clock.to_row(since))
-    return {
-        (recurring_id, clock.from_row(recurs_at))
-        for recurring_id, recurs_at in runs.values_list("recurring_id", "recurs_at")
-        if recurs_at
-    }
+    """Return the id of the recurring job and the instant of each run.
+
+    `instants` are those of each id. Between the earliest and the latest, others are returned, too.
+    """
+    ids: dict[tuple[datetime, datetime], list[int]] = defaultdict(list)
+    for pk, found in instants.items():
+        ids[min(found), max(found)].append(pk)
+    # One condition for each span, so that the old runs of the others are not read.
+    is_wanted = Q(pk__in=[])
+    for (first, last), pks in ids.items():
+        span = [clock.to_row(first), clock.to_row(last)]
+        is_wanted |= Q(recurring_id__in=pks, recurs_at__range=span)
+    runs = store.jobs.filter(is_wanted).values_list("recurring_id", "recurs_at")
+    return {(pk, clock.from_row(recurs_at)) for pk, recurs_at in runs if recurs_at}
 
 
 def take_back(
@@ -134,17 +141,21 @@ def take_back(
     """Delete the runs that have not started, for instants from `since` on; return the instants."""
     runs = _not_started(store, recurring)
     if since is not None:
-        runs = runs.filter(recurs_at__gte=clock.to_row(since))
+        runs = _scheduled_among(store, recurring, recurs_at__gte=clock.to_row(since))
     return _delete_locked(store, runs)
 
 
-def take_back_ahead(store: Store, recurring: RecurringJob, until: datetime) -> int:
-    """Delete the runs for instants before `until` that exist since before their instant.
+def take_back_ahead(store: Store, recurring: RecurringJob, since: datetime, until: datetime) -> int:
+    """Delete the runs for instants from `since` to before `until`, if they existed before it.
 
     Returns how many. Runs that have started stay, and those that were made up for or backfilled.
     """
-    ahead = _not_started(store, recurring).filter(
-        recurs_at__lt=clock.to_row(until), created_at__lte=F("recurs_at")
+    ahead = _scheduled_among(
+        store,
+        recurring,
+        recurs_at__gte=clock.to_row(since),
+        recurs_at__lt=clock.to_row(until),
+        created_at__lte=F("recurs_at"),
     )
     return len(_delete_locked(store, ahead))
 
@@ -168,6 +179,16 @@ def _not_started(store: Store, recurring: RecurringJob) -> ScheduledJobQuerySet:
     )
 
 
+def _scheduled_among(
+    store: Store, recurring: RecurringJob, **conditions: Any
+) -> ScheduledJobQuerySet:
+    """Return those of the few runs with `conditions` that have not started, by primary key."""
+    # Without a condition on the status, for which a planner may read all waiting jobs.
+    runs = store.jobs.filter(recurring_id=recurring.pk, **conditions).values_list("pk", "status")
+    found = [pk for pk, status in runs if status == Status.SCHEDULED]
+    return _not_started(store, recurring).filter(pk__in=found)
+
+
 def _delete_locked(store: Store, runs: ScheduledJobQuerySet) -> list[datetime]:
     # Locks the rows until the transaction ends. A claim skips them. If a rival has just claimed
     # one, this waits, and the row is no longer scheduled.
@@ -177,10 +198,16 @@ def _delete_locked(store: Store, runs: ScheduledJobQuerySet) -> list[datetime]:
     return sorted(clock.from_row(instant) for instant in instants.values() if instant)
 
 
-def _unfinished_of(store: Store, pk: Any, last_run_at: Any) -> QuerySet[ScheduledJob]:
-    runs = store.jobs.filter(recurring_id=pk, status__in=_UNFINISHED)
-    triggered = Q(recurs_at__isnull=True)
-    return runs.filter(triggered | Q(recurs_at__gte=last_run_at) if last_run_at else triggered)
+def _with_run_states(store: Store) -> QuerySet[RecurringJob]:
+    # Two subqueries, each in the order of the index of the runs. With one condition for both, or
+    # without an order, planners read all runs of a recurring job, all waiting jobs, or all jobs.
+    runs = store.jobs.filter(recurring_id=OuterRef("pk")).order_by("-recurs_at")
+    last = runs.filter(recurs_at__gte=OuterRef("last_run_at"))
+    triggered = runs.filter(recurs_at__isnull=True, status__in=_UNFINISHED)
+    return _rows(store).annotate(
+        last_status=Coalesce(Subquery(last.values("status")[:1]), Value("")),
+        triggered_status=Coalesce(Subquery(triggered.values("status")[:1]), Value("")),
+    )
 
 
 def _rows(store: Store) -> QuerySet[RecurringJob]:
