@@ -78,3 +78,5 @@ SECRET_KEY = "only for the tests"
 TIME_ZONE = "Europe/Berlin"
 USE_TZ = os.environ.get("USE_TZ", "1") == "1"
 DJANGO_FUTURE = {"HEARTBEAT": os.environ.get("HEARTBEAT", "10s")}
+
+TASKS = {"default": {"BACKEND": "django_future.backend.FutureBackend"}}

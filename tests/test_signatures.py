@@ -27,6 +27,7 @@ SIGNED = {
     "options": '{"atomic": false}',
     "object_id": "2",
     "object_database": "other",
+    "task_backend": "forged",
 }
 
 

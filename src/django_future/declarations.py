@@ -11,13 +11,14 @@ from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 
 from django_future.conf import config
+from django_future.tasks.handler import is_task
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from django_future.scheduling.recurring_columns import DeclaredArguments
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F")  # a function, a handler, or a task of Django's Tasks API
 
 # The modules of each installed app in which declarations are found.
 MODULES = ("jobs", "tasks")
@@ -50,13 +51,16 @@ def recurring(
     after `migrate` and when a worker starts. `manage.py check` finds mistakes.
     """
 
-    def declare(function: F) -> F:
+    def declare(handler: F) -> F:
+        function: Any = handler
+        if is_task(handler):
+            function = function.func
         path = _path_of(function)
         # By its path, because `@job` above puts another object in the place of the function. What
         # has no path, such as a method or a lambda, is kept, so that a check refuses it.
         target = path if _is_global(function) else function
         _declared.append(Declaration(path if name is None else name, target, arguments))
-        return function
+        return handler
 
     return declare
 

@@ -91,6 +91,14 @@ class InvalidProgress(FutureError, ValueError):
     """An argument of `job.progress()` or `job.log()` is not valid."""
 
 
+class JobExpired(FutureError):
+    """A task expired before it started. Only its `TaskResult` contains this error."""
+
+
+class JobCancelled(FutureError):
+    """A task was cancelled. Only its `TaskResult` contains this error."""
+
+
 class HandlerExited(FutureError):
     """A handler raised an exception that ends a program, such as `SystemExit`."""
 

@@ -24,6 +24,7 @@ from django_future.exceptions import (
     ModuleNotImported,
 )
 from django_future.options import JobOptions
+from django_future.tasks.handler import TaskHandler, is_task
 
 Handler = Callable[..., Any]
 Target = str | Handler
@@ -42,16 +43,15 @@ def identify(target: Target, content_object: Model | None) -> tuple[str, Handler
 
     Raises `InvalidCallable`, or its subclass `CallableNotAllowed`.
     """
+    if is_task(target):
+        return _identify_task(target)
     name = target if isinstance(target, str) else _path_of(target)
     if len(name) > MAX_NAME_LENGTH:
         raise InvalidCallable(
             f"{name!r} has more than {MAX_NAME_LENGTH} characters. Use a shorter path."
         )
     if name.rpartition(".")[0] in remedies.OWN_MODULES:
-        raise InvalidCallable(
-            f"{name!r} is defined in a script or a shell, which no worker can import. Move it to a "
-            "module."
-        )
+        raise InvalidCallable(_in_a_script(name))
     found = resolve(name, content_object)
     if not isinstance(target, str) and found is not target:
         raise InvalidCallable(
@@ -66,8 +66,11 @@ def identify(target: Target, content_object: Model | None) -> tuple[str, Handler
     return name, found
 
 
-def resolve(name: str, content_object: Model | None) -> Handler:
+def resolve(name: str, content_object: Model | None, *, is_of_task: bool = False) -> Handler:
     """Return the callable with this dotted path, or the method of `content_object` with this name.
+
+    With `is_of_task`, the row is signed and says that it calls a task. Then its module is imported
+    wherever it is, because it was a task when code enqueued it.
 
     Raises `HandlerUnknown` if this process cannot find it, `CallableNotAllowed` if a job may not
     call it, or `InvalidCallable`.
@@ -78,20 +81,22 @@ def resolve(name: str, content_object: Model | None) -> Handler:
     if name in _allowed:
         # The module or the attribute may have been replaced in the meantime.
         current = getattr(sys.modules.get(module_name), attribute, None)
-        if _allowed[name] is current:
-            return _allowed[name]
-    module = _module(module_name, name)
+        found, handler = _allowed[name]
+        if found is current:
+            return handler
+    module = _module(module_name, name, is_of_task=is_of_task)
     try:
-        found: Handler = getattr(module, attribute)
+        found = getattr(module, attribute)
     except AttributeError as error:
         similar = remedies.similar_function(module, attribute)
         raise HandlerUnknown(f"{name!r} does not exist: {error}.{similar}") from error
-    if not callable(found):
+    resolved: Handler = TaskHandler(found) if is_task(found) else found
+    if not callable(resolved):
         raise InvalidCallable(f"{name!r} is {found!r}, which is not callable.")
-    if not _is_allowed(name, found):
-        raise CallableNotAllowed(_why_not_allowed(name, found))
-    _allowed[name] = found
-    return found
+    if not _is_allowed(name, resolved):
+        raise CallableNotAllowed(_why_not_allowed(name, resolved))
+    _allowed[name] = found, resolved
+    return resolved
 
 
 def takes_job(handler: Handler) -> bool:
@@ -114,6 +119,35 @@ def options_of(handler: Handler) -> JobOptions:
     """Return the options that `@job` gives to `handler`, or the defaults."""
     options = getattr(handler, "job_options", None)
     return options if isinstance(options, JobOptions) else _DEFAULT_OPTIONS
+
+
+def _identify_task(task: Any) -> tuple[str, Handler]:
+    name: str = task.module_path
+    if name.rpartition(".")[0] in remedies.OWN_MODULES:
+        raise InvalidCallable(_in_a_script(name))
+    found = resolve(name, None)
+    if not isinstance(found, TaskHandler) or found.task.func is not task.func:
+        raise InvalidCallable(
+            f"{name!r} is {found!r}, not the task {task!r}. Pass the task that its module and name "
+            "stand for."
+        )
+    if found.task is task:
+        return name, found
+    handler = TaskHandler(task)
+    if handler.job_options.sensitive_arguments != found.job_options.sensitive_arguments:
+        raise InvalidCallable(
+            f"The sensitive_arguments of {name!r} differ from those of the declared task. A row "
+            "does not store them. Declare them with @task, or with name = name.using(...) in its "
+            "module."
+        )
+    return name, handler
+
+
+def _in_a_script(name: str) -> str:
+    return (
+        f"{name!r} is defined in a script or a shell, which no worker can import. Move it to a "
+        "module."
+    )
 
 
 def _is_generator_function(handler: Handler) -> bool:
@@ -158,9 +192,9 @@ def _method(name: str, content_object: Model | None) -> Handler:
     return method
 
 
-def _module(module_name: str, name: str) -> ModuleType:
+def _module(module_name: str, name: str, *, is_of_task: bool) -> ModuleType:
     """Return a module: import it only if its name is trusted, else it must be imported already."""
-    if not _is_trusted(module_name) and name not in config().CALLABLES:
+    if not (is_of_task or _is_trusted(module_name) or name in config().CALLABLES):
         if module_name in sys.modules:
             return sys.modules[module_name]
         package = module_name.partition(".")[0]
@@ -252,9 +286,9 @@ def _own_packages() -> Iterator[str]:
             yield path.partition(".")[0]
 
 
-# The callable of each name that was found to be allowed. A cache, because the check takes longer
-# than a small job.
-_allowed: dict[str, Handler] = {}
+# The attribute and the handler of each name that was found to be allowed. A cache, because the
+# check takes longer than a small job.
+_allowed: dict[str, tuple[Any, Handler]] = {}
 
 
 @receiver(setting_changed)

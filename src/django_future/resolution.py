@@ -12,6 +12,7 @@ from django_future import content_objects, handlers
 from django_future.exceptions import FutureError, HandlerUnknown, InvalidOption
 from django_future.models import ScheduledJob
 from django_future.options import RUN_OPTIONS, JobOptions
+from django_future.tasks.handler import TaskHandler, is_task
 
 
 def options_for(job: ScheduledJob, handler: Any) -> JobOptions:
@@ -52,22 +53,24 @@ def options_if_known(job: ScheduledJob) -> JobOptions:
 
 
 def unbound_handler(job: ScheduledJob) -> Any:
-    """Return the handler of `job`. A method of its object is returned as the class defines it.
+    """Return the handler of a signed job. A method is returned as the class defines it.
 
     Raises `HandlerUnknown`, whose `job` is set, or another `InvalidCallable`.
     """
     if "." in job.callable_name:
-        return resolve(job, None)
+        handler = resolve(job, None)
+        return handler.on(job.task_backend) if isinstance(handler, TaskHandler) else handler
     return getattr(model_of(job), job.callable_name, None)
 
 
 def resolve(job: ScheduledJob, content_object: Model | None) -> handlers.Handler:
-    """Return the handler of `job`, bound to its object if it is a method.
+    """Return the handler of a signed job, bound to its object if it is a method.
 
     Raises `HandlerUnknown`, whose `job` is set, or another `InvalidCallable`.
     """
     try:
-        return handlers.resolve(job.callable_name, content_object)
+        is_of_task = job.task_backend is not None
+        return handlers.resolve(job.callable_name, content_object, is_of_task=is_of_task)
     except HandlerUnknown as unknown:
         # With the job, because a handler that schedules other jobs may raise the same error.
         unknown.job = job
@@ -81,7 +84,8 @@ def loaded_handler(job: ScheduledJob) -> Any:
     """
     if "." in job.callable_name:
         module_name, _, attribute = job.callable_name.rpartition(".")
-        return getattr(sys.modules.get(module_name), attribute, None)
+        found = getattr(sys.modules.get(module_name), attribute, None)
+        return TaskHandler(found) if is_task(found) else found
     with suppress(HandlerUnknown):
         return getattr(model_of(job), job.callable_name, None)
     return None

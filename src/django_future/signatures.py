@@ -22,6 +22,7 @@ from django_future.exceptions import NotSigned
 # while it waits. The content type is signed by its id, which is all that the row stores of it.
 SIGNED = (
     "callable_name", "args", "kwargs", "options", "content_type_id", "object_id", "object_database",
+    "task_backend",
 )  # fmt: skip
 LENGTH = 22  # characters of base64, 6 bits each
 SALT = b"django_future.signatures"

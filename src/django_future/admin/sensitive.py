@@ -12,6 +12,7 @@ from django_future.handlers import takes_job
 from django_future.models import ScheduledJob
 from django_future.resolution import loaded_handler, options_for, unbound_handler
 from django_future.serialization import TAG
+from django_future.tasks.handler import TaskHandler
 
 HIDDEN = "[hidden]"
 
@@ -47,8 +48,11 @@ def _hide(values: Any, names: Collection[str], job: ScheduledJob) -> Any:
 def _positional_names(job: ScheduledJob) -> Any:
     """Return the name of the parameter for each positional argument of `job`."""
     handler = _handler(job)
-    parameters = list(inspect.signature(handler).parameters.values())
-    passed = takes_job(handler) + (job.object_id is not None)
+    is_task = isinstance(handler, TaskHandler)
+    function = handler.task.func if is_task else handler
+    parameters = list(inspect.signature(function).parameters.values())
+    takes_first = handler.task.takes_context if is_task else takes_job(handler)
+    passed = takes_first + (job.object_id is not None)
     for parameter in parameters[passed:]:
         if parameter.kind is Parameter.VAR_POSITIONAL:
             return chain(_names(parameters[passed:]), repeat(parameter.name))

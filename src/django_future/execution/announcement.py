@@ -6,6 +6,7 @@ from django_future import signals
 from django_future.log import is_only_receiver, log_completions
 from django_future.models import ScheduledJob
 from django_future.status import Status
+from django_future.task_signals import send_finished
 
 
 def announce(job: ScheduledJob, exception: Exception | None) -> None:
@@ -15,6 +16,8 @@ def announce(job: ScheduledJob, exception: Exception | None) -> None:
         return
     error = exception if job.status == Status.FAILED else None
     signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
+    if job.task_backend is not None:
+        send_finished(job, error)
 
 
 def announce_complete(jobs: Sequence[ScheduledJob]) -> None:
@@ -24,8 +27,11 @@ def announce_complete(jobs: Sequence[ScheduledJob]) -> None:
     """
     for job in jobs:
         job.status = Status.COMPLETE
-    if is_only_receiver():
-        log_completions(jobs)
+    if not is_only_receiver():
+        for job in jobs:
+            announce(job, None)
         return
+    log_completions(jobs)
     for job in jobs:
-        announce(job, None)
+        if job.task_backend is not None:
+            send_finished(job)

@@ -32,6 +32,7 @@ from django_future.options import JobOptions
 from django_future.resolution import options_for, unbound_handler
 from django_future.status import Status
 from django_future.store import Session, leases, transitions
+from django_future.task_signals import send_started
 from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")
@@ -119,6 +120,8 @@ class Execution:
             signatures.check(self.job.__dict__)
             self._start()
             options = self._resolve()
+            if self.job.task_backend is not None:
+                self._announce_task()
             with self.session if options.atomic else self.session.autocommit():
                 if self.waits_until_due:
                     self._wait_until_due()
@@ -164,6 +167,12 @@ class Execution:
         self.handler = unbound_handler(self.job)
         self.options = options = options_for(self.job, self.handler)
         return options
+
+    def _announce_task(self) -> None:
+        if self.waits_until_due:
+            self._wait_until_due()
+        self.session.end_idle()
+        send_started(self.job)
 
     def _call(self, options: JobOptions) -> None:
         watched = self.watchdog.watch(self.job, self.session, options.timeout)

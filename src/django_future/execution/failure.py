@@ -3,12 +3,14 @@
 import logging
 import traceback
 from datetime import timedelta
+from typing import cast
 
 from django.db import InterfaceError, OperationalError
 
 from django_future import clock, signals
 from django_future.disclosure import disclosed
-from django_future.exceptions import LeaseLost, ObjectGone, WorkerLost
+from django_future.exceptions import HandlerExited, LeaseLost, ObjectGone, WorkerLost
+from django_future.execution.announcement import announce
 from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
@@ -75,7 +77,7 @@ def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
         fail(store, job, Failure(name, f"{name}: {error}"))
     except LeaseLost:
         return
-    signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
+    announce(job, error)
 
 
 def _reconnect(store: Store) -> bool:
@@ -101,9 +103,8 @@ def _fail_without_details(
         type(error).__name__,
         extra=log_extra(job),
     )
-    name = type(exception).__name__
-    text = f"{name}. Its details could not be recorded: {type(error).__name__}"
-    fail(store, job, Failure(storable(name), storable(text)))
+    text = f"{type(exception).__name__}. Its details could not be recorded: {type(error).__name__}"
+    fail(store, job, Failure(_path_of(exception), storable(text)))
 
 
 def _handle_failure(
@@ -112,6 +113,8 @@ def _handle_failure(
     if isinstance(exception, Cancel):
         record_cancelled(store, job, _bounded(exception.reason))
         return
+    if job.task_backend is not None and isinstance(exception, HandlerExited):
+        exception = cast("Exception", exception.__cause__)  # the result of a task names its class
     reported = disclosed(exception, is_sensitive=bool(options.sensitive_arguments))
     if isinstance(exception, ObjectGone) and options.on_delete == "cancel":
         record_cancelled(store, job, _bounded(reported))
@@ -163,8 +166,12 @@ def _retry_delay(
 
 
 def _failure(exception: BaseException) -> Failure:
+    return Failure(_path_of(exception), _bounded(_trace(exception)))
+
+
+def _path_of(exception: BaseException) -> str:
     kind = type(exception)
-    return Failure(_bounded(f"{kind.__module__}.{kind.__qualname__}"), _bounded(_trace(exception)))
+    return _bounded(f"{kind.__module__}.{kind.__qualname__}")
 
 
 def _trace(exception: BaseException) -> str:

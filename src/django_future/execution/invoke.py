@@ -12,6 +12,7 @@ from django_future import content_objects, handlers, parameters
 from django_future.exceptions import InvalidArguments, NotAwaited
 from django_future.models import ScheduledJob
 from django_future.resolution import model_of, resolve
+from django_future.tasks.handler import TaskHandler
 
 Wrap = Callable[[handlers.Handler], handlers.Handler]
 
@@ -37,6 +38,8 @@ def call(
         args.insert(0, content_object)
     if handlers.takes_job(handler):
         args.insert(0, job)
+    elif isinstance(handler, TaskHandler) and handler.task.takes_context:
+        args.insert(0, _context(job, handler))
     is_async = _is_coroutine_function(handler)
     call = async_to_sync(wrap_coroutine(handler)) if is_async else handler
     on_call()
@@ -48,6 +51,12 @@ def call(
     if result is not None:
         _check_has_run(job, result)
     return result
+
+
+def _context(job: ScheduledJob, handler: TaskHandler) -> Any:
+    from django_future.task_results import context_of  # noqa: PLC0415 - see `announcement`
+
+    return context_of(job, handler.task)
 
 
 def _is_coroutine_function(handler: handlers.Handler) -> bool:

@@ -58,6 +58,11 @@ class CallColumns(TypedModel):
     # None without an object, and if it was deleted.
     content_object: Any | None = attribute(ContentObjectField(for_concrete_model=False))
 
+    # The alias of the backend if the call is a task of Django's Tasks API.
+    task_backend: str | None = attribute(
+        KeyField(_("task backend"), max_length=MAX_ALIAS_LENGTH, null=True, blank=True)
+    )
+
     # An attribute that Django adds, declared for type checkers without a plugin for Django.
     content_type_id: int | None
 
@@ -159,6 +164,15 @@ class JobColumns(CallColumns):
             help_text=_(
                 "Each claim raises it. Only the worker with the current lease can record the end."
             ),
+        )
+    )
+
+    run_after: datetime | None = attribute(
+        InstantField(
+            _("run after"),
+            null=True,
+            blank=True,
+            help_text=_("The earliest time of a task, as it was enqueued."),
         )
     )
 

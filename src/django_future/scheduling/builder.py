@@ -39,6 +39,7 @@ from django_future.scheduling.validation import (
     missing_time,
 )
 from django_future.serialization import TAG, Stored, encode, plain_of, sign_pickles
+from django_future.tasks.handler import TaskHandler
 from django_future.when import When, is_time, parse_when
 
 
@@ -105,13 +106,18 @@ def build(
     own_options, handler_options = _call_options(options), handlers.options_of(handler)
     job_options = replace(handler_options, **own_options) if own_options else handler_options
     kwargs = kwargs or {}
-    alias = jobs_database(options.get("using"), instance=content_object)
+    using = options.get("using")
+    if isinstance(handler, TaskHandler):
+        args, kwargs = handler.normalize_arguments(args, kwargs)
+        using = using or handler.database
+    alias = jobs_database(using, instance=content_object)
     try:
         values = default_values() | {
             "callable_name": callable_name,
             "args": encode_args(args, callable_name),
             "kwargs": encode_kwargs(kwargs, callable_name),
             "options": stored_options(own_options, callable_name),
+            "task_backend": _backend_of(handler),
             **job_options.columns,
         }
         is_bound = content_object is not None
@@ -165,6 +171,7 @@ def build_copy(
         bound = old.content_object if content_object is UNSET else content_object
         check_object(bound)
         new.callable_name, handler = handlers.identify(callable or old.callable_name, bound)
+        new.task_backend = _backend_of(handler)
         bind(new, bound)
     _set_stored_values(new, old, args, kwargs, changed_options)
     if has_other_handler or args is not None or kwargs is not None:
@@ -183,6 +190,8 @@ def _check_arguments(
     *,
     is_bound: bool,
 ) -> None:
+    if isinstance(handler, TaskHandler):
+        return  # the Tasks API reports wrong arguments when the task runs
     leading = handlers.leading_arguments(name, handler, is_bound=is_bound)
     check_arguments(name, handler, leading, args, kwargs)
 
@@ -208,12 +217,17 @@ def _set_stored_values(
     )
 
 
+def _backend_of(handler: Handler) -> str | None:
+    return handler.alias if isinstance(handler, TaskHandler) else None
+
+
 def _unchanged_copy(old: ScheduledJob, options: JobOptions) -> ScheduledJob:
     return ScheduledJob(
         callable_name=old.callable_name,
         content_type_id=old.content_type_id,
         object_id=old.object_id,
         object_database=old.object_database,
+        task_backend=old.task_backend,
         **options.columns,
     )
 

@@ -4,7 +4,9 @@ from django_future.databases import database_of_jobs, jobs_database
 from django_future.exceptions import NotCancellable
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.status import Status
 from django_future.store import store_for, transitions
+from django_future.task_signals import send_all_finished
 
 
 def cancel_job(job: ScheduledJob, *, running: bool = False, reason: str = "") -> None:
@@ -16,7 +18,7 @@ def cancel_job(job: ScheduledJob, *, running: bool = False, reason: str = "") ->
     """
     alias = jobs_database(instance=job)
     jobs = ScheduledJob.objects.using(alias).filter(pk=job.pk)
-    cancelled = transitions.cancel(store_for(alias), jobs, running=running, reason=reason)
+    cancelled = _cancel(jobs, alias, running=running, reason=reason)
     job.refresh_from_db(using=alias, fields=["status", "finished_at", "error"])
     if not cancelled:
         remedy = "" if running else " To cancel a running job, call cancel(running=True)."
@@ -32,6 +34,18 @@ def cancel_jobs(queryset: ScheduledJobQuerySet, *, running: bool = False, reason
     Raises `InvalidJobs`.
     """
     alias = database_of_jobs(queryset)
-    return transitions.cancel(
-        store_for(alias), queryset.using(alias), running=running, reason=reason
-    )
+    return _cancel(queryset.using(alias), alias, running=running, reason=reason)
+
+
+def _cancel(jobs: ScheduledJobQuerySet, alias: str, *, running: bool, reason: str) -> int:
+    if jobs.query.is_sliced:
+        jobs = ScheduledJob.objects.using(alias).filter(
+            pk__in=list(jobs.values_list("pk", flat=True))
+        )
+    cancellable = jobs.cancellable(running=running)
+    tasks = list(cancellable.filter(task_backend__isnull=False).values_list("pk", flat=True))
+    count = transitions.cancel(store_for(alias), jobs, running=running, reason=reason)
+    if tasks:
+        cancelled = ScheduledJob.objects.using(alias).filter(pk__in=tasks, status=Status.CANCELLED)
+        send_all_finished(list(cancelled.values_list("pk", flat=True)), alias)
+    return count

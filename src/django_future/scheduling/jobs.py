@@ -24,6 +24,7 @@ from django_future.scheduling.builder import (
 from django_future.scheduling.validation import describe_fault
 from django_future.store import store_for
 from django_future.store.unique import add_unique
+from django_future.task_signals import send_all_finished
 from django_future.when import When
 
 
@@ -76,7 +77,7 @@ def schedule_jobs(specs: Iterable[JobSpec]) -> list[ScheduledJob]:
         except SchedulingError as error:
             error.add_note(f"The error is in the spec at index {index}.")
             raise
-    return _add_all(drafts)
+    return add_drafts(drafts)
 
 
 def unsaved_job(**spec: Unpack[JobSpec]) -> ScheduledJob:
@@ -113,12 +114,13 @@ def add_draft(draft: Draft) -> ScheduledJob:
     job, is_replacing = draft
     store = store_for(_alias_of(job))
     if job.unique_key is not None:
-        return add_unique(store, job, is_replacing=is_replacing)
+        return add_unique(store, job, is_replacing=is_replacing, on_expired=send_all_finished)
     store.add([job])
     return job
 
 
-def _add_all(drafts: list[Draft]) -> list[ScheduledJob]:
+def add_drafts(drafts: list[Draft]) -> list[ScheduledJob]:
+    """Insert many new jobs; in place of a unique one, return the job that has its key."""
     jobs = [job for job, _ in drafts]
     keys = [(job.unique_key, index) for index, job in enumerate(jobs) if job.unique_key is not None]
     others = [job for job in jobs if job.unique_key is None]

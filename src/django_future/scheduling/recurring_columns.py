@@ -25,6 +25,7 @@ from django_future.when import When, parse_duration, parse_when
 
 CALL_COLUMNS = frozenset({
     "callable_name", "args", "kwargs", "options", "content_type_id", "object_id", "object_database",
+    "task_backend",
 })  # fmt: skip
 # A change of these begins the rhythm again.
 TIMING_COLUMNS = frozenset({"cron", "every", "timezone", "starts_at"})

@@ -32,6 +32,7 @@ from django_future.store import Store
 from django_future.store import recurring as rows
 from django_future.store.contention import with_retries, write_transaction
 from django_future.store.unique import add_unique
+from django_future.task_signals import send_all_finished
 from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")
@@ -263,7 +264,10 @@ class _Batch:
         for move, (job, is_replacing) in new:
             if job.unique_key is None:
                 continue
-            if add_unique(self.store, job, is_replacing=is_replacing) is not job:
+            added = add_unique(
+                self.store, job, is_replacing=is_replacing, on_expired=send_all_finished
+            )
+            if added is not job:
                 move.skip_one()
 
 
@@ -414,12 +418,13 @@ def _values_of_call(recurring: RecurringJob) -> dict[str, Any]:
         "content_type_id": recurring.content_type_id,
         "object_id": recurring.object_id,
         "object_database": recurring.object_database,
+        "task_backend": recurring.task_backend,
     }
 
 
 def _handler_of(recurring: RecurringJob, job: ScheduledJob) -> tuple[handlers.Handler, Any]:
     if recurring.object_id is None:
-        return resolution.resolve(job, None), None
+        return resolution.unbound_handler(job), None
     # The handler may be a method of the object, and its `unique` may be a function of the object.
     content_object = recurring.content_object
     if content_object is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CLAIM_COLUMNS = (
     "id", "callable_name", "args", "kwargs", "content_type_id", "object_id", "object_database",
     "scheduled_at", "expires_at", "queue_name", "priority", "attempts", "max_attempts", "rescues",
-    "is_rescuable", "options", "signature", "lease",
+    "is_rescuable", "options", "signature", "lease", "task_backend", "created_at", "run_after",
 )  # fmt: skip
 COLUMNS = ", ".join(CLAIM_COLUMNS)
 
@@ -54,7 +54,7 @@ def jobs_from_rows(
     # call for each, takes as long as the execution of a small job.
     for (pk, callable_name, args, kwargs, content_type_id, object_id, object_database, scheduled_at,
          expires_at, queue_name, priority, attempts, max_attempts, rescues, is_rescuable, options,
-         signature, lease) in rows:  # fmt: skip
+         signature, lease, task_backend, created_at, run_after) in rows:  # fmt: skip
         jobs.append(ScheduledJob.from_values({
             "id": pk, "callable_name": callable_name, "args": Stored(args),
             "kwargs": Stored(kwargs), "content_type_id": content_type_id, "object_id": object_id,
@@ -64,7 +64,9 @@ def jobs_from_rows(
             "queue_name": queue_name, "priority": priority, "attempts": attempts,
             "max_attempts": max_attempts, "rescues": rescues, "is_rescuable": bool(is_rescuable),
             "options": None if options is None else Stored(options), "signature": signature,
-            "lease": lease,
+            "lease": lease, "task_backend": task_backend,
+            "created_at": clock.to_row(to_instant(created_at)),
+            "run_after": None if run_after is None else clock.to_row(to_instant(run_after)),
             "status": Status.RUNNING, "worker": name,
             "started_at": claimed_at if is_rescuable and not rescues else None,
             "finished_at": None, "return_value": None, "error": "",

@@ -28,9 +28,15 @@ MAX_CLASS_NAME_LENGTH = 255
 MIN_DELAY, MAX_DELAY = timedelta(seconds=1), timedelta(minutes=10)
 RETRY_BATCH = 500  # SQLite may limit a statement to 999 parameters
 
+# The exceptions of attempts that ended without a failure. Only tasks have rows for them.
+RETRIED, WORKER_LOST = "django_future.retries.Retry", "django_future.exceptions.WorkerLost"
+CANCELLED = "django_future.exceptions.JobCancelled"
+NOT_FAILED = (RETRIED, WORKER_LOST, CANCELLED)
+
 HANDLER_UNKNOWN = "It is released for a worker that does."  # ends the error of such a job
 
 _TIMES = "scheduled_at", "first_due_at", "created_at", "expires_at"
+_ATTEMPT = "task_backend", "attempts", "worker", "started_at", "finished_at"
 # The unique key is cleared, so that code can schedule the same job again.
 _PARKED: dict[str, Any] = {
     "status": Status.PARKED, "worker": "", "started_at": None, "unique_key": None,
@@ -131,7 +137,13 @@ def postpone(store: Store, job: ScheduledJob, at: datetime) -> None:
 @retry_on_contention
 def rescue(store: Store, job: ScheduledJob, *, is_counted: bool) -> bool:
     """Schedule the job of a lost worker again; False if it has ended in the meantime."""
-    return _schedule_again(store, job, rescues=F("rescues") + int(is_counted))
+    with transaction.atomic(using=store.alias):
+        is_rescued = _schedule_again(store, job, rescues=F("rescues") + int(is_counted))
+        if is_rescued and job.task_backend is not None and job.started_at is not None:
+            job.finished_at = clock.to_row(store.now())
+            _record_attempt(store, job, Failure(WORKER_LOST, f"{WORKER_LOST}: {job.worker}"))
+            job.finished_at = None
+    return is_rescued
 
 
 @retry_on_contention
@@ -147,6 +159,8 @@ def schedule_retry(store: Store, job: ScheduledJob, at: datetime, failure: Failu
         # `first_due_at` must precede `scheduled_at`: MySQL assigns from left to right.
         first_due_at = Coalesce(F("first_due_at"), F("scheduled_at"))
         _update_held(store, job, started_at=None, worker="", first_due_at=first_due_at, **changes)
+        if failure is None and job.task_backend is not None:
+            failure = Failure(RETRIED, f"{RETRIED}: another attempt follows")
         if failure is not None:
             job.finished_at = clock.to_row(store.now())
             _record_attempt(store, job, failure)
@@ -157,7 +171,8 @@ def schedule_retry(store: Store, job: ScheduledJob, at: datetime, failure: Failu
 
 def failures(store: Store, job: ScheduledJob) -> int:
     """Return how many attempts of a job have failed."""
-    return JobAttempt.objects.using(store.alias).filter(job_id=job.pk).count()
+    attempts = JobAttempt.objects.using(store.alias).filter(job_id=job.pk)
+    return attempts.exclude(exception__in=NOT_FAILED).count()
 
 
 # running -> failed, cancelled or deleted
@@ -310,9 +325,10 @@ def _retry_batch(store: Store, ids: Sequence[int]) -> int:
         store.take_write_lock()
         ids_by_lifetime: dict[timedelta | None, list[int]] = defaultdict(list)
         rows = store.jobs.select_for_update().filter(pk__in=ids).order_by("pk")
-        for job in rows.only(*_TIMES, "status"):
+        for job in rows.only(*_TIMES, *_ATTEMPT, "status"):
             if job.status in Status.retryable():
                 ids_by_lifetime[job.lifetime].append(job.pk)
+                _keep_cancelled_attempt(store, job)
         return sum(
             _retry_with_lifetime(store, group, at, lifetime)
             for lifetime, group in ids_by_lifetime.items()
@@ -322,7 +338,8 @@ def _retry_batch(store: Store, ids: Sequence[int]) -> int:
 def _retry_with_lifetime(
     store: Store, ids: Sequence[int], at: datetime, lifetime: timedelta | None
 ) -> int:
-    failed = JobAttempt.objects.filter(job=OuterRef("pk")).order_by().values("job")
+    attempts = JobAttempt.objects.filter(job=OuterRef("pk")).exclude(exception__in=NOT_FAILED)
+    failed = attempts.order_by().values("job")
     count = Coalesce(Subquery(failed.values(count=Count("pk"))), Value(0))
     return store.jobs.filter(pk__in=ids).update(
         status=Status.SCHEDULED,
@@ -336,6 +353,14 @@ def _retry_with_lifetime(
         finished_at=None,
         error="",
     )
+
+
+def _keep_cancelled_attempt(store: Store, job: ScheduledJob) -> None:
+    # The result of a task names the worker of each attempt. A retry clears the last one, and a
+    # cancelled attempt has no row.
+    is_attempt = job.started_at is not None and job.worker
+    if job.task_backend is not None and job.status == Status.CANCELLED and is_attempt:
+        _record_attempt(store, job, Failure(CANCELLED, f"{CANCELLED}: a retry followed"))
 
 
 def _expiry(at: datetime, lifetime: timedelta | None) -> datetime | None:

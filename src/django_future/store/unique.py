@@ -1,5 +1,6 @@
 """Inserts unique jobs. A query finds the job that has the key; the unique index decides."""
 
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from functools import partial
 
@@ -15,12 +16,17 @@ from django_future.store.transitions import park_locked
 
 MAX_TRIES = 10
 
+OnExpired = Callable[[Collection[int], str], None]  # with the ids, and the alias of the database
+
 
 @retry_on_contention
-def add_unique(store: Store, job: ScheduledJob, *, is_replacing: bool) -> ScheduledJob:
+def add_unique(
+    store: Store, job: ScheduledJob, *, is_replacing: bool, on_expired: OnExpired
+) -> ScheduledJob:
     """Insert a new job and return it, or return the scheduled or running job that has its key.
 
     With `is_replacing`, a job that is still scheduled moves to the time of the new one.
+    `on_expired` is called in the transaction in which an expired job is recorded as such.
 
     Raises `KeyTaken` if this transaction cannot see the job that has the key.
     """
@@ -37,7 +43,7 @@ def add_unique(store: Store, job: ScheduledJob, *, is_replacing: bool) -> Schedu
             refusal = _insert(store, job)
             if refusal is None:
                 return job
-        elif _reuse(store, holder, job, is_replacing=is_replacing):
+        elif _reuse(store, holder, job, is_replacing=is_replacing, on_expired=on_expired):
             return holder
     raise KeyTaken(
         f"Another job of {job.callable_name} has the unique key {job.unique_key!r}, and this "
@@ -59,7 +65,14 @@ def _insert(store: Store, job: ScheduledJob) -> IntegrityError | None:
     return None
 
 
-def _reuse(store: Store, holder: ScheduledJob, new: ScheduledJob, *, is_replacing: bool) -> bool:
+def _reuse(
+    store: Store,
+    holder: ScheduledJob,
+    new: ScheduledJob,
+    *,
+    is_replacing: bool,
+    on_expired: OnExpired,
+) -> bool:
     """Return whether `holder` takes the place of the new job; with `is_replacing`, move it."""
     if holder.status == Status.RUNNING:
         return True
@@ -70,7 +83,7 @@ def _reuse(store: Store, holder: ScheduledJob, new: ScheduledJob, *, is_replacin
         return _move(store, holder, new)
     if holder.expires_at is None or clock.from_row(holder.expires_at) > store.now():
         return True
-    _expire(store, holder)
+    _expire(store, holder, on_expired)
     return False
 
 
@@ -79,16 +92,19 @@ def _move(store: Store, holder: ScheduledJob, new: ScheduledJob) -> bool:
         if not _lock_scheduled(store, holder):
             return False
         holder.scheduled_at, holder.expires_at = new.scheduled_at, new.expires_at
-        holder.first_due_at = None
+        holder.first_due_at, holder.run_after = None, new.run_after
         store.jobs.filter(pk=holder.pk).update(
-            scheduled_at=new.scheduled_at, expires_at=new.expires_at, first_due_at=None
+            scheduled_at=new.scheduled_at,
+            expires_at=new.expires_at,
+            run_after=new.run_after,
+            first_due_at=None,
         )
         if clock.from_row(new.scheduled_at) - clock.now() < NOTIFY_HORIZON:
             transaction.on_commit(store.notify, using=store.alias, robust=True)
     return True
 
 
-def _expire(store: Store, holder: ScheduledJob) -> None:
+def _expire(store: Store, holder: ScheduledJob, on_expired: OnExpired) -> None:
     # The job never starts any more, but no worker has set its status yet.
     with transaction.atomic(using=store.alias):
         if _lock_scheduled(store, holder):
@@ -98,6 +114,7 @@ def _expire(store: Store, holder: ScheduledJob) -> None:
             expired = Expired(holder.pk, holder.callable_name)
             send = partial(signals.jobs_expired.send_robust, ScheduledJob, count=1, jobs=[expired])
             transaction.on_commit(send, using=store.alias, robust=True)
+            on_expired([holder.pk], store.alias)
 
 
 def _park(store: Store, holder: ScheduledJob) -> None:

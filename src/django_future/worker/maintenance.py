@@ -17,6 +17,7 @@ from django_future.status import Status
 from django_future.store import Expired, Store, retention
 from django_future.store.lost_jobs import lost_jobs
 from django_future.store.workers import MAX_SILENCE, LostWorker, forget, lost_workers
+from django_future.task_signals import send_all_finished
 
 logger = logging.getLogger("django_future")
 
@@ -30,6 +31,7 @@ def expire(store: Store, at: datetime, *, seconds: float = math.inf) -> None:
     stop_at = time.monotonic() + seconds
     count, first_jobs = 0, list[Expired]()
     while expired := store.expire(at):
+        send_all_finished([job.id for job in expired], store.alias)
         count += len(expired)
         first_jobs += expired[: MAX_NAMED - len(first_jobs)]
         if time.monotonic() >= stop_at:

@@ -30,7 +30,7 @@ GIVEN_COLUMNS = [
 ]
 TABLE, COLUMNS = "django_future_scheduledjob", ", ".join([*GIVEN_COLUMNS, *NEW_JOB_VALUES])
 STORED = ("args", "kwargs", "options")
-INSTANTS = ("scheduled_at", "expires_at", "recurs_at", "created_at")
+INSTANTS = ("scheduled_at", "expires_at", "recurs_at", "run_after", "created_at")
 TYPES = dict.fromkeys(GIVEN_COLUMNS, "text") | {
     **dict.fromkeys(INSTANTS, "timestamptz"),
     "content_type_id": "integer", "recurring_id": "bigint", "priority": "smallint",

@@ -211,7 +211,7 @@ def _due_of_some(queues: Queues) -> str:
 
 def _as_claimed(name: str) -> str:
     # As a number, because the driver parses a timestamp in more time than a small job takes.
-    if name in {"scheduled_at", "expires_at"}:
+    if name in {"scheduled_at", "expires_at", "created_at", "run_after"}:
         return f"(EXTRACT(EPOCH FROM job.{name}) * 1000000)::bigint"
     return f"job.{name}"
 
