@@ -24,6 +24,7 @@ class Outcome(Enum):
     CREATED = "create"
     CHANGED = "change"
     UNCHANGED = "unchanged"
+    MOVED = "move"
     REFUSED = "none"
 
 

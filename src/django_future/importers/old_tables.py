@@ -15,10 +15,18 @@ class UnreadableTable(Exception):
     """A table does not exist, or its database cannot be reached."""
 
 
-def read_table(alias: str, table: str, *, is_optional: bool = False) -> list[Row]:
+def read_table(
+    alias: str,
+    table: str,
+    *,
+    is_optional: bool = False,
+    condition: str = "1 = 1",
+    order: str = "id",
+) -> list[Row]:
     """Return the rows of a table in the order of their ids, with aware datetimes.
 
-    An optional table that does not exist has no rows. Raises `UnreadableTable`.
+    Only those that meet the SQL `condition`, in the order of the column `order` and then of their
+    ids. An optional table that does not exist has no rows. Raises `UnreadableTable`.
     """
     connection = connections[alias]
     try:
@@ -31,8 +39,10 @@ def read_table(alias: str, table: str, *, is_optional: bool = False) -> list[Row
                     "database, give its alias with --from."
                 )
             # All columns, because older versions of the packages lack some.
-            name, key = map(connection.ops.quote_name, (table, "id"))
-            cursor.execute(f"SELECT * FROM {name} ORDER BY {key}")  # noqa: S608 - constants
+            name, first, key = map(connection.ops.quote_name, (table, order, "id"))
+            cursor.execute(
+                f"SELECT * FROM {name} WHERE {condition} ORDER BY {first}, {key}"  # noqa: S608
+            )
             columns = [column[0] for column in cursor.description]
             return [
                 {

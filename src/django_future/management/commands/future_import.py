@@ -1,15 +1,16 @@
-"""`manage.py future_import`: turn the schedules of another package into recurring jobs."""
+"""`manage.py future_import`: turn the schedules or tasks of another package into our rows."""
 
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from django_future.databases import jobs_database
-from django_future.importers import celery_beat, django_q
+from django_future.importers import celery_beat, django_q, tasks_db
 from django_future.importers.carrying import Outcome, carry_over
 from django_future.importers.entry import Entry
 from django_future.importers.old_tables import UnreadableTable
@@ -20,20 +21,27 @@ class _Package(NamedTuple):
     name: str
     read_entries: Callable[[str], Iterator[Entry]]
     to_stop: str
+    moves_tasks: bool = False
 
 
 PACKAGES = {
     "celery-beat": _Package("django-celery-beat", celery_beat.read_entries, "celery beat"),
     "django-q": _Package("django-q", django_q.read_entries, "the schedulers of django-q"),
+    "django-tasks-db": _Package(
+        "django-tasks-db", tasks_db.read_entries, "db_worker", moves_tasks=True
+    ),
 }
 
 
 class Command(BaseCommand):
-    """Turn the schedules of another package into recurring jobs."""
+    """Turn the schedules of another package into recurring jobs, or its tasks into jobs."""
 
     help = (
         "Turns the schedules in the tables of another package into recurring jobs. The package "
-        "need not be installed. A second run only writes what has changed in its tables."
+        "need not be installed. A second run only writes what has changed in its tables. For "
+        "django-tasks-db, moves the tasks that wait. If they are in the database of the jobs, "
+        "each one moves in one transaction. Otherwise a task can be in both databases if the "
+        "command is interrupted."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -62,29 +70,54 @@ class Command(BaseCommand):
         **__: Any,
     ) -> None:
         """Print each schedule and its recurring job, and write the recurring jobs."""
-        alias = jobs_database(database)
-        check_tables(alias)
-        old = PACKAGES[package]
+        alias, old = jobs_database(database), PACKAGES[package]
+        for destination in _destinations(old, alias):
+            check_tables(destination)
         try:
             entries = list(old.read_entries(source or alias))
         except UnreadableTable as error:
             raise CommandError(str(error)) from error
-        outcomes = [carry_over(entry, alias, is_dry_run=dry_run) for entry in entries]
-        lines = [*_report(old, entries, outcomes), *_summary(outcomes, is_dry_run=dry_run)]
+        carry = (
+            partial(tasks_db.carry_over, source=source or alias, database=database)
+            if old.moves_tasks
+            else partial(carry_over, alias=alias)
+        )
+        outcomes = [carry(entry, is_dry_run=dry_run) for entry in entries]
+        summary = _summary_of_tasks if old.moves_tasks else _summary
+        lines = [*_report(old, entries, outcomes), *summary(outcomes, is_dry_run=dry_run)]
         if not dry_run and Outcome.CREATED in outcomes:
             lines.append(f"Stop {old.to_stop}. Otherwise each of them runs twice.")
+        if not dry_run and Outcome.MOVED in outcomes:
+            lines.append(f"Stop {old.to_stop}, and start future_worker, which runs them.")
         self.stdout.write("\n".join(map(_printable, lines)))
+
+
+def _destinations(old: _Package, alias: str) -> set[str]:
+    if not old.moves_tasks:
+        return {alias}
+    try:
+        destinations = tasks_db.destinations()
+    except ImportError as error:
+        raise CommandError("Install django-tasks, or use Django 6.0 or later.") from error
+    if not destinations:
+        raise CommandError(
+            "TASKS has no backend 'django_future.backend.FutureBackend'. Set the BACKEND of one of "
+            "its aliases."
+        )
+    return destinations
 
 
 def _report(old: _Package, entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> Iterator[str]:
     if not entries:
-        yield f"The tables of {old.name} contain no schedules."
+        kind = "waiting tasks" if old.moves_tasks else "schedules"
+        yield f"The tables of {old.name} contain no {kind}."
         return
+    title = "As a job" if old.moves_tasks else "As a recurring job"
     rows = [
         [entry.name, entry.old, "-" if entry.refusal else entry.new, outcome.value]
         for entry, outcome in zip(entries, outcomes, strict=True)
     ]
-    yield from _table([["Name", f"In {old.name}", "As a recurring job", "Action"], *rows])
+    yield from _table([["Name", f"In {old.name}", title, "Action"], *rows])
     yield from _list("Cannot be carried over", [(each.name, each.refusal) for each in entries])
     yield from _list(
         "Notes", [(each.name, note) for each in entries if not each.refusal for note in each.notes]
@@ -117,6 +150,20 @@ def _summary(outcomes: Sequence[Outcome], *, is_dry_run: bool) -> Iterator[str]:
         yield f"{_recurring_jobs(unchanged)} {'is' if unchanged == 1 else 'are'} up to date."
     if refused := count[Outcome.REFUSED]:
         yield f"{refused:,} schedule{'' if refused == 1 else 's'} cannot be carried over."
+
+
+def _summary_of_tasks(outcomes: Sequence[Outcome], *, is_dry_run: bool) -> Iterator[str]:
+    count = Counter(outcomes)
+    if moved := count[Outcome.MOVED]:
+        yield f"{'Would move' if is_dry_run else 'Moved'} {_tasks(moved)}."
+    else:
+        yield "There is nothing to move." if is_dry_run else "Nothing was moved."
+    if refused := count[Outcome.REFUSED]:
+        yield f"{_tasks(refused)} cannot be moved."
+
+
+def _tasks(count: int) -> str:
+    return f"{count:,} task{'' if count == 1 else 's'}"
 
 
 def _recurring_jobs(count: int) -> str:
