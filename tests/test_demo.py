@@ -65,6 +65,7 @@ def port():
         r"shop.jobs.follow_up +tulips .+ complete +Ada, are the tulips still fresh\?",
         r"shop.jobs.greet +Ada .+ scheduled +due in \d+ \w+",
         r"shop.jobs.buy +- .+ complete +flowers for \w+day",
+        r"shop.tasks.thank +- .+ complete +a card for Ben",
     ],
 )
 def test_the_demo_shows_every_kind_of_job_and_its_result(demo_output, line):

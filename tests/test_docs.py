@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
+import django
 import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
@@ -21,6 +22,7 @@ import django_future
 from django_future import (
     RecurringJob,
     ScheduledJob,
+    backend,
     conf,
     declarations,
     decorators,
@@ -35,6 +37,9 @@ from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.options import UNSET
 from django_future.scheduling import builder, recurring_columns
 from django_future.status import Status
+from django_future.tasks import api
+from django_future.tasks.options import NAMES
+from django_future.tasks.task import FutureTask
 from tests.shop import models
 
 ROOT = Path(__file__).parent.parent
@@ -51,16 +56,21 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NIGHTS = re.compile(r"^\| Rhythm \| (\w+/.*) \|\n\|.*\n((?:\|.*\n)+)", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-JOBS = "# shop/jobs.py\n"  # the first line of a block that belongs to this module
+# The first line of a block that belongs to a module of the shop.
+MODULE = re.compile(r"# shop/(jobs|tasks)\.py(, not on Django 6\.0)?\n")
+BACKEND = "django_future.backend.FutureBackend"
 
 
 @pytest.fixture
 def shop(monkeypatch, settings):
-    """Return an empty module `shop.jobs`, in a package with the models of the test shop."""
+    """Return an empty module `shop.jobs`, in a package with the models of the test shop.
+
+    It has an empty module `shop.tasks` next to it.
+    """
     settings.DJANGO_FUTURE = {"CALLABLES": ["shop"]}
     monkeypatch.setattr(declarations, "_declared", [])
     jobs = ModuleType("shop.jobs")
-    for module in (ModuleType("shop"), jobs):
+    for module in (ModuleType("shop"), jobs, ModuleType("shop.tasks")):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(sys.modules, "shop.models", models)
     return jobs
@@ -68,11 +78,13 @@ def shop(monkeypatch, settings):
 
 @pytest.mark.django_db(databases="__all__")
 @pytest.mark.parametrize("page", PAGES)
-def test_the_examples_of_each_page_work(page, shop, order):
-    text = (ROOT / page).read_text()
+def test_the_examples_of_each_page_work(page, shop, order, settings):
+    text = for_this_django((ROOT / page).read_text())
     for block in blocks(text, "python"):
-        if block.startswith(JOBS):
-            exec(block, shop.__dict__)
+        settings.TASKS |= our_backends(block)
+        module = MODULE.match(block)
+        if module and not (module[2] and django.VERSION[:2] == (6, 0)):
+            exec(block, sys.modules[f"shop.{module[1]}"].__dict__)
     test = doctest.DocTestParser().get_doctest(
         only_code(text, "pycon"), {"order": order}, page, str(ROOT / page), 0
     )
@@ -106,6 +118,9 @@ def test_the_settings_of_each_page_are_valid(page, settings):
         if "DJANGO_FUTURE" in found:
             settings.DJANGO_FUTURE = found["DJANGO_FUTURE"]
             assert conf.config()
+        if found := our_backends(block):
+            settings.TASKS = found
+            assert [api.task_backends[alias].check() for alias in found] == [[] for _ in found]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -167,6 +182,30 @@ def test_the_test_helpers_are_in_the_reference_with_their_signatures(name):
 
 
 @pytest.mark.parametrize(
+    ("method", "function"),
+    [
+        ("FutureBackend.enqueue_many", backend.FutureBackend.enqueue_many),
+        ("FutureTask.using", FutureTask.using),
+    ],
+)
+def test_the_methods_of_tasks_are_in_the_reference_with_their_signatures(method, function):
+    pattern = rf"^:::{{py:method}} {re.escape(method)}\((.*)\).*$"
+    (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)
+    assert parameters(shown) == parameters_of(function)
+
+
+@pytest.mark.parametrize("page", ["how-to/django-tasks", "reference/settings"])
+def test_every_option_of_the_backend_is_in_its_pages(page):
+    text = (DOCS / f"{page}.md").read_text()
+    assert [name for name in backend._OPTIONS if f"`{name}`" not in text] == []
+
+
+def test_every_option_of_a_task_is_in_the_page_on_tasks():
+    text = (DOCS / "how-to" / "django-tasks.md").read_text()
+    assert [name for name in NAMES if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
     "option", [*options.HandlerOptions.__annotations__, *builder.CallOptions.__annotations__]
 )
 def test_every_option_is_in_the_page_on_handlers(option):
@@ -179,6 +218,7 @@ def test_every_option_is_in_the_page_on_handlers(option):
         ("api", [field.name for field in ScheduledJob._meta.fields]),
         ("api", [field.name for field in RecurringJob._meta.fields]),
         ("api", list(recurring_columns.RecurringArguments.__annotations__)),
+        ("api", list(NAMES)),
         ("api", [name for name in vars(ScheduledJobQuerySet) if not name.startswith("_")]),
         ("api", [field.name for field in JobProgress._meta.fields if field.name != "job"]),
         ("api", list(Status.values)),
@@ -238,6 +278,20 @@ def reference(name):
     return (REFERENCE / f"{name}.md").read_text()
 
 
+def for_this_django(text):
+    """Return a page as it reads for the Django of this process.
+
+    On Django 5.2, a reader imports from `django_tasks` what the page imports from `django.tasks`.
+    """
+    return text.replace("django.tasks", "django_tasks") if django.VERSION < (6, 0) else text
+
+
+def our_backends(block):
+    """Return the aliases that have `FutureBackend` in the setting `TASKS` of a block."""
+    tasks = settings_of(block).get("TASKS", {})
+    return {alias: values for alias, values in tasks.items() if values["BACKEND"] == BACKEND}
+
+
 def blocks(text, language):
     return [block for found, block in FENCE.findall(text) if found == language]
 
@@ -275,8 +329,9 @@ def instants_of(rhythm, zone, day):
 
 
 def settings_of(block):
-    statements = ast.parse(block).body
-    if not all(
+    imports = ast.Import | ast.ImportFrom
+    statements = [node for node in ast.parse(block).body if not isinstance(node, imports)]
+    if not statements or not all(
         isinstance(node, ast.Assign) and node.targets[0].id.isupper() for node in statements
     ):
         return {}

@@ -25,12 +25,15 @@ DATABASES = {
     }
 }
 
-# The demo prints a table instead of a log. One of its jobs fails on purpose.
+# The demo prints a table instead of a log. One of its jobs fails on purpose. Django logs tasks.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"null": {"class": "logging.NullHandler"}},
-    "loggers": {"django_future": {"handlers": ["null"], "propagate": False}},
+    "loggers": {
+        "django_future": {"handlers": ["null"], "propagate": False},
+        "django.tasks": {"handlers": ["null"], "propagate": False},
+    },
 }
 
 DEBUG = True
@@ -44,6 +47,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "florist.urls"
 SECRET_KEY = "public, because it protects only a demo"
 STATIC_URL = "static/"
+TASKS = {"default": {"BACKEND": "django_future.backend.FutureBackend"}}  # from Django 6.0 on
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

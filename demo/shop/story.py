@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from django.utils import timezone
 
 from django_future import cancel_jobs, run_jobs, schedule_job
-from shop import jobs
+from shop import jobs, tasks
 from shop.models import Customer, Order
 
 
@@ -33,5 +33,10 @@ def open_the_shop():
     schedule_job(timedelta(days=3), jobs.follow_up, content_object=tulips)
     schedule_job("1d", "bind", content_object=lilies)
     schedule_job(f"{next_year}-05-09 09:00", jobs.greet, content_object=ada)
+
+    if hasattr(tasks.thank, "enqueue"):
+        tasks.thank.enqueue("Ben")
+    else:  # on Django 5.2
+        schedule_job("0s", tasks.thank, args=["Ben"])
 
     cancel_jobs(lilies.jobs.all())  # Ben has changed his mind.
