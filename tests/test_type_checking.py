@@ -109,6 +109,8 @@ TYPES = {
     "job.options": "Any",
     "job.recurring_id": "int | None",
     "job.recurs_at": "datetime | None",
+    "job.task_backend": "str | None",
+    "job.run_after": "datetime | None",
     "job.worker": "str",
     "job.lease": "int",
     "job.signature": "str",
