@@ -15,6 +15,8 @@ from django_future.exceptions import InvalidTime
 from django_future.recurrence import cron
 from django_future.recurrence.cron import MAX_CRON_LENGTH, parse_cron
 
+pytestmark = pytest.mark.only_on("sqlite", reason="no database is used, so one run is enough")
+
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = (

@@ -12,7 +12,10 @@ if find_spec("django.tasks") is None:
 from tests.conformance.__main__ import ROOT, run
 from tests.conformance.adapters import ADAPTERS, installed
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.only_on("sqlite", reason="other backends are tested on one database"),
+]
 
 SETTINGS = """
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3"}}

@@ -16,6 +16,8 @@ from django_future import conformance
 from django_future.conformance import BackendConformance, BackendCustoms
 from tests.conformance.mutants import FINDERS
 
+pytestmark = pytest.mark.only_on("sqlite", reason="the faulty backends use no database")
+
 # The sections of the pages of Django's documentation, and the names that they describe.
 SECTIONS = {
     "ref/settings": """
