@@ -12,14 +12,24 @@ from pathlib import Path
 from benchmarks.contender import Contender, django_future, far_away
 from benchmarks.databases import describe_database
 from benchmarks.lateness.idle import Idleness, measure_idle
-from benchmarks.lateness.report import AHEAD, FAR, MILLION, NOW, idle_table, lateness_table
+from benchmarks.lateness.recurring import measure_both
+from benchmarks.lateness.report import (
+    AHEAD,
+    FAR,
+    MILLION,
+    NOW,
+    ONE_OFF,
+    RECURRING,
+    idle_table,
+    lateness_table,
+)
 from benchmarks.lateness.sample import Sample, measure
 from benchmarks.machine import describe_machine, versions
 from benchmarks.peers import missing
 from benchmarks.processes import ended_by_signals, python, run
 from benchmarks.servers import TITLES, servers
 
-PARTS = ("late", "far", "now", "idle", "million")
+PARTS = ("late", "far", "now", "recurring", "idle", "million")
 DISTANCE_SECONDS = 0.05  # each way
 
 
@@ -82,6 +92,7 @@ def _print_settings(options: Namespace) -> None:
     print(
         f"{25 * options.seconds} jobs at random times over {options.seconds} s, scheduled 2 s "
         f"ahead; 20 '0s' jobs a second for {options.now_seconds} s; "
+        f"{125} recurring jobs, each every 5 s for {options.seconds} s; "
         f"{options.waiting:,} jobs waiting; "
         f"{options.runs} run(s), each with a new worker that has run 20 jobs before."
     )
@@ -116,6 +127,8 @@ def _measure(
         samples += _measure_far(options, [one for name, one in ours.items() if name != "sqlite"])
     if "now" in options.only:
         samples += _alternate(options, NOW, [*on_postgresql, *peers], "now", 20, now_seconds)
+    if "recurring" in options.only:
+        samples += _measure_recurring(options, list(ours.values()))
     if "idle" in options.only:
         idlenesses = measure_idle([*ours.values(), *peers], options.idle_seconds)
     if "million" in options.only:
@@ -129,6 +142,15 @@ def _measure_far(options: Namespace, ours: list[Contender]) -> list[Sample]:
     with ExitStack() as stack:
         far = [stack.enter_context(far_away(one, DISTANCE_SECONDS)) for one in ours]
         return _alternate(options, FAR, far, "ahead", 25, options.seconds)
+
+
+def _measure_recurring(options: Namespace, ours: list[Contender]) -> list[Sample]:
+    samples = [(Sample(RECURRING, one.name), Sample(ONE_OFF, one.name)) for one in ours]
+    for number in range(options.runs):
+        for one, (runs, jobs) in zip(ours, samples, strict=True):
+            measure_both(runs, jobs, one, 25, options.seconds)
+            print(f"  {RECURRING}, {one.name}: run {number + 1} done", flush=True)
+    return [sample for pair in samples for sample in pair]
 
 
 def _alternate(
