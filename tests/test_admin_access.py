@@ -21,7 +21,10 @@ APP = "/admin/django_future/"
 QUEUES, WORKERS = f"{APP}pausedqueue/", f"{APP}worker/"
 SECRET = "4111-1111"
 VERBS, MODELS = ("view", "add", "change", "delete"), ("scheduledjob", "pausedqueue", "worker")
-PERMISSIONS = [f"{verb}_{model}" for model in MODELS for verb in VERBS] + ["operate_scheduledjob"]
+PERMISSIONS = [f"{verb}_{model}" for model in MODELS for verb in VERBS] + [
+    "operate_scheduledjob",
+    "pause_queue",
+]
 DEEP = 10**6
 
 
@@ -107,7 +110,7 @@ class TestPermissions:
         "given", ["change_scheduledjob", "change_pausedqueue", "change_worker"]
     )
     def test_the_change_permission_changes_no_row(self, given, login, saved_rows):
-        client = login(given, "view_scheduledjob", "operate_scheduledjob")
+        client = login(given, "view_scheduledjob", "operate_scheduledjob", "pause_queue")
         for folder, row in zip((LIST, QUEUES, WORKERS), saved_rows, strict=True):
             before = type(row).objects.values().get()
             client.post(f"{folder}{row.pk}/change/", {"queue_name": "other", "reason": "x"})
@@ -120,14 +123,14 @@ PAGES = ("change", "delete", "history")
 def may(folder, page, given):
     """Return whether a user with the permissions `given` may open a page."""
     sees_jobs = bool(given & {"view_scheduledjob", "change_scheduledjob"})
-    operates = "operate_scheduledjob" in given
+    pauses = "pause_queue" in given
     if folder == LIST:
         return {"add": False, "delete": sees_jobs and "delete_scheduledjob" in given}.get(
             page, sees_jobs
         )
     if folder == QUEUES:
-        sees_queues = operates or bool(given & {"view_pausedqueue", "change_pausedqueue"})
-        return {"add": operates, "delete": False}.get(page, sees_queues)
+        sees_queues = pauses or bool(given & {"view_pausedqueue", "change_pausedqueue"})
+        return {"add": pauses, "delete": False}.get(page, sees_queues)
     sees_workers = bool(given & {"view_worker", "change_worker"})
     return {"add": False, "delete": False}.get(page, sees_workers)
 

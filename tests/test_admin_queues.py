@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
 
 from django_future import pause_queue, schedule_job
 from django_future.models import PausedQueue, Worker
@@ -87,11 +88,12 @@ def test_the_list_of_workers_counts_the_jobs_that_run_now(admin_client):
 
 
 def test_adding_a_paused_queue_in_the_admin_pauses_it(login):
-    client = login("operate_scheduledjob")
+    client = login("pause_queue")
     data = {"queue_name": "mail", "reason": "the relay is down"}
     html = body(client.post(f"{QUEUES}add/", data, follow=True))
     assert "the relay is down" in html
     [queue] = PausedQueue.objects.all()
+    assert queue.paused_by == get_user_model().objects.get().get_username()
     assert "mail" in body(client.get(f"{QUEUES}{queue.pk}/change/"))
 
 
@@ -103,7 +105,7 @@ def test_the_admin_refuses_to_pause_a_paused_queue_again(admin_client):
 def test_the_resume_action_resumes_selected_queues(login):
     for name in ("mail", "reports", "letters"):
         pause_queue(name)
-    client = login("operate_scheduledjob")
+    client = login("pause_queue")
     selected = PausedQueue.objects.exclude(pk="letters")
     assert act(client, "resume_selected", *selected, address=QUEUES) == ["2 queues were resumed."]
     assert [queue.pk for queue in PausedQueue.objects.all()] == ["letters"]

@@ -22,8 +22,9 @@ from django_future.admin.actions import (
 )
 from django_future.admin.attempts import failed_attempts
 from django_future.admin.changelist import CappedPaginator, JobList
+from django_future.admin.permissions import may_operate
 from django_future.admin.queue_column import parked_notice, queue_column
-from django_future.admin.read_only import ReadOnlyAdmin, may_operate
+from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.models import PausedQueue, ScheduledJob
 from django_future.status import Status
 

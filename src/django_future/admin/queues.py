@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future.admin import display
 from django_future.admin.columns import column
-from django_future.admin.read_only import ReadOnlyAdmin, may_operate
+from django_future.admin.permissions import may_pause_queues
+from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.models import PausedQueue
 from django_future.scheduling.queues import pause_queue, resume_queue
 
@@ -21,7 +22,7 @@ _FORM_FIELDS = ["queue_name", "reason"]
 _paused_at = column(PausedQueue, "paused_at", display.instant)
 
 
-@admin.action(permissions=["operate"], description=_("Resume selected %(verbose_name_plural)s"))
+@admin.action(permissions=["pause"], description=_("Resume selected %(verbose_name_plural)s"))
 def resume_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[PausedQueue]
 ) -> None:
@@ -44,17 +45,17 @@ class PausedQueueAdmin(ReadOnlyAdmin):
     filters = frozenset({"queue_name"})
     actions = [resume_selected]
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
+    def has_pause_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may pause queues and resume them."""
-        return may_operate(request)
+        return may_pause_queues(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the user may view paused queues, or resume them."""
-        return may_operate(request) or super().has_view_permission(request, obj)
+        return may_pause_queues(request) or super().has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may pause queues."""
-        return may_operate(request)
+        return may_pause_queues(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Return False: the action "Resume" ends a pause, so that it is logged."""
@@ -66,4 +67,4 @@ class PausedQueueAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: Any, obj: PausedQueue, form: Any, change: Any) -> None:  # noqa: ARG002
         """Pause the queue."""
-        pause_queue(obj.queue_name, reason=obj.reason)
+        pause_queue(obj.queue_name, reason=obj.reason, paused_by=request.user.get_username())

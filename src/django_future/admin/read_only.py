@@ -11,11 +11,6 @@ from django.http import HttpRequest, HttpResponseBase
 from django_future.store.unreadable import escaped, texts_read_as
 
 
-def may_operate(request: HttpRequest) -> bool:
-    """Return whether the user may change the state of jobs and queues."""
-    return request.user.has_perm("django_future.operate_scheduledjob")
-
-
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
     """Shows rows to users with the permission to view them.
 

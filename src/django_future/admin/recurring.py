@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future.admin import recurring_display
 from django_future.admin.changelist import CappedPaginator
-from django_future.admin.read_only import ReadOnlyAdmin, may_operate
+from django_future.admin.permissions import may_operate
+from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.admin.recurring_actions import (
     delete_selected,
     is_declared,

@@ -29,6 +29,47 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='FailureNote',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('author', models.CharField(max_length=150, verbose_name='author')),
+                ('text', models.CharField(blank=True, default='', max_length=255, verbose_name='note')),
+                ('created_at', django_future.models.fields.InstantField(verbose_name='created at')),
+            ],
+            options={
+                'verbose_name': 'failure note',
+                'verbose_name_plural': 'failure notes',
+                'base_manager_name': 'objects',
+            },
+        ),
+        migrations.CreateModel(
+            name='JobStatistics',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('minute_at', django_future.models.fields.InstantField(verbose_name='minute')),
+                ('queue_name', django_future.models.fields.KeyField(max_length=100, verbose_name='queue')),
+                ('complete', models.PositiveIntegerField(default=0)),
+                ('failed', models.PositiveIntegerField(default=0)),
+                ('expired', models.PositiveIntegerField(default=0)),
+                ('cancelled', models.PositiveIntegerField(default=0)),
+                ('late_10ms', models.PositiveIntegerField(default=0)),
+                ('late_50ms', models.PositiveIntegerField(default=0)),
+                ('late_250ms', models.PositiveIntegerField(default=0)),
+                ('late_1s', models.PositiveIntegerField(default=0)),
+                ('late_5s', models.PositiveIntegerField(default=0)),
+                ('late_30s', models.PositiveIntegerField(default=0)),
+                ('late_2min', models.PositiveIntegerField(default=0)),
+                ('late_10min', models.PositiveIntegerField(default=0)),
+                ('late_1h', models.PositiveIntegerField(default=0)),
+                ('late_longer', models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                'verbose_name': 'statistics',
+                'verbose_name_plural': 'statistics',
+                'base_manager_name': 'objects',
+            },
+        ),
+        migrations.CreateModel(
             name='RecurringJob',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -56,6 +97,7 @@ class Migration(migrations.Migration):
                 ('signature', django_future.models.fields.SignatureField(blank=True, default='', help_text='Proves that code or the admin wrote the call. Without it, nothing runs.', max_length=22, verbose_name='signature')),
                 ('paused_at', django_future.models.fields.InstantField(blank=True, null=True, verbose_name='paused at')),
                 ('paused_reason', models.CharField(blank=True, default='', max_length=255, verbose_name='reason of the pause')),
+                ('paused_by', models.CharField(blank=True, default='', max_length=150, verbose_name='paused by')),
                 ('is_declared', models.BooleanField(default=False, help_text='The code decides what it calls, and when.', verbose_name='declared in code')),
                 ('anchor_at', django_future.models.fields.InstantField(help_text='The intervals are counted from this time.', verbose_name='anchor')),
                 ('next_run_at', django_future.models.fields.InstantField(blank=True, null=True, verbose_name='next run at')),
@@ -105,13 +147,15 @@ class Migration(migrations.Migration):
                 ('finished_at', django_future.models.fields.InstantField(blank=True, null=True, verbose_name='finished at')),
                 ('return_value', django_future.models.fields.StoredField(blank=True, null=True, verbose_name='return value')),
                 ('error', models.TextField(blank=True, default='', verbose_name='error')),
+                ('error_kind', django_future.models.fields.KeyField(blank=True, default='', help_text='The exception of a failed job, and the function that raised it.', max_length=255, verbose_name='kind of error')),
+                ('failure_note', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='jobs', to='django_future.failurenote', verbose_name='failure note')),
                 ('content_type', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='contenttypes.contenttype')),
                 ('recurring', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='jobs', to='django_future.recurringjob', verbose_name='recurring job')),
             ],
             options={
                 'verbose_name': 'scheduled job',
                 'verbose_name_plural': 'scheduled jobs',
-                'permissions': [('operate_scheduledjob', 'Can cancel and retry jobs, and pause queues')],
+                'permissions': [('operate_scheduledjob', 'Can run, move, cancel and retry jobs')],
                 'base_manager_name': 'objects',
             },
         ),
@@ -121,10 +165,12 @@ class Migration(migrations.Migration):
                 ('queue_name', django_future.models.fields.KeyField(max_length=100, primary_key=True, serialize=False, verbose_name='queue')),
                 ('reason', models.CharField(blank=True, default='', max_length=255, verbose_name='reason')),
                 ('paused_at', django_future.models.fields.InstantField(verbose_name='paused at')),
+                ('paused_by', models.CharField(blank=True, default='', max_length=150, verbose_name='paused by')),
             ],
             options={
                 'verbose_name': 'paused queue',
                 'verbose_name_plural': 'paused queues',
+                'permissions': [('pause_queue', 'Can pause and resume queues')],
                 'base_manager_name': 'objects',
             },
         ),
@@ -136,6 +182,7 @@ class Migration(migrations.Migration):
                 ('host', models.CharField(max_length=255, verbose_name='host')),
                 ('pid', models.PositiveIntegerField(verbose_name='process id')),
                 ('queues', django_future.models.fields.StoredField(default=dict, help_text='The queues that the worker serves, and those it excludes.', verbose_name='queues')),
+                ('threads', models.PositiveIntegerField(default=0, verbose_name='threads')),
                 ('version', models.CharField(default='', max_length=20, verbose_name='version')),
                 ('sessions', django_future.models.fields.StoredField(default=list, help_text='Its database sessions, as the server identifies them.', verbose_name='sessions')),
                 ('started_at', django_future.models.fields.InstantField(verbose_name='started at')),
@@ -211,6 +258,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
+            index=django_future.models.indexes.PartialIndex(fields=['failure_note', 'error_kind', 'callable_name', 'id'], is_unique=False, lead=(), name='future_job_failures', where=models.Q(('status', 'failed'))),
+        ),
+        migrations.AddIndex(
+            model_name='scheduledjob',
             index=django_future.models.indexes.PartialIndex(fields=['status', 'finished_at'], is_unique=False, lead=(), name='future_job_finished', where=models.Q(('finished_at__isnull', False))),
         ),
         migrations.AddConstraint(
@@ -228,5 +279,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='recurringjob',
             index=models.Index(fields=['queued_at'], name='future_recurring_queued'),
+        ),
+        migrations.AddConstraint(
+            model_name='jobstatistics',
+            constraint=models.UniqueConstraint(fields=('minute_at', 'queue_name'), name='future_statistics_minute'),
         ),
     ]

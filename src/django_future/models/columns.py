@@ -28,10 +28,12 @@ from django_future.rows import TypedModel
 from django_future.status import Status
 
 if TYPE_CHECKING:
+    from django_future.models.failures import FailureNote
     from django_future.models.recurring import RecurringJob
 
 MAX_OBJECT_ID_LENGTH = 255
 MAX_ALIAS_LENGTH = 100
+MAX_ERROR_KIND_LENGTH = 255
 
 
 class CallColumns(TypedModel):
@@ -203,6 +205,29 @@ class JobColumns(CallColumns):
     finished_at: datetime | None = attribute(InstantField(_("finished at"), null=True, blank=True))
     return_value: Any = attribute(StoredField(_("return value"), null=True, blank=True))
     error: str = attribute(models.TextField(_("error"), default="", blank=True))
+    # Failures with the same callable and the same kind are one group in the admin.
+    error_kind: str = attribute(
+        KeyField(
+            _("kind of error"),
+            max_length=MAX_ERROR_KIND_LENGTH,
+            default="",
+            blank=True,
+            help_text=_("The exception of a failed job, and the function that raised it."),
+        )
+    )
+    # No index, because each would slow down every claim and every completion.
+    failure_note: "FailureNote | None" = attribute(
+        models.ForeignKey(
+            "django_future.FailureNote",
+            models.SET_NULL,
+            null=True,
+            blank=True,
+            db_index=False,
+            db_constraint=False,
+            related_name="jobs",
+            verbose_name=_("failure note"),
+        )
+    )
 
     class Meta:
         abstract = True

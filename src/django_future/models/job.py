@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from django_future.when import When
 
 SCHEDULED = Q(status=Status.SCHEDULED.value)
+FAILED = Q(status=Status.FAILED.value)
 SIGNED_COLUMNS = frozenset({*signatures.SIGNED, "signature"})
 SIGNED_FIELDS = SIGNED_COLUMNS | {"content_type"}
 # A row that is created later than this after its scheduled time was scheduled for the past.
@@ -39,6 +40,7 @@ class ScheduledJob(JobColumns):
 
     # Attributes that Django adds, declared for type checkers without a plugin for Django.
     recurring_id: int | None
+    failure_note_id: int | None
     failed_attempts: "RowsWithJobs[JobAttempt]"
     current_progress: "JobProgress"
     objects: ClassVar[ScheduledJobQuerySet] = attribute(ScheduledJobQuerySet.as_manager())
@@ -51,7 +53,7 @@ class ScheduledJob(JobColumns):
         base_manager_name = "objects"
         verbose_name = _("scheduled job")
         verbose_name_plural = _("scheduled jobs")
-        permissions = [("operate_scheduledjob", _("Can cancel and retry jobs, and pause queues"))]
+        permissions = [("operate_scheduledjob", _("Can run, move, cancel and retry jobs"))]
         indexes = [
             PartialIndex(
                 where=SCHEDULED,
@@ -87,6 +89,13 @@ class ScheduledJob(JobColumns):
                 fields=["recurring", "recurs_at"],
                 name="future_job_recurring",
                 is_unique=True,
+            ),
+            # For groups of failures. On a database without partial indexes, a claim and a
+            # completion change none of these columns.
+            PartialIndex(
+                where=FAILED,
+                fields=["failure_note", "error_kind", "callable_name", "id"],
+                name="future_job_failures",
             ),
             # For pruning.
             PartialIndex(

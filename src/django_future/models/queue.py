@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
+from django_future.models.failures import MAX_AUTHOR_LENGTH
 from django_future.models.fields import InstantField, KeyField, attribute
 from django_future.options import MAX_QUEUE_NAME_LENGTH
 from django_future.rows import TypedModel
@@ -20,6 +21,9 @@ class PausedQueue(TypedModel):
     )
     reason: str = attribute(models.CharField(_("reason"), max_length=255, default="", blank=True))
     paused_at: datetime = attribute(InstantField(_("paused at")))
+    paused_by: str = attribute(
+        models.CharField(_("paused by"), max_length=MAX_AUTHOR_LENGTH, default="", blank=True)
+    )
 
     objects: "ClassVar[RowsWithJobs[PausedQueue]]" = attribute(RowsWithJobs.as_manager())
 
@@ -27,6 +31,7 @@ class PausedQueue(TypedModel):
         base_manager_name = "objects"
         verbose_name = _("paused queue")
         verbose_name_plural = _("paused queues")
+        permissions = [("pause_queue", _("Can pause and resume queues"))]
 
     def __str__(self) -> str:
         return self.queue_name

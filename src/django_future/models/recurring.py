@@ -11,6 +11,7 @@ from django.utils.translation import pgettext_lazy
 from django_future import clock, signatures
 from django_future.databases import RowsWithJobs
 from django_future.models.columns import CallColumns
+from django_future.models.failures import MAX_AUTHOR_LENGTH
 from django_future.models.fields import (
     InstantField,
     KeyField,
@@ -169,6 +170,9 @@ class RecurringJob(CallColumns):
     paused_reason: str = attribute(
         models.CharField(_("reason of the pause"), max_length=255, default="", blank=True)
     )
+    paused_by: str = attribute(
+        models.CharField(_("paused by"), max_length=MAX_AUTHOR_LENGTH, default="", blank=True)
+    )
     is_declared: bool = attribute(
         models.BooleanField(
             _("declared in code"),
@@ -246,11 +250,11 @@ class RecurringJob(CallColumns):
         """Whether it is paused."""
         return self.paused_at is not None
 
-    def pause(self, reason: str = "") -> None:
+    def pause(self, reason: str = "", paused_by: str = "") -> None:
         """Pause it: no run starts until it is resumed; see `pause_recurring`."""
         from django_future.scheduling.recurring import pause  # noqa: PLC0415
 
-        pause(self, reason)
+        pause(self, reason, paused_by)
 
     def resume(self) -> None:
         """Resume it: the next run is the next one from now; see `resume_recurring`."""

@@ -27,6 +27,7 @@ class Worker(TypedModel):
             help_text=_("The queues that the worker serves, and those it excludes."),
         )
     )
+    threads: int = attribute(models.PositiveIntegerField(_("threads"), default=0))
     version: str = attribute(models.CharField(_("version"), max_length=20, default=""))
     sessions: Any = attribute(
         StoredField(

@@ -19,7 +19,7 @@ from django_future.models.recurring import NOT_DECLARED
 from django_future.recurrence.missed import MISSED_AFTER
 from django_future.recurrence.timing import TICK, zone_of
 from django_future.scheduling.jobs import add_draft
-from django_future.scheduling.queues import checked_reason
+from django_future.scheduling.queues import checked_author, checked_reason
 from django_future.scheduling.recurring_columns import (
     COLUMNS,
     TIMING_COLUMNS,
@@ -78,12 +78,15 @@ def write(wanted: RecurringJob) -> RecurringJob:
         return _write(store, wanted)
 
 
-def pause_recurring(name: str, *, reason: str = "", using: str | None = None) -> None:
+def pause_recurring(
+    name: str, *, reason: str = "", paused_by: str = "", using: str | None = None
+) -> None:
     """Pause the recurring job `name`. Runs that have not started are taken back.
 
-    If it is paused already, replace the reason. Raises `UnknownRecurringJob`.
+    `paused_by` is the name of a person or program. If it is paused already, both texts are
+    replaced. Raises `UnknownRecurringJob`.
     """
-    pause(_named(name, using), reason)
+    pause(_named(name, using), reason, paused_by)
 
 
 def resume_recurring(name: str, *, using: str | None = None) -> None:
@@ -104,12 +107,12 @@ def trigger_recurring(name: str, *, using: str | None = None) -> ScheduledJob:
     return trigger(_named(name, using))
 
 
-def pause(recurring: RecurringJob, reason: str = "") -> None:
-    reason = checked_reason(reason)
+def pause(recurring: RecurringJob, reason: str = "", paused_by: str = "") -> None:
+    reason, paused_by = checked_reason(reason), checked_author(paused_by)
 
     def change(store: Store, row: RecurringJob) -> None:
         row.paused_at = row.paused_at or clock.to_row(store.now())
-        row.paused_reason = reason
+        row.paused_reason, row.paused_by = reason, paused_by
         row.next_run_at = row.queued_at = None
         _take_back(store, row)
 
@@ -120,7 +123,7 @@ def resume(recurring: RecurringJob) -> None:
     def change(store: Store, row: RecurringJob) -> None:
         if row.paused_at is None:
             return
-        row.paused_at, row.paused_reason = None, ""
+        row.paused_at, row.paused_reason, row.paused_by = None, "", ""
         if row.error != NOT_DECLARED:
             _set_next(row, store.now())
 

@@ -10,12 +10,13 @@ from django_future.store.selection import PAUSED
 
 
 @retry_on_contention
-def pause(store: Store, queue_name: str, reason: str) -> None:
-    """Record that a queue is paused; if it already is, change the reason."""
+def pause(store: Store, queue_name: str, reason: str, paused_by: str = "") -> None:
+    """Record that a queue is paused; if it already is, change the reason and who paused it."""
     paused = PausedQueue.objects.using(store.alias)
-    if not paused.filter(queue_name=queue_name).update(reason=reason):
+    values = {"reason": reason, "paused_by": paused_by}
+    if not paused.filter(queue_name=queue_name).update(**values):
         paused_at = clock.to_row(store.now())
-        queue = PausedQueue(queue_name=queue_name, reason=reason, paused_at=paused_at)
+        queue = PausedQueue(queue_name=queue_name, paused_at=paused_at, **values)
         # A rival may have inserted the row since.
         paused.bulk_create([queue], ignore_conflicts=True)
     _notify_on_commit(store)

@@ -31,7 +31,7 @@ logger = logging.getLogger("django_future")
 INITIAL_BACKOFF_SECONDS = 0.1  # before the next attempt after a failed beat
 
 
-def new_worker(name: str = "", selection: Selection = EVERYTHING) -> Worker:
+def new_worker(name: str = "", selection: Selection = EVERYTHING, threads: int = 1) -> Worker:
     """Return an unsaved worker for this process."""
     host, pid = socket.gethostname(), os.getpid()
     unique = f"{name[:60] or host[:60]}-{pid}-{secrets.token_hex(4)}"
@@ -41,6 +41,7 @@ def new_worker(name: str = "", selection: Selection = EVERYTHING) -> Worker:
         host=host[:255],
         pid=pid,
         queues=selection.queue_names,
+        threads=threads,
         version=__version__,
         started_at=started_at,
     )

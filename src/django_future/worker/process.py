@@ -70,7 +70,7 @@ class _WorkerProcess:
     def __init__(self, options: WorkerOptions) -> None:
         self._options = options
         self._store = store_for(options.alias)
-        self._worker = new_worker(options.name, options.selection)
+        self._worker = new_worker(options.name, options.selection, options.threads)
         self._loop = Loop(
             self._store,
             self._worker,
