@@ -62,7 +62,7 @@ def _print_report(name, trial, seconds):
     doubled = sum(number > 1 for number in counts.values())
     print(f"  runs: {trial.expected:,} expected, {len(counts):,} seen, {doubled:,} of them doubled")
     print(f"  late, workers undisturbed: {_spread(trial.undisturbed)}")
-    print(f"  late, worker killed or suspended: {_spread(trial.disturbed)}")
+    print(f"  late, worker killed, stopped or suspended: {_spread(trial.disturbed)}")
     for fault in trial.faults[:MAX_SHOWN]:
         print(f"  FAULT: {fault}")
     if len(trial.faults) > MAX_SHOWN:
