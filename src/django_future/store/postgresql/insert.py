@@ -21,7 +21,7 @@ from django_future.store.postgresql.prepared import UNKNOWN_STATEMENT, Prepared,
 NEW_JOB_VALUES: dict[str, str | int | None] = {
     "status": Status.SCHEDULED.value, "attempts": 0, "rescues": 0, "worker": "", "lease": 0,
     "first_due_at": None, "started_at": None, "finished_at": None, "return_value": None,
-    "error": "",
+    "error": "", "error_kind": "", "failure_note_id": None,
 }  # fmt: skip
 GIVEN_COLUMNS = [
     field.attname
