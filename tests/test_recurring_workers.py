@@ -19,6 +19,7 @@ from django.db import (
     transaction,
 )
 from django.db.models.signals import post_save, pre_delete
+from django.test.utils import CaptureQueriesContext
 
 from django_future import (
     RecurringJob,
@@ -223,6 +224,18 @@ class TestRivals:
             assert has_ended(in_thread(materialise))
         assert waiting() == ["free"]
         assert materialise() == ["free", "held"]
+
+    @pytest.mark.only_on("sqlite", reason="other databases lock single rows")
+    def test_other_writers_get_their_turn_while_many_runs_are_materialised(self):
+        """No transaction moves more than ten recurring jobs, so none is long."""
+        for number in range(25):
+            hourly(f"report {number}")
+        make_due()
+        with CaptureQueriesContext(connection) as queries:
+            assert len(materialise()) == 25
+        statements = " ".join(query["sql"] for query in queries)
+        moved = [part.count("SET runs =") for part in statements.split("COMMIT")]
+        assert [count for count in moved if count] == [10, 10, 5]
 
     def test_many_processes_materialise_each_run_once(self):
         with stopped_clock(MONDAY):

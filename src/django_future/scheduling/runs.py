@@ -45,6 +45,9 @@ WAITING_ROUND = timedelta(seconds=1)  # while a run waits for the end of the las
 MIN_IDLE_RATIO = 20  # between two such rounds, to the time that the first one took
 RETRY_SECONDS = 600.0  # before a process tries a recurring job with an error again
 MAX_RUNS_PER_TRANSACTION = 2000
+# Between two transactions with SQLite's write lock, so that the writers that wait can get it. They
+# try again after up to 25 ms.
+PAUSE_SECONDS = 0.02
 
 
 class Materialiser:
@@ -89,7 +92,9 @@ class Materialiser:
         while not is_complete:
             batch = self._in_transaction(lock, at, until)
             self._held.update(batch.held)
-            is_complete = batch.size < rows.BATCH_SIZE and not batch.is_cut
+            is_complete = batch.size < rows.batch_size(self._store) and not batch.is_cut
+            if not is_complete and self._store.write_lock:
+                time.sleep(PAUSE_SECONDS)
 
     def work_one(self, pk: int, at: datetime, taken: Sequence[datetime] = ()) -> None:
         """Materialise the runs of one recurring job that are due soon, in the open transaction.
@@ -215,7 +220,7 @@ class _Batch:
     def _write(self, moves: list["_Move"]) -> None:
         self._insert(moves)
         for move in moves:
-            if not rows.advance(self.store, move.recurring, **move.values):
+            if not rows.advance(self.store, move.recurring, move.values):
                 raise DatabaseError(f"The recurring job {move.recurring.name!r} has changed.")
 
     def _guarded(

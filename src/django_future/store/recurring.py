@@ -16,11 +16,23 @@ from django_future.status import Status
 from django_future.store.base import Store
 
 BATCH_SIZE = 100  # recurring jobs that one transaction handles
+# Where all writers wait for one lock, a batch holds it for about 20 ms.
+BATCH_SIZE_WITH_WRITE_LOCK = 10
 INDEX = "future_recurring_due"
+# What the materialisation changes in a row.
+MOVED = (
+    "runs", "missed_runs", "skipped_runs", "last_run_at", "next_run_at", "queued_at", "error",
+    "signature",
+)  # fmt: skip
 
 # A parked run is not counted: it waits for an operator, and would block the next ones for ever.
 _UNFINISHED = (Status.SCHEDULED, Status.RUNNING)
 _IS_BLOCKED = Q(last_status__in=_UNFINISHED) | Q(triggered_status__in=_UNFINISHED)
+
+
+def batch_size(store: Store) -> int:
+    """Return how many recurring jobs one transaction handles."""
+    return BATCH_SIZE_WITH_WRITE_LOCK if store.write_lock else BATCH_SIZE
 
 
 class Heads(NamedTuple):
@@ -72,7 +84,7 @@ def lock_due(
             SELECT id FROM django_future_recurringjob {store.index_hint.format(INDEX)}
             WHERE next_run_at <= %s AND id NOT IN ({_listed(held)})
             AND (error = '' OR id NOT IN ({_listed(failing)}))
-            ORDER BY next_run_at, id LIMIT {BATCH_SIZE} {lock}
+            ORDER BY next_run_at, id LIMIT {batch_size(store)} {lock}
             """,
             [as_parameter(until, store.connection)],
         )
@@ -84,7 +96,7 @@ def lock_due(
 def lock_waiting(store: Store) -> list[RecurringJob]:
     """Lock and return recurring jobs with a waiting run whose last run has ended."""
     ended = _with_run_states(store).filter(~_IS_BLOCKED, queued_at__isnull=False, error="")
-    ids = list(ended.order_by("queued_at").values_list("pk", flat=True)[:BATCH_SIZE])
+    ids = list(ended.order_by("queued_at").values_list("pk", flat=True)[: batch_size(store)])
     # Locks the rows by primary key until the transaction ends. A rival skips them, or has changed
     # them before, and then they no longer match.
     waiting = _rows(store).filter(pk__in=ids, queued_at__isnull=False)
@@ -103,12 +115,31 @@ def blocked(store: Store, ids: Collection[int]) -> set[int]:
     return set(rows.values_list("pk", flat=True)) if ids else set()
 
 
-def advance(store: Store, recurring: RecurringJob, **values: Any) -> bool:
-    """Write `values` if no other process has moved the next run; return whether this one has."""
-    row = _rows(store).filter(
-        pk=recurring.pk, next_run_at=recurring.next_run_at, queued_at=recurring.queued_at
+def advance(store: Store, recurring: RecurringJob, values: Mapping[str, Any]) -> bool:
+    """Write `values` of `MOVED` if no other process has moved the next run; return whether it did.
+
+    Columns without a value stay as they are in `recurring`.
+    """
+    # As text, because Django would need several times as long to build it as to execute it.
+    found = [recurring.next_run_at, recurring.queued_at]
+    is_same = " AND ".join(
+        f"{name} IS NULL" if value is None else f"{name} = %s"
+        for name, value in zip(("next_run_at", "queued_at"), found, strict=True)
     )
-    return bool(row.update(**values))
+    new = [values.get(name, vars(recurring)[name]) for name in MOVED]
+    with store.connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE django_future_recurringjob SET {", ".join(f"{name} = %s" for name in MOVED)}
+            WHERE id = %s AND {is_same}
+            """,
+            [
+                *(_parameter(store, value) for value in new),
+                recurring.pk,
+                *(_parameter(store, value) for value in found if value is not None),
+            ],
+        )
+        return bool(cursor.rowcount)
 
 
 def record_error(store: Store, recurring: RecurringJob, error: str) -> bool:
@@ -219,6 +250,12 @@ def _locked(
     store: Store, rows: QuerySet[RecurringJob], *, skip_locked: bool = False
 ) -> QuerySet[RecurringJob]:
     return rows if store.write_lock else rows.select_for_update(skip_locked=skip_locked)
+
+
+def _parameter(store: Store, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return as_parameter(clock.from_row(value), store.connection)
+    return value
 
 
 def _listed(ids: Collection[int]) -> str:
