@@ -3,8 +3,9 @@
 It imports the API in its functions, because on Django 5.2 a project without tasks does not have it.
 """
 
+import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -13,14 +14,24 @@ from django.db import transaction
 from django_future.disclosure import disclosed
 from django_future.models import ScheduledJob
 from django_future.resolution import options_if_known
+from django_future.task_log import is_noticed
 
 
 def send_enqueued(result: Any, database: str) -> None:
     """Send `task_enqueued` when the row of the task is committed."""
     from django_future.tasks import api  # noqa: PLC0415
 
+    if not is_noticed(api.task_enqueued, logging.DEBUG):
+        return
     send = partial(api.task_enqueued.send_robust, _sender(result.backend), task_result=result)
     transaction.on_commit(send, using=database)
+
+
+def is_start_noticed() -> bool:
+    """Return whether `task_started` has a receiver that does something; Django's log may not."""
+    from django_future.tasks import api  # noqa: PLC0415
+
+    return is_noticed(api.task_started)
 
 
 def send_started(job: ScheduledJob) -> None:
@@ -51,6 +62,15 @@ def send_finished(job: ScheduledJob, exception: Exception | None = None) -> None
     except type(reported):
         reported.__context__ = context  # not what is handled here, which is not hidden
         _send_finished(job)
+
+
+def send_complete(jobs: Iterable[ScheduledJob]) -> None:
+    """Send `task_finished` for tasks that are complete, if a receiver does something."""
+    from django_future.tasks import api  # noqa: PLC0415
+
+    if is_noticed(api.task_finished):
+        for job in jobs:
+            _send_finished(job)
 
 
 def _send_finished(job: ScheduledJob) -> None:

@@ -6,7 +6,7 @@ from django_future import signals
 from django_future.log import is_only_receiver, log_completions
 from django_future.models import ScheduledJob
 from django_future.status import Status
-from django_future.task_signals import send_finished
+from django_future.task_signals import send_complete, send_finished
 
 
 def announce(job: ScheduledJob, exception: Exception | None) -> None:
@@ -32,6 +32,5 @@ def announce_complete(jobs: Sequence[ScheduledJob]) -> None:
             announce(job, None)
         return
     log_completions(jobs)
-    for job in jobs:
-        if job.task_backend is not None:
-            send_finished(job)
+    if tasks := [job for job in jobs if job.task_backend is not None]:
+        send_complete(tasks)

@@ -32,7 +32,7 @@ from django_future.options import JobOptions
 from django_future.resolution import options_for, unbound_handler
 from django_future.status import Status
 from django_future.store import Session, leases, transitions
-from django_future.task_signals import send_started
+from django_future.task_signals import is_start_noticed, send_started
 from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")
@@ -169,6 +169,8 @@ class Execution:
         return options
 
     def _announce_task(self) -> None:
+        if not is_start_noticed():
+            return
         if self.waits_until_due:
             self._wait_until_due()
         self.session.end_idle()
