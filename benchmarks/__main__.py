@@ -20,7 +20,7 @@ from benchmarks.throughput.plan import Plan
 
 PACKAGES = [
     "django-future", "Django", "psycopg", "PyMySQL", "pgqueuer", "asyncpg", "celery", "redis",
-    "django-ox", "django-tasks-db", "procrastinate", "huey",
+    "django-ox", "django-tasks-db", "django-dbtasks", "procrastinate", "huey",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from benchmarks.throughput.drainer import Drainer
 
 NEEDS = {
     "celery": (["celery", "redis"], ["redis-server"]),
+    "django_dbtasks": (["django.tasks", "dbtasks"], []),
     "django_ox": (["django.tasks", "django_ox"], []),
     "django_tasks_db": (["django.tasks", "django_tasks_db"], []),
     "huey": (["huey"], []),

@@ -43,9 +43,9 @@ def fill(job: str, count: int) -> None:
     django.setup()
     from django_ox.bulk import enqueue_many
 
-    from benchmarks.peers import django_tasks
+    from benchmarks.peers import measured_tasks
 
-    enqueue_many(getattr(django_tasks, job), [([number], {}) for number in range(count)])
+    enqueue_many(getattr(measured_tasks, job), [([number], {}) for number in range(count)])
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def scheduler(how: str) -> Iterator[Callable[[int], object]]:
     import django
 
     django.setup()
-    from benchmarks.peers.django_tasks import noop
+    from benchmarks.peers.measured_tasks import noop
 
     def one_by_one(count: int) -> None:
         for number in range(count):

@@ -1,11 +1,14 @@
 """django-tasks-db on PostgreSQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
+from benchmarks.peers.django_tasks import enqueue_all, scheduler
 from benchmarks.processes import python
 from benchmarks.throughput.drainer import Drainer, SqlBacklog
 from benchmarks.throughput.ours import EFFECTS, emptied, project
+
+__all__ = ["drainers", "fill", "scheduler"]
 
 TABLE = "django_tasks_database_dbtaskresult"
 UNFINISHED = f"SELECT 1 FROM {TABLE} WHERE status IN ('READY', 'RUNNING')"
@@ -35,28 +38,4 @@ def _drainer(env: dict[str, str], job: str, processes: int) -> Drainer:
 
 def fill(job: str, count: int) -> None:
     """Enqueue `count` tasks in one transaction, because it has no bulk API."""
-    import django
-
-    django.setup()
-    from django.db import transaction
-
-    from benchmarks.peers import django_tasks
-
-    with transaction.atomic():
-        for number in range(count):
-            getattr(django_tasks, job).enqueue(number)
-
-
-@contextmanager
-def scheduler(_: str) -> Iterator[Callable[[int], object]]:
-    """Yield a function that enqueues a number of tasks, one by one."""
-    import django
-
-    django.setup()
-    from benchmarks.peers.django_tasks import noop
-
-    def one_by_one(count: int) -> None:
-        for number in range(count):
-            noop.enqueue(number)
-
-    yield one_by_one
+    enqueue_all(job, count)

@@ -26,8 +26,10 @@ if url.scheme == "sqlite":
     DATABASES["default"]["OPTIONS"] = {"init_command": pragmas}
 
 # A peer with Django's Tasks API is another installed app, and gets persistent connections.
-if backend := os.environ.get("TASKS_BACKEND"):
-    TASKS = {"default": {"BACKEND": backend}}
+backend = os.environ.get("TASKS_BACKEND", "django_future.backend.FutureBackend")
+TASKS = {"default": {"BACKEND": backend}}
+peer = backend.partition(".")[0]
+if peer != "django_future":
     DATABASES["default"]["CONN_MAX_AGE"] = None
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -35,7 +37,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django_future",
     "benchmarks.project",
-    *([backend.partition(".")[0]] if backend else []),
+    *([peer] if peer != "django_future" else []),
 ]
 SECRET_KEY = "only for the benchmarks"
 USE_TZ = True

@@ -4,8 +4,8 @@ from importlib import import_module
 from types import ModuleType
 
 DEFAULT = [
-    "drain", "due", "verbosity", "insert", "sqlite", "mariadb", "schedule", "million", "bloat",
-    "memory", "fleet",
+    "drain", "due", "verbosity", "insert", "sqlite", "mariadb", "schedule", "tasks", "million",
+    "bloat", "memory", "fleet",
 ]  # fmt: skip
 ALONE = ["scale", "prune"]  # not by default, because they take long
 
