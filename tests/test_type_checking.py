@@ -110,6 +110,8 @@ TYPES = {
     "job.recurring_id": "int | None",
     "job.recurs_at": "datetime | None",
     "job.task_backend": "str | None",
+    "job.error_kind": "str",
+    "job.failure_note_id": "int | None",
     "job.run_after": "datetime | None",
     "job.worker": "str",
     "job.lease": "int",

@@ -11,6 +11,7 @@ from django_future import clock, signals
 from django_future.disclosure import disclosed
 from django_future.exceptions import HandlerExited, LeaseLost, ObjectGone, WorkerLost
 from django_future.execution.announcement import announce
+from django_future.execution.error_kind import error_kind
 from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
@@ -74,7 +75,7 @@ def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
     error = WorkerLost(f"{reason}. {_why_not_again(job)}")
     name = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
     try:
-        fail(store, job, Failure(name, f"{name}: {error}"))
+        fail(store, job, Failure(name, f"{name}: {error}", WorkerLost.__name__))
     except LeaseLost:
         return
     announce(job, error)
@@ -104,7 +105,7 @@ def _fail_without_details(
         extra=log_extra(job),
     )
     text = f"{type(exception).__name__}. Its details could not be recorded: {type(error).__name__}"
-    fail(store, job, Failure(_path_of(exception), storable(text)))
+    fail(store, job, Failure(_path_of(exception), storable(text), error_kind(exception)))
 
 
 def _handle_failure(
@@ -166,7 +167,7 @@ def _retry_delay(
 
 
 def _failure(exception: BaseException) -> Failure:
-    return Failure(_path_of(exception), _bounded(_trace(exception)))
+    return Failure(_path_of(exception), _bounded(_trace(exception)), error_kind(exception))
 
 
 def _path_of(exception: BaseException) -> str:

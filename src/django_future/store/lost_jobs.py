@@ -14,6 +14,7 @@ from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.contention import retry_on_contention
 from django_future.store.postgresql.prepared import Prepared
+from django_future.store.unreadable import UNREADABLE
 from django_future.store.workers import living_from, living_until
 from django_future.text import storable
 
@@ -113,6 +114,7 @@ def _fail_unreadable(store: Store, claim: _Claim, error: Exception) -> None:
     store.jobs.running().filter(pk=claim.id, lease=claim.lease, worker=claim.worker).update(
         status=Status.FAILED,
         finished_at=clock.to_row(store.now()),
+        error_kind=UNREADABLE,
         error=storable(f"The worker {claim.worker} was lost, and its job cannot be read: {error}"),
         unique_key=None,
     )

@@ -44,10 +44,11 @@ _PARKED: dict[str, Any] = {
 
 
 class Failure(NamedTuple):
-    """An exception as text that each database accepts: the name of its class, and its traceback."""
+    """An exception as text that each database accepts: its class, its traceback and its kind."""
 
     exception: str
     traceback: str
+    kind: str = ""
 
 
 # scheduled -> running
@@ -185,7 +186,7 @@ def fail(store: Store, job: ScheduledJob, failure: Failure) -> None:
     Raises `LeaseLost`.
     """
     with transaction.atomic(using=store.alias):
-        _finish_as(store, job, Status.FAILED, failure.traceback)
+        _finish_as(store, job, Status.FAILED, failure.traceback, error_kind=failure.kind)
         _record_attempt(store, job, failure)
 
 
@@ -352,6 +353,8 @@ def _retry_with_lifetime(
         started_at=None,
         finished_at=None,
         error="",
+        error_kind="",
+        failure_note=None,
     )
 
 
@@ -380,8 +383,15 @@ def _schedule_again(store: Store, job: ScheduledJob, **counts: object) -> bool:
     return True
 
 
-def _finish_as(store: Store, job: ScheduledJob, status: Status, error: str) -> None:
-    changes = {"status": status, "finished_at": clock.to_row(store.now()), "error": error}
+def _finish_as(
+    store: Store, job: ScheduledJob, status: Status, error: str, *, error_kind: str = ""
+) -> None:
+    changes = {
+        "status": status,
+        "finished_at": clock.to_row(store.now()),
+        "error": error,
+        "error_kind": error_kind,
+    }
     _update_held(store, job, started_at=job.started_at, unique_key=None, **changes)
     _apply(job, return_value=None, **changes)
 

@@ -26,6 +26,7 @@ TEXT_FIELDS = [
     if isinstance(field, CharField | TextField)
 ]
 FETCH_SIZE = 1000  # rows
+UNREADABLE = "Unreadable"  # the kind of error of a job whose row cannot be read
 
 
 def is_unreadable(error: OperationalError) -> bool:
@@ -102,5 +103,5 @@ def _fail(store: "Store", pk: int, texts: dict[str, str]) -> None:
     )
     store.jobs.filter(pk=pk).update(
         **{**changes, "status": Status.FAILED, "started_at": now, "finished_at": now,
-           "unique_key": None}
+           "error_kind": UNREADABLE, "unique_key": None}
     )  # fmt: skip
