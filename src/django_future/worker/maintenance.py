@@ -14,7 +14,7 @@ from django_future.execution.failure import rescue_job
 from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.status import Status
-from django_future.store import Expired, Store, retention
+from django_future.store import Expired, Store, retention, statistics
 from django_future.store.lost_jobs import lost_jobs
 from django_future.store.workers import MAX_SILENCE, LostWorker, forget, lost_workers
 from django_future.task_signals import send_all_finished
@@ -31,7 +31,9 @@ def expire(store: Store, at: datetime, *, seconds: float = math.inf) -> None:
     stop_at = time.monotonic() + seconds
     count, first_jobs = 0, list[Expired]()
     while expired := store.expire(at):
-        send_all_finished([job.id for job in expired], store.alias)
+        ids = [job.id for job in expired]
+        statistics.count_expired(store, ids)
+        send_all_finished(ids, store.alias)
         count += len(expired)
         first_jobs += expired[: MAX_NAMED - len(first_jobs)]
         if time.monotonic() >= stop_at:
@@ -64,6 +66,14 @@ def rescue_unwatched(store: Store) -> None:
     age = store.server_age()
     if age is None or age > MAX_SILENCE * config().HEARTBEAT:
         rescue(store)
+
+
+def write_statistics(store: Store) -> None:
+    """Write the numbers of the jobs that this process has counted; log why if that fails."""
+    try:
+        statistics.flush(store)
+    except Exception:
+        logger.exception("The statistics could not be written; trying again later")
 
 
 def prune(store: Store) -> None:

@@ -122,6 +122,7 @@ class _WorkerProcess:
         self._journal.stop(self._loop.why_ended, timeout, how_to_stop_now)
         with self._journal.waiting(timeout):
             self._loop.close(timeout)
+        maintenance.write_statistics(self._store)
 
     @property
     def _is_broken(self) -> bool:
@@ -145,7 +146,10 @@ class _WorkerProcess:
         def prune() -> None:
             maintenance.prune(store)
 
-        return [rescue, expire, loop.release_orphaned_claims, prune]
+        def write_statistics() -> None:
+            maintenance.write_statistics(store)
+
+        return [rescue, expire, loop.release_orphaned_claims, write_statistics, prune]
 
     def _declare(self) -> None:
         synchronise(self._store.alias)

@@ -89,7 +89,10 @@ def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
         watchdog,
     ):
         maintenance.rescue_unwatched(store)
-        yield store, worker, watchdog
+        try:
+            yield store, worker, watchdog
+        finally:
+            maintenance.write_statistics(store)
 
 
 def run_due(

@@ -1,0 +1,193 @@
+"""How many jobs ended in each minute, by outcome, and how late they had started.
+
+Each process counts in memory. `flush` adds its numbers to the rows of `JobStatistics`.
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any, NamedTuple
+
+from django.db.models import F, Sum
+
+from django_future import clock
+from django_future.models import JobStatistics, ScheduledJob
+from django_future.options import MAX_QUEUE_NAME_LENGTH
+from django_future.status import Status
+from django_future.store.base import Store
+from django_future.store.contention import retry_on_contention, write_transaction
+from django_future.text import storable
+
+KEPT = timedelta(days=8)
+MAX_ENTRIES = 1000  # minutes and queues that a process counts while the database is unreachable
+
+OUTCOMES = (Status.COMPLETE, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
+# The columns of the histogram, each with the longest lateness that it counts.
+LATENESS = {
+    "late_10ms": timedelta(milliseconds=10),
+    "late_50ms": timedelta(milliseconds=50),
+    "late_250ms": timedelta(milliseconds=250),
+    "late_1s": timedelta(seconds=1),
+    "late_5s": timedelta(seconds=5),
+    "late_30s": timedelta(seconds=30),
+    "late_2min": timedelta(minutes=2),
+    "late_10min": timedelta(minutes=10),
+    "late_1h": timedelta(hours=1),
+    "late_longer": timedelta(days=1),
+}
+_COLUMNS = frozenset({*map(str, OUTCOMES), *LATENESS})
+_LATE_NAMES, _LATE_LIMITS = list(LATENESS), list(LATENESS.values())[:-1]
+
+_Counts = dict[tuple[datetime, str], Counter[str]]  # by minute and queue
+_counts: dict[str, _Counts] = defaultdict(dict)  # by database
+_lock = Lock()
+
+
+class Totals(NamedTuple):
+    """The jobs that ended in a period. The lateness is None if no job had started."""
+
+    complete: int
+    failed: int
+    expired: int
+    cancelled: int
+    late_p50: timedelta | None
+    late_p95: timedelta | None
+
+
+class Step(NamedTuple):
+    """The jobs that ended in one of equal periods."""
+
+    starts_at: datetime
+    complete: int
+    failed: int
+    expired: int
+    cancelled: int
+    late_p95: timedelta | None
+
+
+def count(jobs: Iterable[ScheduledJob], alias: str) -> None:
+    """Count jobs that have ended. A job whose handler has put wrong values in it is left out."""
+    found: dict[tuple[datetime, str], list[str]] = defaultdict(list)
+    for job in jobs:
+        values = job.__dict__
+        try:
+            late = values["started_at"] - values["scheduled_at"]
+            name = _LATE_NAMES[bisect_left(_LATE_LIMITS, late)]
+            minute_at = values["finished_at"].replace(second=0, microsecond=0)
+            found[minute_at, values["queue_name"]] += values["status"], name
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+    with _lock:
+        for (minute_at, queue_name), names in found.items():
+            if _is_queue_name(queue_name):
+                known = [name for name in names if name in _COLUMNS]
+                _numbers(_counts[alias], minute_at, queue_name).update(known)
+
+
+def count_expired(store: Store, ids: Sequence[int]) -> None:
+    """Count jobs that have expired."""
+    found = store.jobs.filter(pk__in=ids).values_list("finished_at", "queue_name")
+    with _lock:
+        for finished_at, queue_name in list(found):
+            if finished_at is not None:
+                minute_at = finished_at.replace(second=0, microsecond=0)
+                _numbers(_counts[store.alias], minute_at, queue_name)[Status.EXPIRED] += 1
+
+
+def flush(store: Store) -> None:
+    """Add the numbers of this process to the rows. If that fails, it keeps them."""
+    with _lock:
+        counts = _counts.pop(store.alias, {})
+    if not counts:
+        return
+    try:
+        _write(store, counts)
+    except BaseException:
+        with _lock:
+            for key, numbers in counts.items():
+                _numbers(_counts[store.alias], *key).update(numbers)
+        raise
+
+
+def totals(store: Store, since: datetime, until: datetime) -> Totals:
+    """Return how many jobs ended from `since` to before `until`, by whole minutes."""
+    sums = _between(store, since, until).aggregate(**{name: Sum(name) for name in _COLUMNS})
+    numbers = Counter({name: number or 0 for name, number in sums.items()})
+    return Totals(*_outcomes(numbers), _quantile(numbers, 0.5), _quantile(numbers, 0.95))
+
+
+def series(store: Store, since: datetime, until: datetime, step: timedelta) -> list[Step]:
+    """Return the jobs that ended, for each period of the length `step` from `since` on."""
+    by_step: dict[int, Counter[str]] = defaultdict(Counter)
+    minutes = _between(store, since, until).values("minute_at")
+    for row in minutes.annotate(**{f"sum_{name}": Sum(name) for name in _COLUMNS}):
+        numbers = by_step[(clock.from_row(row["minute_at"]) - since) // step]
+        for name in _COLUMNS:
+            numbers[name] += row[f"sum_{name}"]
+    found = []
+    for number in range(-((since - until) // step)):
+        numbers = by_step[number]
+        starts_at = since + number * step
+        found.append(Step(starts_at, *_outcomes(numbers), _quantile(numbers, 0.95)))
+    return found
+
+
+def _is_queue_name(name: object) -> bool:
+    return type(name) is str and len(name) <= MAX_QUEUE_NAME_LENGTH and storable(name) == name
+
+
+def _numbers(counts: _Counts, minute_at: datetime, queue_name: str) -> Counter[str]:
+    key = minute_at, queue_name
+    if key not in counts:
+        if len(counts) >= MAX_ENTRIES:
+            del counts[min(counts)]
+        counts[key] = Counter()
+    return counts[key]
+
+
+@retry_on_contention
+def _write(store: Store, counts: _Counts) -> None:
+    is_new = False
+    with write_transaction(store):
+        # In one order, so that no two processes wait for each other.
+        for (minute_at, queue_name), numbers in sorted(counts.items()):
+            # Locks one row until the commit. A rival adds its numbers after that.
+            row = _rows(store).filter(minute_at=minute_at, queue_name=queue_name)
+            changes: dict[str, Any] = {name: F(name) + numbers[name] for name in numbers}
+            if not row.update(**changes):
+                is_new = True
+                empty = JobStatistics(minute_at=minute_at, queue_name=queue_name)
+                _rows(store).bulk_create([empty], ignore_conflicts=True)
+                row.update(**changes)
+        if is_new:
+            _rows(store).filter(minute_at__lt=clock.to_row(store.now() - KEPT)).delete()
+
+
+def _between(store: Store, since: datetime, until: datetime) -> Any:
+    period = {"minute_at__gte": clock.to_row(since), "minute_at__lt": clock.to_row(until)}
+    return _rows(store).filter(**period).order_by()
+
+
+def _rows(store: Store) -> Any:
+    return JobStatistics.objects.using(store.alias)
+
+
+def _outcomes(numbers: Counter[str]) -> tuple[int, int, int, int]:
+    complete, failed, expired, cancelled = (numbers[outcome] for outcome in OUTCOMES)
+    return complete, failed, expired, cancelled
+
+
+def _quantile(numbers: Counter[str], fraction: float) -> timedelta | None:
+    """Return a quantile of the lateness, between the limits of its column in proportion."""
+    wanted = fraction * sum(numbers[name] for name in LATENESS)
+    if not wanted:
+        return None
+    lower, below = timedelta(), 0
+    for name, limit in LATENESS.items():
+        if below + numbers[name] >= wanted:
+            return lower + (limit - lower) * ((wanted - below) / numbers[name])
+        below += numbers[name]
+        lower = limit
+    return lower
