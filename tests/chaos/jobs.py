@@ -5,6 +5,7 @@ from pathlib import Path
 
 from django_future import job, job_as_parameter, schedule_job
 from tests.shop.models import Trace
+from tests.shop.tasks import task
 
 FAILURES = 2
 
@@ -53,3 +54,16 @@ def leave_and_schedule(number, child):
     """Write the trace, and schedule the job with the number `child`."""
     leave(number)
     schedule_job("0s", leave, args=[child])
+
+
+@task(takes_context=True)
+def leave_as_task(context, number):
+    """Write the trace, and return the number of the attempt."""
+    leave(number)
+    return context.attempt
+
+
+@task
+def leave_and_fail_as_task(number):
+    """Write a trace, which is rolled back, and fail."""
+    leave_and_fail(number)

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django_future import ScheduledJob, schedule_jobs
 from django_future.models import JobAttempt, Worker
 from django_future.status import Status
+from django_future.tasks.api import task_backends
 from tests.chaos import hostile, jobs
 from tests.shop.models import Trace
 
@@ -21,19 +22,22 @@ MAX_SLEEP_SECONDS = 0.3  # of a job
 EVERY_NTH_IS_UNIQUE = 7
 
 # The weights of the handlers.
-SHARES: dict[Callable[..., object], int] = {
+SHARES: dict[Any, int] = {
     jobs.leave: 40,
     jobs.make_no_query: 20,
     jobs.leave_slowly: 6,
     jobs.leave_and_fail: 12,
     jobs.leave_in_the_end: 10,
     jobs.leave_and_schedule: 12,
+    jobs.leave_as_task: 20,
+    jobs.leave_and_fail_as_task: 6,
     **dict.fromkeys(hostile.ENDS, 1),
 }
 
 # The possible ends of the jobs that need not be complete.
 ENDS = {handler.__name__: ends for handler, ends in hostile.ENDS.items()} | {
-    jobs.leave_and_fail.__name__: {Status.FAILED}
+    jobs.leave_and_fail.__name__: {Status.FAILED},
+    jobs.leave_and_fail_as_task.func.__name__: {Status.FAILED},
 }
 
 
@@ -90,6 +94,7 @@ def judge(count: int) -> Verdict:
     verdict.faults += _wrong_counts(found)
     verdict.faults += _missing_or_doubled_effects(found)
     verdict.faults += _missing_or_doubled_failures(found)
+    verdict.faults += _wrong_results(found)
     verdict.faults += [f"worker {worker} is still listed" for worker in Worker.objects.all()]
     return verdict
 
@@ -140,6 +145,26 @@ def _missing_or_doubled_failures(found: list[ScheduledJob]) -> Iterator[str]:
         is_done = job.status == Status.COMPLETE and _calls(job, jobs.leave_in_the_end)
         if is_done and recorded[job.pk] != jobs.FAILURES:
             yield f"job {job.args[0]} is complete with {recorded[job.pk]} failed attempts"
+
+
+def _wrong_results(found: list[ScheduledJob]) -> Iterator[str]:
+    for job in found:
+        if job.task_backend is not None:
+            result = task_backends[job.task_backend].get_result(str(job.pk))
+            yield from (f"task {job.args[0]} {lie}" for lie in _lies(job, result))
+
+
+def _lies(job: ScheduledJob, result: Any) -> Iterator[str]:
+    """Yield what the result of a task says that its row does not."""
+    is_complete = job.status == Status.COMPLETE
+    if (str(result.status) == "SUCCESSFUL") is not is_complete:
+        yield f"is {job.status}, but its result is {result.status}"
+    if result.worker_ids[-1:] != [job.worker] or len(result.worker_ids) > job.attempts:
+        yield f"had {job.attempts} attempts, the last by {job.worker}: {result.worker_ids}"
+    if is_complete and result.return_value != job.attempts:
+        yield f"had {job.attempts} attempts, but returned {result.return_value}"
+    if not is_complete and not result.errors:
+        yield "failed, but its result has no error"
 
 
 def _is_given_up(job: ScheduledJob) -> bool:
