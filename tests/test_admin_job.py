@@ -51,9 +51,9 @@ def seen(client, scheduled):
     ("args", "kwargs", "visible"),
     [
         ([5, SECRET], {}, "[hidden]"),
-        ([5, None, SECRET, SECRET], {}, "[5"),
+        ([5, None, SECRET, SECRET], {}, "[hidden]"),
         ([5], {"card": SECRET, "note": "thanks"}, "thanks"),
-        ([5, SECRET], {"note": "n" * 2000}, "[5"),
+        ([5, SECRET], {"note": "n" * 2000}, "[hidden]"),
     ],
 )
 def test_the_admin_hides_sensitive_arguments(args, kwargs, visible, login):

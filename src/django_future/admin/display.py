@@ -15,7 +15,7 @@ from django_future.status import Status
 
 NOTHING = "-"
 MAX_VALUE_LENGTH = 10_000  # characters of one value; a page may show several values
-_SYMBOLS: dict[str, str] = {
+SYMBOLS: dict[str, str] = {
     Status.SCHEDULED: "○",
     Status.RUNNING: "▸",
     Status.COMPLETE: "✓",
@@ -33,7 +33,7 @@ def dotted(name: str) -> str:
 
 def status(value: str, label: str) -> str:
     """Return the label of a status, with a symbol that screen readers skip."""
-    symbol = _SYMBOLS.get(value, "?")
+    symbol = SYMBOLS.get(value, "?")
     return format_html('<span aria-hidden="true">{}</span>&nbsp;{}', symbol, label)
 
 
