@@ -81,7 +81,7 @@ def _amount(report: JobProgress) -> str:
     if report.done is None:
         return ""
     done = formats.number_format(report.done)
-    if report.total is None:
+    if report.total is None or report.total <= 0:  # SQL may have written it
         return done
     shown = {"done": done, "total": formats.number_format(report.total)}
     shown["percent"] = formats.number_format(100 * report.done // report.total)

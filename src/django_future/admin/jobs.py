@@ -41,14 +41,12 @@ _TASK = ("task_backend", _column("run_after", display.instant))
 _INSTANTS = (
     _scheduled_at, _column("expires_at", display.instant), _column("created_at", display.instant)
 )  # fmt: skip
-_OUTCOME = [
-    (
-        _column("started_at", display.instant),
-        _column("finished_at", display.instant),
-        columns.duration,
-    ),
-    ("attempts", "max_attempts", "rescues", "worker"),
-]
+_RUN = (
+    _column("started_at", display.instant),
+    _column("finished_at", display.instant),
+    columns.duration,
+)
+_ATTEMPTS = ("attempts", "max_attempts", "rescues", "worker")
 
 
 @admin.register(ScheduledJob)
@@ -172,10 +170,13 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         own = [values.options] if getattr(obj, "stored_options", None) is not None else []
         task = [_TASK] if obj is not None and obj.task_backend is not None else []
         result = [values.return_value] if obj is None or obj.status == Status.COMPLETE else []
+        is_new = obj is not None and obj.started_at is None and obj.finished_at is None
+        run = [] if is_new else [_RUN]
+        called = [_number, _callable_name, content_object, *recurrence, *task, *own]
         return [
-            (_("What"), {"fields": [_number, _callable_name, content_object, *task, *own]}),
-            (_("When"), {"fields": [_INSTANTS, *recurrence, ("queue_name", "priority")]}),
-            (_("Outcome"), {"fields": [*result, *_OUTCOME]}),
+            (_("What"), {"fields": called}),
+            (_("When"), {"fields": [_INSTANTS, ("queue_name", "priority")]}),
+            (_("Outcome"), {"fields": [*result, *run, _ATTEMPTS]}),
         ]
 
     def get_deleted_objects(

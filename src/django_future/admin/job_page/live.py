@@ -73,9 +73,8 @@ class Live:
 
 def live(job: ScheduledJob, shown_status: str | None = None) -> Live:
     """Return what the part shows of a job."""
-    has_reasons = job.status not in Status.final() or job.status != (shown_status or job.status)
     report = job.current_progress if columns.has_progress(job) else None
-    return Live(job, shown_status or job.status, _reasons(job) if has_reasons else [], report)
+    return Live(job, shown_status or job.status, _reasons(job), report)
 
 
 def refresh_seconds(job: ScheduledJob) -> int | None:

@@ -46,9 +46,12 @@ def urls(model_admin: Any) -> list[URLPattern]:
 
 def rows(jobs: "QuerySet[Any]") -> "QuerySet[Any]":
     """Return the jobs with what their pages show, in one query."""
-    related_jobs: QuerySet[Any] = jobs.select_related("current_progress", "failure_note")
+    related_jobs = jobs.select_related("current_progress", "failure_note")
     # Under another name, because the attribute is decoded when the sensitive names are read.
-    return related_jobs.annotate(recurring_name=F("recurring__name"), stored_options=F("options"))
+    found: QuerySet[Any] = related_jobs.annotate(
+        recurring_name=F("recurring__name"), stored_options=F("options")
+    )
+    return found
 
 
 def found(jobs: "QuerySet[Any]", object_id: str) -> Any:

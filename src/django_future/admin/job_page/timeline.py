@@ -33,6 +33,11 @@ class Event(NamedTuple):
         """The time, with the date."""
         return display.instant(clock.to_row(self.at))
 
+    @property
+    def distance(self) -> str:
+        """How far the event is from now, in words."""
+        return times.words(self.at - clock.now())
+
 
 def attempts_of(job: ScheduledJob) -> list[JobAttempt]:
     """Return the latest attempts that are kept, the oldest of them first."""
@@ -44,9 +49,11 @@ def attempts_of(job: ScheduledJob) -> list[JobAttempt]:
 
 def events(job: ScheduledJob, attempts: Sequence[JobAttempt], at: datetime) -> list[Event]:
     """Return what happened to a job, and what will, in the order of time."""
-    found = [*_before(job), *_attempts(job, attempts), *_current(job, attempts), *_end(job)]
+    created = Event(_instant(job.created_at), "+", _("Created"), [])
+    found = [*_due(job), *_attempts(job, attempts), *_current(job, attempts), *_end(job, attempts)]
     marked = [event._replace(is_future=event.at > at) for event in found]
-    return sorted(marked, key=lambda event: event.at)
+    # A job that is scheduled for now is due a little before its row is created.
+    return [created, *sorted(marked, key=lambda event: event.at)]
 
 
 def outcome(attempt: JobAttempt) -> str:
@@ -60,8 +67,7 @@ def outcome(attempt: JobAttempt) -> str:
     return text % {"number": attempt.number}
 
 
-def _before(job: ScheduledJob) -> Iterator[Event]:
-    yield Event(_instant(job.created_at), "+", _("Created"), [])
+def _due(job: ScheduledJob) -> Iterator[Event]:
     due_at = _instant(job.scheduled_at)
     if job.first_due_at is None:
         yield Event(due_at, "○", _("Due"), [])
@@ -103,8 +109,7 @@ def _wait(job: ScheduledJob, attempt: JobAttempt, previous: JobAttempt | None) -
 
 def _current(job: ScheduledJob, attempts: Sequence[JobAttempt]) -> Iterator[Event]:
     """Yield the start of the latest attempt, unless the attempt is a row of its own."""
-    is_row = bool(attempts) and attempts[-1].number == job.attempts
-    if job.started_at is None or (is_row and job.status != Status.RUNNING):
+    if job.started_at is None or (_is_kept(job, attempts) and job.status != Status.RUNNING):
         return
     # A worker claims a job shortly before it is due.
     due_at = _instant(job.scheduled_at)
@@ -118,11 +123,15 @@ def _current(job: ScheduledJob, attempts: Sequence[JobAttempt]) -> Iterator[Even
     yield Event(started_at, "▸", title, details)
 
 
-def _end(job: ScheduledJob) -> Iterator[Event]:
+def _is_kept(job: ScheduledJob, attempts: Sequence[JobAttempt]) -> bool:
+    return bool(attempts) and attempts[-1].number == job.attempts
+
+
+def _end(job: ScheduledJob, attempts: Sequence[JobAttempt]) -> Iterator[Event]:
     if job.finished_at is None:
         return
     finished_at, details = _instant(job.finished_at), []
-    if job.started_at is not None:
+    if job.started_at is not None and not _is_kept(job, attempts):
         length = times.length(finished_at - _instant(job.started_at))
         details = [_("took %(length)s") % {"length": length}]
     sign = display.SYMBOLS.get(job.status, "?")

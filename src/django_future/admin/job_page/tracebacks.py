@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
@@ -108,7 +108,7 @@ def _error(lines: list[str], relation: str) -> RaisedError | None:
     lines, rest = _without_group(_stripped(lines))
     has_header = bool(lines) and lines[0] == _HEADER
     frames, message = _frames(lines[1:]) if has_header else ([], lines)
-    found = _ERROR.match("\n".join(message).strip("\n"))
+    found = _ERROR.match("\n".join(_with_kind_first(message)).strip("\n"))
     if found is None or not (frames or has_header or "." in found["kind"] or rest):
         return None
     return RaisedError(relation, found["kind"], found["message"] or "", _grouped(frames), rest)
@@ -147,6 +147,12 @@ def _frames(lines: list[str]) -> tuple[list[Frame], list[str]]:
         elif not _REPEATED.match(line):
             return frames, lines[index:]
     return frames, []
+
+
+def _with_kind_first(message: list[str]) -> list[str]:
+    """Return the lines of an error with the place of a syntax error after its message."""
+    place = list(takewhile(lambda line: line.startswith("  "), message))
+    return [*message[len(place) :], *place]
 
 
 def _grouped(frames: Iterable[Frame]) -> list[Frames]:
