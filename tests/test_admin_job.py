@@ -133,7 +133,7 @@ def test_the_job_page_of_an_ended_job_has_no_reasons(login):
 
 @pytest.mark.parametrize(
     ("is_due", "most"),
-    [(False, 2), (True, 3)],  # paused queue, workers; with the jobs before it
+    [(False, 3), (True, 4)],  # progress, paused queue, workers; with the jobs before it
 )
 def test_the_reasons_on_the_job_page_cost_few_queries(is_due, most):
     register(store_for("default"), new_worker("host"))
