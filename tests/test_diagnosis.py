@@ -247,3 +247,8 @@ def test_the_last_line_of_an_error_is_bounded():
     assert last_line("Traceback\n  File\nValueError: no\n\n") == "ValueError: no"
     assert len(last_line("x" * 10_000)) == 301
     assert last_line("") == ""
+
+
+def test_the_last_line_of_an_exception_group_is_its_last_error():
+    text = "  | ExceptionGroup: two\n  +-+--- 1 ---\n    | TypeError: two\n    +-------\n"
+    assert last_line(text) == "TypeError: two"

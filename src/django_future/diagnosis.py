@@ -92,8 +92,10 @@ def length(duration: timedelta) -> str:
 
 def last_line(error: str) -> str:
     """Return the last line of a traceback, cut after `MAX_LINE_LENGTH` characters."""
-    line = next((line for line in reversed(error.splitlines()) if line.strip()), "")
-    return line.strip() if len(line) <= MAX_LINE_LENGTH else f"{line[:MAX_LINE_LENGTH]}…"
+    # The lines of an exception group are in a frame of these characters.
+    texts = (line.strip("+-| \t") for line in reversed(error.splitlines()))
+    line = next(filter(None, texts), "")
+    return line if len(line) <= MAX_LINE_LENGTH else f"{line[:MAX_LINE_LENGTH]}…"
 
 
 def _pause(queue_name: str, paused: PausedQueue, at: datetime) -> str:
