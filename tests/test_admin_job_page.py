@@ -19,6 +19,7 @@ from django_future import (
     schedule_recurring,
     trigger_recurring,
 )
+from django_future.admin import ScheduledJobAdmin
 from django_future.models import FailureNote, JobAttempt, JobProgress
 from django_future.serialization import Stored
 from django_future.status import Status
@@ -218,6 +219,24 @@ class TestTheServerChecksAgain:
         operator.handler.enforce_csrf_checks = True
         url = reverse("admin:django_future_scheduledjob_act", args=[job_in(Status.SCHEDULED).pk])
         assert operator.post(url, {"action": "cancel"}).status_code == 403
+
+    @pytest.mark.parametrize("pk", [0, 10**12, 10**30])
+    def test_an_id_of_no_job_is_answered_in_words(self, pk, operator):
+        url = reverse("admin:django_future_scheduledjob_act", args=[pk])
+        assert operator.post(url, {"action": "cancel"}).status_code == 302
+        url = reverse("admin:django_future_scheduledjob_progress", args=[pk])
+        assert f"Job {pk} was deleted." in operator.get(url).content.decode()
+
+    def test_an_object_that_the_admin_hides_cannot_be_changed(self, operator, monkeypatch):
+        def has_view_permission(self, request, obj=None):
+            return obj is None
+
+        monkeypatch.setattr(ScheduledJobAdmin, "has_view_permission", has_view_permission)
+        scheduled = job_in(Status.SCHEDULED)
+        url = reverse("admin:django_future_scheduledjob_act", args=[scheduled.pk])
+        assert operator.post(url, {"action": "cancel"}).status_code == 403
+        assert progress_of(operator, scheduled, "scheduled").status_code == 403
+        assert stored(scheduled).status == Status.SCHEDULED
 
     @pytest.mark.parametrize("action", ["", "delete", "__class__"])
     def test_an_unknown_action_is_refused(self, action, operator):

@@ -1,6 +1,6 @@
 """Acts on one job. The server checks permission, job and state again."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from django_future.admin.job_page.buttons import BUTTONS_BY_NAME, Button, Done, Refused
-from django_future.admin.permissions import may_operate
 from django_future.exceptions import (
     InvalidTime,
     NotCancellable,
@@ -21,16 +20,16 @@ from django_future.exceptions import (
 from django_future.models import ScheduledJob
 
 if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin
+    from django_future.admin.jobs import ScheduledJobAdmin
 
 _WRONG_STATE = (NotCancellable, NotMovable, NotRetryable)
 
 
-def view(model_admin: "ModelAdmin[Any]", request: HttpRequest, job_id: int) -> HttpResponseBase:
+def view(model_admin: "ScheduledJobAdmin", request: HttpRequest, job_id: int) -> HttpResponseBase:
     """Act on a job as the button that was clicked says, and show its page again."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    if not (may_operate(request) and model_admin.has_view_permission(request)):
+    if not model_admin.has_operate_permission(request):
         raise PermissionDenied
     site = model_admin.admin_site.name
     job = model_admin.get_object(request, str(job_id))
@@ -39,13 +38,15 @@ def view(model_admin: "ModelAdmin[Any]", request: HttpRequest, job_id: int) -> H
         model_admin.message_user(request, text, messages.WARNING)
         page = reverse("admin:django_future_scheduledjob_changelist", current_app=site)
         return HttpResponseRedirect(page)
+    if not model_admin.has_view_permission(request, job):
+        raise PermissionDenied
     _act(model_admin, request, job, BUTTONS_BY_NAME.get(request.POST.get("action", "")))
     page = reverse("admin:django_future_scheduledjob_change", args=[job.pk], current_app=site)
     return HttpResponseRedirect(page)
 
 
 def _act(
-    model_admin: "ModelAdmin[Any]", request: HttpRequest, job: ScheduledJob, button: Button | None
+    model_admin: "ScheduledJobAdmin", request: HttpRequest, job: ScheduledJob, button: Button | None
 ) -> None:
     if button is None:
         model_admin.message_user(request, _("The page sent an unknown action."), messages.ERROR)
@@ -60,7 +61,7 @@ def _act(
 
 
 def _done(
-    model_admin: "ModelAdmin[Any]", request: HttpRequest, job: ScheduledJob, button: Button
+    model_admin: "ScheduledJobAdmin", request: HttpRequest, job: ScheduledJob, button: Button
 ) -> Done:
     try:
         with transaction.atomic(using=job._state.db):

@@ -99,6 +99,8 @@ def view(model_admin: "ModelAdmin[Any]", request: HttpRequest, job_id: int) -> H
     jobs = model_admin.get_queryset(request).select_related("current_progress").defer(*_BIG)
     job = next(iter(jobs.filter(pk=job_id)), None)
     if job is not None:
+        if not model_admin.has_view_permission(request, job):
+            raise PermissionDenied
         found = live(job, shown_status)
         if found.has_ended and not found.has_changed:
             return HttpResponse(status=204)

@@ -23,7 +23,7 @@ from django_future.models import ScheduledJob
 from django_future.status import Status
 
 if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin
+    from django_future.admin.jobs import ScheduledJobAdmin
 
 
 def urls(model_admin: Any) -> list[URLPattern]:
@@ -64,10 +64,11 @@ def found(jobs: "QuerySet[Any]", object_id: str) -> Any:
 
 
 def context(
-    model_admin: "ModelAdmin[Any]", request: HttpRequest, job: ScheduledJob
+    model_admin: "ScheduledJobAdmin", request: HttpRequest, job: ScheduledJob
 ) -> dict[str, Any]:
     """Return the variables of the template for the page of `job`."""
     site, at = model_admin.admin_site, clock.now()
+    may_operate = model_admin.has_operate_permission(request)
     attempts = timeline.attempts_of(job)
     is_trace = job.status == Status.FAILED or bool(job.error and job.attempts)
     return {
@@ -77,7 +78,7 @@ def context(
         "live": live.live(job),
         "live_url": live.url(job, site.name),
         "live_seconds": live.refresh_seconds(job),
-        "buttons": buttons.buttons_for(job, request),
+        "buttons": buttons.buttons_for(job) if may_operate else [],
         "button_links": buttons.links_for(job, request, site),
         "may_delete": model_admin.has_delete_permission(request, job),
         "errors": tracebacks.parse(job.error) if is_trace else [],
