@@ -4,10 +4,11 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
+from django.urls import path, reverse
 
 from django_future import (
     ScheduledJob,
@@ -479,3 +480,19 @@ class TestCost:
 
 def test_the_addresses_belong_to_the_list():
     assert reverse("admin:django_future_scheduledjob_act", args=[5]) == f"{LIST}5/act/"
+
+
+office = admin.AdminSite(name="office")
+office.register(ScheduledJob, ScheduledJobAdmin)
+urlpatterns = [path("admin/", admin.site.urls), path("office/", office.urls)]
+
+
+@pytest.mark.urls("tests.test_admin_job_page")
+def test_the_page_of_another_admin_site_stays_in_that_site(operator):
+    scheduled = schedule_job("1m", jobs.echo)
+    html = body(operator.get(page_of(scheduled).replace("/admin/", "/office/")))
+    content = html.split('id="content-main"')[1]
+    assert "/admin/" not in content
+    url = reverse("admin:django_future_scheduledjob_act", args=[scheduled.pk], current_app="office")
+    assert url.startswith("/office/")
+    assert operator.post(url, {"action": "run_now"}).url.startswith("/office/")
