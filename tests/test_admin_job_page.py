@@ -482,8 +482,20 @@ def test_the_addresses_belong_to_the_list():
     assert reverse("admin:django_future_scheduledjob_act", args=[5]) == f"{LIST}5/act/"
 
 
+class OfficeJobAdmin(ScheduledJobAdmin):
+    """Has the pages of other modules."""
+
+    def get_urls(self):
+        name = "django_future_scheduledjob"
+        return [
+            path("<path:object_id>/duplicate/", self.history_view, name=f"{name}_duplicate"),
+            path("<path:object_id>/dealt-with/", self.history_view, name=f"{name}_dealt_with"),
+            *super().get_urls(),
+        ]
+
+
 office = admin.AdminSite(name="office")
-office.register(ScheduledJob, ScheduledJobAdmin)
+office.register(ScheduledJob, OfficeJobAdmin)
 urlpatterns = [path("admin/", admin.site.urls), path("office/", office.urls)]
 
 
@@ -496,3 +508,17 @@ def test_the_page_of_another_admin_site_stays_in_that_site(operator):
     url = reverse("admin:django_future_scheduledjob_act", args=[scheduled.pk], current_app="office")
     assert url.startswith("/office/")
     assert operator.post(url, {"action": "run_now"}).url.startswith("/office/")
+
+
+@pytest.mark.urls("tests.test_admin_job_page")
+@pytest.mark.parametrize("is_dealt_with", [False, True])
+def test_a_failure_that_is_open_can_be_dealt_with_and_duplicated(is_dealt_with, login):
+    failed = job_in(Status.FAILED)
+    if is_dealt_with:
+        note = FailureNote.objects.create(author="ben", created_at=failed.scheduled_at)
+        ScheduledJob.objects.update(failure_note=note)
+    client = login("view_scheduledjob", "operate_scheduledjob", "add_scheduledjob")
+    address = page_of(failed).replace("/admin/", "/office/")
+    html = body(client.get(address))
+    assert (f'action="{address.replace("change", "dealt-with")}"' in html) is not is_dealt_with
+    assert f'href="{address.replace("change", "duplicate")}"' in html

@@ -42,20 +42,19 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Show the list, even if rows contain text that is not UTF-8."""
-        return self.with_readable_text(super().changelist_view, request, *args, **kwargs)
+        return self._with_readable_text(super().changelist_view, request, *args, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Show a row, even if it contains text that is not UTF-8."""
-        return self.with_readable_text(super().changeform_view, request, *args, **kwargs)
+        return self._with_readable_text(super().changeform_view, request, *args, **kwargs)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Delete a row, even if it contains text that is not UTF-8."""
-        return self.with_readable_text(super().delete_view, request, *args, **kwargs)
+        return self._with_readable_text(super().delete_view, request, *args, **kwargs)
 
-    def with_readable_text(
+    def _with_readable_text(
         self, view: Callable[..., HttpResponseBase], *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        """Call a view, whose first argument is the request, so that it reads any text."""
         with _escaping(self.get_queryset(args[0]).db) as is_escaping:
             response = view(*args, **kwargs)
             if is_escaping and hasattr(response, "render"):

@@ -18,7 +18,6 @@ from django.utils.translation import gettext_lazy
 
 from django_future import clock
 from django_future.admin import display
-from django_future.admin.permissions import may_operate
 from django_future.exceptions import InvalidTime
 from django_future.models import ScheduledJob
 from django_future.status import Status
@@ -67,14 +66,17 @@ def buttons_for(job: ScheduledJob) -> list[Button]:
 
 def links_for(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> list[Link]:
     """Return the links to the forms of other modules that act on the job."""
-    found = []
-    if request.user.has_perm("django_future.add_scheduledjob"):
-        label = _("Duplicate with changes")
-        found.append((label, "admin:django_future_scheduledjob_duplicate"))
-    if may_operate(request) and job.status == Status.FAILED and job.failure_note_id is None:
-        found.append((_("Dealt with"), "admin:django_future_scheduledjob_dealt_with"))
-    links = ((label, _url(name, job, site)) for label, name in found)
-    return [Link(label, url) for label, url in links if url]
+    if not request.user.has_perm("django_future.add_scheduledjob"):
+        return []
+    url = _url("admin:django_future_scheduledjob_duplicate", job, site)
+    return [Link(_("Duplicate with changes"), url)] if url else []
+
+
+def dealt_with_url(job: ScheduledJob, site: AdminSite) -> str:
+    """Return where a note says that the failure is dealt with; empty if that cannot be said."""
+    if job.status != Status.FAILED or job.failure_note_id is not None:
+        return ""
+    return _url("admin:django_future_scheduledjob_dealt_with", job, site)
 
 
 def _url(name: str, job: ScheduledJob, site: AdminSite) -> str:

@@ -32,7 +32,7 @@ def urls(model_admin: Any) -> list[URLPattern]:
     def wrapped(view: Any) -> Any:
         def with_admin(request: HttpRequest, job_id: int) -> HttpResponseBase:
             shown = partial(view, model_admin)
-            found: HttpResponseBase = model_admin.with_readable_text(shown, request, job_id)
+            found: HttpResponseBase = model_admin._with_readable_text(shown, request, job_id)
             return found
 
         return model_admin.admin_site.admin_view(with_admin)
@@ -79,6 +79,7 @@ def context(
         "live_url": live.url(job, site.name),
         "live_seconds": live.refresh_seconds(job),
         "buttons": buttons.buttons_for(job) if may_operate else [],
+        "dealt_with_url": buttons.dealt_with_url(job, site) if may_operate else "",
         "button_links": buttons.links_for(job, request, site),
         "may_delete": model_admin.has_delete_permission(request, job),
         "errors": tracebacks.parse(job.error) if is_trace else [],
