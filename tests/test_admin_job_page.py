@@ -428,6 +428,16 @@ class TestOtherJobs:
             response = operator.get(url.replace("&amp;", "&"))
             assert [row.pk for row in response.context["cl"].result_list] == [bound.pk]
 
+    def test_the_link_to_the_same_error_lists_the_failures_with_it(self, operator):
+        kinds = ["ValueError in f", "ValueError in f", "KeyError in f"]
+        first, second, _ = failed = [job_in(Status.FAILED) for _ in kinds]
+        for row, kind in zip(failed, kinds, strict=True):
+            ScheduledJob.objects.filter(pk=row.pk).update(error_kind=kind)
+        html = body(operator.get(page_of(first)))
+        [url] = re.findall(r'<a href="([^"]+)">Other failures with this error</a>', html)
+        response = operator.get(url.replace("&amp;", "&"))
+        assert [row.pk for row in response.context["cl"].result_list] == [second.pk, first.pk]
+
     def test_a_failure_that_is_dealt_with_says_by_whom(self, operator):
         failed = job_in(Status.FAILED)
         note = FailureNote.objects.create(

@@ -69,7 +69,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_filter = ["status"]
     filters = frozenset({
         "status", "queue_name", "callable_name", "worker", "content_type__id", "object_id",
-        "recurring__id",
+        "recurring__id", "error_kind",
     })  # fmt: skip
     list_select_related = ["current_progress"]
     search_fields = ["callable_name__startswith"]

@@ -61,11 +61,18 @@ def links(job: ScheduledJob, site: AdminSite) -> list[Link]:
     if job.object_id is not None:
         same = {"content_type__id__exact": job.content_type_id, "object_id__exact": job.object_id}
         found.append((_("All jobs of this object"), same))
+    if job.status == Status.FAILED and job.error_kind:
+        same_error = {
+            "status__exact": job.status,
+            "callable_name__exact": job.callable_name,
+            "error_kind__exact": job.error_kind,
+        }
+        found.append((_("Other failures with this error"), same_error))
     pages: list[Link] = []
     if address := _address("admin:django_future_scheduledjob_changelist", site):
         pages = [Link(label, f"{address}?{urlencode(query)}") for label, query in found]
     if job.status == Status.FAILED and (address := _address("admin:django_future_failures", site)):
-        pages.append(Link(_("Other failures with this error"), address))
+        pages.append(Link(_("All failures"), address))
     return pages
 
 
