@@ -9,7 +9,7 @@ from django_future import ScheduledJob, cancel_jobs, clock, pause_queue, run_job
 from django_future.diagnosis import diagnose, last_line, length, moment
 from django_future.models import Worker
 from django_future.status import Status
-from django_future.store import Selection, store_for
+from django_future.store import Selection, backlog, store_for
 from django_future.store.workers import register
 from django_future.worker import maintenance
 from django_future.worker.heartbeat import new_worker
@@ -82,6 +82,17 @@ class TestScheduled:
             r"Its queue 'mail' has been paused since \d\d:\d\d:\d\d: month end\.", found["paused"]
         )
 
+    @pytest.mark.parametrize("reason", ["", "month end"])
+    def test_the_diagnosis_names_who_paused_the_queue(self, worker, reason):
+        worker()
+        pause_queue("mail", reason=reason, paused_by="ada")
+        found = reasons(schedule_job("0s", jobs.echo, queue_name="mail"))
+        because = f": {reason}" if reason else ""
+        assert re.fullmatch(
+            rf"Its queue 'mail' has been paused by ada since \d\d:\d\d:\d\d{because}\.",
+            found["paused"],
+        )
+
     def test_the_diagnosis_reports_that_no_worker_runs(self):
         found = reasons(schedule_job("0s", jobs.echo))
         assert found == {
@@ -121,8 +132,23 @@ class TestScheduled:
         found = reasons(schedule_job(timedelta(seconds=-90), jobs.echo))
         assert found == {
             "in_turn": f"It has been due for 1 minute, and waits for a thread of {serving.name}; "
-            "2 jobs are due in its queue 'default'."
+            "it is the next in its queue 'default'."
         }
+
+    def test_the_diagnosis_counts_the_jobs_that_start_before(self, worker):
+        worker()
+        for options in [{}, {"priority": 2}, {"priority": -1}, {"queue_name": "mail"}]:
+            schedule_job(timedelta(seconds=-95), jobs.echo, **options)
+        schedule_job("1h", jobs.echo, priority=5)
+        job = schedule_job(timedelta(seconds=-90), jobs.echo)
+        schedule_job(timedelta(seconds=-80), jobs.echo)
+        assert "2 jobs are before it in its queue 'default'." in reasons(job)["in_turn"]
+
+    def test_the_diagnosis_says_that_a_counted_number_is_a_lower_bound(self, worker, monkeypatch):
+        monkeypatch.setattr(backlog, "MAX_COUNTED", 2)
+        worker()
+        *_, last = (schedule_job(timedelta(seconds=-90), jobs.echo) for _ in range(4))
+        assert "at least 2 jobs are before it" in reasons(last)["in_turn"]
 
     def test_the_diagnosis_lists_several_reasons(self):
         pause_queue("mail")
@@ -221,3 +247,8 @@ def test_the_last_line_of_an_error_is_bounded():
     assert last_line("Traceback\n  File\nValueError: no\n\n") == "ValueError: no"
     assert len(last_line("x" * 10_000)) == 301
     assert last_line("") == ""
+
+
+def test_the_last_line_of_an_exception_group_is_its_last_error():
+    text = "  | ExceptionGroup: two\n  +-+--- 1 ---\n    | TypeError: two\n    +-------\n"
+    assert last_line(text) == "TypeError: two"

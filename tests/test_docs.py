@@ -137,7 +137,9 @@ def test_every_public_name_is_in_the_reference_with_its_signature(name):
         assert parameters(shown) == parameters_of(getattr(django_future, name))
 
 
-@pytest.mark.parametrize("name", ["reschedule", "cancel", "retry", "progress", "log"])
+@pytest.mark.parametrize(
+    "name", ["reschedule", "cancel", "move", "run_now", "retry", "progress", "log"]
+)
 def test_the_methods_of_a_job_are_in_the_reference_with_their_signatures(name):
     pattern = rf"^:::{{py:method}} ScheduledJob\.{name}\((.*)\).*$"
     (shown,) = re.findall(pattern, reference("api"), re.MULTILINE)

@@ -296,6 +296,14 @@ class StoreMachine(RuleBasedStateMachine):
         for known in chosen:
             self.model.retry(known)
 
+    @rule(ids=st.sets(scheduled, min_size=1, max_size=3), after=delays)
+    def move(self, ids, after):
+        chosen = self.model.chosen(ids, "scheduled")
+        at = self.model.now + after
+        assert transitions.move(self.store, self.rows(ids), at) == len(chosen)
+        for known in chosen:
+            self.model.move(known, after)
+
     def rows(self, ids):
         return ScheduledJob.objects.filter(pk__in=ids)
 

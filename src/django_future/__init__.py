@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from django_future.scheduling.builder import JobSpec
     from django_future.scheduling.cancel import cancel_jobs
     from django_future.scheduling.jobs import aschedule_job, schedule_job, schedule_jobs
+    from django_future.scheduling.move import move_job, run_job_now, run_jobs_now
     from django_future.scheduling.queues import pause_queue, resume_queue
     from django_future.scheduling.recurring import (
         aschedule_recurring,
@@ -38,13 +39,16 @@ __all__ = [
     "cancel_jobs",
     "job",
     "job_as_parameter",
+    "move_job",
     "pause_queue",
     "pause_recurring",
     "recurring",
     "resume_queue",
     "resume_recurring",
     "retry_jobs",
+    "run_job_now",
     "run_jobs",
+    "run_jobs_now",
     "schedule_job",
     "schedule_jobs",
     "schedule_recurring",
@@ -60,6 +64,7 @@ _LAZY_EXPORTS = {
     "scheduling.cancel": ["cancel_jobs"],
     "scheduling.builder": ["JobSpec"],
     "scheduling.jobs": ["aschedule_job", "schedule_job", "schedule_jobs"],
+    "scheduling.move": ["move_job", "run_job_now", "run_jobs_now"],
     "scheduling.queues": ["pause_queue", "resume_queue"],
     "scheduling.recurring": [
         "aschedule_recurring",

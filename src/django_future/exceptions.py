@@ -79,6 +79,10 @@ class NotCancellable(FutureError):
     """The job is running or has ended, so it was not cancelled."""
 
 
+class NotMovable(FutureError):
+    """The job is not scheduled, so it was not moved to another time."""
+
+
 class NotRetryable(FutureError):
     """The job did not fail, expire, or get cancelled, so it was not retried."""
 

@@ -116,6 +116,15 @@ class Model:
         else:
             job.reschedule(rescues=job.rescues + has_run)
 
+    def move(self, job, after):
+        is_kept = not after and job.scheduled_at <= self.now and not self.is_overdue(job)
+        if is_kept:
+            return
+        if job.expires_at is not None:
+            lifetime = job.expires_at - (job.first_due_at or job.scheduled_at)
+            job.expires_at = self.now + after + lifetime
+        job.change(scheduled_at=self.now + after, first_due_at=None)
+
     def retry(self, job):
         if job.expires_at is not None:
             job.expires_at += self.now - (job.first_due_at or job.scheduled_at)

@@ -5,20 +5,15 @@ from typing import Any
 
 from django.contrib.admin import display as labelled
 from django.db.models import Model
-from django.utils.html import format_html_join
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
 from django_future.admin import bound_object, display
 from django_future.admin.sensitive import without_sensitive
-from django_future.databases import jobs_database
-from django_future.diagnosis import diagnose
 from django_future.models import ScheduledJob
 from django_future.serialization import describe
 from django_future.signatures import is_valid
 from django_future.status import Status
-from django_future.store import store_for
 
 MAX_LINE_LENGTH = 60  # characters of one cell of the list
 NO_ARGS, NO_KWARGS = "[]", "{}"
@@ -34,24 +29,6 @@ def column(model: type[Model], name: str, show: Callable[[Any], str]) -> Callabl
 
     shown.__name__ = name  # the admin finds the help text by this name
     return shown
-
-
-def arguments(name: str) -> Callable[[Any], str]:
-    """Return a function that shows the arguments in a field, without the sensitive ones."""
-    field: Any = ScheduledJob._meta.get_field(name)
-
-    @labelled(description=field.verbose_name)
-    def shown(job: ScheduledJob) -> str:
-        return display.value(without_sensitive(job, field.value_from_object(job)))
-
-    shown.__name__ = name
-    return shown
-
-
-@labelled(description=_("status"))
-def status(job: ScheduledJob) -> str:
-    """Show the status as a symbol and a label."""
-    return display.status(job.status, job.get_status_display())
 
 
 @labelled(description=_("arguments"))
@@ -83,16 +60,6 @@ def duration(job: ScheduledJob) -> str:
     return display.duration(clock.from_row(job.finished_at) - clock.from_row(job.started_at))
 
 
-@labelled(description=_("why it waits"))
-def why_it_waits(job: ScheduledJob) -> str:
-    """Show the reasons of `future_status` for a job that has not ended."""
-    try:
-        reasons = diagnose(job, store_for(jobs_database(instance=job)))
-    except (OverflowError, ValueError):  # SQL wrote a time that has no text
-        return display.NOTHING
-    return format_html_join(mark_safe("<br>"), "{}", ((reason.text,) for reason in reasons))
-
-
 @labelled(description=_("status"))
 def status_and_progress(job: ScheduledJob) -> str:
     """Show the status, and the progress of a running job."""
@@ -100,18 +67,6 @@ def status_and_progress(job: ScheduledJob) -> str:
     if job.status == Status.RUNNING and has_progress(job):
         label = f"{label}, {display.progress(job.current_progress)}"
     return display.status(job.status, display.cut(label, MAX_LINE_LENGTH))
-
-
-@labelled(description=_("progress"))
-def progress(job: ScheduledJob) -> str:
-    """Show the last progress that the handler reported."""
-    return display.progress(job.current_progress)
-
-
-@labelled(description=_("log"))
-def log(job: ScheduledJob) -> str:
-    """Show the log lines that the handler has written."""
-    return display.text(job.current_progress.log)
 
 
 def has_progress(job: ScheduledJob) -> bool:

@@ -15,7 +15,7 @@ from django_future.status import Status
 
 NOTHING = "-"
 MAX_VALUE_LENGTH = 10_000  # characters of one value; a page may show several values
-_SYMBOLS: dict[str, str] = {
+SYMBOLS: dict[str, str] = {
     Status.SCHEDULED: "○",
     Status.RUNNING: "▸",
     Status.COMPLETE: "✓",
@@ -33,7 +33,7 @@ def dotted(name: str) -> str:
 
 def status(value: str, label: str) -> str:
     """Return the label of a status, with a symbol that screen readers skip."""
-    symbol = _SYMBOLS.get(value, "?")
+    symbol = SYMBOLS.get(value, "?")
     return format_html('<span aria-hidden="true">{}</span>&nbsp;{}', symbol, label)
 
 
@@ -81,7 +81,7 @@ def _amount(report: JobProgress) -> str:
     if report.done is None:
         return ""
     done = formats.number_format(report.done)
-    if report.total is None:
+    if report.total is None or report.total <= 0:  # SQL may have written it
         return done
     shown = {"done": done, "total": formats.number_format(report.total)}
     shown["percent"] = formats.number_format(100 * report.done // report.total)

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_future.admin import bound_object, columns, display, recurring_display
+from django_future.admin import bound_object, columns, display
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -20,8 +20,9 @@ from django_future.admin.actions import (
     run_again,
     sign_selected,
 )
-from django_future.admin.attempts import failed_attempts
 from django_future.admin.changelist import CappedPaginator, JobList
+from django_future.admin.job_page import page, values
+from django_future.admin.job_page.related import recurring_link
 from django_future.admin.permissions import may_operate
 from django_future.admin.queue_column import parked_notice, queue_column
 from django_future.admin.read_only import ReadOnlyAdmin
@@ -36,22 +37,16 @@ _number = _column("id", str)
 _callable_name = _column("callable_name", display.dotted)
 _scheduled_at = _column("scheduled_at", display.instant)
 _recurs_at = _column("recurs_at", display.instant)
-_ARGUMENTS = [columns.arguments("args"), columns.arguments("kwargs")]
+_TASK = ("task_backend", _column("run_after", display.instant))
 _INSTANTS = (
     _scheduled_at, _column("expires_at", display.instant), _column("created_at", display.instant)
 )  # fmt: skip
-_OUTCOME = [
-    columns.status,
-    (
-        _column("started_at", display.instant),
-        _column("finished_at", display.instant),
-        columns.duration,
-    ),
-    ("attempts", "max_attempts", "rescues", "worker"),
-    _column("return_value", display.value),
-    _column("error", display.text),
-    failed_attempts,
-]
+_RUN = (
+    _column("started_at", display.instant),
+    _column("finished_at", display.instant),
+    columns.duration,
+)
+_ATTEMPTS = ("attempts", "max_attempts", "rescues", "worker")
 
 
 @admin.register(ScheduledJob)
@@ -73,7 +68,8 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_display_links = [_number, _callable_name]
     list_filter = ["status"]
     filters = frozenset({
-        "status", "queue_name", "callable_name", "worker", "object_id", "recurring__id",
+        "status", "queue_name", "callable_name", "worker", "content_type__id", "object_id",
+        "recurring__id", "error_kind",
     })  # fmt: skip
     list_select_related = ["current_progress"]
     search_fields = ["callable_name__startswith"]
@@ -136,6 +132,25 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
             return queryset.filter(pk=search_term), False
         return super().get_search_results(request, queryset, search_term)
 
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Return the job with what its page shows, in one query."""
+        jobs = page.rows(self.get_queryset(request))
+        return page.found(jobs, object_id) if from_field is None else None
+
+    def get_urls(self) -> list[Any]:
+        """Add the addresses of the buttons, and of the part that refreshes."""
+        return [*page.urls(self), *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Add what the page of a job shows."""
+        if kwargs.get("obj") is not None:
+            context["job_page"] = page.context(self, request, kwargs["obj"])
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledJob | None = None) -> Any:
         """Return the sections of the page of a job."""
 
@@ -147,18 +162,21 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
 
         @admin.display(description=_("recurring job"))
         def recurring(job: ScheduledJob) -> str:
-            return recurring_display.link(job, request, self.admin_site)
+            return recurring_link(job, request, self.admin_site)
 
         recurrence: list[Any] = []
         if obj is not None and obj.recurring_id is not None:
             recurrence = [(recurring, _recurs_at) if obj.recurs_at else recurring]
-        progress = [columns.progress, columns.log] if obj and columns.has_progress(obj) else []
-        is_final = obj is None or obj.status in Status.final()
-        waits = [] if is_final else [columns.why_it_waits]
+        own = [values.options] if getattr(obj, "stored_options", None) is not None else []
+        task = [_TASK] if obj is not None and obj.task_backend is not None else []
+        result = [values.return_value] if obj is None or obj.status == Status.COMPLETE else []
+        is_new = obj is not None and obj.started_at is None and obj.finished_at is None
+        run = [] if is_new else [_RUN]
+        called = [_number, _callable_name, content_object, *recurrence, *task, *own]
         return [
-            (_("What"), {"fields": [_number, _callable_name, content_object, *_ARGUMENTS]}),
-            (_("When"), {"fields": [_INSTANTS, *recurrence, (queue_column(), "priority"), *waits]}),
-            (_("Outcome"), {"fields": [*_OUTCOME, *progress]}),
+            (_("What"), {"fields": called}),
+            (_("When"), {"fields": [_INSTANTS, ("queue_name", "priority")]}),
+            (_("Outcome"), {"fields": [*result, *run, _ATTEMPTS]}),
         ]
 
     def get_deleted_objects(

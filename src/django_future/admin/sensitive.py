@@ -35,7 +35,7 @@ def without_sensitive(job: ScheduledJob, text: str) -> str:
 
 def _hide(values: Any, names: Collection[str], job: ScheduledJob) -> Any:
     if isinstance(values, list):
-        parameter_names = chain(_positional_names(job), repeat(None))
+        parameter_names = chain(positional_names(job), repeat(None))
         return [
             HIDDEN if name is None or name in names else value
             for name, value in zip(parameter_names, values, strict=False)
@@ -45,7 +45,7 @@ def _hide(values: Any, names: Collection[str], job: ScheduledJob) -> Any:
     return HIDDEN
 
 
-def _positional_names(job: ScheduledJob) -> Any:
+def positional_names(job: ScheduledJob) -> Any:
     """Return the name of the parameter for each positional argument of `job`."""
     handler = _handler(job)
     is_task = isinstance(handler, TaskHandler)

@@ -17,17 +17,20 @@ def relative(value: datetime | None, at: datetime) -> str:
     """Return how far a time from a row is from `at`, such as "in 3 h" or "4 min ago"."""
     if value is None:
         return display.NOTHING
-    instant = clock.from_row(value)
-    distance = instant - at
-    words = _("%(length)s ago") if distance < timedelta() else _("in %(length)s")
-    return exact(value, words % {"length": length(abs(distance))})
+    return exact(value, words(clock.from_row(value) - at))
 
 
-def exact(value: datetime, words: str) -> str:
-    """Return `words` for a time from a row, with the exact time in the current zone as title."""
+def words(distance: timedelta) -> str:
+    """Return a distance from now as words, such as "in 3 h" or "4 min ago"."""
+    text = _("%(length)s ago") if distance < timedelta() else _("in %(length)s")
+    return text % {"length": length(abs(distance))}
+
+
+def exact(value: datetime, text: str) -> str:
+    """Return `text` for a time from a row, with the exact time in the current zone as title."""
     local = clock.from_row(value).astimezone(clock.current_zone())
     title = f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), title, words)
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), title, text)
 
 
 def length(duration: timedelta) -> str:

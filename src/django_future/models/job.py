@@ -220,6 +220,18 @@ class ScheduledJob(JobColumns):
         """
         progress.append_log(self, text)
 
+    def move(self, when: "When") -> None:
+        """Schedule this job for another time; see `move_job`."""
+        from django_future.scheduling.move import move_job  # noqa: PLC0415
+
+        move_job(self, when)
+
+    def run_now(self) -> None:
+        """Make this job due now; see `run_job_now`."""
+        from django_future.scheduling.move import run_job_now  # noqa: PLC0415
+
+        run_job_now(self)
+
     def retry(self) -> None:
         """Schedule this job again, due now, if it ended without success; see `retry_job`."""
         from django_future.scheduling.retry import retry_job  # noqa: PLC0415

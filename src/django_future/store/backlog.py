@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from django_future import clock
+from django_future.models import ScheduledJob
 from django_future.models.fields import as_parameter
 from django_future.options import MAX_PRIORITY
 from django_future.store.base import JOBS, Store
@@ -33,6 +34,45 @@ class Backlog(NamedTuple):
     due: int
     oldest_at: datetime | None
     is_exact: bool
+
+
+class Before(NamedTuple):
+    """How many due jobs start before a job. The number is a lower bound unless `is_exact`."""
+
+    number: int
+    is_exact: bool
+
+
+def jobs_before(store: Store, job: ScheduledJob, at: datetime) -> Before:
+    """Return how many jobs of the queue of a due `job` are due at `at` and start before it.
+
+    This is one statement, which reads up to `MAX_COUNTED` jobs of its priority, and as many of
+    higher priorities.
+    """
+    table, order = _of_queue(store), _counting_order(store)
+    # Not "OR", which would keep a server from reading just the beginning of the priority.
+    same = "AND priority = %s AND scheduled_at <= %s AND NOT (scheduled_at = %s AND id >= %s)"
+    due_at = as_parameter(clock.from_row(job.scheduled_at), store.connection)
+    now = as_parameter(at, store.connection)
+    with store.connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT same.number, higher.due, higher.number FROM
+            (SELECT COUNT(*) AS number FROM
+                (SELECT 1 AS one {table} {same} {order} LIMIT %s) AS counted) AS same
+            CROSS JOIN
+            (SELECT COUNT(*) AS number, COUNT(CASE WHEN scheduled_at <= %s THEN 1 END) AS due FROM
+                (SELECT scheduled_at {table} AND priority > %s {order} LIMIT %s) AS counted)
+                AS higher
+            """,
+            [
+                job.queue_name, job.priority, due_at, due_at, job.pk, MAX_COUNTED + 1,
+                now, job.queue_name, job.priority, MAX_COUNTED + 1,
+            ],
+        )  # fmt: skip
+        same_number, due, higher_number = map(int, cursor.fetchone())
+    is_exact = max(same_number, higher_number) <= MAX_COUNTED
+    return Before(min(same_number, MAX_COUNTED) + min(due, MAX_COUNTED), is_exact)
 
 
 def backlogs(store: Store, selection: Selection, at: datetime) -> list[Backlog]:

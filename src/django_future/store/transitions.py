@@ -18,7 +18,7 @@ from django_future.models import JobAttempt, ScheduledJob, Worker
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store import leases
-from django_future.store.base import Store
+from django_future.store.base import NOTIFY_HORIZON, Store
 from django_future.store.contention import retry_on_contention
 from django_future.text import shortened, storable
 from django_future.when import MAX_INSTANT
@@ -26,7 +26,9 @@ from django_future.when import MAX_INSTANT
 MAX_CLASS_NAME_LENGTH = 255
 # How long a job with an unknown handler is postponed.
 MIN_DELAY, MAX_DELAY = timedelta(seconds=1), timedelta(minutes=10)
-RETRY_BATCH = 500  # SQLite may limit a statement to 999 parameters
+BATCH = (
+    500  # of jobs that a person retries or moves; SQLite may limit a statement to 999 parameters
+)
 
 # The exceptions of attempts that ended without a failure. Only tasks have rows for them.
 RETRIED, WORKER_LOST = "django_future.retries.Retry", "django_future.exceptions.WorkerLost"
@@ -176,6 +178,51 @@ def failures(store: Store, job: ScheduledJob) -> int:
     return attempts.exclude(exception__in=NOT_FAILED).count()
 
 
+# scheduled -> scheduled, at another time
+
+
+def move(store: Store, jobs: ScheduledJobQuerySet, at: datetime) -> int:
+    """Move those of `jobs` that are scheduled to the instant `at`, and return how many.
+
+    An instant that has passed means now, and jobs that are due already keep their place then.
+    """
+    if not jobs.query.is_sliced:
+        jobs = jobs.scheduled()
+    count = sum(_move_batch(store, ids, at) for ids in _batches_of_ids(jobs))
+    if count and at - store.now() < NOTIFY_HORIZON:
+        transaction.on_commit(store.notify, using=store.alias, robust=True)
+    return count
+
+
+@retry_on_contention
+def _move_batch(store: Store, ids: Sequence[int], at: datetime) -> int:
+    now, count = store.now(), 0
+    at = max(at, now)
+    # Locks the rows by primary key, in the order of their keys, until the batch commits. A claim
+    # skips them, and a rival that moves or cancels them waits. The query has no condition on the
+    # status: MariaDB would then lock the index of the status before the row, and deadlock with a
+    # claim, which locks the row first.
+    with transaction.atomic(using=store.alias):
+        store.take_write_lock()
+        ids_by_lifetime: dict[timedelta | None, list[int]] = defaultdict(list)
+        rows = store.jobs.select_for_update().filter(pk__in=ids).order_by("pk")
+        for job in rows.only(*_TIMES, "status"):
+            if job.status == Status.SCHEDULED:
+                count += 1
+                if at > now or not _may_start(job, now):
+                    ids_by_lifetime[job.lifetime].append(job.pk)
+        for lifetime, group in ids_by_lifetime.items():
+            store.jobs.filter(pk__in=group).update(
+                scheduled_at=clock.to_row(at), first_due_at=None, expires_at=_expiry(at, lifetime)
+            )
+    return count
+
+
+def _may_start(job: ScheduledJob, at: datetime) -> bool:
+    is_expired = job.expires_at is not None and clock.from_row(job.expires_at) <= at
+    return clock.from_row(job.scheduled_at) <= at and not is_expired
+
+
 # running -> failed, cancelled or deleted
 
 
@@ -309,9 +356,7 @@ def retry(store: Store, jobs: ScheduledJobQuerySet) -> int:
     """Schedule those of `jobs` that may be retried, to run now, and return how many."""
     if not jobs.query.is_sliced:
         jobs = jobs.filter(status__in=Status.retryable())
-    ids = sorted(set(jobs.values_list("pk", flat=True)))
-    batches = [ids[start : start + RETRY_BATCH] for start in range(0, len(ids), RETRY_BATCH)]
-    count = sum(_retry_batch(store, batch) for batch in batches)
+    count = sum(_retry_batch(store, ids) for ids in _batches_of_ids(jobs))
     if count:
         transaction.on_commit(store.notify, using=store.alias, robust=True)
     return count
@@ -366,13 +411,18 @@ def _keep_cancelled_attempt(store: Store, job: ScheduledJob) -> None:
         _record_attempt(store, job, Failure(CANCELLED, f"{CANCELLED}: a retry followed"))
 
 
+# What the transitions share
+
+
+def _batches_of_ids(jobs: ScheduledJobQuerySet) -> list[list[int]]:
+    ids = sorted(set(jobs.values_list("pk", flat=True)))
+    return [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+
+
 def _expiry(at: datetime, lifetime: timedelta | None) -> datetime | None:
     if lifetime is None or lifetime > MAX_INSTANT - at:
         return None
     return clock.to_row(at + lifetime)
-
-
-# What the transitions share
 
 
 def _schedule_again(store: Store, job: ScheduledJob, **counts: object) -> bool:

@@ -1,7 +1,8 @@
 "use strict";
 // Replaces the content of elements with data-refresh-url by what the server sends, every
 // data-refresh-seconds. It rests while the page is hidden, while the user is in the element,
-// and after a click on a button with data-refresh-stop. It ends when the server answers 204.
+// and after a click on a button with data-refresh-stop. It ends when the server answers 204, or
+// sends an element with data-refresh-end.
 (() => {
     const MAX_FAILURES = 5;
 
@@ -32,6 +33,9 @@
                         keepOpen(element, () => { element.innerHTML = html; });
                     }
                     failures = 0;
+                    if (element.querySelector("[data-refresh-end]")) {
+                        return;
+                    }
                 } catch {
                     failures += 1;
                 }

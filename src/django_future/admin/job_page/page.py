@@ -1,0 +1,91 @@
+"""What the page of a job shows, and the addresses that belong to it."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, path
+
+from django_future import clock
+from django_future.admin import display
+from django_future.admin.job_page import (
+    acting,
+    buttons,
+    live,
+    related,
+    timeline,
+    tracebacks,
+    values,
+)
+from django_future.models import ScheduledJob
+from django_future.status import Status
+
+if TYPE_CHECKING:
+    from django_future.admin.jobs import ScheduledJobAdmin
+
+
+def urls(model_admin: Any) -> list[URLPattern]:
+    """Return the addresses of the actions and of the part that refreshes."""
+
+    def wrapped(view: Any) -> Any:
+        def with_admin(request: HttpRequest, job_id: int) -> HttpResponseBase:
+            shown = partial(view, model_admin)
+            found: HttpResponseBase = model_admin._with_readable_text(shown, request, job_id)
+            return found
+
+        return model_admin.admin_site.admin_view(with_admin)
+
+    name = "django_future_scheduledjob"
+    return [
+        path("<int:job_id>/act/", wrapped(acting.view), name=f"{name}_act"),
+        path("<int:job_id>/progress/", wrapped(live.view), name=f"{name}_progress"),
+    ]
+
+
+def rows(jobs: "QuerySet[Any]") -> "QuerySet[Any]":
+    """Return the jobs with what their pages show, in one query."""
+    related_jobs = jobs.select_related("current_progress", "failure_note")
+    # Under another name, because the attribute is decoded when the sensitive names are read.
+    found: QuerySet[Any] = related_jobs.annotate(
+        recurring_name=F("recurring__name"), stored_options=F("options")
+    )
+    return found
+
+
+def found(jobs: "QuerySet[Any]", object_id: str) -> Any:
+    """Return the job with this id; None if there is none, or the id is not valid."""
+    try:
+        pk = ScheduledJob._meta.pk.to_python(object_id)
+        return next(iter(jobs.filter(pk=pk)), None)
+    except (ValidationError, ValueError):
+        return None
+
+
+def context(
+    model_admin: "ScheduledJobAdmin", request: HttpRequest, job: ScheduledJob
+) -> dict[str, Any]:
+    """Return the variables of the template for the page of `job`."""
+    site, at = model_admin.admin_site, clock.now()
+    may_operate = model_admin.has_operate_permission(request)
+    attempts = timeline.attempts_of(job)
+    is_trace = job.status == Status.FAILED or bool(job.error and job.attempts)
+    return {
+        "job": job,
+        "status": display.status(job.status, str(job.get_status_display())),
+        "call": values.call(job),
+        "live": live.live(job),
+        "live_url": live.url(job, site.name),
+        "live_seconds": live.refresh_seconds(job),
+        "buttons": buttons.buttons_for(job) if may_operate else [],
+        "dealt_with_url": buttons.dealt_with_url(job, site) if may_operate else "",
+        "button_links": buttons.links_for(job, request, site),
+        "may_delete": model_admin.has_delete_permission(request, job),
+        "errors": tracebacks.parse(job.error) if is_trace else [],
+        "arguments": values.arguments(job),
+        "raw_arguments": values.raw_arguments(job),
+        "events": timeline.events(job, attempts, at),
+        "others": related.others(job, site),
+        "links": related.links(job, site),
+    }
