@@ -11,7 +11,14 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_future.admin import bound_object, columns, display, recurring_display
+from django_future.admin import (
+    bound_object,
+    columns,
+    display,
+    job_code,
+    job_form,
+    recurring_display,
+)
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -56,7 +63,9 @@ _OUTCOME = [
 
 @admin.register(ScheduledJob)
 class ScheduledJobAdmin(ReadOnlyAdmin):
-    """Shows jobs, and offers the actions on them. Users cannot add or edit jobs."""
+    """Shows jobs, offers the actions on them, and schedules new ones. Users cannot edit jobs."""
+
+    add_form_template = "admin/django_future/job_form/page.html"
 
     list_display = [
         _number,
@@ -91,6 +100,11 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         delete_selected,
     ]
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may schedule jobs; this requires the permission to view them."""
+        may_add = super(ReadOnlyAdmin, self).has_add_permission(request)
+        return may_add and self.has_view_permission(request)
+
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may cancel jobs, retry them and run them again."""
         return may_operate(request) and self.has_view_permission(request)
@@ -103,6 +117,14 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     def has_sign_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may sign jobs, and so decide which code runs."""
         return bool(request.user.is_active and request.user.is_superuser)
+
+    def get_urls(self) -> list[Any]:
+        """Return the URLs, with those of the pages that Django does not have."""
+        return [*job_form.urls(self), *super().get_urls()]
+
+    def add_view(self, request: HttpRequest, *_: Any, **__: Any) -> Any:
+        """Schedule a job by a form."""
+        return job_form.add_page(self, request)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -159,6 +181,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
             (_("What"), {"fields": [_number, _callable_name, content_object, *_ARGUMENTS]}),
             (_("When"), {"fields": [_INSTANTS, *recurrence, (queue_column(), "priority"), *waits]}),
             (_("Outcome"), {"fields": [*_OUTCOME, *progress]}),
+            (_("Code"), {"fields": [job_code.code]}),
         ]
 
     def get_deleted_objects(
