@@ -125,7 +125,8 @@ def may(folder, page, given):
     sees_jobs = bool(given & {"view_scheduledjob", "change_scheduledjob"})
     pauses = "pause_queue" in given
     if folder == LIST:
-        return {"add": False, "delete": sees_jobs and "delete_scheduledjob" in given}.get(
+        may_add = sees_jobs and "add_scheduledjob" in given
+        return {"add": may_add, "delete": sees_jobs and "delete_scheduledjob" in given}.get(
             page, sees_jobs
         )
     if folder == QUEUES:

@@ -1,4 +1,6 @@
-"""The handlers of the flower shop: plain functions, which jobs call when they are due.
+"""The handlers of the flower shop: functions, which jobs call when they are due.
+
+`@job` is not necessary. With it, users of the admin can choose the function for a new job.
 
 A job that is bound to an order passes the order as the first argument. The job stores what the
 function returns or raises. What the function writes is committed together with the completion of
@@ -9,18 +11,20 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from django_future import job_as_parameter, recurring
+from django_future import job, job_as_parameter, recurring
 
 
 class CardRefused(Exception):
     """The bank has refused the payment."""
 
 
+@job
 def follow_up(order):
     """Write to the customer a few days after the delivery."""
     return f"{order.customer}, are the {order.flowers} still fresh?"
 
 
+@job
 def charge(order, valid_until):
     """Charge the card. If this fails, the order stays unpaid."""
     order.is_paid = True
@@ -30,11 +34,13 @@ def charge(order, valid_until):
     return f"{order.customer} paid"
 
 
+@job
 def offer(flowers, discount):
     """Offer unsold flowers in the evening. Tomorrow is too late, so this job expires."""
     return f"{flowers}, {discount} % off"
 
 
+@job
 def greet(customer):
     """Send birthday wishes, months from now."""
     return f"Happy birthday, {customer}!"

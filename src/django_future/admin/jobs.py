@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_future.admin import bound_object, columns, display
+from django_future.admin import bound_object, columns, display, job_code, job_form
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -51,7 +51,9 @@ _ATTEMPTS = ("attempts", "max_attempts", "rescues", "worker")
 
 @admin.register(ScheduledJob)
 class ScheduledJobAdmin(ReadOnlyAdmin):
-    """Shows jobs, and offers the actions on them. Users cannot add or edit jobs."""
+    """Shows jobs, offers the actions on them, and schedules new ones. Users cannot edit jobs."""
+
+    add_form_template = "admin/django_future/job_form/page.html"
 
     list_display = [
         _number,
@@ -87,6 +89,11 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         delete_selected,
     ]
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may schedule jobs; this requires the permission to view them."""
+        may_add = super(ReadOnlyAdmin, self).has_add_permission(request)
+        return may_add and self.has_view_permission(request)
+
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may cancel jobs, retry them and run them again."""
         return may_operate(request) and self.has_view_permission(request)
@@ -99,6 +106,10 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     def has_sign_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may sign jobs, and so decide which code runs."""
         return bool(request.user.is_active and request.user.is_superuser)
+
+    def add_view(self, request: HttpRequest, *_: Any, **__: Any) -> Any:
+        """Schedule a job by a form."""
+        return job_form.add_page(self, request)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -140,8 +151,8 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         return page.found(jobs, object_id) if from_field is None else None
 
     def get_urls(self) -> list[Any]:
-        """Add the addresses of the buttons, and of the part that refreshes."""
-        return [*page.urls(self), *super().get_urls()]
+        """Return the URLs, with those of the pages that Django does not have."""
+        return [*page.urls(self), *job_form.urls(self), *super().get_urls()]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -177,6 +188,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
             (_("What"), {"fields": called}),
             (_("When"), {"fields": [_INSTANTS, ("queue_name", "priority")]}),
             (_("Outcome"), {"fields": [*result, *run, _ATTEMPTS]}),
+            (_("Code"), {"fields": [job_code.code]}),
         ]
 
     def get_deleted_objects(

@@ -55,7 +55,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
     def _with_readable_text(
         self, view: Callable[..., HttpResponseBase], *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        with _escaping(self.get_queryset(args[0]).db) as is_escaping:
+        with escaped_texts(self.get_queryset(args[0]).db) as is_escaping:
             response = view(*args, **kwargs)
             if is_escaping and hasattr(response, "render"):
                 response.render()  # rendering runs queries too
@@ -63,7 +63,7 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
 
 
 @contextmanager
-def _escaping(alias: str) -> Iterator[bool]:
+def escaped_texts(alias: str) -> Iterator[bool]:
     """Escape text that is not UTF-8, which only SQLite can store; yield whether that is active."""
     connection = connections[alias]
     if connection.vendor != "sqlite":

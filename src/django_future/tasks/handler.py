@@ -27,6 +27,11 @@ def is_task(value: object) -> bool:
     return any(module is not None and isinstance(value, module.Task) for module in loaded)
 
 
+def task_types() -> tuple[type, ...]:
+    """Return the classes of tasks that are loaded."""
+    return tuple(sys.modules[name].Task for name in _APIS if name in sys.modules)
+
+
 class TaskHandler:
     """Calls the function of a task, as the handler of a job.
 

@@ -1,0 +1,60 @@
+"""The object to which a new job is bound: what the user may choose, and how it is found."""
+
+from contextlib import suppress
+from typing import Any
+
+from django.apps import apps
+from django.contrib.admin import AdminSite
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import DatabaseError
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from django_future.databases import saved_objects
+
+
+def visible_models(request: HttpRequest, site: AdminSite) -> dict[str, type[Model]]:
+    """Return the models whose objects the user may view, by labels such as 'shop.order'."""
+    models = {model._meta.label_lower: model for model in apps.get_models()}
+    return {
+        label: model for label, model in sorted(models.items()) if _may_view(model, request, site)
+    }
+
+
+def visible_object(
+    model: type[Model], object_id: str, request: HttpRequest, site: AdminSite
+) -> Model | None:
+    """Return an object that the user may view, or None.
+
+    If the site shows the model, its admin decides which objects the user sees.
+    """
+    found: Model | None = None
+    # The text may not be a primary key of this model.
+    with suppress(ObjectDoesNotExist, ValidationError, ValueError, OverflowError, DatabaseError):
+        if site.is_registered(model):
+            found = site.get_model_admin(model).get_object(request, object_id)
+        else:
+            found = saved_objects(model, None).get(pk=object_id)
+    return found if found is not None and _may_view(model, request, site, found) else None
+
+
+def lookup_url(model: type[Model], request: HttpRequest, site: AdminSite) -> str | None:
+    """Return the address of the page on which the user can choose an object, if there is one."""
+    if not site.is_registered(model) or not _may_view(model, request, site):
+        return None
+    page = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+    key: Any = model._meta.pk
+    try:
+        return f"{reverse(page, current_app=site.name)}?_to_field={key.name}"
+    except NoReverseMatch:
+        return None
+
+
+def _may_view(
+    model: type[Model], request: HttpRequest, site: AdminSite, found: Model | None = None
+) -> bool:
+    if site.is_registered(model):
+        return bool(site.get_model_admin(model).has_view_permission(request, found))
+    label, name = model._meta.app_label, model._meta.model_name
+    return request.user.has_perms([f"{label}.view_{name}"])

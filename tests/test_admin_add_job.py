@@ -1,0 +1,409 @@
+"""The form that schedules a job, and the one that duplicates a job."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+
+from django_future import ScheduledJob, clock, job, schedule_job
+from django_future.admin.job_form.call_text import MAX_TEXT_LENGTH, NotACall, read_call
+from django_future.admin.job_form.catalogue import known_handlers
+from django_future.serialization import Stored
+from tests.shop import decorated, jobs, tasks
+from tests.shop.models import Subscription
+from tests.support.admin_pages import LIST, UNPICKLED, Suitcase, body, page_of
+
+pytestmark = pytest.mark.django_db
+
+ADD = f"{LIST}add/"
+GREET = "tests.shop.decorated.greet"
+REMIND = "tests.shop.decorated.remind"
+ALLOWED = ("add_scheduledjob", "view_scheduledjob")
+
+
+@job(sensitive_arguments=["card"])
+def pay(amount, card="none"):
+    """Take a card number."""
+
+
+@job
+def carry(*args, **kwargs):
+    """Take anything."""
+
+
+@job(unique=True)
+def count_once(number):
+    """Run once for each number."""
+
+
+def values(handler=GREET, arguments="'Ada'", when="3h", **others):
+    given = {"content_type": "", "object_id": "", "queue_name": "", "priority": "", "expires": ""}
+    return given | {"handler": handler, "arguments": arguments, "when": when, **others}
+
+
+def errors(client, address=ADD, **given):
+    """Post a form that is refused, and return the fields with an error."""
+    before = ScheduledJob.objects.count()
+    response = client.post(address, values(**given))
+    assert response.status_code == 200, "the form was accepted"
+    assert ScheduledJob.objects.count() == before
+    return response.context["adminform"].form.errors
+
+
+def added(client, address=ADD, **given):
+    """Post a form, and return the job that it schedules."""
+    before = set(ScheduledJob.objects.values_list("pk", flat=True))
+    response = client.post(address, values(**given))
+    assert response.status_code == 302, response.context["adminform"].form.errors
+    new = ScheduledJob.objects.exclude(pk__in=before).get()
+    assert response.url == page_of(new)
+    return new
+
+
+def duplicate_of(scheduled):
+    return f"{LIST}{scheduled.pk}/duplicate/"
+
+
+def shown_values(client, address):
+    response = client.get(address)
+    assert response.status_code == 200
+    form = response.context["adminform"].form
+    found = {name: form[name].value() for name in form.fields}
+    return {name: "" if value is None else value for name, value in found.items()}
+
+
+class TestPermission:
+    @pytest.mark.parametrize("given", [[], ["add_scheduledjob"], ["view_scheduledjob"]])
+    def test_adding_requires_the_add_and_view_permissions(self, given, login):
+        client, scheduled = login(*given), schedule_job("1h", decorated.greet, args=["Ada"])
+        for address in (ADD, duplicate_of(scheduled)):
+            assert client.get(address).status_code == 403
+            assert client.post(address, values()).status_code == 403
+        assert ScheduledJob.objects.count() == 1
+
+    def test_a_user_with_both_permissions_adds_a_job(self, login):
+        client = login(*ALLOWED)
+        assert "Schedule a job" in body(client.get(ADD))
+        assert added(client).callable_name == GREET
+
+    def test_the_list_has_a_button_only_for_users_who_may_add(self, login):
+        assert ADD not in body(login("view_scheduledjob").get(LIST))
+
+    def test_the_list_has_a_button_for_users_who_may_add(self, login):
+        assert ADD in body(login(*ALLOWED).get(LIST))
+
+
+class TestAdding:
+    def test_a_job_is_signed_and_runs_what_the_form_says(self, admin_client):
+        new = added(
+            admin_client, arguments="'Ada', times=2", queue_name="mail", priority="7", expires="1d"
+        )
+        assert (new.callable_name, new.args, new.kwargs) == (GREET, ["Ada"], {"times": 2})
+        assert (new.queue_name, new.priority) == ("mail", 7)
+        assert new.expires_at - new.scheduled_at == timedelta(days=1)
+        assert new.is_signed
+
+    def test_empty_fields_have_the_values_of_the_handler(self, admin_client, order):
+        new = added(
+            admin_client, handler=REMIND, arguments="", content_type="shop.order",
+            object_id=order.pk,
+        )  # fmt: skip
+        assert (new.queue_name, new.priority) == ("mail", 5)
+        assert new.expires_at - new.scheduled_at == timedelta(days=2)
+        assert new.content_object == order
+
+    def test_the_history_says_who_added_the_job(self, admin_client, admin_user):
+        new = added(admin_client)
+        entry = LogEntry.objects.get()
+        assert (entry.user, entry.action_flag, entry.object_id) == (
+            admin_user, ADDITION, str(new.pk)
+        )  # fmt: skip
+
+    def test_arguments_are_accepted_as_a_json_object(self, admin_client):
+        new = added(admin_client, arguments='{"name": "Ada", "times": 3}')
+        assert (new.args, new.kwargs) == ([], {"name": "Ada", "times": 3})
+
+    def test_a_date_is_in_the_zone_of_the_user(self, admin_client):
+        new = added(admin_client, when="2030-01-31 09:00")
+        assert clock.from_row(new.scheduled_at) == datetime(2030, 1, 31, 8, tzinfo=UTC)
+
+    def test_a_job_may_never_expire(self, admin_client):
+        assert added(admin_client, expires="never").expires_at is None
+
+    def test_the_short_name_of_a_handler_is_enough_if_it_is_the_only_one(self, admin_client):
+        assert added(admin_client, handler="decorated.greet").callable_name == GREET
+
+    def test_a_method_of_an_object_is_scheduled(self, admin_client, order):
+        new = added(
+            admin_client, handler="ring", arguments="times=2", content_type="shop.order",
+            object_id=order.pk,
+        )  # fmt: skip
+        assert (new.callable_name, new.content_object) == ("ring", order)
+
+    def test_a_task_is_scheduled(self, admin_client):
+        new = added(admin_client, handler="tests.shop.tasks.add", arguments="1, b=2")
+        assert (new.args, new.kwargs, new.task_backend) == ([1], {"b": 2}, "default")
+
+    def test_a_unique_job_is_not_added_twice(self, admin_client):
+        name = f"{__name__}.count_once"
+        first = added(admin_client, handler=name, arguments="1")
+        response = admin_client.post(ADD, values(handler=name, arguments="1"))
+        assert response.url == page_of(first)
+        assert ScheduledJob.objects.count() == 1
+        assert list(LogEntry.objects.values_list("action_flag", flat=True)) == [CHANGE, ADDITION]
+
+    def test_the_url_fills_the_form(self, admin_client, order):
+        given = {"handler": REMIND, "content_type": "shop.order", "object_id": order.pk}
+        shown = shown_values(admin_client, f"{ADD}?{urlencode(given)}")
+        assert shown["content_type"] == "shop.order"
+        assert shown["object_id"] == str(order.pk)
+
+    def test_the_form_lists_handlers_with_signature_and_docstring(self, admin_client):
+        text = body(admin_client.get(ADD))
+        assert f"<dt><code>{GREET}(name: str, *, times: int = 1)</code></dt>" in text
+        assert "<dd>Greet a person.</dd>" in text
+        assert f'<option value="{GREET}">' in text
+
+    @pytest.mark.parametrize("method", ["get", "post"])
+    def test_the_page_runs_few_queries(
+        self, method, admin_client, django_assert_max_num_queries, order
+    ):
+        given = values(arguments="", content_type="shop.order", object_id=order.pk)
+        with django_assert_max_num_queries(8):
+            getattr(admin_client, method)(ADD, given)
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("field", "given"),
+        [
+            ("handler", {"handler": ""}),
+            ("handler", {"handler": "os.system", "arguments": "'reboot'"}),
+            ("handler", {"handler": "tests.shop.jobs.trace"}),
+            ("handler", {"handler": "tests.shop.hostile.anything"}),
+            ("handler", {"handler": "no.such.module"}),
+            ("handler", {"handler": "save"}),
+            ("handler", {"handler": "delete"}),
+            ("handler", {"handler": "x" * 10**6}),
+            ("arguments", {"arguments": ""}),
+            ("arguments", {"arguments": "'Ada', colour=1"}),
+            ("arguments", {"arguments": "name=__import__('os')"}),
+            ("arguments", {"arguments": "name=open('/etc/passwd')"}),
+            ("arguments", {"arguments": "name=pickle.loads(b'')"}),
+            ("arguments", {"arguments": 'name={"__type__": "pickle", "value": "x"}'}),
+            ("arguments", {"arguments": '{"name": {"__type__": "pickle", "value": "x"}}'}),
+            ("arguments", {"arguments": "x" * 2**20}),
+            ("arguments", {"arguments": "name=" + "[" * 50_000 + "]" * 50_000}),
+            ("arguments", {"arguments": '{"name":' * 20_000 + "1" + "}" * 20_000}),
+            ("arguments", {"arguments": "name=" + "9" * 10_000}),
+            ("arguments", {"arguments": "name=" + "-" * 50_000 + "1"}),
+            ("arguments", {"arguments": "name=1" + "+1" * 20_000}),
+            ("arguments", {"arguments": "name=...) or (1"}),
+            ("arguments", {"arguments": "**{'name': 1}"}),
+            ("arguments", {"arguments": "name=1, name=2"}),
+            ("arguments", {"arguments": "name=1j"}),
+            ("when", {"when": ""}),
+            ("when", {"when": "soon"}),
+            ("when", {"when": "99999d99999d"}),
+            ("when", {"when": "9999999d"}),
+            ("when", {"when": "x" * 10_000}),
+            ("expires", {"expires": "soon"}),
+            ("expires", {"expires": "0s"}),
+            ("queue_name", {"queue_name": "a\x1bb"}),
+            ("priority", {"priority": "101"}),
+            ("priority", {"priority": "high"}),
+            ("content_type", {"content_type": "no.model"}),
+            ("object_id", {"content_type": "shop.order"}),
+            ("object_id", {"content_type": "shop.order", "object_id": "5"}),
+            ("object_id", {"content_type": "shop.order", "object_id": "x"}),
+            ("object_id", {"content_type": "shop.order", "object_id": "a\0b"}),
+            ("object_id", {"content_type": "shop.order", "object_id": "9" * 50}),
+            ("object_id", {"content_type": "shop.parcel", "object_id": "x"}),
+            ("object_id", {"handler": "ring", "arguments": ""}),
+            ("content_type", {"object_id": "5"}),
+        ],
+        ids=lambda value: str(value)[:60],
+    )
+    def test_a_mistake_is_shown_at_its_field_and_nothing_is_written(
+        self, field, given, admin_client
+    ):
+        assert list(errors(admin_client, **given)) == [field]
+        assert not LogEntry.objects.exists()
+
+    def test_the_message_names_the_argument(self, admin_client):
+        found = errors(admin_client, arguments="'Ada', times=two")
+        assert found["arguments"][0].startswith("Argument times: This is not a literal")
+
+    def test_a_similar_handler_is_proposed(self, admin_client):
+        found = errors(admin_client, handler="gret")
+        assert "Did you mean 'greet'?" in found["handler"][0]
+
+    def test_an_object_of_a_model_that_the_user_may_not_view_is_refused(self, login, order):
+        client = login(*ALLOWED)
+        found = errors(client, handler=REMIND, content_type="shop.order", object_id=order.pk)
+        assert list(found) == ["content_type"]
+
+    def test_the_view_permission_for_the_model_allows_its_objects(self, login, order):
+        client = login(*ALLOWED, "view_order")
+        new = added(
+            client, handler=REMIND, arguments="", content_type="shop.order", object_id=order.pk
+        )
+        assert new.content_object == order
+
+    def test_a_method_that_is_not_declared_is_refused_for_another_model(self, admin_client):
+        found = Subscription.objects.create(customer="Ada")
+        refused = errors(
+            admin_client, handler="ring", arguments="", content_type="shop.subscription",
+            object_id=found.pk,
+        )  # fmt: skip
+        assert list(refused) == ["object_id"]
+
+    def test_a_task_gets_only_arguments_that_it_takes(self, admin_client):
+        given = {"handler": "tests.shop.tasks.add"}
+        assert list(errors(admin_client, arguments="1, c=2", **given)) == ["arguments"]
+        assert list(errors(admin_client, arguments="date(2030, 1, 1)", **given)) == ["arguments"]
+
+
+class TestDuplicating:
+    def test_the_form_has_the_values_of_the_job_and_makes_an_equal_one(self, admin_client, order):
+        old = schedule_job(
+            "1h", decorated.remind, order, args=["now"], queue_name="calls", priority=3,
+            expires="5h", timeout="5m", max_attempts=4,
+        )  # fmt: skip
+        shown = shown_values(admin_client, duplicate_of(old))
+        assert shown["arguments"] == "'now'"
+        new = added(admin_client, duplicate_of(old), **shown | {"expires": ""})
+        names = ["callable_name", "args", "kwargs", "options", "queue_name", "priority",
+                 "max_attempts", "content_type_id", "object_id"]  # fmt: skip
+        assert [getattr(new, name) for name in names] == [getattr(old, name) for name in names]
+        assert new.lifetime == timedelta(hours=5)
+        assert "duplicate of job" in LogEntry.objects.get().get_change_message()
+
+    def test_changes_replace_the_values(self, admin_client):
+        old = schedule_job("1h", decorated.greet, args=["Ada"])
+        new = added(admin_client, duplicate_of(old), arguments="'Grace'", when="2h", priority="9")
+        assert (new.args, new.priority) == (["Grace"], 9)
+        old.refresh_from_db()
+        assert old.args == ["Ada"]
+
+    def test_a_job_whose_handler_is_not_declared_is_duplicated(self, admin_client):
+        old = schedule_job("1h", jobs.trace)
+        new = added(
+            admin_client, duplicate_of(old), handler="tests.shop.jobs.trace", arguments="'x'"
+        )
+        assert new.args == ["x"]
+
+    @pytest.mark.parametrize(
+        "value",
+        [date(2030, 1, 31), Decimal("1.5"), (1, 2), {"a": 1}, {}, {1, 2}, "it's", -5, None,
+         datetime(2030, 1, 1, tzinfo=UTC), timedelta(hours=1), b"x", float("inf")],
+        ids=repr,
+    )  # fmt: skip
+    def test_a_text_that_is_shown_can_be_entered(self, value, admin_client):
+        old = schedule_job("1h", carry, args=[value])
+        shown = shown_values(admin_client, duplicate_of(old))
+        new = added(admin_client, duplicate_of(old), **shown | {"arguments": shown["arguments"]})
+        entered = added(admin_client, **shown)
+        assert new.args == entered.args == [value]
+
+    def test_sensitive_arguments_are_not_shown_and_must_be_entered(self, admin_client):
+        old = schedule_job("1h", pay, args=[5], kwargs={"card": "4111-1111"})
+        response = admin_client.get(duplicate_of(old))
+        assert "4111" not in body(response)
+        shown = shown_values(admin_client, duplicate_of(old))
+        assert shown["arguments"] == "5, card=..."
+        found = errors(admin_client, duplicate_of(old), **shown)
+        assert "card" in found["arguments"][0]
+        new = added(admin_client, duplicate_of(old), **shown | {"arguments": "5, card='42'"})
+        assert new.kwargs == {"card": "42"}
+
+    def test_a_pickle_is_kept_and_not_loaded_if_the_text_is_unchanged(self, admin_client):
+        old = schedule_job("1h", carry, args=[Suitcase()])
+        UNPICKLED.clear()
+        shown = shown_values(admin_client, duplicate_of(old))
+        new = added(admin_client, duplicate_of(old), **shown)
+        assert not UNPICKLED
+        assert new.is_signed
+        assert isinstance(new.args[0], Suitcase)
+
+    def test_a_pickle_is_not_kept_for_another_handler(self, admin_client):
+        old = schedule_job("1h", carry, args=[Suitcase()])
+        shown = shown_values(admin_client, duplicate_of(old))
+        found = errors(admin_client, duplicate_of(old), **shown | {"handler": GREET})
+        assert list(found) == ["arguments"]
+
+    def test_a_job_that_is_not_signed_is_not_duplicated(self, admin_client):
+        old = schedule_job("1h", decorated.greet, args=["Ada"])
+        ScheduledJob.objects.update(args=Stored('["Eve"]'))
+        for response in (
+            admin_client.get(duplicate_of(old)),
+            admin_client.post(duplicate_of(old), values()),
+        ):
+            assert response.url == page_of(old)
+        assert ScheduledJob.objects.count() == 1
+
+    def test_a_job_whose_object_the_user_may_not_view_is_not_duplicated(self, login, order):
+        old = schedule_job("1h", decorated.remind, order)
+        client = login(*ALLOWED)
+        assert client.post(duplicate_of(old), values()).url == page_of(old)
+        assert ScheduledJob.objects.count() == 1
+
+    @pytest.mark.parametrize("key", ["0", "abc", "9" * 50, "_00"])
+    def test_a_job_that_does_not_exist_is_not_duplicated(self, key, admin_client):
+        assert admin_client.get(f"{LIST}{key}/duplicate/").status_code == 302
+
+
+class TestKnownHandlers:
+    def test_they_are_those_that_the_code_declares(self, settings):
+        settings.DJANGO_FUTURE = {
+            "CALLABLES": ["tests.shop.jobs.echo", "shutil", "no.such.path"],
+            "RECURRING": [{"callable": "tests.shop.jobs.fail", "cron": "0 9 * * *"}],
+        }
+        known = known_handlers()
+        declared = [GREET, REMIND, "ring", "tests.shop.tasks.add", f"{__name__}.pay"]
+        assert known.keys() >= {*declared, "tests.shop.jobs.echo", "tests.shop.jobs.fail"}
+        assert known.keys().isdisjoint({"tests.shop.jobs.trace", "remind", "shutil.rmtree"})
+
+    def test_the_default_of_a_sensitive_argument_is_hidden(self):
+        assert known_handlers()[f"{__name__}.pay"].signature == "(amount, card=...)"
+
+    def test_the_job_is_not_part_of_the_signature(self):
+        assert known_handlers()["tests.shop.decorated.report"].signature == "(text: str)"
+
+    def test_a_task_is_known_by_its_function(self):
+        assert known_handlers()["tests.shop.tasks.add"].summary == "Return a sum."
+        assert tasks.add.func.__doc__
+
+
+class TestCallText:
+    @pytest.mark.parametrize(
+        ("text", "wanted"),
+        [
+            ("", ([], {})),
+            ("1,", ([1], {})),
+            ("1, a='x'", ([1], {"a": "x"})),
+            ("a=1,\n  b=[true, null]", ([], {"a": 1, "b": [True, None]})),
+            ('{"a": 1}', ([], {"a": 1})),
+            ("{'a': 1}", ([{"a": 1}], {})),
+            ('{"a": 1},', ([{"a": 1}], {})),
+            ("date(2030, 1, 31)", ([date(2030, 1, 31)], {})),
+            ("d=datetime.date(2030, 1, 31)", ([], {"d": date(2030, 1, 31)})),
+            ("(1, -2.5)", ([(1, -2.5)], {})),
+        ],
+    )
+    def test_it_is_read_as_python_or_json(self, text, wanted):
+        assert read_call(text) == wanted
+
+    @pytest.mark.parametrize(
+        "text",
+        ["a.b", "f()", "*[1]", "1 + 1", "[x for x in 'a']", "lambda: 1", "a := 1", ")", "1)("],
+    )
+    def test_other_code_is_refused(self, text):
+        with pytest.raises(NotACall):
+            read_call(text)
+
+    def test_the_length_is_limited(self):
+        with pytest.raises(NotACall, match="limit"):
+            read_call("1" * (MAX_TEXT_LENGTH + 1))
