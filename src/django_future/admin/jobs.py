@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_future.admin import bound_object, columns, display, recurring_display
+from django_future.admin import bound_object, columns, display, failures, recurring_display
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -74,6 +74,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_filter = ["status"]
     filters = frozenset({
         "status", "queue_name", "callable_name", "worker", "object_id", "recurring__id",
+        *failures.FILTERS,
     })  # fmt: skip
     list_select_related = ["current_progress"]
     search_fields = ["callable_name__startswith"]
@@ -86,6 +87,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         cancel_selected,
         cancel_running,
         retry_selected,
+        failures.deal_with_selected,
         run_again,
         sign_selected,
         delete_selected,
@@ -110,6 +112,10 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         """Show the list, with the number of parked jobs above it."""
         context = {"subtitle": parked_notice(self.get_queryset(request))}
         return super().changelist_view(request, context | (extra_context or {}))
+
+    def get_urls(self) -> list[Any]:
+        """Return the addresses of the pages, including that of failures."""
+        return [*failures.urls(self), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return all jobs, annotated with `is_paused`: whether the queue is paused."""
