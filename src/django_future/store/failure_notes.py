@@ -111,14 +111,14 @@ def _deal_with_batch(store: Store, ids: Sequence[int], note: FailureNote) -> int
     # such as a retry, waits. If it was first, the job is not failed any more, and gets no note.
     with transaction.atomic(using=store.alias):
         store.take_write_lock()
-        locked = _locked(open_failures(store.jobs.filter(pk__in=ids)))
+        locked = _locked(store, ids, has_note=False)
         if not locked:
             return 0
         # The transaction that saved the note may have been rolled back.
         if not FailureNote.objects.using(store.alias).filter(pk=note.pk).exists():
             note.pk = None
             note.save(force_insert=True, using=store.alias)
-        return open_failures(store.jobs.filter(pk__in=locked)).update(failure_note=note)
+        return store.jobs.filter(pk__in=locked).update(failure_note=note)
 
 
 @retry_on_contention
@@ -126,10 +126,15 @@ def _reopen_batch(store: Store, ids: Sequence[int]) -> int:
     # Locks the rows as _deal_with_batch does, and for the same reason.
     with transaction.atomic(using=store.alias):
         store.take_write_lock()
-        failed = store.jobs.filter(status=Status.FAILED, failure_note__isnull=False, pk__in=ids)
-        return store.jobs.filter(pk__in=_locked(failed)).update(failure_note_id=None)
+        locked = _locked(store, ids, has_note=True)
+        return store.jobs.filter(pk__in=locked).update(failure_note_id=None)
 
 
-def _locked(jobs: ScheduledJobQuerySet) -> list[int]:
-    rows = jobs.select_for_update().order_by("pk")
-    return list(rows.values_list("pk", flat=True))
+def _locked(store: Store, ids: Sequence[int], *, has_note: bool) -> list[int]:
+    # By primary key only. With the status in the condition, PostgreSQL may read all failures.
+    rows = store.jobs.select_for_update().filter(pk__in=ids).order_by("pk")
+    return [
+        pk
+        for pk, status, note_id in rows.values_list("pk", "status", "failure_note_id")
+        if status == Status.FAILED and (note_id is not None) == has_note
+    ]

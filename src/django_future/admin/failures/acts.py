@@ -15,7 +15,6 @@ from django_future.scheduling.retry import retry_jobs
 from django_future.status import Status
 from django_future.store import Store, failure_notes, store_for
 from django_future.store.contention import retry_on_contention
-from django_future.store.failures import open_failures
 
 BATCH_SIZE = 500
 
@@ -23,17 +22,16 @@ BATCH_SIZE = 500
 class Act(NamedTuple):
     """Something that can be done to failed jobs, and what a user reads about it."""
 
-    select: Callable[[ScheduledJobQuerySet], ScheduledJobQuerySet]
     apply: Callable[[ScheduledJobQuerySet], int]
     logged: str
     done: Any
     skipped: Any
+    has_note: bool = False  # whether it is for jobs that are dealt with
 
 
 def retry() -> Act:
     """Return the act that retries failed jobs."""
     return Act(
-        open_failures,
         retry_jobs,
         gettext("Retried."),
         ngettext_lazy("%(count)s job will be retried.", "%(count)s jobs will be retried.", "count"),
@@ -50,7 +48,6 @@ def deal_with(text: str, author: str, database: str) -> Act:
     store = store_for(database)
     note = failure_notes.new_note(store, text, author)  # one for all batches
     return Act(
-        open_failures,
         lambda jobs: failure_notes.deal_with(store, jobs, note),
         gettext("Dealt with: %(note)s") % {"note": text} if text else gettext("Dealt with."),
         ngettext_lazy(
@@ -67,7 +64,6 @@ def deal_with(text: str, author: str, database: str) -> Act:
 def reopen() -> Act:
     """Return the act that makes failures open again."""
     return Act(
-        lambda jobs: jobs.filter(status=Status.FAILED, failure_note__isnull=False),
         reopen_failures,
         gettext("Reopened."),
         ngettext_lazy(
@@ -78,6 +74,7 @@ def reopen() -> Act:
             "%(count)s jobs were not touched: they have not failed, or are not dealt with.",
             "count",
         ),
+        has_note=True,
     )
 
 
@@ -105,8 +102,13 @@ def _perform_on_batch(store: Store, ids: Sequence[int], act: Act, request: HttpR
     # change. A rival waits, and then finds that they have changed.
     with transaction.atomic(using=store.alias):
         store.take_write_lock()
-        rows = act.select(store.jobs.filter(pk__in=ids)).select_for_update().order_by("pk")
-        jobs = list(rows.only("callable_name", "scheduled_at"))
+        # By primary key only. With the status in the condition, PostgreSQL may read all failures.
+        rows = store.jobs.filter(pk__in=ids).select_for_update().order_by("pk")
+        jobs = [
+            job
+            for job in rows.only("callable_name", "scheduled_at", "status", "failure_note")
+            if job.status == Status.FAILED and (job.failure_note_id is not None) == act.has_note
+        ]
         if not jobs:
             return 0
         count = act.apply(store.jobs.filter(pk__in=[job.pk for job in jobs]))
