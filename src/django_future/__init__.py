@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from django_future.retries import Cancel, Exponential, Retry
     from django_future.scheduling.builder import JobSpec
     from django_future.scheduling.cancel import cancel_jobs
+    from django_future.scheduling.dealt_with import deal_with_failures, reopen_failures
     from django_future.scheduling.jobs import aschedule_job, schedule_job, schedule_jobs
     from django_future.scheduling.move import move_job, run_job_now, run_jobs_now
     from django_future.scheduling.queues import pause_queue, resume_queue
@@ -37,12 +38,14 @@ __all__ = [
     "aschedule_job",
     "aschedule_recurring",
     "cancel_jobs",
+    "deal_with_failures",
     "job",
     "job_as_parameter",
     "move_job",
     "pause_queue",
     "pause_recurring",
     "recurring",
+    "reopen_failures",
     "resume_queue",
     "resume_recurring",
     "retry_jobs",
@@ -63,6 +66,7 @@ _LAZY_EXPORTS = {
     "retries": ["Cancel", "Exponential", "Retry"],
     "scheduling.cancel": ["cancel_jobs"],
     "scheduling.builder": ["JobSpec"],
+    "scheduling.dealt_with": ["deal_with_failures", "reopen_failures"],
     "scheduling.jobs": ["aschedule_job", "schedule_job", "schedule_jobs"],
     "scheduling.move": ["move_job", "run_job_now", "run_jobs_now"],
     "scheduling.queues": ["pause_queue", "resume_queue"],

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_future.admin import bound_object, columns, display, job_code, job_form
+from django_future.admin import bound_object, columns, display, failures, job_code, job_form
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -71,7 +71,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_filter = ["status"]
     filters = frozenset({
         "status", "queue_name", "callable_name", "worker", "content_type__id", "object_id",
-        "recurring__id", "error_kind",
+        "recurring__id", *failures.FILTERS,
     })  # fmt: skip
     list_select_related = ["current_progress"]
     search_fields = ["callable_name__startswith"]
@@ -84,6 +84,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         cancel_selected,
         cancel_running,
         retry_selected,
+        failures.deal_with_selected,
         run_again,
         sign_selected,
         delete_selected,
@@ -152,7 +153,8 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[Any]:
         """Return the URLs, with those of the pages that Django does not have."""
-        return [*page.urls(self), *job_form.urls(self), *super().get_urls()]
+        own = [*page.urls(self), *job_form.urls(self), *failures.urls(self)]
+        return [*own, *super().get_urls()]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

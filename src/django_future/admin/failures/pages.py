@@ -1,0 +1,217 @@
+"""The views of the page of failures, and the action of the list of jobs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.contrib.admin import action
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from django_future.admin.failures import acts
+from django_future.admin.failures.groups import number, shown_groups, shown_notes
+from django_future.models import ScheduledJob
+from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.status import Status
+from django_future.store import Store, store_for
+from django_future.store.backlog import force_index_plan
+from django_future.store.failure_notes import MAX_NOTE_LENGTH
+from django_future.store.failures import jobs_of, open_failures
+
+MAX_ACTED = 10_000  # jobs in one request
+MAX_ID_DIGITS = 18
+TEMPLATES = "admin/django_future/failures"
+
+
+def urls(model_admin: Any) -> list[URLPattern]:
+    """Return the addresses of the page of failures and of its acts."""
+
+    def route(address: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+        @(require_safe if view is show_failures else require_POST)
+        def with_admin(request: HttpRequest, **arguments: Any) -> HttpResponse:
+            if not model_admin.has_view_permission(request):
+                raise PermissionDenied
+            readable = model_admin._with_readable_text
+            response: HttpResponse = readable(
+                lambda request: view(model_admin, request, **arguments), request
+            )
+            return response
+
+        pattern: URLPattern = path(
+            address, model_admin.admin_site.admin_view(with_admin), name=name
+        )
+        return pattern
+
+    return [
+        route("failures/", show_failures, "django_future_failures"),
+        route("failures/act/", act_on_failures, "django_future_failures_act"),
+        route("failures/reopen/", reopen_failures, "django_future_failures_reopen"),
+        route(
+            "<path:object_id>/dealt-with/",
+            deal_with_job,
+            "django_future_scheduledjob_dealt_with",
+        ),
+    ]
+
+
+def show_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
+    """Show the open failures in groups, and the notes on those that are dealt with."""
+    store = _store(model_admin, request)
+    list_url = _url(model_admin, "scheduledjob_changelist")
+    return _page(
+        model_admin,
+        request,
+        "page.html",
+        {
+            "title": gettext("Failures"),
+            **shown_groups(store, list_url),
+            "notes": shown_notes(store, list_url),
+            "may_operate": model_admin.has_operate_permission(request),
+            "act_url": _url(model_admin, "failures_act"),
+            "reopen_url": _url(model_admin, "failures_reopen"),
+        },
+    )
+
+
+def act_on_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
+    """Retry a group of failures or all, or deal with them, after a confirmation."""
+    _require_operator(model_admin, request)
+    store = _store(model_admin, request)
+    operation = request.POST.get("operation")
+    if operation not in {"retry", "deal"}:
+        raise Http404
+    ids = _ids(store, _chosen(store, request))
+    if "confirmed" not in request.POST:
+        fields = ("operation", "scope", "callable_name", "error_kind", "last_id")
+        hidden = [(name, request.POST[name]) for name in fields if name in request.POST]
+        return _confirm(model_admin, request, operation, ids, hidden)
+    _perform(request, operation, ids, store.alias)
+    return HttpResponseRedirect(_url(model_admin, "failures"))
+
+
+def reopen_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
+    """Make the failures of a note open again."""
+    _require_operator(model_admin, request)
+    store = _store(model_admin, request)
+    note_id = _number(request.POST.get("note"))
+    jobs = store.jobs.filter(status=Status.FAILED, failure_note=note_id)
+    ids = _ids(store, jobs) if note_id else []
+    acts.perform(acts.reopen(), ids, request, store.alias)
+    return HttpResponseRedirect(_url(model_admin, "failures"))
+
+
+def deal_with_job(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
+    """Mark one failed job as dealt with."""
+    _require_operator(model_admin, request)
+    job = model_admin.get_object(request, object_id)
+    if job is None:
+        raise Http404
+    _perform(request, "deal", [job.pk], _store(model_admin, request).alias)
+    return HttpResponseRedirect(_url(model_admin, "scheduledjob_change", job.pk))
+
+
+@action(
+    permissions=["operate"], description=_("Mark selected %(verbose_name_plural)s as dealt with")
+)
+def deal_with_selected(
+    model_admin: Any, request: HttpRequest, queryset: QuerySet[ScheduledJob]
+) -> HttpResponse | None:
+    """Mark the selected failed jobs as dealt with, after a confirmation with a note."""
+    ids = sorted(queryset.order_by().values_list("pk", flat=True)[: MAX_ACTED + 1])
+    if "confirmed" in request.POST:
+        _perform(request, "deal", ids[:MAX_ACTED], queryset.db)
+        return None
+    hidden = [
+        (name, value)
+        for name in ("action", "select_across", ACTION_CHECKBOX_NAME)
+        for value in request.POST.getlist(name)
+    ]
+    return _confirm(model_admin, request, "deal", ids, hidden)
+
+
+def _require_operator(model_admin: Any, request: HttpRequest) -> None:
+    if not model_admin.has_operate_permission(request):
+        raise PermissionDenied
+
+
+def _store(model_admin: Any, request: HttpRequest) -> Store:
+    return store_for(model_admin.get_queryset(request).db)
+
+
+def _chosen(store: Store, request: HttpRequest) -> ScheduledJobQuerySet:
+    """Return the jobs that the form names, without those that failed after it was shown."""
+    name, kind = (request.POST.get(field, "") for field in ("callable_name", "error_kind"))
+    last_id = _number(request.POST.get("last_id"))
+    if last_id is None or "\0" in name + kind:
+        return store.jobs.none()
+    is_group = request.POST.get("scope") != "all"
+    jobs = jobs_of(store, name, kind) if is_group else open_failures(store.jobs).order_by("pk")
+    return jobs.filter(pk__lte=last_id)
+
+
+def _ids(store: Store, jobs: ScheduledJobQuerySet) -> list[int]:
+    with force_index_plan(store):
+        return list(jobs.values_list("pk", flat=True)[: MAX_ACTED + 1])
+
+
+def _number(text: str | None) -> int | None:
+    is_id = text is not None and text.isascii() and text.isdecimal() and len(text) <= MAX_ID_DIGITS
+    return int(text) if text and is_id else None
+
+
+def _perform(request: HttpRequest, operation: str, ids: Sequence[int], database: str) -> None:
+    if operation == "retry":
+        act = acts.retry()
+    else:
+        text = request.POST.get("note", "").strip()[:MAX_NOTE_LENGTH]
+        act = acts.deal_with(text, request.user.get_username(), database)
+    acts.perform(act, ids[:MAX_ACTED], request, database, is_all=len(ids) <= MAX_ACTED)
+
+
+def _confirm(
+    model_admin: Any,
+    request: HttpRequest,
+    operation: str,
+    ids: Sequence[int],
+    hidden: list[tuple[str, str]],
+) -> HttpResponse:
+    count = min(len(ids), MAX_ACTED)
+    title = gettext("Retry these jobs?") if operation == "retry" else gettext("Dealt with?")
+    return _page(
+        model_admin,
+        request,
+        "confirm.html",
+        {
+            "title": title,
+            "operation": operation,
+            "count": count,
+            "count_shown": number(count),
+            "is_cut": len(ids) > MAX_ACTED,
+            "hidden": hidden,
+            "name": request.POST.get("callable_name", ""),
+            "kind": request.POST.get("error_kind", ""),
+            "max_note_length": MAX_NOTE_LENGTH,
+            "back_url": _url(model_admin, "failures"),
+        },
+    )
+
+
+def _page(
+    model_admin: Any, request: HttpRequest, name: str, context: dict[str, Any]
+) -> HttpResponse:
+    request.current_app = model_admin.admin_site.name
+    shared = {"opts": model_admin.opts, "failures_url": _url(model_admin, "failures")}
+    context = {**model_admin.admin_site.each_context(request), **shared, **context}
+    response: HttpResponse = TemplateResponse(request, f"{TEMPLATES}/{name}", context)
+    return response
+
+
+def _url(model_admin: Any, name: str, *arguments: Any) -> str:
+    site = model_admin.admin_site.name
+    return reverse(f"admin:django_future_{name}", args=arguments, current_app=site)

@@ -1,0 +1,171 @@
+"""Failures in groups, and failures that are dealt with."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from django_future import (
+    ScheduledJob,
+    clock,
+    deal_with_failures,
+    reopen_failures,
+    retry_jobs,
+    schedule_job,
+    schedule_jobs,
+)
+from django_future.exceptions import InvalidJobs
+from django_future.models import FailureNote
+from django_future.status import Status
+from django_future.store import failure_notes, failures, store_for
+from tests.shop import jobs
+from tests.support.admin_pages import job_in
+
+
+def failed(count=1, kind="ValueError", **options):
+    made = [job_in(Status.FAILED, **options).pk for _ in range(count)]
+    rows = ScheduledJob.objects.filter(pk__in=made)
+    rows.update(error_kind=kind, error=f"{kind}: it is late", finished_at="2026-01-01T10:00Z")
+    return rows.order_by("pk")
+
+
+def store():
+    return store_for("default")
+
+
+@pytest.mark.django_db
+class TestGroups:
+    def test_failures_of_one_callable_and_kind_are_one_group(self):
+        failed(2)
+        failed(3, "KeyError")
+        failed(1, target=jobs.trace)
+        found = {
+            (group.callable_name.rpartition(".")[2], group.error_kind, group.count)
+            for group in failures.groups(store())
+        }
+        assert found == {
+            ("echo", "KeyError", 3),
+            ("echo", "ValueError", 2),
+            ("trace", "ValueError", 1),
+        }
+
+    def test_a_group_knows_its_times_and_its_newest_error(self):
+        rows = failed(3)
+        [group] = failures.groups(store())
+        assert group.is_exact
+        assert group.last_id == rows.last().pk
+        assert group.error_end == "ValueError: it is late"
+        assert group.first_at == group.last_at
+
+    def test_the_count_has_a_limit(self, monkeypatch):
+        monkeypatch.setattr(failures, "MAX_COUNTED", 2)
+        failed(4)
+        [group] = failures.groups(store())
+        assert not group.is_exact
+        assert group.count == 3
+
+    def test_jobs_that_are_dealt_with_or_not_failed_are_in_no_group(self):
+        deal_with_failures(failed(2))
+        job_in(Status.CANCELLED)
+        assert failures.groups(store()) == []
+
+    def test_the_jobs_of_a_group_are_found(self):
+        rows = failed(2)
+        failed(1, "KeyError")
+        [group] = [found for found in failures.groups(store()) if found.count == 2]
+        assert list(failures.jobs_of(store(), group.callable_name, group.error_kind)) == list(rows)
+
+
+@pytest.mark.django_db
+class TestDealtWith:
+    def test_failed_jobs_get_one_common_note(self):
+        failed(3)
+        assert deal_with_failures(ScheduledJob.objects.all(), note="Paid.", author="ada") == 3
+        note = FailureNote.objects.get()
+        assert (note.text, note.author) == ("Paid.", "ada")
+        assert note.jobs.count() == 3
+
+    def test_other_jobs_do_not_change(self):
+        for status in set(Status) - {Status.FAILED}:
+            job_in(status)
+        assert deal_with_failures(ScheduledJob.objects.all()) == 0
+        assert not FailureNote.objects.exists()
+
+    def test_a_job_keeps_its_first_note(self):
+        failed(1)
+        deal_with_failures(ScheduledJob.objects.all(), note="First.")
+        assert deal_with_failures(ScheduledJob.objects.all(), note="Second.") == 0
+        assert FailureNote.objects.get().text == "First."
+
+    def test_a_sliced_queryset_is_accepted(self):
+        failed(3)
+        assert deal_with_failures(ScheduledJob.objects.order_by("pk")[:2]) == 2
+        assert reopen_failures(ScheduledJob.objects.order_by("pk")[:1]) == 1
+
+    def test_batches_share_the_note(self, monkeypatch):
+        monkeypatch.setattr(failure_notes, "BATCH_SIZE", 2)
+        failed(5)
+        assert deal_with_failures(ScheduledJob.objects.all()) == 5
+        assert FailureNote.objects.get().jobs.count() == 5
+
+    def test_long_and_unstorable_text_is_cut_and_escaped(self):
+        failed(1)
+        deal_with_failures(ScheduledJob.objects.all(), note="\0" + "x" * 999, author="y" * 999)
+        note = FailureNote.objects.get()
+        assert (len(note.text), len(note.author)) == (255, 150)
+
+    def test_reopened_jobs_are_open_again(self):
+        rows = failed(2)
+        deal_with_failures(rows)
+        assert reopen_failures(ScheduledJob.objects.all()) == 2
+        assert reopen_failures(ScheduledJob.objects.all()) == 0
+
+    def test_a_retried_job_loses_its_note(self):
+        rows = failed(1)
+        deal_with_failures(rows)
+        retry_jobs(rows)
+        assert rows.get().failure_note is None
+
+    @pytest.mark.parametrize("change", [deal_with_failures, reopen_failures])
+    def test_something_else_than_a_queryset_is_refused(self, change):
+        with pytest.raises(InvalidJobs, match="not a queryset of jobs"):
+            change([schedule_job("1h", jobs.echo)])
+
+
+@pytest.mark.django_db
+class TestPruning:
+    def old_note(self, **values):
+        created_at = clock.to_row(clock.now() - timedelta(days=2))
+        return FailureNote.objects.create(author="ada", created_at=created_at, **values)
+
+    def test_an_old_note_without_failed_jobs_is_deleted(self):
+        self.old_note()
+        assert failure_notes.prune(store()) == 1
+        assert not FailureNote.objects.exists()
+
+    def test_a_note_with_failed_jobs_is_kept(self):
+        failed(1).update(failure_note=self.old_note())
+        assert failure_notes.prune(store()) == 0
+
+    def test_a_new_note_is_kept(self):
+        FailureNote.objects.create(author="ada", created_at=clock.to_row(clock.now()))
+        assert failure_notes.prune(store()) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_is_retried_or_dealt_with_but_not_both():
+    schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 200)
+    ScheduledJob.objects.update(status=Status.FAILED)
+    with ThreadPoolExecutor(2) as pool:
+        retried, dealt = (pool.submit(elsewhere, act) for act in (retry_jobs, deal_with_failures))
+    assert dealt.result() <= 200
+    assert retried.result() == 200
+    assert ScheduledJob.objects.scheduled().filter(failure_note=None).count() == 200
+
+
+def elsewhere(act):
+    try:
+        return act(ScheduledJob.objects.all())
+    finally:
+        connection.close()
