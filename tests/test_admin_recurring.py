@@ -853,7 +853,7 @@ class TestActions:
         assert [run.recurring for run in ScheduledJob.objects.all()] == [good]
 
     def test_few_of_many_failures_become_a_message(self, operator, monkeypatch):
-        monkeypatch.setattr("django_future.admin.recurring_actions.MAX_REFUSALS", 2)
+        monkeypatch.setattr("django_future.admin.recurring.actions.MAX_REFUSALS", 2)
         selected = [hourly(f"job {number}") for number in range(5)]
         RecurringJob.objects.update(callable_name="")
         found = act(operator, "trigger_selected", *selected, address=LIST)

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_future.admin import bound_object, columns, display, recurring_display
+from django_future.admin import bound_object, columns, display
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -25,6 +25,7 @@ from django_future.admin.changelist import CappedPaginator, JobList
 from django_future.admin.permissions import may_operate
 from django_future.admin.queue_column import parked_notice, queue_column
 from django_future.admin.read_only import ReadOnlyAdmin
+from django_future.admin.recurring import display as recurring_display
 from django_future.models import PausedQueue, ScheduledJob
 from django_future.status import Status
 

@@ -1,4 +1,4 @@
-"""The admin of recurring jobs."""
+"""The list and the form of recurring jobs."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_future.admin import recurring_display
 from django_future.admin.changelist import CappedPaginator
 from django_future.admin.permissions import may_operate
 from django_future.admin.read_only import ReadOnlyAdmin
-from django_future.admin.recurring_actions import (
+from django_future.admin.recurring import display as recurring_display
+from django_future.admin.recurring.actions import (
     delete_selected,
     is_declared,
     pause_selected,
     resume_selected,
     trigger_selected,
 )
-from django_future.admin.recurring_display import READ_ONLY
-from django_future.admin.recurring_form import RecurringJobForm, fixed_fields
+from django_future.admin.recurring.display import READ_ONLY
+from django_future.admin.recurring.form import RecurringJobForm, fixed_fields
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import write
 
