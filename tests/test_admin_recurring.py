@@ -83,7 +83,7 @@ def editor(login):
 @pytest.fixture
 def operator(login):
     """Return the client of a user who may view, pause, resume and trigger recurring jobs."""
-    return login("view_recurringjob", "operate_scheduledjob")
+    return login("view_recurringjob", "change_recurringjob")
 
 
 def hourly(name="hourly", target=jobs.trace, **arguments):
