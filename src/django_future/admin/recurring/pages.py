@@ -125,7 +125,7 @@ def _page(
     model_admin: Any, request: HttpRequest, recurring: RecurringJob, template: str, **context: Any
 ) -> HttpResponseBase:
     site = model_admin.admin_site
-    request.current_app = site.name  # type: ignore[attr-defined]
+    request.current_app = site.name
     context = {
         **site.each_context(request), "opts": RecurringJob._meta, "recurring": recurring,
         "subtitle": str(recurring), **context,
