@@ -83,7 +83,7 @@ def editor(login):
 @pytest.fixture
 def operator(login):
     """Return the client of a user who may view, pause, resume and trigger recurring jobs."""
-    return login("view_recurringjob", "operate_scheduledjob")
+    return login("view_recurringjob", "change_recurringjob")
 
 
 def hourly(name="hourly", target=jobs.trace, **arguments):
@@ -853,7 +853,7 @@ class TestActions:
         assert [run.recurring for run in ScheduledJob.objects.all()] == [good]
 
     def test_few_of_many_failures_become_a_message(self, operator, monkeypatch):
-        monkeypatch.setattr("django_future.admin.recurring_actions.MAX_REFUSALS", 2)
+        monkeypatch.setattr("django_future.admin.recurring.actions.MAX_REFUSALS", 2)
         selected = [hourly(f"job {number}") for number in range(5)]
         RecurringJob.objects.update(callable_name="")
         found = act(operator, "trigger_selected", *selected, address=LIST)
@@ -888,18 +888,19 @@ class TestActions:
 
     def test_they_reach_every_page_of_the_list(self, operator, monkeypatch):
         monkeypatch.setattr(admin.site.get_model_admin(RecurringJob), "list_per_page", 2)
-        selected = [hourly(f"job {number}") for number in range(5)]
+        selected = [hourly(f"daily {number}") for number in range(5)]
         other = hourly("other")
         data = {"action": "pause_selected", "_selected_action": selected[0].pk, "select_across": 1}
-        operator.post(f"{LIST}?q=job&state=active", data)
+        operator.post(f"{LIST}?q=ail&state=active", data)
         assert list(RecurringJob.objects.filter(paused_at=None)) == [other]
 
     @pytest.mark.parametrize("action", ["pause_selected", "resume_selected", "trigger_selected"])
-    def test_they_require_the_operate_permission(self, action, editor):
+    def test_they_require_the_change_permission(self, action, login):
         recurring = hourly()
-        assert action not in body(editor.get(LIST))
+        viewer = login("view_recurringjob", "operate_scheduledjob")
+        assert action not in body(viewer.get(LIST))
         before = columns(recurring)
-        editor.post(LIST, {"action": action, "_selected_action": recurring.pk})
+        viewer.post(LIST, {"action": action, "_selected_action": recurring.pk})
         assert columns(recurring) == before
         assert not ScheduledJob.objects.exists()
 

@@ -141,7 +141,25 @@ def trigger(recurring: RecurringJob) -> ScheduledJob:
 
 def backfill(recurring: RecurringJob, start: When, end: When) -> list[ScheduledJob]:
     store = _store(recurring)
-    now, zone = store.now(), zone_of(recurring.timezone)
+    now = store.now()
+    instants = _period(recurring, start, end, now)
+    return _backfill(store, recurring, instants, now) if instants else []
+
+
+def missing_instants(
+    recurring: RecurringJob, start: When, end: When
+) -> tuple[list[datetime], list[datetime]]:
+    """Return the instants of a period, and those for which `backfill` would schedule a run."""
+    store = _store(recurring)
+    instants = _period(recurring, start, end, store.now())
+    if not instants:
+        return [], []
+    taken = rows.existing_runs(store, {recurring.pk: instants})
+    return instants, [found for found in instants if (recurring.pk, found) not in taken]
+
+
+def _period(recurring: RecurringJob, start: When, end: When, now: datetime) -> list[datetime]:
+    zone = zone_of(recurring.timezone)
     first, last = (parse_when(value, now=now, zone=zone) for value in (start, end))
     if last < first or last > now:
         why = "is before start" if last < first else "is in the future, which the schedule runs"
@@ -152,8 +170,7 @@ def backfill(recurring: RecurringJob, start: When, end: When) -> list[ScheduledJ
             f"From {first} to {last} there are {count:,} instants. Give a period with at most "
             f"{MAX_BACKFILLED:,}."
         )
-    instants = list(islice(recurring.timing.since(first), count))
-    return _backfill(store, recurring, instants, now) if instants else []
+    return list(islice(recurring.timing.since(first), count))
 
 
 def upcoming(recurring: RecurringJob, n: int, after: When | None = None) -> list[datetime]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django_future.admin import actions
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.models import RecurringJob
+from django_future.models.failures import MAX_AUTHOR_LENGTH
 from django_future.models.recurring import NOT_DECLARED
 
 MAX_REFUSALS = 10  # messages
@@ -54,16 +55,7 @@ def pause_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
 ) -> None:
     """Pause the selected recurring jobs, and report how many were paused before."""
-    rows = list(queryset)
-    active = [row for row in rows if not row.is_paused]
-
-    def pause(row: RecurringJob) -> str:
-        row.pause()
-        return gettext("Paused.")
-
-    _act(model_admin, request, active, pause, _PAUSED)
-    if skipped := len(rows) - len(active):
-        model_admin.message_user(request, _PAUSED_ALREADY % {"count": skipped}, messages.WARNING)
+    pause(model_admin, request, list(queryset))
 
 
 @action(permissions=["operate"], description=_("Resume selected %(verbose_name_plural)s"))
@@ -71,16 +63,7 @@ def resume_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
 ) -> None:
     """Resume the selected recurring jobs, and report how many were not paused."""
-    rows = list(queryset)
-    paused = [row for row in rows if row.is_paused]
-
-    def resume(row: RecurringJob) -> str:
-        row.resume()
-        return gettext("Resumed.")
-
-    _act(model_admin, request, paused, resume, _RESUMED)
-    if skipped := len(rows) - len(paused):
-        model_admin.message_user(request, _NOT_PAUSED % {"count": skipped}, messages.WARNING)
+    resume(model_admin, request, list(queryset))
 
 
 @action(permissions=["operate"], description=_("Run selected %(verbose_name_plural)s now"))
@@ -88,11 +71,7 @@ def trigger_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
 ) -> None:
     """Schedule one more run of each selected recurring job, due at once."""
-
-    def trigger(row: RecurringJob) -> str:
-        return gettext("Run now as job %(number)s.") % {"number": row.trigger().pk}
-
-    _act(model_admin, request, list(queryset), trigger, _TRIGGERED)
+    trigger(model_admin, request, list(queryset))
 
 
 @action(permissions=["delete"], description=_("Delete selected %(verbose_name_plural)s"))
@@ -104,6 +83,44 @@ def delete_selected(
         model_admin.message_user(request, _DECLARED % {"count": declared}, messages.ERROR)
         return None
     return actions.delete_selected(model_admin, request, queryset)
+
+
+def pause(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, rows: list[RecurringJob], reason: str = ""
+) -> None:
+    """Pause recurring jobs in the name of the user, and report how many were paused before."""
+    active = [row for row in rows if not row.is_paused]
+    author = request.user.get_username()[:MAX_AUTHOR_LENGTH]
+
+    def pause_one(row: RecurringJob) -> str:
+        row.pause(reason, author)
+        return gettext("Paused: %(reason)s") % {"reason": reason} if reason else gettext("Paused.")
+
+    _act(model_admin, request, active, pause_one, _PAUSED)
+    if skipped := len(rows) - len(active):
+        model_admin.message_user(request, _PAUSED_ALREADY % {"count": skipped}, messages.WARNING)
+
+
+def resume(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: list[RecurringJob]) -> None:
+    """Resume recurring jobs, and report how many were not paused."""
+    paused = [row for row in rows if row.is_paused]
+
+    def resume_one(row: RecurringJob) -> str:
+        row.resume()
+        return gettext("Resumed.")
+
+    _act(model_admin, request, paused, resume_one, _RESUMED)
+    if skipped := len(rows) - len(paused):
+        model_admin.message_user(request, _NOT_PAUSED % {"count": skipped}, messages.WARNING)
+
+
+def trigger(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: list[RecurringJob]) -> None:
+    """Schedule one more run of each recurring job, due at once."""
+
+    def trigger_one(row: RecurringJob) -> str:
+        return gettext("Run now as job %(number)s.") % {"number": row.trigger().pk}
+
+    _act(model_admin, request, rows, trigger_one, _TRIGGERED)
 
 
 def _act(

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
 from django_future.admin.display import MAX_VALUE_LENGTH
-from django_future.admin.recurring_display import ARGUMENTS, is_hidden
+from django_future.admin.recurring.display import ARGUMENTS, is_hidden
 from django_future.exceptions import (
     InvalidArguments,
     InvalidCallable,

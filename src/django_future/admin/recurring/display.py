@@ -74,8 +74,7 @@ def state(recurring: RecurringJob) -> str:
     """Show whether it is paused, has an error, waits or has ended."""
     found = []
     if recurring.is_paused:
-        reason = recurring.paused_reason
-        found.append(_("paused: %(reason)s") % {"reason": reason} if reason else _("paused"))
+        found.append(_pause(recurring))
     if recurring.error:
         found.append(_("error: %(error)s") % {"error": recurring.error})
     if recurring.queued_at is not None:
@@ -85,13 +84,22 @@ def state(recurring: RecurringJob) -> str:
     return display.line("; ".join(found), MAX_TEXT_LENGTH)
 
 
+def _pause(recurring: RecurringJob) -> str:
+    given = {"author": recurring.paused_by, "reason": recurring.paused_reason}
+    if given["author"] and given["reason"]:
+        return _("paused by %(author)s: %(reason)s") % given
+    if given["author"]:
+        return _("paused by %(author)s") % given
+    return _("paused: %(reason)s") % given if given["reason"] else _("paused")
+
+
 @labelled(description=gettext_lazy("next times of the schedule"))
 def upcoming(recurring: RecurringJob) -> str:
     """Show the next instants, or why there are none. A pause does not matter."""
 
     def shown() -> str:
         instants = recurring.upcoming(UPCOMING)
-        lines = (((_with_zone(instant)),) for instant in instants)
+        lines = (((with_zone(instant)),) for instant in instants)
         return format_html_join(mark_safe("<br>"), "{}", lines) or display.NOTHING
 
     return _readable(recurring, shown)
@@ -141,6 +149,14 @@ def _without_sensitive(recurring: RecurringJob, name: str) -> str:
     return text if text in {NO_ARGS, NO_KWARGS} else without_sensitive(as_job(recurring), text)
 
 
+def with_zone(instant: datetime) -> str:
+    """Return an instant of a schedule, and its local time if the admin shows another zone."""
+    shown = display.instant(clock.to_row(instant))
+    if instant.utcoffset() == instant.astimezone(clock.current_zone()).utcoffset():
+        return shown
+    return format_html("{} ({} {})", shown, f"{instant:%H:%M:%S}", instant.tzinfo)
+
+
 def _readable(recurring: RecurringJob, show: Callable[[], str]) -> str:
     """Return what `show` returns, or why the rhythm cannot be followed."""
     try:
@@ -148,14 +164,6 @@ def _readable(recurring: RecurringJob, show: Callable[[], str]) -> str:
         return show()
     except Exception as error:  # noqa: BLE001 - SQL may have written an interval of 0, or none
         return str(error) or type(error).__name__
-
-
-def _with_zone(instant: datetime) -> str:
-    """Return an instant of a schedule, and its local time if the admin shows another zone."""
-    shown = display.instant(clock.to_row(instant))
-    if instant.utcoffset() == instant.astimezone(clock.current_zone()).utcoffset():
-        return shown
-    return format_html("{} ({} {})", shown, f"{instant:%H:%M:%S}", instant.tzinfo)
 
 
 def _duration(value: timedelta | None) -> str:

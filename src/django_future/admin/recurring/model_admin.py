@@ -1,4 +1,4 @@
-"""The admin of recurring jobs."""
+"""The list and the form of recurring jobs."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_future.admin import recurring_display
 from django_future.admin.changelist import CappedPaginator
-from django_future.admin.permissions import may_operate
 from django_future.admin.read_only import ReadOnlyAdmin
-from django_future.admin.recurring_actions import (
+from django_future.admin.recurring import display as recurring_display
+from django_future.admin.recurring import pages
+from django_future.admin.recurring.actions import (
     delete_selected,
     is_declared,
     pause_selected,
     resume_selected,
     trigger_selected,
 )
-from django_future.admin.recurring_display import READ_ONLY
-from django_future.admin.recurring_form import RecurringJobForm, fixed_fields
+from django_future.admin.recurring.display import READ_ONLY
+from django_future.admin.recurring.form import RecurringJobForm, fixed_fields
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import write
 
@@ -96,16 +96,26 @@ class RecurringJobAdmin(ReadOnlyAdmin):
     filters = frozenset({"name", "is_declared", StateFilter.parameter_name})
     ordering = ["name"]
     sortable_by = ["name", recurring_display.next_run_at]  # type: ignore[list-item]
-    search_fields = ["name__startswith"]
-    search_help_text = _("The beginning of the name.")
+    search_fields = ["name__icontains", "callable_name__icontains"]
+    search_help_text = _("A part of the name or the callable.")
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     paginator = CappedPaginator
     actions = [pause_selected, resume_selected, trigger_selected, delete_selected]
 
+    def get_urls(self) -> list[Any]:
+        """Return the URLs of the admin, and those of this package."""
+        return [*pages.urls(self), *super().get_urls()]
+
+    def render_change_form(self, request: Any, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Show the buttons that the user may press."""
+        context["may_operate_recurring"] = self.has_operate_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may pause, resume and trigger recurring jobs."""
-        return may_operate(request) and self.has_view_permission(request)
+        """Return whether the user may pause, resume, trigger and backfill."""
+        may_change = super(ReadOnlyAdmin, self).has_change_permission(request)
+        return may_change and self.has_view_permission(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may create recurring jobs, and so decide what runs."""

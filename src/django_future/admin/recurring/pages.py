@@ -1,0 +1,139 @@
+"""Pages that pause, resume, trigger and backfill one recurring job."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from django_future import clock
+from django_future.admin.recurring import actions, display
+from django_future.exceptions import SchedulingError
+from django_future.models import RecurringJob
+from django_future.scheduling.recurring import missing_instants
+
+_TEMPLATES = "admin/django_future/recurringjob"
+
+
+class PauseForm(forms.Form):
+    """The reason of a pause."""
+
+    reason = forms.CharField(label=_("Reason"), max_length=255, required=False)
+
+
+class BackfillForm(forms.Form):
+    """A period whose instants get a run."""
+
+    start = forms.DateTimeField(label=_("Start"), help_text=_("Such as 2026-03-27 00:00."))
+    end = forms.DateTimeField(label=_("End"), help_text=_("Inclusive, and not in the future."))
+
+
+def urls(model_admin: Any) -> list[Any]:
+    """Return the URLs of these pages."""
+    views = {"pause": _pause, "resume": _resume, "trigger": _trigger, "backfill": _backfill}
+
+    def pattern(name: str, view: Any) -> Any:
+        def checked(request: HttpRequest, pk: int) -> HttpResponseBase:
+            recurring = _operable(model_admin, request, pk)
+            response: HttpResponseBase = view(model_admin, request, recurring)
+            return response
+
+        handler = require_POST(checked) if name in {"resume", "trigger"} else checked
+        return path(
+            f"<int:pk>/{name}/",
+            model_admin.admin_site.admin_view(handler),
+            name=f"django_future_recurringjob_{name}",
+        )
+
+    return [pattern(name, view) for name, view in views.items()]
+
+
+def _operable(model_admin: Any, request: HttpRequest, pk: int) -> RecurringJob:
+    if not model_admin.has_operate_permission(request):
+        raise PermissionDenied
+    recurring: RecurringJob | None = model_admin.get_object(request, str(pk))
+    if recurring is None:
+        raise Http404
+    return recurring
+
+
+def _pause(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -> HttpResponseBase:
+    form = PauseForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        actions.pause(model_admin, request, [recurring], form.cleaned_data["reason"])
+        return _to_page(model_admin, recurring)
+    return _page(model_admin, request, recurring, "pause", title=_("Pause"), form=form)
+
+
+def _resume(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -> HttpResponseBase:
+    actions.resume(model_admin, request, [recurring])
+    return _to_page(model_admin, recurring)
+
+
+def _trigger(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -> HttpResponseBase:
+    actions.trigger(model_admin, request, [recurring])
+    return _to_page(model_admin, recurring)
+
+
+def _backfill(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -> HttpResponseBase:
+    form = BackfillForm(request.POST if request.method == "POST" else None)
+    found: dict[str, Any] = {}
+    if form.is_valid():
+        try:
+            period = form.cleaned_data["start"], form.cleaned_data["end"]
+            if "_confirm" in request.POST:
+                return _backfilled(model_admin, request, recurring, period)
+            found = _found(recurring, period)
+        except SchedulingError as error:
+            form.add_error(None, str(error))
+        except (ValueError, OverflowError, TypeError) as error:  # of a row that SQL wrote
+            form.add_error(None, str(error) or type(error).__name__)
+    return _page(
+        model_admin, request, recurring, "backfill", title=_("Backfill"), form=form, **found
+    )
+
+
+def _found(recurring: RecurringJob, period: tuple[Any, Any]) -> dict[str, Any]:
+    instants, missing = missing_instants(recurring, *period)
+    text = gettext("%(missing)s of %(count)s instants will be scheduled.")
+    shown = {"summary": text % {"missing": len(missing), "count": len(instants)}}
+    if not missing:
+        return shown
+    first, last = (display.with_zone(instant) for instant in (missing[0], missing[-1]))
+    return {**shown, "first": first, "last": last, "is_confirmable": True}
+
+
+def _backfilled(
+    model_admin: Any, request: HttpRequest, recurring: RecurringJob, period: tuple[Any, Any]
+) -> HttpResponseBase:
+    count = len(recurring.backfill(*period))
+    start, end = (f"{value.astimezone(clock.current_zone()):%Y-%m-%d %H:%M}" for value in period)
+    text = gettext("Backfilled %(count)s runs from %(start)s to %(end)s.")
+    model_admin.log_change(request, recurring, text % {"count": count, "start": start, "end": end})
+    report = ngettext("%(count)s run was scheduled.", "%(count)s runs were scheduled.", count)
+    model_admin.message_user(request, report % {"count": count}, messages.SUCCESS)
+    return _to_page(model_admin, recurring)
+
+
+def _page(
+    model_admin: Any, request: HttpRequest, recurring: RecurringJob, template: str, **context: Any
+) -> HttpResponseBase:
+    site = model_admin.admin_site
+    request.current_app = site.name
+    context = {
+        **site.each_context(request), "opts": RecurringJob._meta, "recurring": recurring,
+        "subtitle": str(recurring), **context,
+    }  # fmt: skip
+    return TemplateResponse(request, f"{_TEMPLATES}/{template}.html", context)
+
+
+def _to_page(model_admin: Any, recurring: RecurringJob) -> HttpResponseRedirect:
+    name = "admin:django_future_recurringjob_change"
+    site = model_admin.admin_site.name
+    return HttpResponseRedirect(reverse(name, args=[recurring.pk], current_app=site))

@@ -1,0 +1,109 @@
+"""The pages that pause, resume, trigger and backfill a recurring job."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.admin.models import LogEntry
+
+from django_future import RecurringJob, ScheduledJob, schedule_recurring
+from django_future.testing.travel import stopped_clock
+from tests.shop import jobs
+from tests.support.admin_pages import body
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/django_future/recurringjob/"
+NOW = datetime(2026, 3, 2, 8, 0, 1, tzinfo=UTC)  # a Monday; 09:00:01 in Berlin
+PERIOD = {"start": "2026-03-01 00:00", "end": "2026-03-01 05:30"}
+
+
+@pytest.fixture(autouse=True)
+def monday():
+    """Stop the clock on a Monday, a second after nine in Berlin."""
+    with stopped_clock(NOW):
+        yield
+
+
+@pytest.fixture
+def hourly():
+    """Return a recurring job that runs every hour."""
+    return schedule_recurring("hourly", jobs.trace, cron="0 * * * *")
+
+
+@pytest.fixture
+def operator(login):
+    """Return the client of a user who may pause, resume, trigger and backfill."""
+    return login("view_recurringjob", "change_recurringjob")
+
+
+def address(recurring, page):
+    return f"{LIST}{recurring.pk}/{page}/"
+
+
+def test_a_pause_keeps_the_reason_and_the_user(operator, hourly):
+    operator.post(address(hourly, "pause"), {"reason": "month end"})
+    hourly.refresh_from_db()
+    assert hourly.is_paused
+    assert hourly.paused_reason == "month end"
+    assert hourly.paused_by
+    assert LogEntry.objects.get().change_message == "Paused: month end"
+
+
+def test_the_page_of_a_pause_changes_nothing_when_it_is_opened(operator, hourly):
+    assert "Reason" in body(operator.get(address(hourly, "pause")))
+    hourly.refresh_from_db()
+    assert not hourly.is_paused
+
+
+def test_a_paused_one_can_be_resumed(operator, hourly):
+    hourly.pause()
+    operator.post(address(hourly, "resume"))
+    assert not RecurringJob.objects.get().is_paused
+
+
+def test_a_trigger_schedules_a_run(operator, hourly):
+    operator.post(address(hourly, "trigger"))
+    assert ScheduledJob.objects.filter(recurring=hourly, recurs_at=None).count() == 1
+
+
+@pytest.mark.parametrize("page", ["resume", "trigger"])
+def test_opening_an_address_acts_on_nothing(page, operator, hourly):
+    assert operator.get(address(hourly, page)).status_code == 405
+
+
+def test_a_backfill_counts_its_runs_before_it_schedules_them(operator, hourly):
+    hourly.backfill("2026-03-01 02:00", "2026-03-01 03:30")
+    before = ScheduledJob.objects.count()
+    html = body(operator.post(address(hourly, "backfill"), PERIOD))
+    assert "4 of 6 instants will be scheduled." in html
+    assert ScheduledJob.objects.count() == before
+
+
+def test_a_confirmed_backfill_schedules_its_runs(operator, hourly):
+    before = ScheduledJob.objects.count()
+    operator.post(address(hourly, "backfill"), {**PERIOD, "_confirm": "1"})
+    assert ScheduledJob.objects.count() == before + 6
+    assert "6 runs" in LogEntry.objects.get().change_message
+
+
+def test_a_backfill_refuses_the_future(operator, hourly):
+    period = {**PERIOD, "end": "2026-04-01 00:00"}
+    assert "is in the future" in body(operator.post(address(hourly, "backfill"), period))
+
+
+@pytest.mark.parametrize("page", ["pause", "resume", "trigger", "backfill"])
+def test_users_who_may_only_view_are_refused(page, login, hourly):
+    client = login("view_recurringjob", "operate_scheduledjob")
+    assert client.post(address(hourly, page), PERIOD).status_code == 403
+    assert "Run now" not in body(client.get(address(hourly, "change")))
+
+
+@pytest.mark.parametrize("page", ["pause", "resume", "trigger", "backfill"])
+def test_an_unknown_recurring_job_is_not_found(page, operator):
+    assert operator.post(f"{LIST}{10**30}/{page}/").status_code == 404
+
+
+def test_the_page_of_a_declared_one_has_the_buttons(operator, hourly):
+    RecurringJob.objects.update(is_declared=True)
+    html = body(operator.get(address(hourly, "change")))
+    assert all(text in html for text in ("Pause", "Run now", "Backfill"))
