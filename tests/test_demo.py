@@ -4,9 +4,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -100,6 +102,46 @@ def test_the_demo_serves_the_admin_until_it_is_stopped(environment, port, stop):
         finally:
             demo.kill()
     assert f'"florist" with the password "tulips" at http://127.0.0.1:{port}/' in printed
+
+
+def test_the_served_admin_has_something_on_each_page(environment, port, folder):
+    command = [*COMMAND, "--serve", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            assert status_of(f"http://127.0.0.1:{port}/login/", demo) == 200
+            rows = rows_of(folder / "demo.sqlite3", demo)
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.communicate(timeout=MAX_WAIT_SECONDS)
+    assert rows["complete"] > 500
+    assert rows["failed"] > 10
+    assert rows["kinds of error"] >= 2
+    assert rows["late and not served"] == 2
+    assert rows["paused"] == 1
+    assert rows["statistics"] > 500
+    assert not (Path("/proc") / str(rows["worker"])).exists()
+
+
+JOBS = "FROM django_future_scheduledjob WHERE"
+COUNTS = {
+    "complete": f"SELECT count(*) {JOBS} status = 'complete'",
+    "failed": f"SELECT count(*) {JOBS} status = 'failed'",
+    "kinds of error": f"SELECT count(DISTINCT error_kind) {JOBS} status = 'failed'",
+    "late and not served": f"SELECT count(*) {JOBS} queue_name = 'printer'",
+    "paused": "SELECT count(*) FROM django_future_pausedqueue",
+    "statistics": "SELECT count(*) FROM django_future_jobstatistics",
+    "worker": "SELECT pid FROM django_future_worker",
+}
+PROGRESS = "SELECT count(*) FROM django_future_jobprogress WHERE done > 0"
+
+
+def rows_of(path, demo):
+    """Wait until the worker has reported progress, and return the numbers of rows."""
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
+    with closing(sqlite3.connect(path)) as database:
+        while not database.execute(PROGRESS).fetchone()[0]:
+            assert demo.poll() is None and time.monotonic() < deadline
+        return {name: database.execute(sql).fetchone()[0] for name, sql in COUNTS.items()}
 
 
 def status_of(address, server):

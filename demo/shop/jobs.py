@@ -7,6 +7,7 @@ function returns or raises. What the function writes is committed together with 
 the job, or not at all.
 """
 
+import time
 from datetime import timedelta
 
 from django.utils import timezone
@@ -58,3 +59,14 @@ def water(job, litres):
     """Water the plants, and reschedule the job in two days with one litre more."""
     job.reschedule(job.scheduled_at + timedelta(days=2), kwargs={"litres": litres + 1})
     return f"{litres} litres"
+
+
+@job_as_parameter
+def print_cards(job, customer, count):
+    """Print cards, one each second, and report how many are printed."""
+    for number in range(1, count + 1):
+        job.progress(number, count, f"card {number} for {customer}")
+        if number % 10 == 0:
+            job.log(f"{number} cards are printed")
+        time.sleep(1)
+    return f"{count} cards"

@@ -1,5 +1,9 @@
 """`manage.py demo`: simulate four days of a flower shop, and show its jobs."""
 
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -8,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
 
-from shop import story, table
+from shop import history, story, table
 from shop.models import Order
 
 NAME, PASSWORD = "florist", "tulips"
@@ -22,10 +26,13 @@ ROLLBACK_NOTE = (
     "The roses are {paid}: the job that failed had marked them as paid, and what a failed job\n"
     "writes is rolled back. The code is in demo/shop/jobs.py and demo/shop/story.py."
 )
-NEXT = "Run `make demo-admin` to see the same jobs in Django's admin."
+NEXT = "Run `make demo-admin` to see these jobs and a week of others in Django's admin."
+# Each queue but one, whose jobs are late.
+WORKER = ["future_worker", "--no-reload", "-v0", "--exclude-queue", "printer"]
+SECONDS_TO_STOP = 1
 SERVED = (
     'Log in as "{name}" with the password "{password}" at http://127.0.0.1:{port}/\n'
-    "The demo ran the jobs of all four days today, so the admin shows that they ended today."
+    "It shows a week of the shop, and a worker runs its jobs. Ctrl-C ends both."
 )
 
 
@@ -48,15 +55,35 @@ class Command(BaseCommand):
         if not serve:
             self.print_paragraphs(NEXT)
             return
+        history.write_history()
+        history.schedule_the_present()
         User.objects.create_superuser(NAME, password=PASSWORD)
         self.print_paragraphs(SERVED.format(port=port, name=NAME, password=PASSWORD))
-        call_command("runserver", f"127.0.0.1:{port}", use_reloader=False)
+        with running_worker():
+            call_command("runserver", f"127.0.0.1:{port}", use_reloader=False)
 
     def print_paragraphs(self, *paragraphs):
         """Print paragraphs, with a blank line after each."""
         for paragraph in paragraphs:
             self.stdout.write(f"{paragraph}\n\n")
         self.stdout.flush()
+
+
+@contextmanager
+def running_worker():
+    """Run a worker as a child process until the block ends."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # like Ctrl-C, so that the block ends
+    # In a session of its own: Ctrl-C reaches this process only, which then ends the worker.
+    worker = subprocess.Popen([sys.executable, sys.argv[0], *WORKER], start_new_session=True)
+    try:
+        yield
+    finally:
+        worker.terminate()
+        try:
+            worker.wait(timeout=SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            worker.terminate()  # the second one interrupts the running job
+            worker.wait()
 
 
 def remove_database():
