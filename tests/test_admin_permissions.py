@@ -36,7 +36,7 @@ SEE_QUEUES, SEE_WORKERS = "view_pausedqueue", "view_worker"
 # The address refuses each user without one of them.
 NEEDS: dict[str, list[set[str]]] = {
     "scheduledjob_changelist": [{VIEW}],
-    "scheduledjob_add": [],
+    "scheduledjob_add": [{VIEW, ADD}],
     "scheduledjob_history": [{VIEW}],
     "scheduledjob_delete": [{VIEW, DELETE}],
     "scheduledjob_change": [{VIEW}],
@@ -57,6 +57,8 @@ NEEDS: dict[str, list[set[str]]] = {
     "recurringjob_preview": [{ADD_RECURRING}, {CHANGE_RECURRING}],
     "recurringjob_backfill": [{CHANGE_RECURRING}],
     "recurringjob_pause": [{CHANGE_RECURRING}],
+    "recurringjob_resume": [{CHANGE_RECURRING}],
+    "recurringjob_trigger": [{CHANGE_RECURRING}],
     "pausedqueue_changelist": [{SEE_QUEUES}, {PAUSE}],
     "pausedqueue_add": [{PAUSE}],
     "pausedqueue_history": [{SEE_QUEUES}, {PAUSE}],
@@ -74,6 +76,8 @@ POST_ONLY = {
     "failures_act",
     "failures_reopen",
     "recurringjob_pause",
+    "recurringjob_resume",
+    "recurringjob_trigger",
 }
 PERMISSIONS = (
     *(VIEW, OPERATE, ADD, DELETE, PAUSE),

@@ -121,8 +121,9 @@ class TestPausedJobs:
                 store.claim(Worker(name="one"), at=clock.now(), limit=1)
                 with other.cursor() as cursor:
                     cursor.execute(
-                        "INSERT INTO django_future_pausedqueue (queue_name, reason, paused_at) "
-                        "VALUES ('mail', '', CURRENT_TIMESTAMP)"
+                        "INSERT INTO django_future_pausedqueue "
+                        "(queue_name, reason, paused_by, paused_at) "
+                        "VALUES ('mail', '', '', CURRENT_TIMESTAMP)"
                     )
         finally:
             other.close()

@@ -5,11 +5,12 @@ import logging
 import pytest
 from django.utils.log import RequireDebugFalse, RequireDebugTrue
 
-from django_future.task_log import is_noticed
+from django_future.task_log import _LOGGERS, _function_of, is_noticed
 from django_future.tasks import api
 from tests.support.receivers import connected
 
-NAME = api.task_enqueued.receivers[0][1]().__module__.rpartition(".")[0]
+SIGNALS = api.task_enqueued, api.task_started, api.task_finished
+NAME = api.Task.__module__.rpartition(".")[0]
 
 
 @pytest.fixture
@@ -17,11 +18,18 @@ def logger():
     """Return the logger of tasks without handlers, and without those of the test runner."""
     found = logging.getLogger(NAME)
     before = found.handlers, found.propagate, found.level
+    connected_before = [(signal, signal.receivers) for signal in SIGNALS]
+    for signal in SIGNALS:  # other modules of the tests connect receivers for good
+        signal.receivers = [
+            one for one in signal.receivers if _function_of(one[1]).__module__ in _LOGGERS
+        ]
     found.handlers, found.propagate = [], False
     found.setLevel(logging.INFO)
     yield found
     found.handlers, found.propagate = before[:2]
     found.setLevel(before[2])
+    for signal, receivers in connected_before:
+        signal.receivers = receivers
 
 
 def handler(level=logging.NOTSET, *filters):
@@ -81,6 +89,7 @@ def test_a_line_of_a_lower_level_is_not_noticed(logger):
 
 
 def test_a_receiver_of_the_project_counts_without_any_log(logger):
+    logger.handlers = []  # pytest has added its own
     with connected(api.task_finished, print):
         assert is_noticed(api.task_finished)
     assert not is_noticed(api.task_finished)

@@ -61,6 +61,8 @@ def water(job, litres):
     return f"{litres} litres"
 
 
+# Not in a transaction, which on SQLite would keep all other writers waiting.
+@job(atomic=False)
 @job_as_parameter
 def print_cards(job, customer, count):
     """Print cards, one each second, and report how many are printed."""

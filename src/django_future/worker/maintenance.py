@@ -81,15 +81,17 @@ def prune(store: Store) -> None:
     # With a short HEARTBEAT, the next round of housekeeping must not be late.
     seconds = min(MAX_PRUNE_SECONDS, config().HEARTBEAT.total_seconds() / 8)
     retentions = config().RETENTION
+    pruned = 0
     for status, length in retentions.items():
         try:
-            prune_status(store, status, length, seconds=seconds / len(retentions))
+            pruned += prune_status(store, status, length, seconds=seconds / len(retentions))
         except Exception:
             logger.exception(
                 "The %s jobs could not be pruned; pruning continues with other statuses", status
             )
     try:
-        failure_notes.prune(store)
+        if pruned:  # so a note may have lost its last job
+            failure_notes.prune(store)
     except Exception:
         logger.exception("The failure notes could not be pruned; trying again later")
 
