@@ -10,7 +10,7 @@ PEERS_PYTHON ?= $(shell for python in python3.12 python3.13 \
 	$$HOME/.pyenv/versions/3.1[23].*/bin/python $(PYTHON); do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help test chaos soak bench bench-lateness demo demo-admin lint format types docs clean
+.PHONY: help test chaos soak bench bench-lateness bench-admin demo demo-admin lint format types docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,9 @@ bench:  ## Measure throughput in turn with other task queues, and check the boun
 
 bench-lateness: $(VENV)/.bench  ## Measure how late jobs start, in turn with Celery and huey
 	$(RUN) -m benchmarks.lateness $(ARGS)
+
+bench-admin: $(VENV)/.bench  ## Measure the pages of the admin with a million jobs, on PostgreSQL
+	$(RUN) -m benchmarks.admin $(ARGS)
 
 lint: $(VENV)/.lint  ## Check style, formatting and the direction of imports
 	$(VENV)/bin/ruff check .

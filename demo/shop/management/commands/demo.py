@@ -78,11 +78,12 @@ def running_worker():
     try:
         yield
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave the worker
         worker.terminate()
         try:
             worker.wait(timeout=SECONDS_TO_STOP)
         except subprocess.TimeoutExpired:
-            worker.terminate()  # the second one interrupts the running job
+            worker.kill()  # a job is running, and the next demo starts afresh
             worker.wait()
 
 

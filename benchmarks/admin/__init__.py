@@ -1,0 +1,1 @@
+"""Measures the pages of the admin: queries, time and size."""
