@@ -3,6 +3,7 @@
 import random
 from datetime import timedelta
 
+from django.db.models import F
 from django.utils import timezone
 
 from django_future import ScheduledJob, pause_queue, schedule_job, schedule_jobs, schedule_recurring
@@ -22,9 +23,11 @@ NAMES = {"default": "shop.jobs.offer", "mail": "shop.jobs.follow_up", "bank": "s
 def write_history():
     """Write the jobs of a week that have ended, and the statistics of each minute."""
     chance = random.Random(1)  # the same week each time
-    hours = range(1, DAYS * 24)
+    hours = range(DAYS * 24, 0, -1)
     ended = [ended_job(hour, chance) for hour in hours for _ in range(JOBS_PER_HOUR)]
     ScheduledJob.objects.bulk_create(ended, batch_size=500)
+    ids = [job.pk for job in ended]
+    ScheduledJob.objects.filter(pk__in=ids).update(created_at=F("scheduled_at"))
     minutes = {}
     for job in ended:
         at = job.finished_at.replace(second=0, microsecond=0)
