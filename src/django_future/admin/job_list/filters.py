@@ -1,4 +1,4 @@
-"""The filters beside the list of jobs. No choice is read from the table of jobs."""
+"""The filters of the list of jobs. No choice is read from the table of jobs."""
 
 from collections.abc import Iterable
 from typing import Any
