@@ -112,7 +112,8 @@ def test_the_admin_list_takes_a_constant_number_of_queries(
     for number in range(60):
         bound = Parcel.objects.create() if number % 2 else order
         schedule_job("1h", jobs.trace_object, bound, args=[order])
-    with django_assert_num_queries(6):  # session, user, parked, count, jobs, workers
+    # Session, user, parked, queues of workers, paused queues, count, jobs, workers.
+    with django_assert_num_queries(8):
         body(admin_client.get(LIST))
 
 
@@ -223,7 +224,7 @@ def test_the_admin_list_shows_the_progress_of_running_jobs(admin_client, django_
             job=job, updated_at=job.scheduled_at, done=1, total=2, log="began"
         )
     job_in(Status.RUNNING)
-    with django_assert_num_queries(5), CaptureQueriesContext(connection) as queries:
+    with django_assert_num_queries(7), CaptureQueriesContext(connection) as queries:
         html = body(admin_client.get(LIST))
     assert html.count("1 of 2") == 2
     assert not any("jobprogress`.`log" in one["sql"].replace('"', "`") for one in queries)

@@ -18,6 +18,7 @@ from django_future.exceptions import SchedulingError, TamperedArguments
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.scheduling.cancel import cancel_jobs
+from django_future.scheduling.move import run_jobs_now
 from django_future.scheduling.retry import retry_jobs
 from django_future.scheduling.signing import jobs_to_sign, sign_job
 from django_future.status import Status
@@ -56,6 +57,12 @@ _REFUSED = ngettext_lazy(
     "%(count)s jobs cannot be scheduled again, the first for this reason: %(reason)s",
     "count",
 )
+_NOW = ngettext_lazy("%(count)s job is due now.", "%(count)s jobs are due now.", "count")
+_NOT_NOW = ngettext_lazy(
+    "%(count)s job was not moved: it is not scheduled.",
+    "%(count)s jobs were not moved: they are not scheduled.",
+    "count",
+)
 _SIGNED = ngettext_lazy("%(count)s job was signed.", "%(count)s jobs were signed.", "count")
 _NOT_SIGNED = ngettext_lazy(
     "%(count)s job was not signed: it is not parked, or holds a pickle that is not signed.",
@@ -63,6 +70,19 @@ _NOT_SIGNED = ngettext_lazy(
     "count",
 )
 _TOO_MANY = _("No more than %(count)s jobs can be deleted at once. Nothing was deleted.")
+
+
+@action(permissions=["operate"], description=_("Run selected %(verbose_name_plural)s now"))
+def run_selected_now(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
+) -> None:
+    """Make the selected jobs that are scheduled due now, and report how many were not."""
+    ids = _ids(queryset)
+    moved = sum(_run_now(jobs, request) for jobs in _batches(ids, queryset))
+    if moved:
+        model_admin.message_user(request, _NOW % {"count": moved}, messages.SUCCESS)
+    if skipped := len(ids) - moved:
+        model_admin.message_user(request, _NOT_NOW % {"count": skipped}, messages.WARNING)
 
 
 @action(permissions=["operate"], description=_("Cancel selected %(verbose_name_plural)s"))
@@ -189,6 +209,20 @@ def _cancel(jobs: ScheduledJobQuerySet, request: HttpRequest, *, running: bool) 
             cancelled.only("callable_name", "scheduled_at"),
             CHANGE,
             change_message=gettext("Cancelled."),
+        )
+    return count
+
+
+def _run_now(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
+    waiting = list(jobs.scheduled().values_list("pk", flat=True))
+    user_id: Any = request.user.pk
+    with transaction.atomic(using=jobs.db):
+        count = run_jobs_now(jobs.filter(pk__in=waiting))
+        LogEntry.objects.log_actions(
+            user_id,
+            jobs.scheduled().filter(pk__in=waiting).only("callable_name", "scheduled_at"),
+            CHANGE,
+            change_message=gettext("Moved to now."),
         )
     return count
 

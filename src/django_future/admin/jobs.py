@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from django_future import clock
 from django_future.admin import bound_object, columns, display, failures, job_code, job_form
 from django_future.admin.actions import (
     cancel_running,
@@ -18,19 +19,20 @@ from django_future.admin.actions import (
     delete_selected,
     retry_selected,
     run_again,
+    run_selected_now,
     sign_selected,
 )
 from django_future.admin.changelist import CappedPaginator, JobList
+from django_future.admin.job_list import filters, line, search
 from django_future.admin.job_page import page, values
 from django_future.admin.job_page.related import recurring_link
 from django_future.admin.permissions import may_operate
-from django_future.admin.queue_column import parked_notice, queue_column
+from django_future.admin.queue_column import parked_notice
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.models import PausedQueue, ScheduledJob
 from django_future.status import Status
 
 MAX_NAMED = 100  # jobs on the page that confirms a deletion
-MAX_ID_DIGITS = 18  # a number with more digits may be larger than any primary key
 
 _column = partial(columns.column, ScheduledJob)
 _number = _column("id", str)
@@ -53,34 +55,31 @@ _ATTEMPTS = ("attempts", "max_attempts", "rescues", "worker")
 class ScheduledJobAdmin(ReadOnlyAdmin):
     """Shows jobs, offers the actions on them, and schedules new ones. Users cannot edit jobs."""
 
+    class Media:
+        css: ClassVar = {"all": ["django_future/admin.css", "django_future/job_list.css"]}
+
     add_form_template = "admin/django_future/job_form/page.html"
 
-    list_display = [
-        _number,
-        _callable_name,
-        columns.status_and_progress,
-        _scheduled_at,
-        columns.call,
-        columns.content_object,
-        columns.duration,
-        "attempts",
-        "queue_name",
-        "priority",
-    ]
-    list_display_links = [_number, _callable_name]
-    list_filter = ["status"]
+    list_display = ["callable_name"]  # see get_list_display
+    list_display_links = None
+    list_per_page = 50
+    list_filter = ["status", filters.HandlerFilter, filters.QueueFilter]
     filters = frozenset({
         "status", "queue_name", "callable_name", "worker", "content_type__id", "object_id",
         "recurring__id", *failures.FILTERS,
     })  # fmt: skip
     list_select_related = ["current_progress"]
-    search_fields = ["callable_name__startswith"]
-    search_help_text = _("The id of a job, or the beginning of the name of its callable.")
+    search_fields = ["callable_name"]  # shows the box; see get_search_results
+    search_help_text = _(
+        "The id of a job, a part of the name of its handler, or its object, such as "
+        "“shop.order 17”."
+    )
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     sortable_by = ()
     paginator = CappedPaginator
     actions = [
+        run_selected_now,
         cancel_selected,
         cancel_running,
         retry_selected,
@@ -126,23 +125,21 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         return jobs
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Return the columns; the one for the queue shows why a job waits."""
-        shown = queue_column()
-        return [
-            shown if name == "queue_name" else name for name in super().get_list_display(request)
-        ]
+        """Return the columns; those for the queue and the times show why a job waits."""
+        return [*line.line(self, request, clock.now())]
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that stays fast with a million rows."""
         return JobList
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        queryset: QuerySet[Any],
+        search_term: str,
     ) -> tuple[QuerySet[Any], bool]:
-        """Search for a number by primary key only, because that is fast."""
-        if search_term.isdecimal() and len(search_term) <= MAX_ID_DIGITS:
-            return queryset.filter(pk=search_term), False
-        return super().get_search_results(request, queryset, search_term)
+        """Search by id, handler or object."""
+        return (search.found(queryset, search_term) if search_term else queryset), False
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

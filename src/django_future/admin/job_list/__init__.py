@@ -1,0 +1,1 @@
+"""The list of jobs: its lines, its filters and its search."""

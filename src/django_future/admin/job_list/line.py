@@ -1,0 +1,107 @@
+"""The columns of the list of jobs. Each job is one line, with a quiet second one if useful."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.admin import display as labelled
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from django_future import clock
+from django_future.admin import columns, display, times
+from django_future.admin.queue_column import queue_column
+from django_future.models import ScheduledJob
+from django_future.status import Status
+
+LATE_AFTER = timedelta(minutes=1)
+MAX_NAME_LENGTH = 40  # characters of one cell
+MAX_STATUS_LENGTH = 60
+
+
+def line(model_admin: Any, request: HttpRequest, at: datetime) -> list[Callable[[Any], str]]:
+    """Return the columns of one page. `at` is now; all words for times are relative to it."""
+
+    # Closures, because the admin does not pass the request to a column.
+    @labelled(description=_("status"))
+    def status(job: Any) -> str:
+        return _status(job, at)
+
+    @labelled(description=_("handler"))
+    def call(job: Any) -> str:
+        return _handler(job, _address(model_admin, request, job))
+
+    @labelled(description=_("when"))
+    def when(job: Any) -> str:
+        return _when(job, at)
+
+    return [status, call, columns.content_object, when, late, columns.duration, attempts,
+            queue_column()]  # fmt: skip
+
+
+def short_name(callable_name: str) -> str:
+    """Return the last part of the name of a callable."""
+    return callable_name.rpartition(".")[2] or callable_name
+
+
+@labelled(description=_("late"))
+def late(job: ScheduledJob) -> str:
+    """Show how much later than its time a job started."""
+    if job.started_at is None:
+        return display.NOTHING
+    lateness = clock.from_row(job.started_at) - clock.from_row(job.scheduled_at)
+    return times.length(max(lateness, timedelta()))
+
+
+@labelled(description=_("attempts"))
+def attempts(job: ScheduledJob) -> str:
+    """Show the number of attempts, and how many there may be if there may be more than one."""
+    if job.max_attempts in {None, 1}:
+        return str(job.attempts)
+    numbers = {"number": job.attempts, "maximum": job.max_attempts}
+    return gettext("%(number)s of %(maximum)s") % numbers
+
+
+def _status(job: Any, at: datetime) -> str:
+    if job.status != Status.SCHEDULED:
+        return columns.status_and_progress(job)
+    wait = at - clock.from_row(job.scheduled_at)
+    if wait > LATE_AFTER:
+        word = gettext("late")
+    elif wait >= timedelta():
+        word = gettext("due")
+    elif job.attempts and job.error_kind:
+        word = gettext("retrying")
+    else:
+        return columns.status_and_progress(job)
+    return display.status(job.status, word)
+
+
+def _handler(job: Any, address: str) -> str:
+    name = display.line(short_name(job.callable_name), MAX_NAME_LENGTH)
+    second = job.error_kind if job.status == Status.FAILED and job.error_kind else None
+    quiet = display.line(second, MAX_NAME_LENGTH) if second else columns.call(job)
+    link = format_html('<a href="{}" title="{}">{}</a>', address, job.callable_name, name)
+    if quiet == display.NOTHING:
+        return link
+    return format_html('{}<div class="future-quiet">{}</div>', link, quiet)
+
+
+def _address(model_admin: Any, request: HttpRequest, job: Any) -> str:
+    page = "admin:django_future_scheduledjob_change"
+    url = reverse(page, args=[job.pk], current_app=model_admin.admin_site.name)
+    filters = model_admin.get_preserved_filters(request)
+    return add_preserved_filters({"preserved_filters": filters, "opts": model_admin.opts}, url)
+
+
+def _when(job: Any, at: datetime) -> str:
+    """Show the time that fits the status: when the job ended, began or will begin."""
+    if job.finished_at is not None and job.status in Status.final():
+        return times.relative(job.finished_at, at)
+    if job.started_at is not None and job.status == Status.RUNNING:
+        return times.relative(job.started_at, at)
+    return times.relative(job.scheduled_at, at)
