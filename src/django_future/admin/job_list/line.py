@@ -74,7 +74,7 @@ def _status(job: Any, at: datetime) -> str:
         word = gettext("late")
     elif wait >= timedelta():
         word = gettext("due")
-    elif job.attempts and job.error_kind:
+    elif job.attempts:
         word = gettext("retrying")
     else:
         return columns.status_and_progress(job)
