@@ -31,6 +31,23 @@ def pay(card):
     raise ObjectDoesNotExist(card)
 
 
+class Hiding(type):
+    """A metaclass whose classes have no readable name."""
+
+    @property
+    def __name__(cls):
+        raise RuntimeError("no name")
+
+
+class Nameless(Exception, metaclass=Hiding):
+    """An exception of such a class."""
+
+
+def raise_nameless():
+    """Raise it."""
+    raise Nameless
+
+
 def failed(callable_, *args, **options):
     """Return the job after its failure."""
     scheduled = schedule_job("0s", callable_, args=args, **options)
@@ -89,6 +106,23 @@ class TestKinds:
         namespace = {"__name__": SimpleNamespace()}
         exec(code, namespace)
         assert kind_of(namespace["f"]) == "ZeroDivisionError in ?.f"
+
+    def test_a_class_that_hides_its_name_does_not_stop_the_run(self):
+        scheduled, after = schedule_job("0s", raise_nameless), schedule_job("0s", jobs.echo)
+        run_jobs(ignore_errors=True)
+        scheduled.refresh_from_db()
+        after.refresh_from_db()
+        assert (scheduled.status, after.status) == (Status.FAILED, Status.COMPLETE)
+        assert scheduled.error_kind.startswith("Nameless")
+
+    def test_globals_that_cannot_be_read_have_no_function(self):
+        class Unreadable(dict):
+            def get(self, *_):
+                raise ValueError("no")
+
+        namespace = Unreadable()
+        exec(compile("def f():\n    1 / 0\n", "generated.py", "exec"), namespace)
+        assert kind_of(namespace["f"]) == "ZeroDivisionError"
 
     def test_a_very_long_kind_is_cut(self):
         kind = type("E" * 300, (Exception,), {})

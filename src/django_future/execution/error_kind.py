@@ -26,13 +26,24 @@ def error_kind(exception: BaseException) -> str:
     that is neither of this package, of the standard library nor of an installed package. Without
     such a frame, it is left out. Line numbers are too, because each deployment would change them.
     """
-    name = _text(type(exception).__name__)
+    try:
+        place = _innermost_place(exception)
+    except Exception:  # noqa: BLE001 - a module that code has made may have any globals
+        place = ""
+    return storable(f"{class_name(exception)}{place}")[:MAX_ERROR_KIND_LENGTH]
+
+
+def class_name(exception: BaseException) -> str:
+    """Return the name of the class, even if its metaclass replaces `__name__`."""
+    return str(type.__dict__["__name__"].__get__(type(exception)))
+
+
+def _innermost_place(exception: BaseException) -> str:
     innermost = None
     for frame in _frames(exception):
         if _belongs_to_project(frame.f_code):
             innermost = frame
-    place = "" if innermost is None else f" in {_place(innermost)}"
-    return storable(f"{name}{place}")[:MAX_ERROR_KIND_LENGTH]
+    return "" if innermost is None else f" in {_place(innermost)}"
 
 
 def _frames(exception: BaseException) -> Iterator[FrameType]:
@@ -52,8 +63,5 @@ def _belongs_to_project(code: CodeType) -> bool:
 
 
 def _place(frame: FrameType) -> str:
-    return f"{_text(frame.f_globals.get('__name__'))}.{frame.f_code.co_qualname}"
-
-
-def _text(name: Any) -> str:
-    return str(name) if type(name) is str else "?"
+    module: Any = frame.f_globals.get("__name__")
+    return f"{module if type(module) is str else '?'}.{frame.f_code.co_qualname}"

@@ -11,7 +11,7 @@ from django_future import clock, signals
 from django_future.disclosure import disclosed
 from django_future.exceptions import HandlerExited, LeaseLost, ObjectGone, WorkerLost
 from django_future.execution.announcement import announce
-from django_future.execution.error_kind import error_kind
+from django_future.execution.error_kind import class_name, error_kind
 from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
@@ -101,10 +101,10 @@ def _fail_without_details(
     logger.error(
         "Job %s fails, because the result of its attempt could not be recorded: %s",
         job_label(job),
-        type(error).__name__,
+        class_name(error),
         extra=log_extra(job),
     )
-    text = f"{type(exception).__name__}. Its details could not be recorded: {type(error).__name__}"
+    text = f"{class_name(exception)}. Its details could not be recorded: {class_name(error)}"
     fail(store, job, Failure(_path_of(exception), storable(text), error_kind(exception)))
 
 

@@ -88,9 +88,9 @@ def count(jobs: Iterable[ScheduledJob], alias: str) -> None:
 
 def count_expired(store: Store, ids: Sequence[int]) -> None:
     """Count jobs that have expired."""
-    found = store.jobs.filter(pk__in=ids).values_list("finished_at", "queue_name")
+    found = list(store.jobs.filter(pk__in=ids).values_list("finished_at", "queue_name"))
     with _lock:
-        for finished_at, queue_name in list(found):
+        for finished_at, queue_name in found:
             if finished_at is not None:
                 minute_at = finished_at.replace(second=0, microsecond=0)
                 _numbers(_counts[store.alias], minute_at, queue_name)[Status.EXPIRED] += 1
