@@ -79,4 +79,6 @@ TIME_ZONE = "Europe/Berlin"
 USE_TZ = os.environ.get("USE_TZ", "1") == "1"
 DJANGO_FUTURE = {"HEARTBEAT": os.environ.get("HEARTBEAT", "10s")}
 
+# Django 6.1 warns about the mails of a project without it.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 TASKS = {"default": {"BACKEND": "django_future.backend.FutureBackend"}}
