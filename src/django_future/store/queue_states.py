@@ -1,0 +1,127 @@
+"""The queues of a database: how many jobs wait in each, and which are paused."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django_future.models import PausedQueue
+from django_future.models.fields import as_parameter
+from django_future.options import MAX_QUEUE_NAME_LENGTH
+from django_future.store import backlog
+from django_future.store.backlog import Backlog, backlogs, force_index_plan
+from django_future.store.base import JOBS, Store
+from django_future.store.selection import EVERYTHING
+
+_PAUSES = PausedQueue._meta.db_table
+
+
+class QueueState(NamedTuple):
+    """The backlog of a queue, and its pause if it is paused."""
+
+    backlog: Backlog
+    paused: PausedQueue | None
+
+
+def queue_states(store: Store, at: datetime) -> list[QueueState]:
+    """Return the queues that are paused or contain waiting jobs, in the order of their names.
+
+    Leaves out all queues after the first hundred names of each kind.
+    """
+    if store.connection.vendor == "mysql":
+        return _one_by_one(store, at)
+    with force_index_plan(store):
+        heads = list(_heads(store, at))
+    found: dict[str, list[Any]] = defaultdict(list)
+    for head in heads:
+        found[head.queue_name].append(head)
+    return [_state(*queue) for queue in found.items()]
+
+
+def _one_by_one(store: Store, at: datetime) -> list[QueueState]:
+    # MySQL and MariaDB refuse the outer query's columns in the subquery that counts up to a limit.
+    found = {one.queue_name: one for one in backlogs(store, EVERYTHING, at)}
+    rows = PausedQueue.objects.using(store.alias).order_by("queue_name")[: backlog.MAX_QUEUES]
+    paused = {row.queue_name: row for row in rows}
+    return [
+        QueueState(found.get(name) or Backlog(name, 0, 0, None, is_exact=True), paused.get(name))
+        for name in sorted(found.keys() | paused.keys())
+    ]
+
+
+def _state(queue_name: str, heads: list[Any]) -> QueueState:
+    """Return the state of a queue from its priorities, which may be none."""
+    used = [head for head in heads if head.priority is not None]
+    due, waiting = (min(sum(getattr(head, name) for head in used), backlog.MAX_COUNTED + 1)
+                    for name in ("due", "waiting"))  # fmt: skip
+    is_exact = max(due, waiting) <= backlog.MAX_COUNTED and len(used) <= backlog.MAX_PRIORITIES
+    counted = Backlog(
+        queue_name,
+        min(waiting, backlog.MAX_COUNTED),
+        min(due, backlog.MAX_COUNTED),
+        min((_instant(head.first_at) for head in used if head.due), default=None),
+        is_exact,
+    )
+    return QueueState(counted, heads[0] if heads[0].paused_at is not None else None)
+
+
+def _instant(value: datetime) -> datetime:
+    # Outside a field, SQLite returns a time without its zone, which is UTC.
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+
+
+def _heads(store: Store, at: datetime) -> Iterable[Any]:
+    """Return the priorities of all queues with their counted jobs, and the pauses of the queues.
+
+    This is one statement, which skips from one queue and priority to the next.
+    """
+    of_head = f"{_waiting(store, 'head')} AND priority = head.priority"
+    order = f"ORDER BY queue_name, {backlog.ORDER} LIMIT"
+    return PausedQueue.objects.using(store.alias).raw(
+        f"""
+        WITH RECURSIVE name AS (
+            SELECT CAST('' AS varchar({MAX_QUEUE_NAME_LENGTH})) AS queue_name, 0 AS number
+            UNION ALL
+            SELECT (
+                SELECT queue_name FROM {JOBS} {store.index_hint.format(backlog.INDEX)}
+                WHERE status = 'scheduled' AND queue_name > name.queue_name
+                ORDER BY queue_name LIMIT 1
+            ), number + 1
+            FROM name WHERE name.queue_name IS NOT NULL AND number < {backlog.MAX_QUEUES}
+        ), queue AS (
+            SELECT queue_name FROM name WHERE queue_name <> ''
+            UNION
+            SELECT queue_name FROM (
+                SELECT queue_name FROM {_PAUSES} ORDER BY queue_name LIMIT {backlog.MAX_QUEUES}
+            ) AS paused
+        ), head AS (
+            SELECT queue_name, 1 AS number,
+                (SELECT priority {_waiting(store, "queue")} {order} 1) AS priority
+            FROM queue
+            UNION ALL
+            SELECT queue_name, number + 1, (
+                SELECT priority {_waiting(store, "head")} AND priority < head.priority {order} 1
+            )
+            FROM head WHERE priority IS NOT NULL AND number <= {backlog.MAX_PRIORITIES}
+        )
+        SELECT head.queue_name, pause.reason, pause.paused_at, pause.paused_by, head.priority,
+            (SELECT COUNT(*) FROM (SELECT 1 AS one {of_head} AND scheduled_at <= %s
+                {order} {backlog.MAX_COUNTED + 1}) AS counted) AS due,
+            (SELECT COUNT(*) FROM (SELECT 1 AS one {of_head}
+                {order} {backlog.MAX_COUNTED + 1}) AS counted) AS waiting,
+            (SELECT scheduled_at {of_head} {order} 1) AS first_at
+        FROM head LEFT JOIN {_PAUSES} AS pause ON pause.queue_name = head.queue_name
+        WHERE head.priority IS NOT NULL OR head.number = 1
+        ORDER BY head.queue_name
+        """,
+        [as_parameter(at, store.connection)],
+    )
+
+
+def _waiting(store: Store, row: str) -> str:
+    """Return the waiting jobs of the queue of `row`, as the beginning of a query."""
+    # With an array of one name, PostgreSQL keeps the queue in the order; see backlog.py.
+    is_array = store.connection.vendor == "postgresql"
+    name = f"ANY(ARRAY[{row}.queue_name])" if is_array else f"{row}.queue_name"
+    hint = store.index_hint.format(backlog.INDEX)
+    return f"FROM {JOBS} {hint} WHERE status = 'scheduled' AND queue_name = {name}"
