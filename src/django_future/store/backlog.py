@@ -100,6 +100,11 @@ def backlog_of(store: Store, queue_name: str, at: datetime) -> Backlog:
     )
 
 
+def priorities_of(store: Store, queue_name: str) -> frozenset[int]:
+    """Return the highest priorities of the waiting jobs of a queue, at most `MAX_PRIORITIES`."""
+    return frozenset(priority for priority, _ in islice(_heads(store, queue_name), MAX_PRIORITIES))
+
+
 def _names(store: Store, selection: Selection) -> Iterator[str]:
     names = iter(selection.queues) if selection.queues else store.due_query.waiting_queues()
     return (name for name in names if name not in selection.excluded_queues)

@@ -17,10 +17,11 @@ _PAUSES = PausedQueue._meta.db_table
 
 
 class QueueState(NamedTuple):
-    """The backlog of a queue, and its pause if it is paused."""
+    """The backlog of a queue, its pause if it is paused, and the priorities of waiting jobs."""
 
     backlog: Backlog
     paused: PausedQueue | None
+    priorities: frozenset[int]
 
 
 def queue_states(store: Store, at: datetime) -> list[QueueState]:
@@ -44,7 +45,11 @@ def _one_by_one(store: Store, at: datetime) -> list[QueueState]:
     rows = PausedQueue.objects.using(store.alias).order_by("queue_name")[: backlog.MAX_QUEUES]
     paused = {row.queue_name: row for row in rows}
     return [
-        QueueState(found.get(name) or Backlog(name, 0, 0, None, is_exact=True), paused.get(name))
+        QueueState(
+            found.get(name) or Backlog(name, 0, 0, None, is_exact=True),
+            paused.get(name),
+            backlog.priorities_of(store, name) if name in found else frozenset(),
+        )
         for name in sorted(found.keys() | paused.keys())
     ]
 
@@ -62,7 +67,8 @@ def _state(queue_name: str, heads: list[Any]) -> QueueState:
         min((_instant(head.first_at) for head in used if head.due), default=None),
         is_exact,
     )
-    return QueueState(counted, heads[0] if heads[0].paused_at is not None else None)
+    paused = heads[0] if heads[0].paused_at is not None else None
+    return QueueState(counted, paused, frozenset(head.priority for head in used))
 
 
 def _instant(value: datetime) -> datetime:
