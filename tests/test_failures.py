@@ -21,6 +21,7 @@ from django_future.status import Status
 from django_future.store import failure_notes, failures, store_for
 from tests.shop import jobs
 from tests.support.admin_pages import job_in
+from tests.support.index_reads import count_entries_read
 
 
 def failed(count=1, kind="ValueError", **options):
@@ -211,3 +212,15 @@ def elsewhere(act):
         return act(ScheduledJob.objects.all())
     finally:
         connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_groups_are_found_without_reading_all_of_their_jobs():
+    schedule_jobs([{"when": "1h", "callable": jobs.trace}] * 5000)
+    ScheduledJob.objects.update(status=Status.FAILED, error_kind="AError")
+    failed(1, "KeyError")
+    failed(1, "ZError", target=jobs.trace)
+    found = []
+    read = count_entries_read(lambda: found.extend(failures.groups(store(), max_counted=10)))
+    assert [group.error_kind for group in found] == ["ZError", "KeyError", "AError"]
+    assert read < 1000
