@@ -10,7 +10,7 @@ from django_future.admin import display, times
 from django_future.diagnosis import last_line
 from django_future.store import Store, failure_notes
 from django_future.store.failure_notes import NotedFailures
-from django_future.store.failures import MAX_COMPLETE, FailureGroup, recently_complete
+from django_future.store.failures import MAX_COMPLETE, MAX_GROUPS, FailureGroup, recently_complete
 from django_future.store.failures import groups as failure_groups
 
 MAX_NOTES = 50
@@ -18,17 +18,19 @@ MAX_NOTES = 50
 
 def shown_groups(store: Store, list_url: str) -> dict[str, Any]:
     """Return what the template needs to show the open failures."""
-    found = failure_groups(store)
-    complete = recently_complete(store) if found else {}
+    found = failure_groups(store, MAX_GROUPS + 1)
+    shown = found[:MAX_GROUPS]
+    complete = recently_complete(store) if shown else {}
     total = sum(group.count for group in found)
-    is_exact = all(group.is_exact for group in found)
+    is_exact = all(group.is_exact for group in found) and len(found) == len(shown)
     return {
-        "groups": list(_groups(store, found, complete, list_url)),
+        "groups": list(_groups(store, shown, complete, list_url)),
         "total": total,
         "total_shown": number(total, is_exact=is_exact),
-        "is_exact": is_exact,
-        "last_id": max((group.last_id for group in found), default=0),
-        "max_complete": formats.number_format(MAX_COMPLETE),
+        "is_cut": len(found) > len(shown),
+        "max_groups": number(MAX_GROUPS),
+        "last_id": max((group.last_id for group in shown), default=0),
+        "max_complete": number(MAX_COMPLETE),
     }
 
 
