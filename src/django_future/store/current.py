@@ -2,24 +2,37 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django_future.models import JobProgress, ScheduledJob
-from django_future.models.fields import as_parameter
+from django_future.models import JobProgress
+from django_future.models.fields import as_parameter, from_statement
 from django_future.status import Status
-from django_future.store.backlog import force_index_plan
+from django_future.store.backlog import rows_by_index
 from django_future.store.base import JOBS, Store
 
 MAX_RUNNING = 300
 MAX_NEXT = 200  # of each priority
 MAX_PRIORITIES = 20  # the highest, whose next jobs are read
 
-_COLUMNS = ", ".join(
-    f"{JOBS}.{name}"
-    for name in ("id", "callable_name", "content_type_id", "object_id", "status", "queue_name",
-                 "priority", "scheduled_at", "started_at", "worker")
+_COLUMNS = (
+    "id", "callable_name", "status", "queue_name", "priority", "worker", "scheduled_at",
+    "started_at",
 )  # fmt: skip
 _PROGRESS = JobProgress._meta.db_table
+
+
+class CurrentJob(NamedTuple):
+    """A job that runs or waits, with its progress. Its times are aware."""
+
+    id: int
+    callable_name: str
+    status: str
+    queue_name: str
+    priority: int
+    worker: str
+    scheduled_at: datetime
+    started_at: datetime | None
+    progress: JobProgress | None
 
 
 class CurrentJobs(NamedTuple):
@@ -29,8 +42,8 @@ class CurrentJobs(NamedTuple):
     `next_until`; without it they are all that wait for a later time.
     """
 
-    running: list[ScheduledJob]
-    next: list[ScheduledJob]
+    running: list[CurrentJob]
+    next: list[CurrentJob]
     is_complete: bool
     next_until: datetime | None
 
@@ -38,38 +51,34 @@ class CurrentJobs(NamedTuple):
 def current_jobs(store: Store, priorities: Collection[int], at: datetime) -> CurrentJobs:
     """Return the running jobs with their progress, and those that are due after `at`.
 
-    `priorities` are those of the waiting jobs. Each job has the values `done`, `total` and
-    `message` of its progress.
+    `priorities` are those of the waiting jobs.
     """
     shown = sorted(priorities, reverse=True)[:MAX_PRIORITIES]
     values: list[object] = [MAX_RUNNING + 1]
     for priority in shown:
         values += priority, as_parameter(at, store.connection), MAX_NEXT
-    with force_index_plan(store):
-        found = list(store.jobs.raw(_sql(store, len(shown)), values))
+    rows = rows_by_index(store, _sql(store, len(shown)), values)
+    found = [_job(store, *row) for row in rows]
     running = [job for job in found if job.status == Status.RUNNING]
-    waiting = sorted(
-        (job for job in found if job.status == Status.SCHEDULED), key=lambda job: job.scheduled_at
-    )
-    cut = [
-        of_priority[-1].scheduled_at
-        for priority in shown
-        if len(of_priority := [job for job in waiting if job.priority == priority]) == MAX_NEXT
-    ]
+    waiting = [job for job in found if job.status == Status.SCHEDULED]
+    waiting.sort(key=lambda job: job.scheduled_at)
+    times = [[job.scheduled_at for job in waiting if job.priority == one] for one in shown]
+    cut = [of_priority[-1] for of_priority in times if len(of_priority) == MAX_NEXT]
     is_complete = len(running) <= MAX_RUNNING
     return CurrentJobs(running[:MAX_RUNNING], waiting, is_complete, min(cut, default=None))
 
 
 def _sql(store: Store, priorities: int) -> str:
     """Return the statement for a number of priorities."""
+    columns = ", ".join(_COLUMNS)
     of_status = store.index_hint.format("future_job_status")
     of_priority = store.index_hint.format("future_job_due")
     running = f"""
-        SELECT {_COLUMNS} FROM {JOBS} {of_status} WHERE status = 'running'
+        SELECT {columns} FROM {JOBS} {of_status} WHERE status = 'running'
         ORDER BY status, id DESC LIMIT %s
     """
     following = f"""
-        SELECT {_COLUMNS} FROM {JOBS} {of_priority}
+        SELECT {columns} FROM {JOBS} {of_priority}
         WHERE status = 'scheduled' AND priority = %s AND scheduled_at > %s
         ORDER BY priority DESC, scheduled_at, id LIMIT %s
     """
@@ -80,4 +89,12 @@ def _sql(store: Store, priorities: int) -> str:
     return f"""
         SELECT job.*, progress.done, progress.total, progress.message FROM ({union}) AS job
         LEFT JOIN {_PROGRESS} AS progress ON progress.job_id = job.id
+        ORDER BY job.id DESC
     """
+
+
+def _job(store: Store, *row: Any) -> CurrentJob:
+    *values, scheduled_at, started_at, done, total, message = row
+    due_at = from_statement(scheduled_at, store.connection)
+    report = None if message is None else JobProgress(done=done, total=total, message=message)
+    return CurrentJob._make([*values, due_at, from_statement(started_at, store.connection), report])

@@ -1,10 +1,9 @@
 """Failures in groups: failed jobs of the same callable with the same kind of error."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-from django_future import clock
+from django_future.models.fields import from_statement
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.backlog import rows_by_index
@@ -50,8 +49,8 @@ def groups(
             kind,
             min(count, most),
             count <= most,
-            _instant(store, first_at),
-            _instant(store, last_at),
+            from_statement(first_at, store.connection),
+            from_statement(last_at, store.connection),
             last_id,
             error_end or "",
         )
@@ -90,12 +89,3 @@ def recently_complete(store: Store) -> dict[str, int]:
         """,
     )
     return dict(found)
-
-
-def _instant(store: Store, value: Any) -> datetime | None:
-    """Return a time that a statement has read without the model."""
-    if value is None or store.connection.vendor == "postgresql":
-        return clock.from_row(value) if value else None
-    # In UTC, and on SQLite as text if it is the result of a subquery.
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.replace(tzinfo=UTC)

@@ -1,15 +1,16 @@
 """The queues of a database: how many jobs wait in each, and which are paused."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
 
+from django_future import clock
 from django_future.models import PausedQueue
-from django_future.models.fields import as_parameter
+from django_future.models.fields import as_parameter, from_statement
 from django_future.options import MAX_QUEUE_NAME_LENGTH
 from django_future.store import backlog
-from django_future.store.backlog import Backlog, backlogs, force_index_plan
+from django_future.store.backlog import Backlog, backlogs, rows_by_index
 from django_future.store.base import JOBS, Store
 from django_future.store.selection import EVERYTHING
 
@@ -31,12 +32,21 @@ def queue_states(store: Store, at: datetime) -> list[QueueState]:
     """
     if store.connection.vendor == "mysql":
         return _one_by_one(store, at)
-    with force_index_plan(store):
-        heads = list(_heads(store, at))
-    found: dict[str, list[Any]] = defaultdict(list)
-    for head in heads:
+    found: dict[str, list[_Head]] = defaultdict(list)
+    for head in _heads(store, at):
         found[head.queue_name].append(head)
-    return [_state(*queue) for queue in found.items()]
+    return [_state(heads) for heads in found.values()]
+
+
+class _Head(NamedTuple):
+    """The counted jobs of one priority of a queue. A queue without jobs has no priority."""
+
+    queue_name: str
+    paused: PausedQueue | None
+    priority: int | None
+    due: int
+    waiting: int
+    first_at: datetime | None
 
 
 def _one_by_one(store: Store, at: datetime) -> list[QueueState]:
@@ -54,36 +64,31 @@ def _one_by_one(store: Store, at: datetime) -> list[QueueState]:
     ]
 
 
-def _state(queue_name: str, heads: list[Any]) -> QueueState:
-    """Return the state of a queue from its priorities, which may be none."""
+def _state(heads: list[_Head]) -> QueueState:
+    """Return the state of a queue from its priorities."""
     used = [head for head in heads if head.priority is not None]
-    due, waiting = (min(sum(getattr(head, name) for head in used), backlog.MAX_COUNTED + 1)
-                    for name in ("due", "waiting"))  # fmt: skip
+    due, waiting = sum(head.due for head in used), sum(head.waiting for head in used)
     is_exact = max(due, waiting) <= backlog.MAX_COUNTED and len(used) <= backlog.MAX_PRIORITIES
     counted = Backlog(
-        queue_name,
+        heads[0].queue_name,
         min(waiting, backlog.MAX_COUNTED),
         min(due, backlog.MAX_COUNTED),
-        min((_instant(head.first_at) for head in used if head.due), default=None),
+        min((head.first_at for head in used if head.due and head.first_at), default=None),
         is_exact,
     )
-    paused = heads[0] if heads[0].paused_at is not None else None
-    return QueueState(counted, paused, frozenset(head.priority for head in used))
+    priorities = frozenset(head.priority for head in used if head.priority is not None)
+    return QueueState(counted, heads[0].paused, priorities)
 
 
-def _instant(value: datetime) -> datetime:
-    # Outside a field, SQLite returns a time without its zone, which is UTC.
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
-
-
-def _heads(store: Store, at: datetime) -> Iterable[Any]:
+def _heads(store: Store, at: datetime) -> Iterator[_Head]:
     """Return the priorities of all queues with their counted jobs, and the pauses of the queues.
 
     This is one statement, which skips from one queue and priority to the next.
     """
     of_head = f"{_waiting(store, 'head')} AND priority = head.priority"
     order = f"ORDER BY queue_name, {backlog.ORDER} LIMIT"
-    return PausedQueue.objects.using(store.alias).raw(
+    rows = rows_by_index(
+        store,
         f"""
         WITH RECURSIVE name AS (
             SELECT CAST('' AS varchar({MAX_QUEUE_NAME_LENGTH})) AS queue_name, 0 AS number
@@ -122,6 +127,17 @@ def _heads(store: Store, at: datetime) -> Iterable[Any]:
         """,
         [as_parameter(at, store.connection)],
     )
+    for queue_name, reason, paused_at, paused_by, priority, due, waiting, first_at in rows:
+        paused = None
+        if (since := from_statement(paused_at, store.connection)) is not None:
+            paused = PausedQueue(
+                queue_name=queue_name,
+                reason=reason,
+                paused_at=clock.to_row(since),
+                paused_by=paused_by,
+            )
+        first = from_statement(first_at, store.connection)
+        yield _Head(queue_name, paused, priority, due, waiting, first)
 
 
 def _waiting(store: Store, row: str) -> str:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from django_future import clock
 from django_future.diagnosis import workers_of
-from django_future.models import PausedQueue, RecurringJob, ScheduledJob, Worker
+from django_future.models import PausedQueue, RecurringJob, Worker
 from django_future.store import Store, statistics
 from django_future.store.backlog import Backlog
-from django_future.store.current import CurrentJobs, current_jobs
+from django_future.store.current import CurrentJob, CurrentJobs, current_jobs
 from django_future.store.failures import FailureGroup, groups
 from django_future.store.queue_states import queue_states
 from django_future.store.recurring import next_and_broken
@@ -64,10 +63,10 @@ class Snapshot:
     @cached_property
     def running_by_worker(self) -> Counter[str]:
         """How many jobs each worker runs or has claimed."""
-        return Counter(job.worker or "" for job in self.jobs.running)
+        return Counter(job.worker for job in self.jobs.running)
 
     @cached_property
-    def started(self) -> list[ScheduledJob]:
+    def started(self) -> list[CurrentJob]:
         """The jobs that run, without those that are claimed and have not started."""
         return [job for job in self.jobs.running if job.started_at is not None]
 
@@ -121,11 +120,6 @@ def snapshot(store: Store) -> Snapshot:
         recurring=next_and_broken(store, MAX_RECURRING),
         history=statistics.read(store, _next_minute(at) - DAY, _next_minute(at)),
     )
-
-
-def due_at(job: ScheduledJob) -> datetime:
-    """Return the time of a job as an aware time."""
-    return clock.from_row(job.scheduled_at)
 
 
 def _next_minute(at: datetime) -> datetime:
