@@ -7,7 +7,7 @@ from django_future.store.backlog import rows_by_index
 from django_future.store.base import JOBS, Store
 
 INDEX = "future_job_failures"
-MAX_SCANNED = 1000  # groups, of which the newest are found
+MAX_SCANNED = 1000  # groups, the first by kind of error, of which the newest are found
 MAX_WITHOUT_KIND = 200  # the newest failures, in which MySQL finds those without a kind of error
 MAX_ERROR_END = 1000  # characters; the last line of an error is in them
 
