@@ -17,6 +17,7 @@ from django_future.store.statistics import History, Step, Totals
 from django_future.store.workers import is_alive
 
 MAX_GROUPS = 5
+MAX_FAILURES = 1000  # counted
 MAX_RECURRING = 50
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 HOUR_STEP, DAY_STEP = timedelta(minutes=5), timedelta(hours=1)
@@ -116,7 +117,7 @@ def snapshot(store: Store) -> Snapshot:
         workers=workers,
         queues=sorted(queues, key=lambda queue: queue.name),
         jobs=jobs,
-        failures=groups(store, MAX_GROUPS + 1),
+        failures=groups(store, MAX_GROUPS + 1, MAX_FAILURES),
         recurring=next_and_broken(store, MAX_RECURRING),
         history=statistics.read(store, _next_minute(at) - DAY, _next_minute(at)),
     )
