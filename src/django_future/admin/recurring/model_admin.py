@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_future.admin.changelist import CappedPaginator
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.admin.recurring import display as recurring_display
-from django_future.admin.recurring import pages
+from django_future.admin.recurring import pages, preview
 from django_future.admin.recurring.actions import (
     delete_selected,
     is_declared,
@@ -23,6 +23,7 @@ from django_future.admin.recurring.actions import (
 )
 from django_future.admin.recurring.display import READ_ONLY
 from django_future.admin.recurring.form import RecurringJobForm, fixed_fields
+from django_future.admin.recurring.policies import RADIO_FIELDS, explained_choices
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import write
 
@@ -102,14 +103,31 @@ class RecurringJobAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     paginator = CappedPaginator
     actions = [pause_selected, resume_selected, trigger_selected, delete_selected]
+    radio_fields = RADIO_FIELDS
 
     def get_urls(self) -> list[Any]:
         """Return the URLs of the admin, and those of this package."""
         return [*pages.urls(self), *super().get_urls()]
 
+    def get_form(
+        self, request: HttpRequest, obj: RecurringJob | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Return a form that saves nothing if the user only wants the preview."""
+        if preview.BUTTON in request.POST:
+            kwargs["form"] = preview.PreviewForm
+        return super().get_form(request, obj, *args, **kwargs)
+
+    def formfield_for_choice_field(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """Explain each choice of a policy."""
+        if choices := explained_choices(db_field.name):
+            kwargs["choices"] = choices
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
     def render_change_form(self, request: Any, context: Any, *args: Any, **kwargs: Any) -> Any:
-        """Show the buttons that the user may press."""
+        """Show the preview, and the buttons that the user may press."""
         context["may_operate_recurring"] = self.has_operate_permission(request)
+        form, row = context["adminform"].form, context["original"]
+        context.update(preview.page_context(form, row, self.admin_site))
         return super().render_change_form(request, context, *args, **kwargs)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
@@ -159,8 +177,8 @@ class RecurringJobAdmin(ReadOnlyAdmin):
         )
         sections = [
             (_("What"), {"fields": [*what, *_unedited(obj)]}),
-            (_("When"), {"fields": times}),
-            (_("Late runs"), {"fields": late_runs}),
+            (_("When"), {"fields": times, "classes": ["future-times"]}),
+            (_("Late runs"), {"fields": late_runs, "classes": ["future-policies"]}),
             (_("Each run"), {"fields": run}),
         ]
         return sections if obj is None else [(_("State"), {"fields": _state(obj)}), *sections]

@@ -1,5 +1,6 @@
-"""Pages that pause, resume, trigger and backfill one recurring job."""
+"""Pages that pause, resume, trigger and backfill one recurring job, and the preview of a form."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -10,10 +11,10 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from django_future import clock
-from django_future.admin.recurring import actions, display
+from django_future.admin.recurring import actions, display, preview
 from django_future.exceptions import SchedulingError
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import missing_instants
@@ -51,7 +52,13 @@ def urls(model_admin: Any) -> list[Any]:
             name=f"django_future_recurringjob_{name}",
         )
 
-    return [pattern(name, view) for name, view in views.items()]
+    previewed = model_admin.admin_site.admin_view(
+        require_safe(partial(preview.fragment, model_admin))
+    )
+    return [
+        path("preview/", previewed, name="django_future_recurringjob_preview"),
+        *(pattern(name, view) for name, view in views.items()),
+    ]
 
 
 def _operable(model_admin: Any, request: HttpRequest, pk: int) -> RecurringJob:
