@@ -1,6 +1,6 @@
 """The list and the form of recurring jobs."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_future.admin.changelist import CappedPaginator
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.admin.recurring import display as recurring_display
-from django_future.admin.recurring import pages, preview
+from django_future.admin.recurring import line, pages, preview
 from django_future.admin.recurring.actions import (
     delete_selected,
     is_declared,
@@ -23,6 +23,7 @@ from django_future.admin.recurring.actions import (
 )
 from django_future.admin.recurring.display import READ_ONLY
 from django_future.admin.recurring.form import RecurringJobForm, fixed_fields
+from django_future.admin.recurring.latest_runs import latest_runs
 from django_future.admin.recurring.policies import RADIO_FIELDS, explained_choices
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import write
@@ -76,27 +77,33 @@ class RecurringList(ChangeList):
         rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
         return rows.defer("args", "kwargs", "options")
 
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the latest runs of all rows of the page at once."""
+        super().get_results(request)
+        rows: list[Any] = list(self.result_list)
+        found = latest_runs(rows)
+        for row in rows:
+            row.latest_runs = found.get(row.pk, [])
+        self.result_list = rows
+
 
 @admin.register(RecurringJob)
 class RecurringJobAdmin(ReadOnlyAdmin):
     """Creates, changes, pauses and triggers recurring jobs. The code changes declared ones."""
 
     form = RecurringJobForm
+
+    class Media:
+        css: ClassVar = {"all": ["django_future/admin.css", "django_future/recurring.css"]}
+
     list_display = [
-        "name",
-        recurring_display.call,
-        recurring_display.rhythm,
-        recurring_display.next_run_at,
-        recurring_display.last_run_at,
-        recurring_display.state,
-        "run_count",
-        "missed_runs",
-        "skipped_runs",
-    ]
+        "name", line.rhythm, line.next_run, line.last_run, "counts",
+    ]  # fmt: skip
     list_filter = [StateFilter, "is_declared"]
     filters = frozenset({"name", "is_declared", StateFilter.parameter_name})
+    list_per_page = 50
     ordering = ["name"]
-    sortable_by = ["name", recurring_display.next_run_at]  # type: ignore[list-item]
+    sortable_by = ["name", line.next_run]  # type: ignore[list-item]
     search_fields = ["name__icontains", "callable_name__icontains"]
     search_help_text = _("A part of the name or the callable.")
     show_facets = admin.ShowFacets.NEVER
@@ -153,6 +160,11 @@ class RecurringJobAdmin(ReadOnlyAdmin):
     def run_count(self, recurring: RecurringJob) -> str:
         """Show the number of runs, as a link to their jobs."""
         return recurring_display.runs_link(recurring, self.admin_site)
+
+    @admin.display(description=_("runs"))
+    def counts(self, recurring: RecurringJob) -> str:
+        """Show the number of runs with their link, and of those that did not happen."""
+        return line.counts(recurring, self.run_count(recurring))
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that reads no arguments."""
