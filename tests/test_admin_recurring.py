@@ -27,7 +27,7 @@ from django_future.store import store_for
 from django_future.testing.travel import stopped_clock
 from tests.shop import jobs
 from tests.support.admin_pages import LIST as JOBS
-from tests.support.admin_pages import UNPICKLED, Suitcase, act, body, listed, page_of
+from tests.support.admin_pages import UNPICKLED, Suitcase, body, listed, page_of
 
 pytestmark = pytest.mark.django_db
 
@@ -137,6 +137,14 @@ def errors(response):
 def columns(recurring):
     """Return all columns of a row, as stored."""
     return RecurringJob.objects.filter(pk=recurring.pk).values().get()
+
+
+def act(client, action, *selected, address=LIST, **data):
+    """Confirm an action on the selected recurring jobs, and return the messages."""
+    ids = [row.pk for row in selected]
+    given = {"action": action, "_selected_action": ids, "post": "yes", **data}
+    response = client.post(address, given, follow=True)
+    return [str(message) for message in response.context["messages"]]
 
 
 def at_hour(hour):
@@ -331,7 +339,7 @@ def test_no_stored_row_causes_a_server_error(changes, target, admin_client):
         assert "<script>alert" not in body(admin_client.get(address))
     submit(admin_client, page(recurring))
     for action in ("trigger_selected", "pause_selected", "resume_selected"):
-        assert act(admin_client, action, recurring, address=LIST)
+        assert act(admin_client, action, recurring)
     admin_client.post(f"{LIST}{recurring.pk}/delete/", {"post": "yes"})
     assert not RecurringJob.objects.exists()
 
@@ -816,7 +824,7 @@ class TestRowsWithoutSignature:
     def test_an_action_does_not_sign_one(self, action, operator):
         recurring = hourly(args=["a"])
         RecurringJob.objects.update(args=Stored('["b"]'))
-        act(operator, action, recurring, address=LIST)
+        act(operator, action, recurring)
         assert not RecurringJob.objects.get().is_signed
 
 
@@ -833,14 +841,14 @@ class TestDeclared:
     def test_it_can_be_paused_resumed_and_triggered(self, operator):
         recurring = declared()
         for action in ("pause_selected", "trigger_selected", "resume_selected"):
-            act(operator, action, recurring, address=LIST)
+            act(operator, action, recurring)
         recurring.refresh_from_db()
         assert (recurring.is_paused, ScheduledJob.objects.count()) == (False, 1)
 
     def test_it_cannot_be_deleted_while_the_code_declares_it(self, editor):
         recurring, other = declared(), hourly()
         assert editor.post(f"{LIST}{recurring.pk}/delete/", {"post": "yes"}).status_code == 403
-        found = act(editor, "delete_selected", recurring, other, address=LIST)
+        found = act(editor, "delete_selected", recurring, other)
         assert found == [
             "The code declares 1 of them. Remove the declaration first. Nothing was deleted."
         ]
@@ -857,7 +865,7 @@ class TestActions:
     def test_pause_skips_those_that_are_paused(self, operator):
         paused, active, other = hourly("paused"), hourly("active"), hourly("other")
         paused.pause("month end")
-        assert act(operator, "pause_selected", paused, active, address=LIST) == [
+        assert act(operator, "pause_selected", paused, active) == [
             "1 recurring job was paused.",
             "1 recurring job was paused already.",
         ]
@@ -866,16 +874,47 @@ class TestActions:
         assert [row.is_paused for row in (paused, active, other)] == [True, True, False]
         assert paused.paused_reason == "month end"
 
+    def test_pause_shows_a_form_for_the_reason_first(self, operator):
+        paused, active = hourly("paused"), hourly("<active>")
+        paused.pause("month end")
+        before = columns(active)
+        data = {"action": "pause_selected", "_selected_action": [paused.pk, active.pk]}
+        html = body(operator.post(f"{LIST}?state=active", data))
+        assert '<label for="id_reason">Reason:</label>' in html
+        assert "&lt;active&gt;" in html
+        assert columns(active) == before
+        html = body(operator.post(LIST, data))
+        assert "1 is paused already, and keeps its reason." in html
+        for name, value in [("action", "pause_selected"), ("_selected_action", active.pk)]:
+            assert f'<input type="hidden" name="{name}" value="{value}">' in html
+
+    def test_pause_refuses_a_reason_that_is_too_long(self, operator):
+        recurring = hourly()
+        data = {"action": "pause_selected", "_selected_action": recurring.pk, "post": "yes"}
+        html = body(operator.post(LIST, {**data, "reason": "x" * 256}))
+        assert "at most 255 characters" in html
+        recurring.refresh_from_db()
+        assert not recurring.is_paused
+
+    def test_pause_records_the_reason_and_the_user_for_each(self, operator):
+        rows = [hourly("one"), hourly("two")]
+        act(operator, "pause_selected", *rows, reason="month end")
+        for row in rows:
+            row.refresh_from_db()
+            assert (row.paused_reason, bool(row.paused_by)) == ("month end", True)
+        entries = LogEntry.objects.order_by("pk").values_list("object_id", "change_message")
+        assert list(entries) == [(str(row.pk), "Paused: month end") for row in rows]
+
     def test_pause_takes_back_a_run_that_has_not_started(self, operator):
         recurring = hourly()
         Materialiser(store_for("default")).work(NOW + HOUR)
-        act(operator, "pause_selected", recurring, address=LIST)
+        act(operator, "pause_selected", recurring)
         assert not ScheduledJob.objects.exists()
 
     def test_resume_skips_those_that_are_not_paused(self, operator):
         paused, active = hourly("paused"), hourly("active")
         paused.pause()
-        assert act(operator, "resume_selected", paused, active, address=LIST) == [
+        assert act(operator, "resume_selected", paused, active) == [
             "1 recurring job was resumed.",
             "1 recurring job was not paused.",
         ]
@@ -884,7 +923,7 @@ class TestActions:
 
     def test_trigger_schedules_a_run_now(self, operator, trace_texts):
         recurring = hourly(args=["triggered"])
-        assert act(operator, "trigger_selected", recurring, address=LIST) == ["1 run is due now."]
+        assert act(operator, "trigger_selected", recurring) == ["1 run is due now."]
         run_jobs(now=NOW)
         assert trace_texts() == ["triggered"]
 
@@ -893,7 +932,7 @@ class TestActions:
         rows = RecurringJob.objects
         rows.filter(name="broken").update(args=Stored('["b"]'))
         rows.filter(name="gone").update(callable_name="tests.shop.jobs.missing")
-        report, *refusals = act(operator, "trigger_selected", broken, good, gone, address=LIST)
+        report, *refusals = act(operator, "trigger_selected", broken, good, gone)
         assert report == "1 run is due now."
         assert [refusal.partition(":")[0] for refusal in refusals] == ["broken", "gone"]
         assert "signature is not valid" in refusals[0]
@@ -903,14 +942,14 @@ class TestActions:
         monkeypatch.setattr("django_future.admin.recurring.actions.MAX_REFUSALS", 2)
         selected = [hourly(f"job {number}") for number in range(5)]
         RecurringJob.objects.update(callable_name="")
-        found = act(operator, "trigger_selected", *selected, address=LIST)
+        found = act(operator, "trigger_selected", *selected)
         assert len(found) == 3
         assert found[-1] == "The same or other reasons apply to 3 more."
 
     def test_they_are_recorded_in_the_history(self, operator):
         recurring = hourly()
         for action in ("pause_selected", "resume_selected", "trigger_selected"):
-            act(operator, action, recurring, address=LIST)
+            act(operator, action, recurring)
         run = ScheduledJob.objects.get()
         entries = LogEntry.objects.order_by("pk").values_list("object_id", "change_message")
         assert list(entries) == [
@@ -923,21 +962,20 @@ class TestActions:
         recurring = hourly(target=jobs.take, args=[Suitcase()])
         UNPICKLED.clear()
         for action in ("pause_selected", "resume_selected", "trigger_selected"):
-            assert len(act(operator, action, recurring, address=LIST)) == 1
+            assert len(act(operator, action, recurring)) == 1
         assert UNPICKLED == []
 
     def test_a_deleted_argument_does_not_prevent_a_pause(self, operator, order):
         recurring = hourly(target=jobs.take, args=[order])
         order.delete()
-        assert act(operator, "pause_selected", recurring, address=LIST) == [
-            "1 recurring job was paused."
-        ]
+        assert act(operator, "pause_selected", recurring) == ["1 recurring job was paused."]
 
     def test_they_reach_every_page_of_the_list(self, operator, monkeypatch):
         monkeypatch.setattr(admin.site.get_model_admin(RecurringJob), "list_per_page", 2)
         selected = [hourly(f"daily {number}") for number in range(5)]
         other = hourly("other")
-        data = {"action": "pause_selected", "_selected_action": selected[0].pk, "select_across": 1}
+        data = {"action": "pause_selected", "_selected_action": selected[0].pk, "select_across": 1,
+                "post": "yes"}  # fmt: skip
         operator.post(f"{LIST}?q=ail&state=active", data)
         assert list(RecurringJob.objects.filter(paused_at=None)) == [other]
 
@@ -947,7 +985,7 @@ class TestActions:
         viewer = login("view_recurringjob", "operate_scheduledjob")
         assert action not in body(viewer.get(LIST))
         before = columns(recurring)
-        viewer.post(LIST, {"action": action, "_selected_action": recurring.pk})
+        viewer.post(LIST, {"action": action, "_selected_action": recurring.pk, "post": "yes"})
         assert columns(recurring) == before
         assert not ScheduledJob.objects.exists()
 

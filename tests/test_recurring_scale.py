@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from benchmarks.project.fill import PREPARE, TIMES
 from django_future import RecurringJob, ScheduledJob, clock, schedule_recurring
+from django_future.admin.recurring.latest_runs import latest_runs
 from django_future.scheduling import runs
 from django_future.scheduling.runs import Materialiser
 from django_future.status import Status
@@ -224,6 +225,12 @@ class TestLongHistory:
         assert read <= SLACK
         recurring.refresh_from_db()
         assert recurring.runs == 1
+
+    def test_the_list_of_the_admin_reads_no_history(self, old_run):
+        found = {}
+        read, statements = cost_of(lambda: found.update(latest_runs([old_run.recurring])))
+        assert len(found[old_run.recurring_id]) == 10
+        assert (statements, read <= SLACK) == (2, True)
 
     def test_an_edit_reads_no_history(self, old_run):
         def edit():

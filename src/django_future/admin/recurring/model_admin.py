@@ -17,13 +17,13 @@ from django_future.admin.recurring import line, pages, preview
 from django_future.admin.recurring.actions import (
     delete_selected,
     is_declared,
-    pause_selected,
     resume_selected,
     trigger_selected,
 )
 from django_future.admin.recurring.display import READ_ONLY
 from django_future.admin.recurring.form import RecurringJobForm, fixed_fields
 from django_future.admin.recurring.latest_runs import latest_runs
+from django_future.admin.recurring.pause import pause_selected
 from django_future.admin.recurring.policies import RADIO_FIELDS, explained_choices
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import write

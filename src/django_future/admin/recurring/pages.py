@@ -15,17 +15,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from django_future import clock
 from django_future.admin.recurring import actions, display, preview
+from django_future.admin.recurring.pause import PauseForm, pause_page
 from django_future.exceptions import SchedulingError
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import missing_instants
 
 _TEMPLATES = "admin/django_future/recurringjob"
-
-
-class PauseForm(forms.Form):
-    """The reason of a pause."""
-
-    reason = forms.CharField(label=_("Reason"), max_length=255, required=False)
 
 
 class BackfillForm(forms.Form):
@@ -75,7 +70,7 @@ def _pause(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -> H
     if form.is_valid():
         actions.pause(model_admin, request, [recurring], form.cleaned_data["reason"])
         return _to_page(model_admin, recurring)
-    return _page(model_admin, request, recurring, "pause", title=_("Pause"), form=form)
+    return pause_page(model_admin, request, [recurring], form, _address(model_admin, recurring))
 
 
 def _resume(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -> HttpResponseBase:
@@ -141,6 +136,9 @@ def _page(
 
 
 def _to_page(model_admin: Any, recurring: RecurringJob) -> HttpResponseRedirect:
+    return HttpResponseRedirect(_address(model_admin, recurring))
+
+
+def _address(model_admin: Any, recurring: RecurringJob) -> str:
     name = "admin:django_future_recurringjob_change"
-    site = model_admin.admin_site.name
-    return HttpResponseRedirect(reverse(name, args=[recurring.pk], current_app=site))
+    return reverse(name, args=[recurring.pk], current_app=model_admin.admin_site.name)
