@@ -368,6 +368,43 @@ class TestPage:
         assert html.count("10:00:00</time> (09:00:00 UTC)") == 5
         assert recurring.signature not in html
 
+    def test_it_shows_who_has_paused_it(self, admin_client):
+        recurring = hourly()
+        recurring.pause("month end", "ada")
+        html = " ".join(body(admin_client.get(page(recurring))).split())
+        for text in ("ada", "month end"):
+            assert f'<div class="readonly">{text}</div>' in html
+
+    def test_it_shows_the_latest_runs_with_links_to_their_jobs(self, admin_client):
+        recurring = hourly()
+        recurring.backfill("2026-03-01 00:00", "2026-03-01 23:00")
+        triggered = recurring.trigger()
+        started = clock.to_row(NOW - HOUR)
+        ScheduledJob.objects.filter(recurs_at=at_hour(23)).update(
+            status="failed", attempts=2, max_attempts=3, started_at=started,
+            finished_at=started + timedelta(seconds=3),
+        )  # fmt: skip
+        html = body(admin_client.get(page(recurring)))
+        rows = html.partition("future-runs-heading")[2].partition("</table>")[0].split("<tr>")[2:]
+        assert len(rows) == 20
+        assert '<th scope="row">triggered</th>' in rows[0]
+        assert f'<a href="{page_of(triggered)}">{triggered.pk}</a>' in rows[0]
+        failed = rows[1].replace("\N{NO-BREAK SPACE}", " ")
+        assert "March 1, 2026 23:00:00" in failed
+        assert "March 2, 2026 08:00:01" in failed
+        for text in ("3.000 s", '<span aria-hidden="true">✗</span>&nbsp;failed', "2 of 3"):
+            assert f"<td>{text}</td>" in failed
+
+    def test_it_says_that_there_is_no_run(self, admin_client):
+        assert "There is no run" in body(admin_client.get(page(hourly())))
+
+    def test_it_links_no_job_without_the_permission_to_view_jobs(self, login):
+        recurring = hourly()
+        run = recurring.trigger()
+        html = body(login("view_recurringjob").get(page(recurring)))
+        assert f"<td>{run.pk}</td>" in html
+        assert page_of(run) not in html
+
     def test_it_links_the_runs(self, admin_client):
         recurring = hourly()
         run_jobs(now=NOW + HOUR)

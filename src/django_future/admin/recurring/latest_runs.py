@@ -1,11 +1,11 @@
-"""The latest runs of recurring jobs, of all rows of a page of the list at once."""
+"""The latest runs of recurring jobs: of all rows of a page of the list at once, or of one row."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from django_future import clock
 from django_future.databases import jobs_database
@@ -23,6 +23,7 @@ class Run(NamedTuple):
     recurring_id: int
     status: str
     attempts: int
+    max_attempts: int
     scheduled_at: datetime
     recurs_at: datetime | None
     started_at: datetime | None
@@ -43,9 +44,28 @@ def latest_runs(rows: Sequence[RecurringJob]) -> dict[int, list[Run]]:
     if rows:
         alias = jobs_database(instance=rows[0])
         jobs = ScheduledJob.objects.using(alias).filter(pk__in=_ids(alias, rows))
-        for run in map(Run._make, jobs.order_by("-recurs_at").values_list(*Run._fields)):
+        for run in _read(jobs):
             found[run.recurring_id].append(run)
     return found
+
+
+def runs_of(recurring: RecurringJob, limit: int) -> list[Run]:
+    """Return the latest runs of one recurring job, also those ahead and those triggered."""
+    jobs = ScheduledJob.objects.using(jobs_database(instance=recurring))
+    runs = jobs.filter(recurring_id=recurring.pk)
+    # Two statements, each in the order of the index. Servers read it backwards, so that the runs
+    # without an instant are, about, the latest ones.
+    found = [
+        run
+        for is_triggered in (False, True)
+        for run in _read(runs.filter(recurs_at__isnull=is_triggered), limit)
+    ]
+    found.sort(key=lambda run: clock.from_row(run.recurs_at or run.scheduled_at), reverse=True)
+    return found[:limit]
+
+
+def _read(jobs: QuerySet[ScheduledJob], limit: int | None = None) -> list[Run]:
+    return [*map(Run._make, jobs.order_by("-recurs_at").values_list(*Run._fields)[:limit])]
 
 
 def _ids(alias: str, rows: Sequence[RecurringJob]) -> list[int]:

@@ -25,6 +25,7 @@ from django_future.admin.recurring.form import RecurringJobForm, fixed_fields
 from django_future.admin.recurring.latest_runs import latest_runs
 from django_future.admin.recurring.pause import pause_selected
 from django_future.admin.recurring.policies import RADIO_FIELDS, explained_choices
+from django_future.admin.recurring.run_table import table_of
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import write
 
@@ -131,10 +132,12 @@ class RecurringJobAdmin(ReadOnlyAdmin):
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def render_change_form(self, request: Any, context: Any, *args: Any, **kwargs: Any) -> Any:
-        """Show the preview, and the buttons that the user may press."""
+        """Show the preview, the latest runs, and the buttons that the user may press."""
         context["may_operate_recurring"] = self.has_operate_permission(request)
         form, row = context["adminform"].form, context["original"]
         context.update(preview.page_context(form, row, self.admin_site))
+        if row is not None:
+            context["runs"] = table_of(row, request, self.admin_site)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
@@ -218,7 +221,7 @@ def _state(obj: RecurringJob) -> list[Any]:
     """Return the fields for the state. Most rows are not paused, and have no error."""
     occasional = {
         "is_declared": "is_declared",
-        "paused_at": (READ_ONLY["paused_at"], "paused_reason"),
+        "paused_at": (READ_ONLY["paused_at"], "paused_by", "paused_reason"),
         "queued_at": READ_ONLY["queued_at"],
         "error": READ_ONLY["error"],
     }
