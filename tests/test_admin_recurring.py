@@ -414,6 +414,13 @@ class TestPage:
         assert f'<a href="{address}">1</a>' in body(admin_client.get(LIST))
         assert listed(admin_client.get(address)) == [recurring.jobs.get().pk]
 
+    def test_each_input_for_a_time_has_a_label(self, editor):
+        for address in (page(hourly()), f"{LIST}add/"):
+            html = body(editor.get(address))
+            for field in ("Starts at", "Ends at"):
+                assert html.count(f'aria-label="{field}: date"') == 1
+                assert html.count(f'aria-label="{field}: time"') == 1
+
     @pytest.mark.parametrize("value", ["abc", "9" * 50, "-1", "%00", "1,2", ""])
     def test_no_filter_for_runs_causes_a_server_error(self, value, admin_client):
         hourly()

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
@@ -102,6 +103,14 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
             "args": JsonText,
             "kwargs": JsonText,
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The label of the admin belongs to neither of the two inputs.
+        texts = (_("%(label)s: date"), _("%(label)s: time"))
+        for field in self.fields.values():
+            for part, text in zip(getattr(field.widget, "widgets", ()), texts, strict=False):
+                part.attrs["aria-label"] = text % {"label": capfirst(field.label)}
 
     def clean_name(self) -> str:
         """Refuse the name of another row, which `write` would change."""
