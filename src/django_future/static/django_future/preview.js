@@ -63,13 +63,21 @@
                 row.querySelectorAll(".errorlist").forEach((old) => { old.remove(); });
                 row.classList.toggle("errors", Boolean(error));
                 row.querySelectorAll("input").forEach((input) => {
-                    input.setAttribute("aria-invalid", String(Boolean(error)));
+                    describe(input, `id_${name}_error`, Boolean(error));
                 });
                 if (error) {
                     error.hidden = false;
                     row.prepend(error);
                 }
             }
+        }
+
+        // As Django does when it renders a form with errors.
+        function describe(input, id, isWrong) {
+            const texts = (input.getAttribute("aria-describedby") || "").split(" ");
+            const others = texts.filter((text) => text && text !== id);
+            input.setAttribute("aria-invalid", String(isWrong));
+            input.setAttribute("aria-describedby", [...others, ...(isWrong ? [id] : [])].join(" "));
         }
 
         // The calendar of the admin sends no event, but moves the focus.
