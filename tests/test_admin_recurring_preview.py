@@ -103,6 +103,27 @@ class TestFragment:
         html = body(editor.get(PREVIEW, {**DAILY, **values}))
         assert f'data-preview-field="{name}"' in html
 
+    @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"cron": "0 0 29 2 mon", "jitter": "1h"},
+            {"cron": "0 0 30 2 *"},
+            {"cron": "\0"},
+            {"cron": "* " * 2000},
+            {"cron": "* * * * *", "starts_at_0": "9999-12-31", "starts_at_1": "23:59:59"},
+            {"cron": "* * * * *", "starts_at_0": "0001-01-01", "starts_at_1": "00:00"},
+            {"cron": "* * * * *", "max_runs": "9" * 30},
+            {"every": "1h", "starts_at_0": "9999-12-31", "starts_at_1": "23:30"},
+            {"every": "1h", "ends_at_0": "0001-01-01", "ends_at_1": "00:00"},
+            {"every": "0s"},
+            {"every": "-1h"},
+            {"every": "99999999999999d"},
+        ],
+    )
+    def test_no_value_causes_a_server_error(self, values, zone, editor):
+        assert editor.get(PREVIEW, {"timezone": zone, **values}).status_code == 200
+
     def test_it_escapes_what_was_entered(self, editor):
         assert "<script>" not in body(editor.get(PREVIEW, {**DAILY, "cron": "<script>"}))
 
