@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from django_future import clock
-from django_future.admin import bound_object, columns, display, failures, job_code, job_form
+from django_future.admin import bound_object, bulk, columns, display, failures, job_code, job_form
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -150,7 +150,9 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[Any]:
         """Return the URLs, with those of the pages that Django does not have."""
-        own = [*page.urls(self), *job_form.urls(self), *failures.urls(self)]
+        own = [
+            *page.urls(self), *job_form.urls(self), *failures.urls(self), *bulk.urls(self)
+        ]  # fmt: skip
         return [*own, *super().get_urls()]
 
     def render_change_form(

@@ -1,6 +1,7 @@
 """The filters of the list of jobs. No choice is read from the table of jobs."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
@@ -9,11 +10,24 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from django_future import clock
 from django_future.admin.job_form.catalogue import known_handlers
 from django_future.admin.job_list.line import short_name
 from django_future.models import PausedQueue, Worker
 
 MAX_CHOICES = 50
+_NOW = "django_future_now"
+
+
+def set_now(request: HttpRequest, at: datetime) -> None:
+    """Let the filters by time be relative to `at`, so that later requests find the same jobs."""
+    setattr(request, _NOW, at)
+
+
+def now(request: HttpRequest) -> datetime:
+    """Return the instant to which the filters by time are relative."""
+    at: datetime = getattr(request, _NOW, None) or clock.now()
+    return at
 
 
 class HandlerFilter(SimpleListFilter):
