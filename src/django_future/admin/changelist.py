@@ -10,6 +10,9 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from django_future.admin.job_list.time_filters import order_of
+from django_future.admin.job_list.time_order import page_of
+
 MAX_COUNTED = 10_000
 MAX_PREVIEW_LENGTH = 1000  # characters of the arguments, which may be many megabytes
 
@@ -26,7 +29,10 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class JobList(ChangeList):
-    """The newest jobs first, in the order of the primary key, without their largest columns."""
+    """The newest jobs first, in the order of the primary key, without their largest columns.
+
+    A filter by time has an order of its own.
+    """
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:  # noqa: ARG002
         """Return the only order, without regard to the URL."""
@@ -42,6 +48,16 @@ class JobList(ChangeList):
             kwargs_start=Left("kwargs", MAX_PREVIEW_LENGTH),
         )
         return jobs.defer("args", "kwargs", "return_value", "error", "current_progress__log")
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the jobs of the page; in the order of a filter by time if there is one."""
+        super().get_results(request)
+        order = order_of(request, self.queryset.db)
+        if order is not None:
+            is_whole = self.show_all and self.can_show_all
+            count = self.result_count if is_whole else self.list_per_page
+            first = 0 if is_whole else (self.page_num - 1) * self.list_per_page
+            self.result_list = page_of(self.queryset, order, first, count)
 
 
 class _MoreThan(int):

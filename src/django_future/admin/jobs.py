@@ -23,7 +23,7 @@ from django_future.admin.actions import (
     sign_selected,
 )
 from django_future.admin.changelist import CappedPaginator, JobList
-from django_future.admin.job_list import filters, line, search
+from django_future.admin.job_list import filters, line, search, time_filters
 from django_future.admin.job_page import page, values
 from django_future.admin.job_page.related import recurring_link
 from django_future.admin.permissions import may_operate
@@ -63,10 +63,13 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_display = ["callable_name"]  # see get_list_display
     list_display_links = None
     list_per_page = 50
-    list_filter = ["status", filters.HandlerFilter, filters.QueueFilter]
+    list_filter = [
+        time_filters.OrderFilter, "status", time_filters.WaitsFilter, time_filters.WhenFilter,
+        filters.HandlerFilter, filters.QueueFilter, filters.RecurringFilter,
+    ]  # fmt: skip
     filters = frozenset({
         "status", "queue_name", "callable_name", "worker", "content_type__id", "object_id",
-        "recurring__id", *failures.FILTERS,
+        "recurring__id", "order", "waits", "when", "recurring", *failures.FILTERS,
     })  # fmt: skip
     list_select_related = ["current_progress"]
     search_fields = ["callable_name"]  # shows the box; see get_search_results

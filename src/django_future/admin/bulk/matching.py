@@ -17,7 +17,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext
 
 from django_future.admin.changelist import CappedPaginator
-from django_future.admin.job_list.filters import set_now
+from django_future.admin.job_list.time_filters import set_now
 
 _OF_THE_PAGE = (PAGE_VAR, ORDER_VAR, ALL_VAR, ERROR_FLAG)  # do not select jobs
 

@@ -1,33 +1,21 @@
 """The filters of the list of jobs. No choice is read from the table of jobs."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_future import clock
 from django_future.admin.job_form.catalogue import known_handlers
 from django_future.admin.job_list.line import short_name
-from django_future.models import PausedQueue, Worker
+from django_future.models import PausedQueue, RecurringJob, Worker
 
 MAX_CHOICES = 50
-_NOW = "django_future_now"
-
-
-def set_now(request: HttpRequest, at: datetime) -> None:
-    """Let the filters by time be relative to `at`, so that later requests find the same jobs."""
-    setattr(request, _NOW, at)
-
-
-def now(request: HttpRequest) -> datetime:
-    """Return the instant to which the filters by time are relative."""
-    at: datetime = getattr(request, _NOW, None) or clock.now()
-    return at
+MAX_ID_DIGITS = 18
 
 
 class HandlerFilter(SimpleListFilter):
@@ -67,6 +55,34 @@ class QueueFilter(SimpleListFilter):
         """Return the jobs of the queue."""
         name = _text(self.value())
         return queryset if name is None else queryset.filter(queue_name=name)
+
+
+class RecurringFilter(SimpleListFilter):
+    """The runs of one recurring job. The only choice is that of the URL, with its name."""
+
+    title = _("recurring job")
+    parameter_name = "recurring"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the chosen recurring job, by its name if it exists."""
+        value = self.value()
+        if value is None:
+            return []
+        alias = model_admin.get_queryset(request).db
+        rows = RecurringJob.objects.using(alias).filter(pk=_id(value))
+        name = rows.values_list("name", flat=True).first()
+        return [(value, name or gettext("%(number)s (deleted)") % {"number": value})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        """Return the runs."""
+        value = self.value()
+        return queryset if value is None else queryset.filter(recurring=_id(value))
+
+
+def _id(value: str) -> int:
+    if not value.isascii() or not value.isdecimal() or len(value) > MAX_ID_DIGITS:
+        raise IncorrectLookupParameters
+    return int(value)
 
 
 def _with_chosen(names: Iterable[str], chosen: str | None) -> list[str]:

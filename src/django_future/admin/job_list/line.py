@@ -14,11 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
 from django_future.admin import columns, display, times
+from django_future.admin.job_list.time_filters import LATE_AFTER
 from django_future.admin.queue_column import queue_column
 from django_future.models import ScheduledJob
 from django_future.status import Status
 
-LATE_AFTER = timedelta(minutes=1)
 MAX_NAME_LENGTH = 40  # characters of one cell
 MAX_STATUS_LENGTH = 60
 

@@ -1,0 +1,169 @@
+"""The filters of the list of jobs by time, and its order. They read the indexes of times."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.admin import SimpleListFilter
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from django_future import clock
+from django_future.admin.job_list.time_order import (
+    TimeOrder,
+    all_arms,
+    scheduled_arms,
+)
+from django_future.status import Status
+from django_future.store import store_for
+
+LATE_AFTER = timedelta(minutes=1)
+MAX_PRIORITIES = 20  # if more are in use, the server reads all scheduled jobs
+RETRY_HORIZON = timedelta(days=1)  # a later retry is not found, because no index has the attempts
+_HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+_NOW, _PRIORITIES = "django_future_now", "django_future_priorities"
+
+Range = Callable[[datetime], tuple[datetime, datetime]]
+
+
+def set_now(request: HttpRequest, at: datetime) -> None:
+    """Let the filters by time be relative to `at`, so that later requests find the same jobs."""
+    setattr(request, _NOW, at)
+
+
+def order_of(request: HttpRequest, alias: str) -> TimeOrder | None:
+    """Return the order by time that the filters of a request need; None for newest first."""
+    when, waits = request.GET.get(WhenFilter.parameter_name), request.GET.get("waits")
+    is_next_first = request.GET.get(OrderFilter.parameter_name) == NEXT_FIRST
+    if waits in _WAITS or when in COMING or is_next_first:
+        return TimeOrder(scheduled_arms(_priorities(request, alias)), is_ascending=True)
+    if when in _RANGES:
+        return TimeOrder(all_arms(_priorities(request, alias)), is_ascending=False)
+    return None
+
+
+class _TimeFilter(SimpleListFilter):
+    """A filter by a condition on the status and on times."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the jobs that match the choice."""
+        value = self.value()
+        if value is None:
+            return queryset
+        if value not in {name for name, _label in self.lookup_choices}:
+            raise IncorrectLookupParameters
+        now = getattr(request, _NOW, None) or clock.now()
+        return queryset.filter(self.condition(value, now, _priorities(request, queryset.db)))
+
+    def condition(self, value: str, now: datetime, found: list[int]) -> Q:
+        """Return the condition of a choice; `found` are the priorities of scheduled jobs."""
+        raise NotImplementedError
+
+
+class WhenFilter(_TimeFilter):
+    """Jobs whose time is in a range: the time that the list shows as "when"."""
+
+    title = _("when")
+    parameter_name = "when"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
+        """Return the ranges."""
+        return [
+            ("hour", _("Past hour")),
+            ("today", _("Today")),
+            ("week", _("Past 7 days")),
+            ("next-hour", _("Next hour")),
+            ("next-day", _("Next 24 hours")),
+        ]
+
+    def condition(self, value: str, now: datetime, found: list[int]) -> Q:
+        """Return the condition that the time is in the range."""
+        start, end = (clock.to_row(instant) for instant in _RANGES[value](now))
+        coming = _scheduled(found) & Q(scheduled_at__gte=start, scheduled_at__lte=end)
+        if value in COMING:
+            return coming
+        ended = Q(status__in=Status.final(), finished_at__gte=start, finished_at__lte=end)
+        running = Q(status=Status.RUNNING, started_at__gte=start, started_at__lte=end)
+        parked = Q(status=Status.PARKED, scheduled_at__gte=start, scheduled_at__lte=end)
+        return coming | ended | running | parked
+
+
+class WaitsFilter(_TimeFilter):
+    """Scheduled jobs by how they wait, in the words of the column "status"."""
+
+    title = _("waiting")
+    parameter_name = "waits"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
+        """Return the ways to wait."""
+        return [
+            ("due", _("Due now")),
+            ("late", _("Late")),
+            ("retrying", _("Retrying within a day")),
+        ]
+
+    def condition(self, value: str, now: datetime, found: list[int]) -> Q:
+        """Return the condition that a job waits like this."""
+        scheduled, at = _scheduled(found), clock.to_row(now)
+        if value == "due":
+            return scheduled & Q(scheduled_at__lte=at)
+        if value == "late":
+            return scheduled & Q(scheduled_at__lt=clock.to_row(now - LATE_AFTER))
+        horizon = clock.to_row(now + RETRY_HORIZON)
+        return scheduled & Q(attempts__gt=0, scheduled_at__gt=at, scheduled_at__lte=horizon)
+
+
+class OrderFilter(_TimeFilter):
+    """The order of the list. Only scheduled jobs have a next one."""
+
+    title = _("order")
+    parameter_name = "order"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
+        """Return the order that is not the usual one."""
+        return [(NEXT_FIRST, _("Next first (scheduled jobs)"))]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Yield the orders; the usual one is in the place of "All"."""
+        usual, *others = super().choices(changelist)
+        yield {**usual, "display": _("Newest first")}
+        yield from others
+
+    def condition(self, value: str, now: datetime, found: list[int]) -> Q:  # noqa: ARG002
+        """Return the condition that a job is scheduled."""
+        return Q(status=Status.SCHEDULED)
+
+
+def _scheduled(found: list[int]) -> Q:
+    # With the priorities, a server reads just the range of times of each in the index of due jobs.
+    scheduled = Q(status=Status.SCHEDULED)
+    return scheduled & Q(priority__in=found) if found else scheduled
+
+
+def _priorities(request: HttpRequest, alias: str) -> list[int]:
+    found: list[int] | None = getattr(request, _PRIORITIES, None)
+    if found is None:
+        found = store_for(alias).due_query.waiting_priorities(MAX_PRIORITIES + 1)
+        found = found if len(found) <= MAX_PRIORITIES else []
+        setattr(request, _PRIORITIES, found)
+    return found
+
+
+def _today(now: datetime) -> tuple[datetime, datetime]:
+    local = now.astimezone(clock.current_zone())
+    start = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    return start, start + _DAY
+
+
+NEXT_FIRST = "next"
+COMING = ("next-hour", "next-day")
+_WAITS = ("due", "late", "retrying")
+_RANGES: dict[str | None, Range] = {
+    "hour": lambda now: (now - _HOUR, now),
+    "today": _today,
+    "week": lambda now: (now - _WEEK, now),
+    "next-hour": lambda now: (now, now + _HOUR),
+    "next-day": lambda now: (now, now + _DAY),
+}
