@@ -196,7 +196,7 @@ def test_a_filter_by_time_takes_few_queries(admin_client, query, django_assert_m
     for priority in range(5):
         schedule_job("1h", jobs.echo, priority=priority)
     ScheduledJob.objects.update(scheduled_at=clock.to_row(clock.now()))
-    with django_assert_max_num_queries(11):  # three are of the session and the permissions
+    with django_assert_max_num_queries(8):
         admin_client.get(f"{LIST}?{query}")
 
 

@@ -44,7 +44,7 @@ class Matching:
         set_now(filtered, at)
         self._up_to = up_to
         self._list: ChangeList = model_admin.get_changelist_instance(filtered)
-        self._jobs: QuerySet[Any] = self._list.get_queryset(filtered).order_by("pk")
+        self._jobs: QuerySet[Any] = self._list.queryset.order_by("pk")
 
     def after(self, last: int, limit: int) -> list[tuple[int, str]]:
         """Return the ids and the statuses of the first jobs after the id `last`, in order."""

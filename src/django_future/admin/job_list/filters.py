@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future.admin.job_form.catalogue import known_handlers
 from django_future.admin.job_list.line import short_name
-from django_future.models import PausedQueue, RecurringJob, Worker
+from django_future.admin.queue_column import known_workers
+from django_future.models import PausedQueue, RecurringJob
 
 MAX_CHOICES = 50
 MAX_ID_DIGITS = 18
@@ -44,7 +45,7 @@ class QueueFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the names; the choice of the URL is one of them, known or not."""
         alias = model_admin.get_queryset(request).db
-        workers = Worker.objects.using(alias).only("queues")[:MAX_CHOICES]
+        workers = known_workers(request)[:MAX_CHOICES]
         named = [worker.queue_names or {} for worker in workers]
         paused = PausedQueue.objects.using(alias).values_list("queue_name", flat=True)
         names = {"default", *paused[:MAX_CHOICES]}

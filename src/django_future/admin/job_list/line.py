@@ -40,7 +40,7 @@ def line(model_admin: Any, request: HttpRequest, at: datetime) -> list[Callable[
         return _when(job, at)
 
     return [status, call, columns.content_object, when, late, columns.duration, attempts,
-            queue_column()]  # fmt: skip
+            queue_column(request)]  # fmt: skip
 
 
 def short_name(callable_name: str) -> str:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
 from django_future.admin.job_list.time_order import (
+    Arm,
     TimeOrder,
     all_arms,
     scheduled_arms,
@@ -35,13 +36,34 @@ def set_now(request: HttpRequest, at: datetime) -> None:
 
 def order_of(request: HttpRequest, alias: str) -> TimeOrder | None:
     """Return the order by time that the filters of a request need; None for newest first."""
-    when, waits = request.GET.get(WhenFilter.parameter_name), request.GET.get("waits")
-    is_next_first = request.GET.get(OrderFilter.parameter_name) == NEXT_FIRST
-    if waits in _WAITS or when in COMING or is_next_first:
+    when, waits = request.GET.get("when"), request.GET.get("waits")
+    is_next_first = request.GET.get("order") == NEXT_FIRST
+    if waits in _WAITS or when in _COMING or is_next_first:
         return TimeOrder(scheduled_arms(_priorities(request, alias)), is_ascending=True)
-    if when in _RANGES:
-        return TimeOrder(all_arms(_priorities(request, alias)), is_ascending=False)
+    if when in _PAST:
+        arms = all_arms(_priorities(request, alias))
+        ranged = [_within(arm, request) for arm in arms]
+        return TimeOrder(ranged, is_ascending=False, has_range=True)
     return None
+
+
+def past_range(request: HttpRequest, alias: str) -> Q | None:
+    """Return the condition of the filter "when" if it has a range that includes the past."""
+    when = request.GET.get("when")
+    if when not in _PAST:
+        return None
+    start, end = _row_range(when, request)
+    ended = Q(status__in=Status.final(), finished_at__gte=start, finished_at__lte=end)
+    running = Q(status=Status.RUNNING, started_at__gte=start, started_at__lte=end)
+    parked = Q(status=Status.PARKED, scheduled_at__gte=start, scheduled_at__lte=end)
+    scheduled = _scheduled(_priorities(request, alias))
+    return scheduled & Q(scheduled_at__gte=start, scheduled_at__lte=end) | ended | running | parked
+
+
+def _within(arm: Arm, request: HttpRequest) -> Arm:
+    start, end = _row_range(request.GET["when"], request)
+    times = {f"{arm.column}__gte": start, f"{arm.column}__lte": end}
+    return Arm(arm.condition & Q(**times), arm.column)
 
 
 class _TimeFilter(SimpleListFilter):
@@ -54,11 +76,10 @@ class _TimeFilter(SimpleListFilter):
             return queryset
         if value not in {name for name, _label in self.lookup_choices}:
             raise IncorrectLookupParameters
-        now = getattr(request, _NOW, None) or clock.now()
-        return queryset.filter(self.condition(value, now, _priorities(request, queryset.db)))
+        return queryset.filter(self.condition(value, request, queryset.db))
 
-    def condition(self, value: str, now: datetime, found: list[int]) -> Q:
-        """Return the condition of a choice; `found` are the priorities of scheduled jobs."""
+    def condition(self, value: str, request: HttpRequest, alias: str) -> Q:
+        """Return the condition of a choice."""
         raise NotImplementedError
 
 
@@ -78,16 +99,16 @@ class WhenFilter(_TimeFilter):
             ("next-day", _("Next 24 hours")),
         ]
 
-    def condition(self, value: str, now: datetime, found: list[int]) -> Q:
-        """Return the condition that the time is in the range."""
-        start, end = (clock.to_row(instant) for instant in _RANGES[value](now))
-        coming = _scheduled(found) & Q(scheduled_at__gte=start, scheduled_at__lte=end)
-        if value in COMING:
-            return coming
-        ended = Q(status__in=Status.final(), finished_at__gte=start, finished_at__lte=end)
-        running = Q(status=Status.RUNNING, started_at__gte=start, started_at__lte=end)
-        parked = Q(status=Status.PARKED, scheduled_at__gte=start, scheduled_at__lte=end)
-        return coming | ended | running | parked
+    def condition(self, value: str, request: HttpRequest, alias: str) -> Q:
+        """Return the condition that the time is in the range.
+
+        The list applies a range that includes the past, because it needs the other jobs too.
+        """
+        if value in _PAST:
+            return Q()
+        start, end = _row_range(value, request)
+        scheduled = _scheduled(_priorities(request, alias))
+        return scheduled & Q(scheduled_at__gte=start, scheduled_at__lte=end)
 
 
 class WaitsFilter(_TimeFilter):
@@ -104,9 +125,10 @@ class WaitsFilter(_TimeFilter):
             ("retrying", _("Retrying within a day")),
         ]
 
-    def condition(self, value: str, now: datetime, found: list[int]) -> Q:
+    def condition(self, value: str, request: HttpRequest, alias: str) -> Q:
         """Return the condition that a job waits like this."""
-        scheduled, at = _scheduled(found), clock.to_row(now)
+        now = _now(request)
+        scheduled, at = _scheduled(_priorities(request, alias)), clock.to_row(now)
         if value == "due":
             return scheduled & Q(scheduled_at__lte=at)
         if value == "late":
@@ -131,7 +153,7 @@ class OrderFilter(_TimeFilter):
         yield {**usual, "display": _("Newest first")}
         yield from others
 
-    def condition(self, value: str, now: datetime, found: list[int]) -> Q:  # noqa: ARG002
+    def condition(self, value: str, request: HttpRequest, alias: str) -> Q:  # noqa: ARG002
         """Return the condition that a job is scheduled."""
         return Q(status=Status.SCHEDULED)
 
@@ -151,6 +173,16 @@ def _priorities(request: HttpRequest, alias: str) -> list[int]:
     return found
 
 
+def _now(request: HttpRequest) -> datetime:
+    at: datetime = getattr(request, _NOW, None) or clock.now()
+    return at
+
+
+def _row_range(name: str, request: HttpRequest) -> tuple[datetime, datetime]:
+    start, end = _RANGES[name](_now(request))
+    return clock.to_row(start), clock.to_row(end)
+
+
 def _today(now: datetime) -> tuple[datetime, datetime]:
     local = now.astimezone(clock.current_zone())
     start = local.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -158,9 +190,9 @@ def _today(now: datetime) -> tuple[datetime, datetime]:
 
 
 NEXT_FIRST = "next"
-COMING = ("next-hour", "next-day")
+_PAST, _COMING = ("hour", "today", "week"), ("next-hour", "next-day")
 _WAITS = ("due", "late", "retrying")
-_RANGES: dict[str | None, Range] = {
+_RANGES: dict[str, Range] = {
     "hour": lambda now: (now - _HOUR, now),
     "today": _today,
     "week": lambda now: (now - _WEEK, now),

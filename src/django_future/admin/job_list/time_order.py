@@ -8,10 +8,17 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connections
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
 
+from django_future import clock
 from django_future.status import Status
+
+# The time that the list shows of a job in this status. That of the other jobs is scheduled_at.
+_COLUMNS: dict[str, str] = {
+    Status.RUNNING: "started_at",
+    **dict.fromkeys(Status.final(), "finished_at"),
+}
 
 
 class Arm(NamedTuple):
@@ -22,10 +29,14 @@ class Arm(NamedTuple):
 
 
 class TimeOrder(NamedTuple):
-    """The arms that make up a list, and whether its earliest time comes first."""
+    """The arms that make up a list, and whether its earliest time comes first.
+
+    With `has_range`, the arms also contain the condition of the filter by a past range.
+    """
 
     arms: list[Arm]
     is_ascending: bool
+    has_range: bool = False
 
 
 def scheduled_arms(found: Iterable[int]) -> list[Arm]:
@@ -37,40 +48,43 @@ def scheduled_arms(found: Iterable[int]) -> list[Arm]:
 
 def all_arms(found: Iterable[int]) -> list[Arm]:
     """Return the arms of jobs in each status, each with the time that the list shows."""
-    ended = [Arm(Q(status=status), "finished_at") for status in Status.final()]
-    others = [(Status.RUNNING, "started_at"), (Status.PARKED, "scheduled_at")]
-    waiting = [Arm(Q(status=status), column) for status, column in others]
-    return [*scheduled_arms(found), *waiting, *ended]
+    others = [
+        Arm(Q(status=status), _COLUMNS.get(status, "scheduled_at"))
+        for status in Status
+        if status != Status.SCHEDULED
+    ]
+    return [*scheduled_arms(found), *others]
 
 
-def page_of(jobs: QuerySet[Any], order: TimeOrder, first: int, count: int) -> list[Any]:
-    """Return `count` of `jobs` in this order, without the `first` ones before them."""
-    ids = _ids(jobs, order, first, count)
-    found = {job.pk: job for job in jobs.filter(pk__in=ids).order_by()} if ids else {}
-    return [found[pk] for pk in ids if pk in found]
+def ids_of(jobs: QuerySet[Any], order: TimeOrder, first: int, count: int) -> RawSQL | None:
+    """Return a query for the ids of `count` of `jobs` in this order, after the `first` ones.
 
-
-def _ids(jobs: QuerySet[Any], order: TimeOrder, first: int, count: int) -> list[int]:
+    None means that it is known without a query that there are no jobs.
+    """
     sign, direction = ("", "ASC") if order.is_ascending else ("-", "DESC")
     statements: list[str] = []
     parameters: list[Any] = []
     for condition, column in order.arms:
         rows = jobs.filter(condition, **{f"{column}__isnull": False})
         rows = rows.order_by(f"{sign}{column}", f"{sign}pk").values_list(column, "pk")
-        compiler = rows[: first + count].query.get_compiler(using=jobs.db)
         try:
-            sql, values = compiler.as_sql()
+            sql, values = rows[: first + count].query.get_compiler(using=jobs.db).as_sql()
         except EmptyResultSet:
             continue
-        # SQLite accepts a limit only in a subquery.
+        # SQLite accepts a limit only in a subquery, and MySQL only in one that is not that of IN.
         statements.append(f"SELECT * FROM ({sql}) AS arm{len(statements)}")  # noqa: S608 - of Django
         parameters += values
     if not statements:
-        return []
-    with connections[jobs.db].cursor() as cursor:
-        cursor.execute(
-            f"{' UNION ALL '.join(statements)} ORDER BY 1 {direction}, 2 {direction} "
-            f"LIMIT {int(count)} OFFSET {int(first)}",
-            parameters,
-        )
-        return [row[1] for row in cursor.fetchall()]
+        return None
+    union = f"{' UNION ALL '.join(statements)} ORDER BY 1 {direction}, 2 {direction}"
+    page = f"SELECT pk FROM ({union} LIMIT {int(count)} OFFSET {int(first)}) AS page"  # noqa: S608
+    return RawSQL(page, parameters)  # noqa: S611 - as above
+
+
+def in_order(jobs: Iterable[Any], order: TimeOrder) -> list[Any]:
+    """Return the jobs of one page in this order."""
+
+    def key(job: Any) -> Any:
+        return clock.from_row(getattr(job, _COLUMNS.get(job.status, "scheduled_at"))), job.pk
+
+    return sorted(jobs, key=key, reverse=not order.is_ascending)
