@@ -10,6 +10,7 @@ from django_future import ScheduledJob, clock, schedule_job, schedule_recurring
 from django_future.status import Status
 from tests.shop import flaky, jobs
 from tests.support.admin_pages import LIST, act, body, job_in, listed, page_of
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
 
@@ -231,6 +232,43 @@ def test_the_search_finds_the_jobs_of_an_object(admin_client, order, kind):
 def test_the_search_finds_nothing_for_an_object_without_jobs(admin_client, term):
     schedule_job("1h", jobs.echo)
     assert listed(admin_client.get(LIST, {"q": term})) == []
+
+
+def test_the_search_finds_the_job_with_a_unique_key(admin_client):
+    wanted = schedule_job("1h", jobs.echo, unique="invoice 2026-11")
+    schedule_job("1h", jobs.echo, unique="invoice 2026-12")
+    assert listed(admin_client.get(LIST, {"q": "invoice 2026-11"})) == [wanted.pk]
+
+
+def test_the_search_finds_a_unique_key_that_is_a_number(admin_client):
+    wanted = schedule_job("1h", jobs.echo, unique="123456789")
+    assert listed(admin_client.get(LIST, {"q": "123456789"})) == [wanted.pk]
+
+
+def test_the_search_finds_no_part_of_a_unique_key(admin_client):
+    schedule_job("1h", jobs.echo, unique="invoice")
+    assert listed(admin_client.get(LIST, {"q": "invoic"})) == []
+
+
+@pytest.mark.parametrize("name", ["tests.shop.jobs.hide_all", "unknown.handler"])
+def test_the_search_does_not_find_the_key_of_a_job_with_hidden_arguments(admin_client, name):
+    job = schedule_job("1h", jobs.echo, unique="secret-card-4242")
+    rewrite(callable_name=name)
+    assert listed(admin_client.get(LIST, {"q": "secret-card-4242"})) == []
+    assert listed(admin_client.get(LIST, {"q": job.pk})) == [job.pk]
+
+
+@pytest.mark.parametrize("term", ["chrage", "flaky.charg3", "CHARGES"])
+def test_a_search_without_a_result_shows_near_names(admin_client, term):
+    schedule_job("1h", jobs.echo)
+    html = body(admin_client.get(LIST, {"q": term}))
+    assert "No handler is named like this. Near:" in html
+    assert '<a href="?q=tests.shop.flaky.charge">tests.shop.flaky.charge</a>' in html
+
+
+@pytest.mark.parametrize("term", ["charge", "5", "order 17", "zzzzzzzz", "x" * 501])
+def test_a_search_for_something_else_shows_no_near_names(admin_client, term):
+    assert "No handler is named like this" not in body(admin_client.get(LIST, {"q": term}))
 
 
 def test_the_run_now_action_moves_scheduled_jobs_and_logs_each(admin_client):

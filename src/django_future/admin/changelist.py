@@ -10,6 +10,7 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from django_future.admin.job_list.search import near_names
 from django_future.admin.job_list.time_filters import order_of, past_range
 from django_future.admin.job_list.time_order import TimeOrder, ids_of, in_order
 
@@ -58,6 +59,11 @@ class JobList(ChangeList):
             has_range = order.has_range or past_range(request, self.queryset.db) is None
             jobs = self._of_all_times if has_range else self.queryset
             self.result_list = self._page_of(jobs, order, first, count)
+
+    @cached_property
+    def near_names(self) -> list[str]:
+        """The names of handlers that the search may mean, if it finds nothing."""
+        return near_names(self.query) if self.query and not self.result_count else []
 
     def _page_of(self, jobs: QuerySet[Any], order: TimeOrder, first: int, count: int) -> list[Any]:
         ids = ids_of(jobs, order, first, count)

@@ -74,8 +74,8 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_select_related = ["current_progress"]
     search_fields = ["callable_name"]  # shows the box; see get_search_results
     search_help_text = _(
-        "The id of a job, a part of the name of its handler, or its object, such as "
-        "“shop.order 17”."
+        "The id of a job, a part of the name of its handler, its unique key, or its object, such "
+        "as “shop.order 17”."
     )
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
@@ -141,7 +141,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         queryset: QuerySet[Any],
         search_term: str,
     ) -> tuple[QuerySet[Any], bool]:
-        """Search by id, handler or object."""
+        """Search by id, handler, object or unique key."""
         return (search.found(queryset, search_term) if search_term else queryset), False
 
     def get_object(

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from django_future.admin.display import short_name
 from django_future.admin.job_form.catalogue import known_handlers
-from django_future.admin.job_list.line import short_name
 from django_future.admin.queue_column import known_workers
 from django_future.models import PausedQueue, RecurringJob
 

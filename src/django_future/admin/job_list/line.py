@@ -43,11 +43,6 @@ def line(model_admin: Any, request: HttpRequest, at: datetime) -> list[Callable[
             queue_column(request)]  # fmt: skip
 
 
-def short_name(callable_name: str) -> str:
-    """Return the last part of the name of a callable."""
-    return callable_name.rpartition(".")[2] or callable_name
-
-
 @labelled(description=_("late"))
 def late(job: ScheduledJob) -> str:
     """Show how much later than its time a job started."""
@@ -82,7 +77,7 @@ def _status(job: Any, at: datetime) -> str:
 
 
 def _handler(job: Any, address: str) -> str:
-    name = display.line(short_name(job.callable_name), MAX_NAME_LENGTH)
+    name = display.line(display.short_name(job.callable_name), MAX_NAME_LENGTH)
     second = job.error_kind if job.status == Status.FAILED and job.error_kind else None
     quiet = display.line(second, MAX_NAME_LENGTH) if second else columns.call(job)
     link = format_html('<a href="{}" title="{}">{}</a>', address, job.callable_name, name)
