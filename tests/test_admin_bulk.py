@@ -2,13 +2,14 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from django_future import ScheduledJob, schedule_job
+from django_future import ScheduledJob, clock, schedule_job
 from django_future.admin.bulk import running
 from django_future.models import FailureNote
 from django_future.status import Status
@@ -200,11 +201,22 @@ def test_a_page_that_is_sent_twice_continues_the_act(login, slow):
     assert LogEntry.objects.count() == 1
 
 
-def test_a_filter_by_time_finds_the_same_jobs_in_each_request(login, slow):
-    made(600)
-    ScheduledJob.objects.update(scheduled_at="2026-01-01T10:00Z")
+def test_a_filter_by_time_is_relative_to_the_confirmation(login):
+    due, later = schedule_job("0s", jobs.echo), schedule_job("1h", jobs.echo)
     client = login(*OPERATOR)
-    assert run(client)[0] == ["600 jobs were cancelled."]
+    key = key_of(ask(client, query="waits=due"))
+    ScheduledJob.objects.filter(pk=later.pk).update(scheduled_at=clock.to_row(clock.now()))
+    client.post(BULK, {"bulk": key})
+    assert list(ScheduledJob.objects.filter(status=Status.CANCELLED)) == [due]
+
+
+@pytest.mark.parametrize(
+    "query", ["when=week", "waits=late", "order=next", "when=hour&q=tests.shop"]
+)
+def test_each_filter_can_be_confirmed(login, query):
+    schedule_job("1h", jobs.echo)
+    ScheduledJob.objects.update(scheduled_at=clock.to_row(clock.now() - timedelta(minutes=5)))
+    assert "1 job matches the filter." in body(ask(login(*OPERATOR), query=query))
 
 
 @pytest.mark.parametrize(
