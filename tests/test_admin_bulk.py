@@ -2,11 +2,14 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
 from django.urls import reverse
 
 from django_future import ScheduledJob, clock, schedule_job
@@ -361,3 +364,22 @@ def test_jobs_that_change_while_the_act_runs_are_counted(login, monkeypatch):
     messages, _requests = run(login(*OPERATOR))
     assert messages[0] == "2 jobs were cancelled."
     assert messages[1].startswith("1 job was not cancelled")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_requests_at_once_act_once_on_each_job(login, slow):
+    ids = made(400, Status.FAILED)
+    client = login(*OPERATOR)
+    key = key_of(confirm(client, "run_again"))
+
+    def continue_to_the_end(_number):
+        other = Client()
+        other.cookies = client.cookies
+        while other.post(BULK, {"bulk": key}).status_code == 200:
+            pass
+        connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(continue_to_the_end, range(3)))
+    assert ScheduledJob.objects.filter(pk__gt=ids[-1]).count() == 400
+    assert recorded()[1]["done"] == 400

@@ -24,6 +24,7 @@ from django_future.admin.bulk.matching import Matching, filter_of
 from django_future.admin.bulk.progress import Progress, begin, recorded
 from django_future.admin.bulk.result import report, sentences
 from django_future.admin.bulk.running import EntryGone, advance
+from django_future.admin.changelist import MAX_COUNTED
 from django_future.models import ScheduledJob
 from django_future.store import store_for
 from django_future.store.due import newest_id
@@ -161,7 +162,7 @@ def _show(
             "sentences": sentences(act, progress),
             "remaining": text % {"number": remaining},
             "passed": passed,
-            "total": passed + int(remaining),
+            "total": passed + remaining if remaining <= MAX_COUNTED else None,
             "key": key,
             "list_url": _list_url(model_admin, progress.filter),
         },

@@ -14,7 +14,9 @@ from django_future.status import Status
 
 def sentences(act: Act, progress: Progress) -> list[tuple[int, str]]:
     """Return sentences, each with the level of its message."""
-    found = [(messages.SUCCESS, str(act.done % {"count": progress.done}))]
+    found = []
+    if progress.done or not (progress.total_untouched or progress.refused):
+        found.append((messages.SUCCESS, str(act.done % {"count": progress.done})))
     if untouched := progress.total_untouched:
         text = str(act.untouched % {"count": untouched})
         found.append((messages.WARNING, f"{text} {_by_status(progress)}".strip()))
