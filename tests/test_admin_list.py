@@ -156,6 +156,14 @@ def test_the_latest_jobs_of_all_statuses_come_first_in_a_past_range(admin_client
     assert shown == [first.pk, third.pk, second.pk]
 
 
+def test_a_range_and_a_status_can_be_combined(admin_client):
+    for status in (Status.FAILED, Status.COMPLETE):
+        change(schedule_job("1h", jobs.echo), status=status, finished_at=timedelta(minutes=1))
+    failed = ScheduledJob.objects.get(status=Status.FAILED)
+    assert listed(admin_client.get(f"{LIST}?when=hour&status__exact=failed")) == [failed.pk]
+    assert listed(admin_client.get(f"{LIST}?when=hour&status__exact=expired")) == []
+
+
 def test_the_pages_of_an_order_by_time_continue_each_other(admin_client, monkeypatch):
     monkeypatch.setattr(admin.site.get_model_admin(ScheduledJob), "list_per_page", 2)
     made = [schedule_job(f"{m}m", jobs.echo, priority=m % 2).pk for m in (50, 40, 30, 20, 10)]

@@ -22,8 +22,9 @@ _COLUMNS: dict[str, str] = {
 
 
 class Arm(NamedTuple):
-    """Jobs that an index has in the order of `column`, the time that the list shows."""
+    """Jobs of a status that an index has in the order of `column`, the time that the list shows."""
 
+    status: str
     condition: Q
     column: str
 
@@ -42,14 +43,14 @@ class TimeOrder(NamedTuple):
 def scheduled_arms(found: Iterable[int]) -> list[Arm]:
     """Return the arms of scheduled jobs: one for each priority, or one that the server sorts."""
     scheduled = Q(status=Status.SCHEDULED)
-    arms = [Arm(scheduled & Q(priority=priority), "scheduled_at") for priority in found]
-    return arms or [Arm(scheduled, "scheduled_at")]
+    conditions = [scheduled & Q(priority=priority) for priority in found] or [scheduled]
+    return [Arm(Status.SCHEDULED, condition, "scheduled_at") for condition in conditions]
 
 
 def all_arms(found: Iterable[int]) -> list[Arm]:
     """Return the arms of jobs in each status, each with the time that the list shows."""
     others = [
-        Arm(Q(status=status), _COLUMNS.get(status, "scheduled_at"))
+        Arm(status, Q(status=status), _COLUMNS.get(status, "scheduled_at"))
         for status in Status
         if status != Status.SCHEDULED
     ]
@@ -64,7 +65,7 @@ def ids_of(jobs: QuerySet[Any], order: TimeOrder, first: int, count: int) -> Raw
     sign, direction = ("", "ASC") if order.is_ascending else ("-", "DESC")
     statements: list[str] = []
     parameters: list[Any] = []
-    for condition, column in order.arms:
+    for _status, condition, column in order.arms:
         rows = jobs.filter(condition, **{f"{column}__isnull": False})
         rows = rows.order_by(f"{sign}{column}", f"{sign}pk").values_list(column, "pk")
         try:
