@@ -10,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from django_future import ScheduledJob, clock, schedule_job
 from django_future.admin.bulk import running
@@ -383,3 +383,7 @@ def test_two_requests_at_once_act_once_on_each_job(login, slow):
         list(pool.map(continue_to_the_end, range(3)))
     assert ScheduledJob.objects.filter(pk__gt=ids[-1]).count() == 400
     assert recorded()[1]["done"] == 400
+
+
+def test_each_batch_commits_alone_even_if_requests_are_atomic():
+    assert resolve(BULK).func._non_atomic_requests == {"default", "other"}
