@@ -7,8 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser import chromium
 from tests.browser.site import served_site, session_of
-from tests.browser.window import MAX_WAIT, new_window
-
+from tests.browser.window import MAX_WAIT, new_window, no_errors
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -42,7 +41,12 @@ def site(django_db_setup):
 def open_window(browser, site):
     """Return a function that opens a window. At the end, no page may have reported an error."""
     with ExitStack() as stack:
-        yield lambda session=None: stack.enter_context(new_window(browser, site, session))
+
+        def open_one(session=None):
+            window = stack.enter_context(new_window(browser, site, session))
+            return stack.enter_context(no_errors(window))
+
+        yield open_one
 
 
 @pytest.fixture

@@ -1,13 +1,16 @@
 """What is wrong with a page: barriers for people with a disability, and content out of sight."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 COLOURS = ["color-contrast", "link-in-text-block"]  # the rules of axe about colours
+# Django draws these on each page, and they have barriers of their own.
+FRAME = [".breadcrumbs"]
 SEVERE = {"serious", "critical"}
+# The rules for levels A and AA, without those that are only good practice.
+STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 # A box that scrolls by itself may be wider than the window. The boxes of the frame of the admin may
 # not, because they contain the whole page.
@@ -26,7 +29,9 @@ OUT_OF_SIGHT = """() => {
     function isOutOfSight(element) {
         const box = element.getBoundingClientRect();
         const isShown = box.width > 1 && box.height > 1 && box.bottom > 0;
-        return isShown && (box.left < -1 || box.right > width + 1) && !isInBoxOfItsOwn(element);
+        const isHidden = element.closest(".visually-hidden, .hidden");
+        const isBeyond = box.left < -1 || box.right > width + 1;
+        return isShown && !isHidden && isBeyond && !isInBoxOfItsOwn(element);
     }
     const found = [...document.body.querySelectorAll("*")].filter(isOutOfSight);
     return found.map((element) => element.outerHTML.slice(0, 120));
@@ -35,18 +40,18 @@ OUT_OF_SIGHT = """() => {
 
 def barriers(page: Page, rules: Sequence[str] | None = None) -> list[str]:
     """Return what axe finds, by these or all rules, if it is serious or critical."""
-    options: dict[str, Any] = {"resultTypes": ["violations"]}
-    if rules is not None:
-        options["runOnly"] = rules
+    page.evaluate("document.getAnimations().forEach((change) => change.finish())")  # of colours
+    options = {"resultTypes": ["violations"], "runOnly": rules or STANDARD}
+    found = Axe().run(page, {"exclude": FRAME}, options).response["violations"]
     return [
         f"{rule['id']}: {node['html'][:160]} {node['failureSummary']}"
-        for rule in Axe().run(page, options=options).response["violations"]
+        for rule in found
         if rule["impact"] in SEVERE
         for node in rule["nodes"]
     ]
 
 
 def out_of_sight(page: Page) -> list[str]:
-    """Return the elements that are beyond the edge of the window, where only scrolling shows them."""
+    """Return the elements beyond the edge of the window, and whether the page scrolls to them."""
     is_wide = page.evaluate("document.scrollingElement.scrollWidth > window.innerWidth")
     return [*(["the page scrolls sideways"] if is_wide else []), *page.evaluate(OUT_OF_SIGHT)]

@@ -75,6 +75,8 @@ def _open_jobs(order, recurring):
 
 def _recurring_jobs():
     recurring = schedule_recurring("hourly", jobs.trace, cron="0 * * * *")
-    paused = schedule_recurring("nightly", jobs.echo, args=[LONG], every="1d", timezone="Asia/Tokyo")
+    paused = schedule_recurring(
+        "nightly", jobs.echo, args=[LONG], every="1d", timezone="Asia/Tokyo"
+    )
     paused.pause("month end", "ada")
     return recurring, paused

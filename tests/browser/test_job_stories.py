@@ -5,12 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
 from django_future import ScheduledJob, clock, schedule_job, schedule_jobs
 from django_future.status import Status
-from tests.browser.site import session_of
 from tests.shop import decorated, jobs
 from tests.support.admin_pages import LIST, job_in, page_of
 from tests.support.waiting import eventually
@@ -38,11 +37,12 @@ def test_a_user_logs_in_and_finds_a_job_by_a_search(open_window):
     page.get_by_label("Password").fill("tulips")
     click(page, "Log in")
     page.get_by_role("main").get_by_role("link", name="Scheduled jobs", exact=True).last.click()
-    expect(page.get_by_role("link", name="echo", exact=True)).to_be_visible()
+    found = page.locator("#result_list").get_by_role("link")
+    expect(found).to_have_count(2)
     page.get_by_label("Search").fill("greet")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("link", name="echo", exact=True)).to_have_count(0)
-    page.get_by_role("link", name="greet", exact=True).click()
+    expect(found).to_have_text(["greet"])
+    found.click()
     expect(page).to_have_url(re.compile(page_of(wanted)))
 
 
@@ -142,21 +142,3 @@ def test_a_user_adds_a_job(page):
     click(page, "Save")
     expect(page.locator(".future-call")).to_contain_text("greet(name='Ada', times=2)")
     assert ScheduledJob.objects.get().kwargs == {"times": 2}
-
-
-@pytest.mark.parametrize("status", list(Status))
-def test_a_user_who_may_only_view_sees_no_button_that_acts(open_window, status):
-    user = User.objects.create_user("viewer", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    job = job_in(status)
-    page = open_window(session_of(user))
-    for address in (page_of(job), LIST, FAILURES):
-        page.goto(address)
-        expect(page.get_by_role("main")).to_be_visible()
-        assert acting_buttons(page) == []
-
-
-def acting_buttons(page):
-    """Return the buttons of forms that are posted, except those of the frame of each page."""
-    forms = "#content form[method=post] :is(button, input[type=submit])"
-    return page.locator(f"{forms}, #content :is(.addlink, .deletelink)").all_inner_texts()

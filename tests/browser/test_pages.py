@@ -3,14 +3,14 @@
 from contextlib import ExitStack
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 
 from django_future.status import Status
 from tests.browser.findings import COLOURS, barriers, out_of_sight
 from tests.browser.rows import write_rows
 from tests.browser.site import session_of
-from tests.browser.window import DESKTOP, PHONE, new_window
+from tests.browser.window import DESKTOP, PHONE, new_window, no_errors
 from tests.support.admin_pages import LIST
 
 pytestmark = [
@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 ADMIN = "/admin/django_future/"
-LEFT_TO_RIGHT, RIGHT_TO_LEFT = "en", "he"
+LEFT_TO_RIGHT, RIGHT_TO_LEFT, VIEWER = "left to right", "right to left", "viewer"
 FAILURES, RECURRING = f"{LIST}failures/", f"{ADMIN}recurringjob/"
 
 # With the primary keys of the rows.
@@ -67,20 +67,26 @@ each_page = pytest.mark.parametrize("name", [*ADDRESSES, *CLICKS])
 def rows(browser, django_db_setup, django_db_blocker):
     """Write the rows for all tests of this module, which change none of them."""
     with django_db_blocker.unblock():
-        user = User.objects.create_superuser("operator")
-        yield {"session": session_of(user), **write_rows(user)}
+        operator = User.objects.create_superuser("operator")
+        viewer = User.objects.create_user("viewer", is_staff=True)
+        viewer.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+        sessions = {"operator": session_of(operator), "viewer": session_of(viewer)}
+        yield sessions | write_rows(operator)
         call_command("flush", verbosity=0, interactive=False)
 
 
 @pytest.fixture(scope="module")
 def windows(browser, site, rows):
-    """Return one window for each language. The tests share them, and so the files in the cache."""
+    """Return one window of each kind. The tests share them, and so the files in the cache."""
+    kinds = {
+        LEFT_TO_RIGHT: {"session": rows["operator"], "locale": "en"},
+        RIGHT_TO_LEFT: {"session": rows["operator"], "locale": "he"},
+        VIEWER: {"session": rows["viewer"]},
+    }
     with ExitStack() as stack:
         yield {
-            language: stack.enter_context(
-                new_window(browser, site, rows["session"], locale=language)
-            )
-            for language in (LEFT_TO_RIGHT, RIGHT_TO_LEFT)
+            kind: stack.enter_context(new_window(browser, site, **options))
+            for kind, options in kinds.items()
         }
 
 
@@ -88,24 +94,25 @@ def windows(browser, site, rows):
 def visit(rows, windows):
     """Return a function that opens a page."""
 
-    def open_page(name, language=LEFT_TO_RIGHT):
-        page = windows[language]
+    def open_page(name, kind=LEFT_TO_RIGHT):
+        page = windows[kind]
         page.set_viewport_size(DESKTOP)
         page.emulate_media(color_scheme="light")
         address, button = CLICKS.get(name) or (ADDRESSES[name], None)
-        assert page.goto(address.format(**rows)).ok
+        page.goto(address.format(**rows))
         if button is not None:
             page.locator("form").evaluate_all("forms => forms.forEach(f => f.noValidate = true)")
-            page.locator(button).first.click()
+            with page.expect_navigation():
+                page.locator(button).first.click()
         return page
 
     return open_page
 
 
 @each_page
-def test_a_page_keeps_to_a_strict_policy(visit, name):
-    page = visit(name)
-    assert page.get_by_role("main").is_visible()
+def test_a_page_keeps_to_a_strict_policy(visit, windows, name):
+    with no_errors(windows[LEFT_TO_RIGHT]):
+        assert visit(name).get_by_role("main").is_visible()
 
 
 @each_page
@@ -132,9 +139,22 @@ def test_a_page_works_from_right_to_left(visit, name):
     assert out_of_sight(page) == []
 
 
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_a_user_who_may_only_view_sees_no_button_that_acts(visit, name):
+    page = visit(name, VIEWER)
+    forms = "#content form[method=post] :is(button, [type=submit])"
+    assert page.locator(f"{forms}, #content :is(.addlink, .deletelink)").all_inner_texts() == []
+
+
 def test_the_browser_reports_what_the_policy_forbids(browser, site):
-    with pytest.raises(AssertionError, match="Content Security Policy"):
-        with new_window(browser, site, None) as page:
-            page.goto("/admin/login/")
-            page.evaluate("document.body.append(document.createElement('style'))")
-            page.evaluate("document.querySelector('body > style').textContent = '* {color: red}'")
+    with new_window(browser, site) as page:
+        page.goto("/admin/login/")
+        with pytest.raises(AssertionError, match="Content Security Policy"), no_errors(page):
+            page.evaluate("document.body.innerHTML = '<p style=\"color: red\">red</p>'")
+
+
+def test_what_is_wider_than_the_window_is_found(visit):
+    page = visit("list of workers")
+    assert out_of_sight(page) == []
+    page.evaluate("document.querySelector('h1').textContent = 'x'.repeat(1000)")
+    assert "the page scrolls sideways" in out_of_sight(page)

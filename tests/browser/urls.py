@@ -18,7 +18,6 @@ office = admin.AdminSite(name="office")
 office.register(Order, OrderAdmin)
 
 
-
 def no_icon(request):
     """Answer the browser, which requests the icon of each site."""
     return HttpResponse(status=204)

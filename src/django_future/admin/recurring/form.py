@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
@@ -103,6 +104,12 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
             "args": JsonText,
             "kwargs": JsonText,
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            if isinstance(field.widget, AdminSplitDateTime):
+                _name_inputs(field.widget)
 
     def clean_name(self) -> str:
         """Refuse the name of another row, which `write` would change."""
@@ -202,6 +209,12 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
             kinds = [(InvalidCallable, "callable_name"), (InvalidArguments, "args")]
             name = next((field for kind, field in kinds if isinstance(error, kind)), "")
         return name if name in self.fields else None
+
+
+def _name_inputs(widget: AdminSplitDateTime) -> None:
+    """Give the inputs of a date and a time the labels that Django shows before them."""
+    for part, name in zip(widget.widgets, (_("Date:"), _("Time:")), strict=True):
+        part.attrs["aria-label"] = name
 
 
 def _is_editable(text: str | None, kind: type) -> bool:

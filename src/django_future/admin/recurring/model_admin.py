@@ -1,6 +1,6 @@
 """The list and the form of recurring jobs."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
@@ -79,6 +79,9 @@ class RecurringList(ChangeList):
 @admin.register(RecurringJob)
 class RecurringJobAdmin(ReadOnlyAdmin):
     """Creates, changes, pauses and triggers recurring jobs. The code changes declared ones."""
+
+    class Media:
+        css: ClassVar = {"all": ["django_future/admin.css"]}
 
     form = RecurringJobForm
     list_display = [
