@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 MISSING = (
-    "no browser was found, so nothing checked the pages of the admin. Install Chromium, "
-    "for example with `apt-get install chromium`."
+    "no browser was found, so nothing checked the pages of the admin. "
+    "Install Chromium, for example with `apt-get install chromium`."
 )
 
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import expect
 
+from tests.__main__ import BANNER
 from tests.browser import chromium
 from tests.browser.site import served_site, session_of
 from tests.browser.window import MAX_WAIT, new_window, no_errors
@@ -14,7 +15,7 @@ def pytest_terminal_summary(terminalreporter):
     """Write a banner if there was no browser."""
     skipped = terminalreporter.stats.get("skipped", [])
     if any(chromium.MISSING in str(report.longrepr) for report in skipped):
-        terminalreporter.section(f"SKIPPED: {chromium.MISSING}", sep="=")
+        terminalreporter.write_line(f"{BANNER}\nSKIPPED: {chromium.MISSING}\n{BANNER}", red=True)
 
 
 @pytest.fixture(scope="package")

@@ -39,7 +39,7 @@ def test_a_user_logs_in_and_finds_a_job_by_a_search(open_window):
     page.get_by_role("main").get_by_role("link", name="Scheduled jobs", exact=True).last.click()
     found = page.locator("#result_list").get_by_role("link")
     expect(found).to_have_count(2)
-    page.get_by_label("Search").fill("greet")
+    page.locator("#searchbar").fill("greet")
     page.keyboard.press("Enter")
     expect(found).to_have_text(["greet"])
     found.click()

@@ -16,7 +16,6 @@ from tests.support.admin_pages import LIST
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.only_on("sqlite", reason="The pages are the same on each database."),
-    pytest.mark.slow,
 ]
 
 ADMIN = "/admin/django_future/"
@@ -109,12 +108,14 @@ def visit(rows, windows):
     return open_page
 
 
+# Not slow, because it runs on each version of Django, whose own pages it checks, too.
 @each_page
 def test_a_page_keeps_to_a_strict_policy(visit, windows, name):
     with no_errors(windows[LEFT_TO_RIGHT]):
         assert visit(name).get_by_role("main").is_visible()
 
 
+@pytest.mark.slow
 @each_page
 def test_a_page_has_no_severe_barrier_in_the_light_and_in_the_dark(visit, name):
     page = visit(name)
@@ -123,6 +124,7 @@ def test_a_page_has_no_severe_barrier_in_the_light_and_in_the_dark(visit, name):
     assert barriers(page, COLOURS) == []
 
 
+@pytest.mark.slow
 @each_page
 def test_a_page_fits_into_a_narrow_window(visit, name):
     page = visit(name)
@@ -130,6 +132,7 @@ def test_a_page_fits_into_a_narrow_window(visit, name):
     assert out_of_sight(page) == []
 
 
+@pytest.mark.slow
 @each_page
 def test_a_page_works_from_right_to_left(visit, name):
     page = visit(name, RIGHT_TO_LEFT)
@@ -139,6 +142,7 @@ def test_a_page_works_from_right_to_left(visit, name):
     assert out_of_sight(page) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_a_user_who_may_only_view_sees_no_button_that_acts(visit, name):
     page = visit(name, VIEWER)
