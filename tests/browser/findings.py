@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page
 
 COLOURS = ["color-contrast", "link-in-text-block"]  # the rules of axe about colours

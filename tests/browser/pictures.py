@@ -41,8 +41,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with running_demo() as site, running_browser() as browser:
         for scheme in "light", "dark":
-            options = {"color_scheme": scheme, "viewport": WINDOW, "locale": "en"}
-            with new_window(browser, site, **options) as page:
+            with new_window(browser, site, color_scheme=scheme, viewport=WINDOW) as page:
                 log_in(page)
                 for name in PICTURES:
                     take(page, name, IMAGES / f"{name}-{scheme}.png")

@@ -47,9 +47,9 @@ def served_site() -> Iterator[str]:
             server.stop()
 
 
-def session_of(user: User) -> dict[str, str]:
-    """Log in a user, and return the cookie."""
+def session_of(user: User) -> tuple[str, str]:
+    """Log in a user, and return the name and the value of the cookie."""
     client = Client()
     client.force_login(user)
     name = settings.SESSION_COOKIE_NAME
-    return {"name": name, "value": client.cookies[name].value}
+    return name, client.cookies[name].value

@@ -1,6 +1,6 @@
 """A window of the browser, and what goes wrong on its pages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,13 +14,13 @@ DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 320, "height": 640}
 
 @contextmanager
 def new_window(
-    browser: Browser, site: str, session: Mapping[str, str] | None = None, **options: Any
+    browser: Browser, site: str, session: tuple[str, str] | None = None, **options: Any
 ) -> Iterator[Page]:
     """Open a window, with the cookie of a session if there is one."""
     context = browser.new_context(base_url=site, **{"viewport": DESKTOP, **options})
     context.set_default_timeout(MAX_WAIT)
     if session is not None:
-        context.add_cookies([{**session, "url": site}])
+        context.add_cookies([{"name": session[0], "value": session[1], "url": site}])
     try:
         yield context.new_page()
     finally:
