@@ -21,6 +21,7 @@ from django_future.status import Status
 from django_future.store import failure_notes, failures, store_for
 from tests.shop import jobs
 from tests.support.admin_pages import job_in
+from tests.support.index_reads import count_entries_read
 
 
 def failed(count=1, kind="ValueError", **options):
@@ -58,12 +59,44 @@ class TestGroups:
         assert group.error_end == "ValueError: it is late"
         assert group.first_at == group.last_at
 
-    def test_the_count_has_a_limit(self, monkeypatch):
-        monkeypatch.setattr(failures, "MAX_COUNTED", 2)
+    def test_the_count_has_a_limit(self):
         failed(4)
-        [group] = failures.groups(store())
+        [group] = failures.groups(store(), max_counted=2)
         assert not group.is_exact
-        assert group.count == 3
+        assert group.count == 2
+
+    def test_a_large_group_hides_no_other(self):
+        failed(5, "AError")
+        failed(1, "ZError")
+        failed(1, "AError", target=jobs.trace)
+        found = failures.groups(store(), max_counted=3)
+        assert [(group.error_kind, group.count, group.is_exact) for group in found] == [
+            ("AError", 1, True),
+            ("ZError", 1, True),
+            ("AError", 1, False),
+        ]
+
+    def test_the_group_that_failed_last_is_the_first(self):
+        failed(3, "ValueError")
+        failed(1, "AError")
+        failed(2, "KeyError")
+        kinds = [group.error_kind for group in failures.groups(store())]
+        assert kinds == ["KeyError", "AError", "ValueError"]
+        newest = [group.error_kind for group in failures.groups(store(), limit=2)]
+        assert newest == ["KeyError", "AError"]
+
+    def test_a_group_may_have_no_kind_of_error(self):
+        failed(2, "")
+        job_in(Status.CANCELLED)
+        [group] = failures.groups(store())
+        assert (group.error_kind, group.count, group.is_exact) == ("", 2, True)
+
+    def test_a_group_knows_when_its_first_and_its_last_job_failed(self):
+        first, last = failed(2)
+        later = clock.from_row(last.finished_at) + timedelta(hours=1)
+        ScheduledJob.objects.filter(pk=last.pk).update(finished_at=clock.to_row(later))
+        [group] = failures.groups(store())
+        assert (group.first_at, group.last_at) == (clock.from_row(first.finished_at), later)
 
     def test_jobs_that_are_dealt_with_or_not_failed_are_in_no_group(self):
         deal_with_failures(failed(2))
@@ -108,6 +141,16 @@ class TestDealtWith:
         failed(5)
         assert deal_with_failures(ScheduledJob.objects.all()) == 5
         assert FailureNote.objects.get().jobs.count() == 5
+
+    def test_a_note_of_many_jobs_hides_the_number_of_no_other(self, monkeypatch):
+        monkeypatch.setattr(failure_notes, "MAX_COUNTED", 4)
+        deal_with_failures(failed(1), note="Small.")
+        deal_with_failures(failed(5, "KeyError"), note="Large.")
+        found = failure_notes.latest(store(), 10)
+        assert [(noted.note.text, noted.count, noted.is_exact) for noted in found] == [
+            ("Large.", 2, False),
+            ("Small.", 1, True),
+        ]
 
     def test_long_and_unstorable_text_is_cut_and_escaped(self):
         failed(1)
@@ -169,3 +212,15 @@ def elsewhere(act):
         return act(ScheduledJob.objects.all())
     finally:
         connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_groups_are_found_without_reading_all_of_their_jobs():
+    schedule_jobs([{"when": "1h", "callable": jobs.trace}] * 5000)
+    ScheduledJob.objects.update(status=Status.FAILED, error_kind="AError")
+    failed(1, "KeyError")
+    failed(1, "ZError", target=jobs.trace)
+    found = []
+    read = count_entries_read(lambda: found.extend(failures.groups(store(), max_counted=10)))
+    assert [group.error_kind for group in found] == ["ZError", "KeyError", "AError"]
+    assert read < 1000

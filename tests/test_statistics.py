@@ -50,6 +50,11 @@ def ended(count=1, minute_at=START, late=timedelta(), queue_name="default"):
     ]
 
 
+def read(until):
+    """Read the numbers from `START` to `until`."""
+    return statistics.read(store_for("default"), START, until)
+
+
 def numbers():
     """Return the sums of all rows that are not zero."""
     values = [vars(one) for one in JobStatistics.objects.all()]
@@ -197,30 +202,32 @@ class TestReading:
         row(START, complete=1, failed=2, late_10ms=3)
         row(START, "mail", expired=1, cancelled=1)
         row(START + 2 * MINUTE, complete=5)
-        found = statistics.totals(store_for("default"), START, START + 2 * MINUTE)
+        found = read(START + 2 * MINUTE).totals(START, START + 2 * MINUTE)
         assert found[:4] == (1, 2, 1, 1)
 
     def test_the_lateness_is_a_proportion_of_its_column(self):
         row(complete=100, late_10ms=50, late_1s=50)
-        found = statistics.totals(store_for("default"), START, START + MINUTE)
+        found = read(START + MINUTE).totals(START, START + MINUTE)
         assert found.late_p50 == timedelta(milliseconds=10)
         assert found.late_p95 == timedelta(milliseconds=250 + 0.9 * 750)
 
     def test_without_jobs_there_is_no_lateness(self):
-        found = statistics.totals(store_for("default"), START, START + MINUTE)
+        found = read(START + MINUTE).totals(START, START + MINUTE)
         assert found == (0, 0, 0, 0, None, None)
 
     def test_a_series_has_each_period_also_an_empty_one(self):
         row(START + 5 * MINUTE, failed=1)
         row(START + 6 * MINUTE, "mail", failed=1, late_10ms=1)
-        store, until = store_for("default"), START + 9 * MINUTE
-        found = statistics.series(store, START, until, 3 * MINUTE)
+        until = START + 9 * MINUTE
+        found = read(until).series(START, until, 3 * MINUTE)
         assert found == [
             Step(START, 0, 0, 0, 0, None),
             Step(START + 3 * MINUTE, 0, 1, 0, 0, None),
             Step(START + 6 * MINUTE, 0, 1, 0, 0, timedelta(milliseconds=9.5)),
         ]
 
-    def test_a_series_takes_one_query(self, django_assert_num_queries):
+    def test_the_numbers_are_read_in_one_query(self, django_assert_num_queries):
         with django_assert_num_queries(1):
-            statistics.series(store_for("default"), START, START + KEPT, 30 * MINUTE)
+            history = read(START + KEPT)
+            history.series(START, START + KEPT, 30 * MINUTE)
+            history.totals(START, START + KEPT)

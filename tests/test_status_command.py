@@ -12,6 +12,7 @@ from django_future import (
     RecurringJob,
     ScheduledJob,
     clock,
+    deal_with_failures,
     pause_queue,
     run_jobs,
     schedule_job,
@@ -140,6 +141,37 @@ class TestFinishedJobs:
         assert "1 job expired in the last 24 hours:\n" in text
         assert [job["job"] for job in data()["expired"]["latest"]] == [expired.pk]
         assert data()["failed"]["latest"][0]["error"] == "ValueError: fail"
+
+    def test_failures_that_are_dealt_with_are_counted_and_not_listed(self, show, data):
+        schedule([{"when": "0s", "callable": jobs.fail}] * 3)
+        run_jobs(ignore_errors=True)
+        first, *others = ScheduledJob.objects.order_by("pk")
+        deal_with_failures(ScheduledJob.objects.exclude(pk=first.pk))
+        text = show()
+        assert "1 job failed in the last 24 hours:\n" in text
+        assert "2 jobs failed in the last 24 hours and are dealt with.\n" in text
+        assert not any(f"  {job.pk} tests.shop" in text for job in others)
+        failed = data()["failed"]
+        assert (failed["number"], failed["dealt_with"], failed["is_exact"]) == (1, 2, True)
+        assert [job["job"] for job in failed["latest"]] == [first.pk]
+
+    def test_failures_that_are_all_dealt_with_are_no_news(self, show):
+        schedule_job("0s", jobs.fail)
+        run_jobs(ignore_errors=True)
+        deal_with_failures(ScheduledJob.objects.all())
+        text = show()
+        assert "1 job failed in the last 24 hours and is dealt with.\n" in text
+        assert "No jobs failed" not in text
+        assert "ValueError: fail" not in text
+
+    def test_failures_are_counted_up_to_a_maximum(self, monkeypatch, show):
+        monkeypatch.setattr(recent, "MAX_COUNTED", 2)
+        schedule([{"when": "0s", "callable": jobs.fail}] * 4)
+        run_jobs(ignore_errors=True)
+        deal_with_failures(ScheduledJob.objects.order_by("-finished_at")[:1])
+        text = show()
+        assert "At least 2 jobs failed in the last 24 hours:\n" in text
+        assert "1 job failed in the last 24 hours and is dealt with.\n" in text
 
     def test_future_status_omits_jobs_that_failed_earlier(self, show):
         schedule_job("0s", jobs.fail)

@@ -14,7 +14,8 @@ from django_future.status import Status
 from django_future.store import Selection, store_for
 from django_future.worker import loop
 from django_future.worker.heartbeat import heartbeat, new_worker
-from django_future.worker.loop import Limits
+from django_future.worker.lookahead import MARGIN
+from django_future.worker.loop import Limits, Loop
 from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.wakeup import Wakeup
 from tests.shop import jobs
@@ -126,6 +127,28 @@ class TestSchedule:
         eventually(lambda: slept and slept[-1] > MAX_WAIT_SECONDS)
         schedule_job("0s", jobs.trace)
         assert has_ended(worker)
+        assert count(Status.COMPLETE) == 1
+
+    def test_a_job_that_comes_into_reach_during_a_claim_starts_on_time(self, monkeypatch):
+        """Let the worker sleep for an hour if it does not claim again at once."""
+        monkeypatch.setattr(loop, "BACKOFF_FACTOR", 10**9)
+        store = store_for("default")
+        job = schedule_job("0.5s", jobs.trace)
+        claim = type(store).claim
+
+        def claim_slowly(store, worker, selection, **options):
+            found = claim(store, worker, selection, **options)
+            eventually(lambda: found or store.now() + MARGIN >= clock.from_row(job.scheduled_at))
+            return found
+
+        monkeypatch.setattr(type(store), "claim", claim_slowly)
+        sleepy = Loop(
+            store, new_worker(), limits=Limits(max_jobs=1), poll_interval=timedelta(hours=1)
+        )
+        worker = Thread(target=lambda: (sleepy.run(), connection.close()), daemon=True)
+        worker.start()
+        assert has_ended(worker)
+        sleepy.close(timedelta())
         assert count(Status.COMPLETE) == 1
 
     def test_a_long_job_does_not_delay_other_workers(self, start_worker, hold_file):

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from django_future.diagnosis import workers_of
 from django_future.models import PausedQueue, RecurringJob, Worker
 from django_future.status import Status
-from django_future.store import EVERYTHING, Store
-from django_future.store.backlog import MAX_QUEUES, Backlog, backlogs
+from django_future.store import Store
+from django_future.store.backlog import Backlog
+from django_future.store.queue_states import queue_states
 from django_future.store.recent import (
     MAX_LISTED,
     Recent,
     ended_since,
+    failed_since,
     overdue,
     parked,
     running,
@@ -62,7 +64,7 @@ def overview(store: Store) -> Overview:
         workers=workers,
         running=running(store),
         running_by_worker=running_by_worker(store),
-        failed=ended_since(store, Status.FAILED, at - RECENTLY),
+        failed=failed_since(store, at - RECENTLY),
         expired=ended_since(store, Status.EXPIRED, at - RECENTLY),
         overdue=overdue(store, at),
         parked=parked(store),
@@ -71,17 +73,13 @@ def overview(store: Store) -> Overview:
 
 
 def _queues(store: Store, workers: list[Worker], at: datetime) -> list[Queue]:
-    found = {backlog.queue_name: backlog for backlog in backlogs(store, EVERYTHING, at)}
-    rows = PausedQueue.objects.using(store.alias).order_by("queue_name")[:MAX_QUEUES]
-    paused = {row.queue_name: row for row in rows}
     alive = [worker for worker in workers if is_alive(worker, at)]
-    empty = Backlog("", 0, 0, None, is_exact=True)
     return [
         Queue(
-            name,
-            found.get(name, empty),
-            paused.get(name),
-            [worker.name for worker in alive if worker.serves(name)],
+            state.backlog.queue_name,
+            state.backlog,
+            state.paused,
+            [worker.name for worker in alive if worker.serves(state.backlog.queue_name)],
         )
-        for name in sorted(found.keys() | paused.keys())
+        for state in queue_states(store, at)
     ]

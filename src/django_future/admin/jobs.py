@@ -26,6 +26,7 @@ from django_future.admin.changelist import CappedPaginator, JobList
 from django_future.admin.job_list import filters, line, search
 from django_future.admin.job_page import page, values
 from django_future.admin.job_page.related import recurring_link
+from django_future.admin.overview import page as overview_page
 from django_future.admin.permissions import may_operate
 from django_future.admin.queue_column import parked_notice
 from django_future.admin.read_only import ReadOnlyAdmin
@@ -150,7 +151,12 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[Any]:
         """Return the URLs, with those of the pages that Django does not have."""
-        own = [*page.urls(self), *job_form.urls(self), *failures.urls(self)]
+        own = [
+            *page.urls(self),
+            *job_form.urls(self),
+            *failures.urls(self),
+            *overview_page.urls(self),
+        ]
         return [*own, *super().get_urls()]
 
     def render_change_form(

@@ -166,6 +166,15 @@ def as_parameter(instant: datetime, connection: BaseDatabaseWrapper) -> Any:
     return str(instant.astimezone(UTC).replace(tzinfo=None))
 
 
+def from_statement(value: Any, connection: BaseDatabaseWrapper) -> datetime | None:
+    """Return a time of a time column, as an SQL statement has returned it."""
+    if value is None or connection.vendor == "postgresql":
+        return clock.from_row(value) if value else None
+    # In UTC, and on SQLite as text if it is the result of a subquery.
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return cast("datetime", moment.replace(tzinfo=UTC))
+
+
 def raw_value(instance: models.Model, name: str) -> Any:
     """Return the value of a `StoredField`: as text, unless it has already been decoded."""
     if name not in instance.__dict__:

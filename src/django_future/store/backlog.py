@@ -1,6 +1,6 @@
 """How many jobs wait in a queue, counted in its index up to a limit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -100,6 +100,11 @@ def backlog_of(store: Store, queue_name: str, at: datetime) -> Backlog:
     )
 
 
+def priorities_of(store: Store, queue_name: str) -> frozenset[int]:
+    """Return the highest priorities of the waiting jobs of a queue, at most `MAX_PRIORITIES`."""
+    return frozenset(priority for priority, _ in islice(_heads(store, queue_name), MAX_PRIORITIES))
+
+
 def _names(store: Store, selection: Selection) -> Iterator[str]:
     names = iter(selection.queues) if selection.queues else store.due_query.waiting_queues()
     return (name for name in names if name not in selection.excluded_queues)
@@ -184,3 +189,21 @@ def force_index_plan(store: Store) -> Iterator[None]:
         with store.connection.cursor() as cursor:
             cursor.execute(store.plan_settings)
         yield
+
+
+def rows_by_index(store: Store, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Return the rows of one query that uses the index, in one round trip.
+
+    In a transaction of the caller, the planner decides, as in `force_index_plan`.
+    """
+    connection: Any = store.connection
+    is_outside = connection.get_autocommit() and not connection.in_atomic_block
+    with connection.cursor() as cursor:
+        if store.plan_settings and is_outside:
+            # Statements that are sent together are one transaction, and cannot have parameters.
+            cursor.execute(store.plan_settings + connection.ops.compose_sql(sql, parameters))
+            while cursor.nextset():
+                pass
+        else:
+            cursor.execute(sql, parameters)
+        return [tuple(row) for row in cursor.fetchall()]

@@ -12,16 +12,15 @@ from django_future.models import FailureNote, ScheduledJob
 from django_future.models.failures import MAX_AUTHOR_LENGTH
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
-from django_future.store.backlog import force_index_plan
-from django_future.store.base import JOBS, Store
+from django_future.store.base import Store
 from django_future.store.contention import retry_on_contention
+from django_future.store.failure_scan import count_limit, counts
 from django_future.store.failures import open_failures
 from django_future.text import storable
 
 MAX_NOTE_LENGTH = 255
 BATCH_SIZE = 500  # SQLite may limit a statement to 999 parameters
-INDEX = "future_job_failures"
-MAX_COUNTED = 10_000  # failed jobs of all notes that are shown
+MAX_COUNTED = 5000  # failed jobs, of all notes that are found
 MAX_PRUNED = 500  # notes at once
 KEPT = timedelta(days=1)  # a note without jobs: longer than any transaction that uses it
 
@@ -65,20 +64,12 @@ def latest(store: Store, limit: int) -> list[NotedFailures]:
     notes = list(FailureNote.objects.using(store.alias).order_by("-pk")[:limit])
     if not notes:
         return []
-    with force_index_plan(store), store.connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT failure_note_id, COUNT(*) FROM (
-                SELECT failure_note_id FROM {JOBS} {store.index_hint.format(INDEX)}
-                WHERE status = 'failed' AND failure_note_id >= %s
-                ORDER BY failure_note_id DESC LIMIT %s
-            ) AS noted GROUP BY failure_note_id
-            """,
-            [notes[-1].pk, MAX_COUNTED + 1],
-        )
-        counts = dict(cursor.fetchall())
-    is_exact = sum(counts.values()) <= MAX_COUNTED
-    return [NotedFailures(note, counts.get(note.pk, 0), is_exact) for note in notes]
+    most = count_limit(len(notes), MAX_COUNTED)
+    found = counts(store, (("failure_note_id = %s", [note.pk]) for note in notes), most + 1)
+    return [
+        NotedFailures(note, min(count, most), count <= most)
+        for note, count in zip(notes, found, strict=True)
+    ]
 
 
 @retry_on_contention

@@ -2,28 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.db.models.functions import Right
-
-from django_future import clock
+from django_future.models.fields import from_statement
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
-from django_future.store.backlog import force_index_plan
+from django_future.store.backlog import rows_by_index
 from django_future.store.base import JOBS, Store
+from django_future.store.failure_scan import count_limit, newest_groups
 
-MAX_COUNTED = 50_000  # failed jobs of all groups
-MAX_GROUPS = 100
+MAX_COUNTED = 10_000  # failed jobs, of all groups that are found
+MAX_GROUPS = 50
 MAX_COMPLETE = 5000  # the newest complete jobs, in which those of a callable are counted
-MAX_ERROR_END = 1000  # characters; the last line of an error is in them
-
-# On MySQL, the index of failures contains the jobs of each status, and only one of status excludes
-# those that have not failed.
-_ORDERS = {
-    "mysql": ("future_job_status", "id DESC"),
-    "sqlite": ("future_job_failures", "error_kind, callable_name, id"),
-    "postgresql": ("future_job_failures", "failure_note_id, error_kind, callable_name, id"),
-}
 
 
 @dataclass(frozen=True)
@@ -44,28 +33,28 @@ class FailureGroup:
     error_end: str
 
 
-def groups(store: Store, limit: int = MAX_GROUPS) -> list[FailureGroup]:
-    """Return the largest groups of failures, the largest first."""
-    rows = _counted(store)
-    is_exact = sum(row[2] for row in rows) <= MAX_COUNTED
-    largest = sorted(rows, key=lambda row: (-row[2], -row[4]))[:limit]
-    ids = {pk for row in largest for pk in row[3:5]}
-    found = store.jobs.filter(pk__in=ids).annotate(error_end=Right("error", MAX_ERROR_END))
-    jobs: dict[int, Any] = {
-        row["pk"]: row for row in found.values("pk", "finished_at", "error_end")
-    }
+def groups(
+    store: Store, limit: int = MAX_GROUPS, max_counted: int = MAX_COUNTED
+) -> list[FailureGroup]:
+    """Return the groups of failures, that with the newest failed job first.
+
+    Of the jobs that are counted, each group has the same share, so that none hides another. This is
+    one statement, and one more on MySQL. Most of its time is spent counting.
+    """
+    rows = newest_groups(store, limit, max_counted)
+    most = count_limit(len(rows), max_counted)
     return [
         FailureGroup(
             name,
             kind,
-            count,
-            is_exact,
-            _failed_at(jobs.get(first_id)),
-            _failed_at(jobs.get(last_id)),
+            min(count, most),
+            count <= most,
+            from_statement(first_at, store.connection),
+            from_statement(last_at, store.connection),
             last_id,
-            jobs[last_id]["error_end"] if last_id in jobs else "",
+            error_end or "",
         )
-        for name, kind, count, first_id, last_id in largest
+        for name, kind, count, _, last_id, first_at, last_at, error_end in rows
     ]
 
 
@@ -74,42 +63,29 @@ def open_failures(jobs: ScheduledJobQuerySet) -> ScheduledJobQuerySet:
     return jobs.filter(status=Status.FAILED, failure_note=None)
 
 
+def jobs_of_all(store: Store) -> ScheduledJobQuerySet:
+    """Return the jobs of all groups, in an order in which few others are read."""
+    # For the order of the ids, PostgreSQL may read all jobs. Other databases do not use the index:
+    # SQLite because the status is a parameter, MySQL because there it contains all jobs.
+    is_partial = store.connection.vendor == "postgresql"
+    index = ("failure_note_id", "error_kind", "callable_name") if is_partial else ()
+    return open_failures(store.jobs).order_by(*index, "pk")
+
+
 def jobs_of(store: Store, callable_name: str, error_kind: str) -> ScheduledJobQuerySet:
-    """Return the jobs of a group, in an order that the index of failures has."""
-    jobs = open_failures(store.jobs).filter(callable_name=callable_name, error_kind=error_kind)
-    return jobs.order_by("pk")
+    """Return the jobs of a group."""
+    return jobs_of_all(store).filter(callable_name=callable_name, error_kind=error_kind)
 
 
 def recently_complete(store: Store) -> dict[str, int]:
     """Return how many of the newest `MAX_COMPLETE` complete jobs each callable has."""
-    with force_index_plan(store), store.connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT callable_name, COUNT(*) FROM (
-                SELECT callable_name FROM {JOBS} {store.index_hint.format("future_job_status")}
-                WHERE status = 'complete' ORDER BY status, id DESC LIMIT %s
-            ) AS newest GROUP BY callable_name
-            """,
-            [MAX_COMPLETE],
-        )
-        return dict(cursor.fetchall())
-
-
-def _counted(store: Store) -> list[tuple[str, str, int, int, int]]:
-    index, order = _ORDERS[store.connection.vendor]
-    with force_index_plan(store), store.connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT callable_name, error_kind, COUNT(*), MIN(id), MAX(id) FROM (
-                SELECT callable_name, error_kind, id FROM {JOBS} {store.index_hint.format(index)}
-                WHERE status = 'failed' AND failure_note_id IS NULL
-                ORDER BY {order} LIMIT %s
-            ) AS failures GROUP BY callable_name, error_kind
-            """,
-            [MAX_COUNTED + 1],
-        )
-        return [tuple(row) for row in cursor.fetchall()]
-
-
-def _failed_at(row: dict[str, Any] | None) -> datetime | None:
-    return clock.from_row(row["finished_at"]) if row and row["finished_at"] else None
+    found = rows_by_index(
+        store,
+        f"""
+        SELECT callable_name, COUNT(*) FROM (
+            SELECT callable_name FROM {JOBS} {store.index_hint.format("future_job_status")}
+            WHERE status = 'complete' ORDER BY status, id DESC LIMIT {MAX_COMPLETE}
+        ) AS newest GROUP BY callable_name
+        """,
+    )
+    return dict(found)

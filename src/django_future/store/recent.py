@@ -18,14 +18,15 @@ SHOWN = ("callable_name", "content_type_id", "object_id", "attempts", "max_attem
 
 
 class Recent(NamedTuple):
-    """How many jobs there are, and the latest of them.
+    """How many jobs there are, and the latest of them, without failures that are dealt with.
 
-    The number is a lower bound unless `is_exact`.
+    The numbers are lower bounds unless `is_exact`.
     """
 
     number: int
     is_exact: bool
     latest: list[ScheduledJob]
+    dealt_with: int = 0
 
 
 def ended_since(store: Store, status: Status, since: datetime) -> Recent:
@@ -33,6 +34,28 @@ def ended_since(store: Store, status: Status, since: datetime) -> Recent:
     condition = "status = %s AND finished_at >= %s"
     values = [str(status), as_parameter(since, store.connection)]
     return _recent(store, "future_job_finished", condition, values, "finished_at DESC")
+
+
+def failed_since(store: Store, since: datetime) -> Recent:
+    """Return the jobs that failed at `since` or later, and how many of these are dealt with."""
+    # One condition, so that only jobs that are counted are read, however many are dealt with.
+    hint = store.index_hint.format("future_job_finished")
+    newest = (
+        f"SELECT id, failure_note_id, finished_at FROM {JOBS} {hint} "
+        "WHERE status = 'failed' AND finished_at >= %s ORDER BY finished_at DESC LIMIT %s"
+    )
+    values = [as_parameter(since, store.connection), MAX_COUNTED + 1]
+    with force_index_plan(store), store.connection.cursor() as cursor:
+        counted = f"SELECT COUNT(*), COUNT(failure_note_id) FROM ({newest}) AS counted"
+        cursor.execute(counted, values)
+        count, dealt_with = cursor.fetchone()
+        is_open = "failure_note_id IS NULL ORDER BY finished_at DESC LIMIT %s"
+        cursor.execute(
+            f"SELECT id FROM ({newest}) AS newest WHERE {is_open}", [*values, MAX_LISTED]
+        )
+        ids = [pk for (pk,) in cursor.fetchall()]
+    number = min(count - dealt_with, MAX_COUNTED)
+    return Recent(number, count <= MAX_COUNTED, _load(store, ids), min(dealt_with, MAX_COUNTED))
 
 
 def overdue(store: Store, at: datetime) -> Recent:

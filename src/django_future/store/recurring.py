@@ -197,6 +197,29 @@ def broken(store: Store, *, limit: int) -> list[RecurringJob]:
     return list(rows.only("name", "callable_name", "next_run_at", "error")[:limit])
 
 
+def next_and_broken(store: Store, limit: int) -> list[RecurringJob]:
+    """Return up to `limit` recurring jobs with the earliest next runs, and as many with an error.
+
+    This is one statement.
+    """
+    columns = "id, name, callable_name, next_run_at, queue_name, error"
+    table = "SELECT {columns} FROM django_future_recurringjob {hint} WHERE"
+    by_time = table.format(columns=columns, hint=store.index_hint.format(INDEX))
+    by_id = table.format(columns=columns, hint="")
+    return list(
+        _rows(store).raw(
+            f"""
+            SELECT * FROM (
+                {by_time} next_run_at IS NOT NULL AND error = '' ORDER BY next_run_at LIMIT %s
+            ) AS following
+            UNION ALL
+            SELECT * FROM ({by_id} error <> '' ORDER BY id LIMIT %s) AS broken
+            """,
+            [limit, limit],
+        )
+    )
+
+
 def last_run_at(store: Store, recurring: RecurringJob) -> datetime | None:
     """Return the instant of the latest run whose row exists, as a row stores it."""
     runs = store.jobs.filter(recurring_id=recurring.pk, recurs_at__isnull=False)

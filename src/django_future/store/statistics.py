@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -111,27 +112,45 @@ def flush(store: Store) -> None:
         raise
 
 
-def totals(store: Store, since: datetime, until: datetime) -> Totals:
-    """Return how many jobs ended from `since` to before `until`, by whole minutes."""
-    sums = _between(store, since, until).aggregate(**{name: Sum(name) for name in _COLUMNS})
-    numbers = Counter({name: number or 0 for name, number in sums.items()})
-    return Totals(*_outcomes(numbers), _quantile(numbers, 0.5), _quantile(numbers, 0.95))
+class History:
+    """The numbers of a period, minute by minute. `read` loads them."""
+
+    def __init__(self, minutes: Iterable[tuple[datetime, Counter[str]]]) -> None:
+        self._minutes = list(minutes)
+
+    def totals(self, since: datetime, until: datetime) -> Totals:
+        """Return how many jobs ended from `since` to before `until`, by whole minutes."""
+        numbers = self._sum(since, until)
+        return Totals(*_outcomes(numbers), _quantile(numbers, 0.5), _quantile(numbers, 0.95))
+
+    def series(self, since: datetime, until: datetime, step: timedelta) -> list[Step]:
+        """Return the jobs that ended, for each period of the length `step` from `since` on."""
+        starts = [since + number * step for number in range(-((since - until) // step))]
+        found = []
+        for starts_at in starts:
+            numbers = self._sum(starts_at, min(starts_at + step, until))
+            found.append(Step(starts_at, *_outcomes(numbers), _quantile(numbers, 0.95)))
+        return found
+
+    def _sum(self, since: datetime, until: datetime) -> Counter[str]:
+        first = bisect_left(self._minutes, since, key=itemgetter(0))
+        last = bisect_left(self._minutes, until, key=itemgetter(0))
+        total: Counter[str] = Counter()
+        for _, numbers in self._minutes[first:last]:
+            total.update(numbers)
+        return total
 
 
-def series(store: Store, since: datetime, until: datetime, step: timedelta) -> list[Step]:
-    """Return the jobs that ended, for each period of the length `step` from `since` on."""
-    by_step: dict[int, Counter[str]] = defaultdict(Counter)
-    minutes = _between(store, since, until).values("minute_at")
-    for row in minutes.annotate(**{f"sum_{name}": Sum(name) for name in _COLUMNS}):
-        numbers = by_step[(clock.from_row(row["minute_at"]) - since) // step]
-        for name in _COLUMNS:
-            numbers[name] += row[f"sum_{name}"]
-    found = []
-    for number in range(-((since - until) // step)):
-        numbers = by_step[number]
-        starts_at = since + number * step
-        found.append(Step(starts_at, *_outcomes(numbers), _quantile(numbers, 0.95)))
-    return found
+def read(store: Store, since: datetime, until: datetime) -> History:
+    """Return the numbers from `since` to before `until`, of all queues, in one statement."""
+    period = {"minute_at__gte": clock.to_row(since), "minute_at__lt": clock.to_row(until)}
+    names = sorted(_COLUMNS)
+    sums = [Sum(name) for name in names]
+    minutes = _rows(store).filter(**period).values_list("minute_at").annotate(*sums)
+    return History(
+        (clock.from_row(minute_at), Counter(dict(zip(names, numbers, strict=True))))
+        for minute_at, *numbers in minutes.order_by("minute_at")
+    )
 
 
 def _is_queue_name(name: object) -> bool:
@@ -163,11 +182,6 @@ def _write(store: Store, counts: _Counts) -> None:
                 row.update(**changes)
         if is_new:
             _rows(store).filter(minute_at__lt=clock.to_row(store.now() - KEPT)).delete()
-
-
-def _between(store: Store, since: datetime, until: datetime) -> Any:
-    period = {"minute_at__gte": clock.to_row(since), "minute_at__lt": clock.to_row(until)}
-    return _rows(store).filter(**period).order_by()
 
 
 def _rows(store: Store) -> Any:

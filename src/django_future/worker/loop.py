@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError
 
@@ -21,6 +21,7 @@ logger = logging.getLogger("django_future")
 ORPHAN_CHECKS = 3  # one per beat, after the database was unreachable
 MIN_SLEEP = timedelta(milliseconds=5)
 BACKOFF_FACTOR = 4  # for the sleep, each time no job was found
+NEVER = datetime.min.replace(tzinfo=UTC)
 INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.1, 5.0  # while the database is unreachable
 
 
@@ -65,6 +66,7 @@ class Loop:
         self._idle_sleep = MIN_SLEEP
         # Whether the next step queries for due jobs first, and claims only if there is one.
         self._is_claim_deferred = False
+        self._claimed_until = NEVER  # the time up to which the last claim looked for jobs
         self._limits = limits
         self._claimed = 0
         self._to_release: list[ScheduledJob] = []
@@ -195,8 +197,8 @@ class Loop:
             self._queue_selector.invalidate()  # the jobs that seemed due may be paused
         next_due = self._store.next_due(selection)
         now = self._store.now()  # read after the query, which takes long on a distant server
-        is_due = next_due is not None and next_due <= now + self._lookahead.length
-        if self._is_claim_deferred and is_due:
+        # A job that the last claim looked for, and did not find, cannot be claimed now.
+        if next_due is not None and self._tried_until < next_due <= now + self._lookahead.length:
             self._is_claim_deferred = False
             return timedelta()
         self._idle_sleep = min(BACKOFF_FACTOR * self._idle_sleep, self._max_sleep)
@@ -204,10 +206,14 @@ class Loop:
             self.stop("nothing is due")
         return self._sleep_until(next_due, now)
 
+    @property
+    def _tried_until(self) -> datetime:
+        return NEVER if self._is_claim_deferred else self._claimed_until
+
     def _claim(self, selection: Selection, slots: int, began_at: float) -> int:
         store, lookahead = self._store, self._lookahead
         lookahead.record_round_trip(store.round_trip, store.claim_round_trips)
-        at = store.now() + lookahead.length
+        self._claimed_until = at = store.now() + lookahead.length
         jobs = store.claim(self._worker, selection, at=at, limit=slots)
         if jobs:
             # Including the work before the claim: completions, releases, and the paused queues.

@@ -22,7 +22,7 @@ from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.backlog import force_index_plan
 from django_future.store.failure_notes import MAX_NOTE_LENGTH
-from django_future.store.failures import jobs_of, open_failures
+from django_future.store.failures import jobs_of, jobs_of_all
 
 MAX_ACTED = 10_000  # jobs in one request
 MAX_ID_DIGITS = 18
@@ -151,7 +151,7 @@ def _chosen(store: Store, request: HttpRequest) -> ScheduledJobQuerySet:
     if last_id is None or "\0" in name + kind:
         return store.jobs.none()
     is_group = request.POST.get("scope") != "all"
-    jobs = jobs_of(store, name, kind) if is_group else open_failures(store.jobs).order_by("pk")
+    jobs = jobs_of(store, name, kind) if is_group else jobs_of_all(store)
     return jobs.filter(pk__lte=last_id)
 
 

@@ -100,7 +100,7 @@ def _as_text(state: Overview) -> Iterator[str]:
     yield ""
     if state.running.number:
         yield from _list(state.running, "running", state.at)
-    yield from _list(state.failed, "failed in the last 24 hours", state.at)
+    yield from _failed(state)
     yield from _list(state.expired, "expired in the last 24 hours", state.at)
     if state.overdue.number:
         yield from _list(state.overdue, "overdue, and not yet marked as expired", state.at)
@@ -149,12 +149,21 @@ def _table(header: list[str], rows: Sequence[list[str]], if_empty: str) -> Itera
         yield "  ".join(cells).rstrip()
 
 
+def _failed(state: Overview) -> Iterator[str]:
+    failed, description = state.failed, "failed in the last 24 hours"
+    if failed.number or not failed.dealt_with:
+        yield from _list(failed, description, state.at)
+    if failed.dealt_with:
+        are = "is" if failed.dealt_with == 1 else "are"
+        jobs = _jobs(failed.dealt_with, is_exact=failed.is_exact)
+        yield f"{jobs} {description} and {are} dealt with.".capitalize()
+
+
 def _list(recent: Recent, description: str, at: datetime) -> Iterator[str]:
     if not recent.number:
         yield f"No jobs {description}."
         return
-    at_least = "" if recent.is_exact else "at least "
-    jobs = "1 job" if recent.number == 1 else f"{at_least}{recent.number:,} jobs"
+    jobs = _jobs(recent.number, is_exact=recent.is_exact)
     more = "" if recent.number == len(recent.latest) else f"; the latest {len(recent.latest)}"
     yield f"{jobs} {description}{more}:".capitalize()
     for job in recent.latest:
@@ -162,6 +171,11 @@ def _list(recent: Recent, description: str, at: datetime) -> Iterator[str]:
         has_error = job.error and job.status != Status.RUNNING
         error = f": {last_line(job.error)}" if has_error else ""
         yield f"  {_label(job)}{_when(job, at)}{error}"
+
+
+def _jobs(number: int, *, is_exact: bool) -> str:
+    at_least = "" if is_exact else "at least "
+    return "1 job" if number == 1 else f"{at_least}{number:,} jobs"
 
 
 def _when(job: ScheduledJob, at: datetime) -> str:
@@ -190,7 +204,7 @@ def _as_json(state: Overview) -> str:
                 for worker in state.workers
             ],
             "running": _recent_as_json(state.running),
-            "failed": _recent_as_json(state.failed),
+            "failed": {**_recent_as_json(state.failed), "dealt_with": state.failed.dealt_with},
             "expired": _recent_as_json(state.expired),
             "overdue": _recent_as_json(state.overdue),
             "parked": _recent_as_json(state.parked),

@@ -1,0 +1,1 @@
+"""The overview: the first page of the app in the admin."""

@@ -1,0 +1,164 @@
+"""The problems of a database in words, the worst first, each with a link to the remedy."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.utils import formats
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from django_future import clock
+from django_future.admin.overview.snapshot import HOUR, HOUR_STEP, QueueLine, Snapshot
+from django_future.admin.times import length
+from django_future.diagnosis import last_line, moment
+
+LATE_AFTER = timedelta(minutes=1)  # for the first due job of a queue
+MAX_LATENESS = timedelta(seconds=10)  # for 95 % of the jobs of five minutes
+MAX_LISTED = 5  # problems of one kind
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A sentence, and the page on which a user can act: a kind of rows, and the id of one."""
+
+    text: str
+    page: str
+    remedy: str
+    pk: Any = None
+    filters: str = ""
+
+
+def problems(state: Snapshot) -> list[Problem]:
+    """Return all problems; nothing is wrong if there are none."""
+    kinds = (_waiting, _lost_workers, _lateness, _broken, _failures)
+    return [problem for kind in kinds for problem in kind(state)]
+
+
+def _waiting(state: Snapshot) -> Iterator[Problem]:
+    due = [queue for queue in state.queues if queue.backlog.due and queue.backlog.oldest_at]
+    by_age = sorted(due, key=lambda queue: queue.backlog.oldest_at or state.at)
+    found = [problem for queue in by_age if (problem := _of_queue(queue, state)) is not None]
+    yield from found[:MAX_LISTED]
+    if more := len(found) - MAX_LISTED if len(found) > MAX_LISTED else 0:
+        text = ngettext(
+            "Jobs wait in %(count)s more queue.", "Jobs wait in %(count)s more queues.", more
+        )
+        yield Problem(text % {"count": more}, "queues", _("Queues"))
+
+
+def _of_queue(queue: QueueLine, state: Snapshot) -> Problem | None:
+    age = state.at - (queue.backlog.oldest_at or state.at)
+    details = {
+        "due": _due(queue),
+        "age": length(age),
+        "queue": queue.name,
+        "database": state.alias,
+    }
+    filters = f"status__exact=scheduled&queue_name={queue.name}"
+    if queue.paused is not None:
+        return Problem(_paused(queue, state) % details, "pausedqueue", _("Paused queues"))
+    if not state.alive and age > LATE_AFTER:
+        text = _(
+            "%(due)s in “%(queue)s”, the oldest for %(age)s, and no worker runs. Start one: "
+            "manage.py future_worker"
+        )
+        return Problem(text % details, "worker", _("Workers"))
+    if state.alive and not queue.workers:
+        text = _("%(due)s in “%(queue)s”, the oldest for %(age)s, and no worker serves it.")
+        return Problem(text % details, "worker", _("Workers"))
+    if age > LATE_AFTER:
+        text = _(
+            "%(due)s in “%(queue)s”, the oldest for %(age)s. Its workers run other jobs: start "
+            "more workers or threads."
+        )
+        return Problem(text % details, "scheduledjob", _("Jobs"), filters=filters)
+    return None
+
+
+def _due(queue: QueueLine) -> str:
+    number = formats.number_format(queue.backlog.due)
+    if not queue.backlog.is_exact:
+        return _("At least %(number)s jobs are due") % {"number": number}
+    text = ngettext("%(number)s job is due", "%(number)s jobs are due", queue.backlog.due)
+    return text % {"number": number}
+
+
+def _paused(queue: QueueLine, state: Snapshot) -> str:
+    pause = queue.paused
+    if pause is None:
+        return ""
+    if pause.paused_by and pause.reason:
+        text = _(
+            "Queue “%(queue)s” has been paused by %(author)s since %(since)s: %(reason)s. %(due)s."
+        )
+    elif pause.paused_by:
+        text = _("Queue “%(queue)s” has been paused by %(author)s since %(since)s. %(due)s.")
+    elif pause.reason:
+        text = _("Queue “%(queue)s” has been paused since %(since)s: %(reason)s. %(due)s.")
+    else:
+        text = _("Queue “%(queue)s” has been paused since %(since)s. %(due)s.")
+    # Only "%" of values is escaped: the caller fills in the rest.
+    return text % {
+        "queue": "%(queue)s",
+        "due": "%(due)s",
+        "author": _escaped(pause.paused_by),
+        "reason": _escaped(pause.reason),
+        "since": moment(clock.from_row(pause.paused_at), state.at),
+    }
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _lost_workers(state: Snapshot) -> Iterator[Problem]:
+    for worker in state.lost[:MAX_LISTED]:
+        running = state.running_by_worker[worker.name]
+        text = ngettext(
+            "Worker %(worker)s has not been seen for %(age)s. Another worker rescues its "
+            "%(count)s job.",
+            "Worker %(worker)s has not been seen for %(age)s. Another worker rescues its "
+            "%(count)s jobs.",
+            running,
+        )
+        if not running:
+            text = _("Worker %(worker)s has not been seen for %(age)s. It ran no jobs.")
+        age = length(state.at - clock.from_row(worker.seen_at))
+        details = {"worker": worker.name, "age": age, "count": running}
+        yield Problem(text % details, "worker", _("Workers"))
+
+
+def _lateness(state: Snapshot) -> Iterator[Problem]:
+    """Yield a problem if the jobs of the last minutes started late, with the time since when."""
+    late_p95 = since = None
+    for step in reversed(state.series(HOUR, HOUR_STEP)):
+        if step.late_p95 is None and late_p95 is None:
+            continue  # no job has ended since
+        if step.late_p95 is None or step.late_p95 <= MAX_LATENESS:
+            break
+        late_p95, since = late_p95 or step.late_p95, step.starts_at
+    if late_p95 is not None and since is not None:
+        text = _("5 %% of the jobs started more than %(late)s late since %(since)s.")
+        details = {"late": length(late_p95), "since": moment(since, state.at)}
+        yield Problem(text % details, "scheduledjob", _("Jobs"))
+
+
+def _broken(state: Snapshot) -> Iterator[Problem]:
+    for recurring in state.broken[:MAX_LISTED]:
+        text = _("Recurring job “%(name)s” cannot be followed: %(error)s")
+        details = {"name": recurring.name, "error": last_line(recurring.error)}
+        yield Problem(text % details, "recurringjob", _("Edit"), pk=recurring.pk)
+
+
+def _failures(state: Snapshot) -> Iterator[Problem]:
+    number = sum(group.count for group in state.failures)
+    if not number:
+        return
+    text = ngettext(
+        "%(number)s job has failed, and is not dealt with.",
+        "%(number)s jobs have failed, and are not dealt with.",
+        number,
+    )
+    yield Problem(text % {"number": formats.number_format(number)}, "failures", _("Failures"))
