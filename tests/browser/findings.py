@@ -51,6 +51,17 @@ def barriers(page: Page, rules: Sequence[str] | None = None) -> list[str]:
     ]
 
 
+def reversed_code(page: Page) -> list[str]:
+    """Return the code on the page that reads from right to left, such as "* * * * 0" for a cron."""
+    fields = ("handler", "arguments", "callable_name", "args", "kwargs", "cron", "timezone")
+    inputs = ", ".join(f"#content [name={name}]:not([type=hidden])" for name in fields)
+    found: list[str] = page.locator(f"#content :is(code, pre), {inputs}").evaluate_all(
+        """elements => elements.filter((one) => getComputedStyle(one).direction === "rtl")
+                               .map((one) => one.outerHTML.slice(0, 120))"""
+    )
+    return found
+
+
 def out_of_sight(page: Page) -> list[str]:
     """Return the elements beyond the edge of the window, and whether the page scrolls to them."""
     is_wide = page.evaluate("document.scrollingElement.scrollWidth > window.innerWidth")

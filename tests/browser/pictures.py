@@ -29,6 +29,7 @@ WINDOW = {"width": 1280, "height": 720}
 JOBS = "/django_future/scheduledjob/"
 # The address of each picture, and the link that leads on to the page, if there is one.
 PICTURES = {
+    "overview": ("/django_future/", None),
     "job-list": (JOBS, None),
     "job": (f"{JOBS}?q=shop.order+2&status__exact=failed", "charge"),
     "failures": (f"{JOBS}failures/", None),

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 
 from django_future.status import Status
-from tests.browser.findings import COLOURS, barriers, out_of_sight
+from tests.browser.findings import COLOURS, barriers, out_of_sight, reversed_code
 from tests.browser.rows import write_rows
 from tests.browser.site import session_of
 from tests.browser.window import DESKTOP, PHONE, new_window, no_errors
@@ -137,6 +137,7 @@ def test_a_page_fits_into_a_narrow_window(visit, name):
 def test_a_page_works_from_right_to_left(visit, name):
     page = visit(name, RIGHT_TO_LEFT)
     assert page.locator("html").get_attribute("dir") == "rtl"
+    assert reversed_code(page) == []
     assert out_of_sight(page) == []
     page.set_viewport_size(PHONE)
     assert out_of_sight(page) == []

@@ -28,6 +28,9 @@ from django_future.serialization import TAG, Stored, plain_of, sign_pickles
 _DURATIONS = ("every", "jitter", "catch_up_window")
 _OTHER_COLUMNS = ("timezone", "max_runs", "missed", "overlap", "queue_name", "priority")
 
+# Read from left to right in any language.
+_CODE = ("callable_name", "args", "kwargs", "cron", "timezone")
+
 
 def fixed_fields(recurring: RecurringJob) -> set[str]:
     """Return which of callable, arguments and keyword arguments the form of a row cannot edit.
@@ -107,7 +110,9 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for field in self.fields.values():
+        for name, field in self.fields.items():
+            if name in _CODE:
+                field.widget.attrs["dir"] = "ltr"
             if isinstance(field.widget, AdminSplitDateTime):
                 _name_inputs(field.widget)
 
