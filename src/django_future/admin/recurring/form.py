@@ -217,7 +217,7 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def _name_inputs(widget: AdminSplitDateTime) -> None:
-    """Give the inputs of a date and a time the labels that Django shows before them."""
+    """Give the inputs of a date and a time the names that Django 5.2 shows only as text."""
     for part, name in zip(widget.widgets, (_("Date:"), _("Time:")), strict=True):
         part.attrs["aria-label"] = name
 
