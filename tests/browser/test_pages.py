@@ -59,7 +59,12 @@ CLICKS = {
     "form of a recurring job with errors": (f"{RECURRING}add/", "[name=_save]"),
     "form of a paused queue with errors": (f"{ADMIN}pausedqueue/add/", "[name=_save]"),
 }
-each_page = pytest.mark.parametrize("name", [*ADDRESSES, *CLICKS])
+# Pages to which an action leads: the list, and the action on all rows that match its filter.
+ACTIONS = {
+    "confirmation of a cancellation": (LIST, "cancel_selected"),
+    "pause of all recurring jobs": (RECURRING, "pause_selected"),
+}
+each_page = pytest.mark.parametrize("name", [*ADDRESSES, *CLICKS, *ACTIONS])
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +102,17 @@ def visit(rows, windows):
         page = windows[kind]
         page.set_viewport_size(DESKTOP)
         page.emulate_media(color_scheme="light")
-        address, button = CLICKS.get(name) or (ADDRESSES[name], None)
+        address, *step = CLICKS.get(name) or ACTIONS.get(name) or [ADDRESSES[name]]
         page.goto(address.format(**rows))
-        if button is not None:
+        if name in ACTIONS:
+            page.locator("#action-toggle").check()
+            page.locator(".select-across").evaluate("field => field.value = '1'")
+            page.locator("select[name=action]").select_option(*step)
+            step = ["[name=index]"]
+        if step:
             page.locator("form").evaluate_all("forms => forms.forEach(f => f.noValidate = true)")
             with page.expect_navigation():
-                page.locator(button).first.click()
+                page.locator(*step).first.click()
         return page
 
     return open_page

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
@@ -25,11 +25,10 @@ from django_future.options import UNSET
 from django_future.scheduling.recurring_columns import RunOptions, build_recurring
 from django_future.serialization import TAG, Stored, plain_of, sign_pickles
 
-_DURATIONS = ("every", "jitter", "catch_up_window")
-_OTHER_COLUMNS = ("timezone", "max_runs", "missed", "overlap", "queue_name", "priority")
+_OTHER_COLUMNS = ("missed", "overlap", "queue_name", "priority")
 
 # Read from left to right in any language.
-_CODE = ("callable_name", "args", "kwargs", "cron", "timezone")
+_CODE = {"callable_name", "args", "kwargs", "cron", "timezone"}
 
 
 def fixed_fields(recurring: RecurringJob) -> set[str]:
@@ -110,11 +109,13 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, field in self.fields.items():
-            if name in _CODE:
-                field.widget.attrs["dir"] = "ltr"
-            if isinstance(field.widget, AdminSplitDateTime):
-                _name_inputs(field.widget)
+        # The label of the admin belongs to neither of the two inputs.
+        texts = (_("%(label)s: date"), _("%(label)s: time"))
+        for field in self.fields.values():
+            for part, text in zip(getattr(field.widget, "widgets", ()), texts, strict=False):
+                part.attrs["aria-label"] = text % {"label": capfirst(field.label)}
+        for name in _CODE & self.fields.keys():
+            self.fields[name].widget.attrs["dir"] = "ltr"
 
     def clean_name(self) -> str:
         """Refuse the name of another row, which `write` would change."""
@@ -187,16 +188,29 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _timing(self) -> dict[str, Any]:
         given = self.cleaned_data
-        # As the user has written it, for the message.
-        durations = {name: None if given[name] is None else self[name].data for name in _DURATIONS}
         return {
+            **self._rhythm(),
             **{name: given[name] for name in _OTHER_COLUMNS},
-            **durations,
-            "cron": given["cron"] or None,
-            "starts_at": self._instant("starts_at"),
-            "ends_at": self._instant("ends_at"),
+            "catch_up_window": self._duration("catch_up_window"),
             "expires": given["expires"] or UNSET,
         }
+
+    def _rhythm(self) -> dict[str, Any]:
+        """Return what decides about the instants."""
+        given = self.cleaned_data
+        return {
+            "cron": given["cron"] or None,
+            "every": self._duration("every"),
+            "timezone": given["timezone"],
+            "starts_at": self._instant("starts_at"),
+            "ends_at": self._instant("ends_at"),
+            "max_runs": given["max_runs"],
+            "jitter": self._duration("jitter"),
+        }
+
+    def _duration(self, name: str) -> Any:
+        # As the user has written it, for the message.
+        return None if self.cleaned_data[name] is None else self[name].data
 
     def _instant(self, name: str) -> datetime | None:
         value: datetime | None = self.cleaned_data[name]
@@ -214,12 +228,6 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
             kinds = [(InvalidCallable, "callable_name"), (InvalidArguments, "args")]
             name = next((field for kind, field in kinds if isinstance(error, kind)), "")
         return name if name in self.fields else None
-
-
-def _name_inputs(widget: AdminSplitDateTime) -> None:
-    """Give the inputs of a date and a time the names that Django 5.2 shows only as text."""
-    for part, name in zip(widget.widgets, (_("Date:"), _("Time:")), strict=True):
-        part.attrs["aria-label"] = name
 
 
 def _is_editable(text: str | None, kind: type) -> bool:
