@@ -36,16 +36,24 @@ PICTURES = {
 }
 CLOSED_SIDEBAR = "localStorage.setItem('django.admin.navSidebarIsOpen', 'false')"
 
+# The paths of files, in tracebacks, are those of the machine.
+WITHOUT_FOLDER = """folder => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        texts.currentNode.data = texts.currentNode.data.replaceAll(folder, "");
+    }
+}"""
+
 
 def main() -> None:
     """Take each picture twice."""
     IMAGES.mkdir(exist_ok=True)
-    with running_demo() as site, running_browser() as browser:
+    with running_demo() as (site, folder), running_browser() as browser:
         for scheme in "light", "dark":
             with new_window(browser, site, color_scheme=scheme, viewport=WINDOW) as page:
                 log_in(page)
                 for name in PICTURES:
-                    take(page, name, IMAGES / f"{name}-{scheme}.png")
+                    take(page, name, IMAGES / f"{name}-{scheme}.png", folder)
 
 
 def log_in(page: Page) -> None:
@@ -57,20 +65,21 @@ def log_in(page: Page) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
-def take(page: Page, name: str, path: Path) -> None:
+def take(page: Page, name: str, path: Path, folder: str) -> None:
     """Take one picture."""
     address, link = PICTURES[name]
     page.goto(address)
     if link is not None:
         with page.expect_navigation():
             page.locator("#result_list").get_by_role("link", name=link, exact=True).first.click()
+    page.evaluate(WITHOUT_FOLDER, f"{folder}/")
     page.screenshot(path=path, animations="disabled")
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1000} KB")
 
 
 @contextmanager
-def running_demo() -> Iterator[str]:
-    """Serve the admin of the demo with a database of its own, and yield its address."""
+def running_demo() -> Iterator[tuple[str, str]]:
+    """Serve the admin of a copy of the demo, and yield its address and the folder of the copy."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     with TemporaryDirectory() as folder:
@@ -86,7 +95,7 @@ def running_demo() -> Iterator[str]:
         try:
             while demo.poll() is None and not answers(address):
                 time.sleep(0.05)
-            yield address
+            yield address, folder
         finally:
             demo.terminate()
             wait_for_exit(demo)
