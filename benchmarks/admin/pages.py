@@ -53,6 +53,7 @@ def addresses() -> dict[str, str | None]:
     job = ScheduledJob.objects.order_by("pk").only("pk").first()
     recurring = RecurringJob.objects.order_by("pk").only("pk").first()
     jobs = reverse("admin:django_future_scheduledjob_changelist")
+    preview = _address("django_future_recurringjob_preview")
     return {
         "overview": reverse("admin:app_list", args=["django_future"]),
         "overview fragment": _address("django_future_overview"),
@@ -64,6 +65,7 @@ def addresses() -> dict[str, str | None]:
         "recurring jobs": _address("django_future_recurringjob_changelist"),
         "recurring job": _address("django_future_recurringjob_change", recurring.pk),
         "add a recurring job": _address("django_future_recurringjob_add"),
+        "preview of a schedule": preview and f"{preview}?cron=0+9+*+*+*&timezone=UTC",
     }
 
 

@@ -50,14 +50,6 @@ def is_declared(recurring: RecurringJob) -> bool:
     return recurring.is_declared and recurring.error != NOT_DECLARED
 
 
-@action(permissions=["operate"], description=_("Pause selected %(verbose_name_plural)s"))
-def pause_selected(
-    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
-) -> None:
-    """Pause the selected recurring jobs, and report how many were paused before."""
-    pause(model_admin, request, list(queryset))
-
-
 @action(permissions=["operate"], description=_("Resume selected %(verbose_name_plural)s"))
 def resume_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
