@@ -409,7 +409,7 @@ class TestPage:
         recurring = hourly()
         run_jobs(now=NOW + HOUR)
         schedule_job("1h", jobs.echo)
-        address = f"{JOBS}?recurring__id__exact={recurring.pk}"
+        address = f"{JOBS}?recurring={recurring.pk}"
         assert f'<a href="{address}">1</a>' in body(admin_client.get(page(recurring)))
         assert f'<a href="{address}">1</a>' in body(admin_client.get(LIST))
         assert listed(admin_client.get(address)) == [recurring.jobs.get().pk]

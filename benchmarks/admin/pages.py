@@ -19,6 +19,8 @@ TIMES = 7
 FILTERS = (
     "", "status=scheduled", "status=failed", "status=running", "queue_name=default",
     "callable_name=benchmarks.project.jobs.noop", "q=benchmarks.project", "q=500000", "p=2",
+    "when=hour", "when=today", "when=week", "when=next-hour", "when=next-day", "waits=due",
+    "waits=late", "waits=retrying", "order=next", "order=next&p=200", "recurring=1",
 )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def delete_selected(
     if declared := queryset.filter(is_declared=True).exclude(error=NOT_DECLARED).count():
         model_admin.message_user(request, _DECLARED % {"count": declared}, messages.ERROR)
         return None
-    return actions.delete_selected(model_admin, request, queryset)
+    return actions.delete_few(model_admin, request, queryset)
 
 
 def pause(

@@ -49,7 +49,7 @@ def runs_link(recurring: RecurringJob, site: AdminSite) -> str:
         url = reverse("admin:django_future_scheduledjob_changelist", current_app=site.name)
     except NoReverseMatch:
         return str(recurring.runs)
-    address = f"{url}?recurring__id__exact={recurring.pk}"
+    address = f"{url}?recurring={recurring.pk}"
     return format_html('<a href="{}">{}</a>', address, recurring.runs)
 
 
