@@ -11,7 +11,10 @@ from django.db import connections, transaction
 from django.test import TransactionTestCase
 
 # Django inserts these rows after each migration. Tests that change them get Django's flush.
-CONSTANT = {"django_content_type": "app_label, model", "auth_permission": "content_type_id, codename"}
+CONSTANT = {
+    "django_content_type": "app_label, model",
+    "auth_permission": "content_type_id, codename",
+}
 # Deleted rows stay in the indexes for a while, and some tests count the entries that are read.
 MAX_DELETED = 500
 
