@@ -14,7 +14,7 @@ from django.utils.functional import cached_property
 
 from django_future.admin.job_list.search import near_names
 from django_future.admin.job_list.time_filters import order_of, past_range
-from django_future.admin.job_list.time_order import TimeOrder, ids_of, in_order
+from django_future.admin.job_list.time_order import TimeOrder, ids_of, in_order, number_of
 from django_future.store import store_for
 from django_future.store.backlog import rows_by_index
 
@@ -30,6 +30,21 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
         """The number of rows; it shows as "10000+" if there are more."""
         rows: Any = self.object_list
         counted: int = rows.order_by().values("pk")[: MAX_COUNTED + 1].count()
+        return counted if counted <= MAX_COUNTED else _MoreThan(counted)
+
+
+class TimedPaginator(CappedPaginator):
+    """Counts jobs through the indexes of their times, in an order by time."""
+
+    def __init__(self, jobs: Any, *args: Any, order: TimeOrder, **kwargs: Any) -> None:
+        super().__init__(jobs, *args, **kwargs)
+        self._order = order
+
+    @cached_property
+    def count(self) -> int:
+        """The number of jobs; it shows as "10000+" if there are more."""
+        jobs: Any = self.object_list
+        counted = number_of(jobs, self._order, MAX_COUNTED + 1)
         return counted if counted <= MAX_COUNTED else _MoreThan(counted)
 
 
