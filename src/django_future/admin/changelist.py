@@ -19,6 +19,7 @@ from django_future.store import store_for
 from django_future.store.backlog import rows_by_index
 
 MAX_COUNTED = 10_000
+SELECTIVE = frozenset({"id", "object_id", "recurring", "unique_key"})
 MAX_PREVIEW_LENGTH = 1000  # characters of the arguments, which may be many megabytes
 
 
@@ -31,6 +32,13 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
         rows: Any = self.object_list
         counted: int = rows.order_by().values("pk")[: MAX_COUNTED + 1].count()
         return counted if counted <= MAX_COUNTED else _MoreThan(counted)
+
+
+def has_own_index(jobs: QuerySet[Any]) -> bool:
+    """Return whether a condition on `jobs` has an index that finds few of them."""
+    columns: list[Any] = [getattr(lookup, "lhs", None) for lookup in jobs.query.where.leaves()]
+    names = {column.target.name for column in columns if hasattr(column, "target")}
+    return bool(names & SELECTIVE)
 
 
 class TimedPaginator(CappedPaginator):
@@ -51,7 +59,8 @@ class TimedPaginator(CappedPaginator):
 class NewestPaginator(CappedPaginator):
     """Reads the ids of jobs in the order of the primary key, for the count and for each page.
 
-    Without statistics, PostgreSQL would read and sort the whole table for a filter.
+    Without statistics, PostgreSQL would read and sort the whole table for a filter by a column that
+    has no index of its own.
     """
 
     @cached_property

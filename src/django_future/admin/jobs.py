@@ -22,7 +22,13 @@ from django_future.admin.actions import (
     run_selected_now,
     sign_selected,
 )
-from django_future.admin.changelist import JobList, NewestPaginator, TimedPaginator
+from django_future.admin.changelist import (
+    CappedPaginator,
+    JobList,
+    NewestPaginator,
+    TimedPaginator,
+    has_own_index,
+)
 from django_future.admin.job_list import filters, line, search, time_filters
 from django_future.admin.job_list.time_filters import order_of
 from django_future.admin.job_page import page, values
@@ -135,9 +141,10 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     def get_paginator(self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the paginator of the list, which depends on the order of the jobs."""
         order = order_of(request, queryset.db)
-        if order is None:
-            return NewestPaginator(queryset, *args, **kwargs)
-        return TimedPaginator(queryset, *args, order=order, **kwargs)
+        if order is not None:
+            return TimedPaginator(queryset, *args, order=order, **kwargs)
+        paginator = CappedPaginator if has_own_index(queryset) else NewestPaginator
+        return paginator(queryset, *args, **kwargs)
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that stays fast with a million rows."""
