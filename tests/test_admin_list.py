@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
 from django_future import ScheduledJob, clock, job, schedule_job, schedule_recurring
-from django_future.admin.changelist import CappedPaginator, NewestPaginator, TimedPaginator
+from django_future.admin.changelist import CappedPaginator, IdPaginator
 from django_future.status import Status
 from tests.shop import flaky, jobs
 from tests.support.admin_pages import LIST, act, body, job_in, listed, page_of
@@ -101,14 +101,14 @@ def test_a_filter_finds_the_jobs_of_a_handler_or_queue(admin_client, query):
 @pytest.mark.parametrize(
     ("query", "paginator"),
     [
-        ("", NewestPaginator),
-        ("queue_name=mail", NewestPaginator),
-        ("q=tests.shop", NewestPaginator),
+        ("", IdPaginator),
+        ("queue_name=mail", IdPaginator),
+        ("q=tests.shop", IdPaginator),
         ("recurring=1", CappedPaginator),
         ("q=shop.order+17", CappedPaginator),
         ("q=17", CappedPaginator),
-        ("when=hour", TimedPaginator),
-        ("order=next", TimedPaginator),
+        ("when=hour", IdPaginator),
+        ("order=next", IdPaginator),
     ],
 )
 def test_the_jobs_are_read_by_the_index_that_fits_the_filter(admin_client, query, paginator):

@@ -7,14 +7,13 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import EmptyResultSet
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.db.models.expressions import RawSQL
 from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from django_future.admin.job_list.search import near_names
-from django_future.admin.job_list.time_filters import order_of, past_range
-from django_future.admin.job_list.time_order import TimeOrder, ids_of, in_order, number_of
+from django_future.admin.job_list.time_filters import past_range
+from django_future.admin.job_list.time_order import TimeOrder, ids_of
 from django_future.store import store_for
 from django_future.store.backlog import rows_by_index
 
@@ -41,32 +40,23 @@ def has_own_index(jobs: QuerySet[Any]) -> bool:
     return bool(names & SELECTIVE)
 
 
-class TimedPaginator(CappedPaginator):
-    """Counts jobs through the indexes of their times, in an order by time."""
+class IdPaginator(CappedPaginator):
+    """Reads the ids of jobs in one statement, for the count and for each page.
 
-    def __init__(self, jobs: Any, *args: Any, order: TimeOrder, **kwargs: Any) -> None:
-        super().__init__(jobs, *args, **kwargs)
-        self._order = order
-
-    @cached_property
-    def count(self) -> int:
-        """The number of jobs; it shows as "10000+" if there are more."""
-        jobs: Any = self.object_list
-        counted = number_of(jobs, self._order, MAX_COUNTED + 1)
-        return counted if counted <= MAX_COUNTED else _MoreThan(counted)
-
-
-class NewestPaginator(CappedPaginator):
-    """Reads the ids of jobs in the order of the primary key, for the count and for each page.
-
-    Without statistics, PostgreSQL would read and sort the whole table for a filter by a column that
-    has no index of its own.
+    They are in the order of the primary key, or in an order by time. Without statistics, PostgreSQL
+    would read and sort the whole table for a filter by a column that has no index of its own.
     """
+
+    def __init__(self, jobs: Any, *args: Any, order: TimeOrder | None, **kwargs: Any) -> None:
+        super().__init__(jobs, *args, **kwargs)
+        self.order = order
 
     @cached_property
     def ids(self) -> list[int]:
-        """The ids of up to `MAX_COUNTED` jobs and one more, the newest first."""
+        """The ids of up to `MAX_COUNTED` jobs and one more."""
         jobs: Any = self.object_list
+        if self.order is not None:
+            return ids_of(jobs, self.order, MAX_COUNTED + 1)
         rows = jobs.values_list("pk", flat=True)[: MAX_COUNTED + 1]
         try:
             sql, parameters = rows.query.get_compiler(using=rows.db).as_sql()
@@ -96,40 +86,31 @@ class JobList(ChangeList):
     ) -> QuerySet[Any]:
         """Return the jobs that match, in the order of the primary key."""
         jobs: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
-        self._of_all_times = jobs
         within = past_range(request, jobs.db)
         return _without_large_columns(jobs if within is None else jobs.filter(within))
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the jobs of the page; in the order of a filter by time if there is one."""
         super().get_results(request)
-        is_whole = self.show_all and self.can_show_all
-        count = int(self.result_count) if is_whole else self.list_per_page
-        first = 0 if is_whole else (self.page_num - 1) * self.list_per_page
-        order = order_of(request, self.queryset.db)
-        if order is not None:
-            has_range = order.has_range or past_range(request, self.queryset.db) is None
-            jobs = self._of_all_times if has_range else self.queryset
-            self.result_list = self._page_of(jobs, order, first, count)
-        elif isinstance(self.paginator, NewestPaginator):
-            ids = self.paginator.ids[first : first + count]
-            self.result_list = list(self._rows(ids).order_by("-pk")) if ids else []
+        if isinstance(self.paginator, IdPaginator):
+            is_whole = self.show_all and self.can_show_all
+            first = 0 if is_whole else (self.page_num - 1) * self.list_per_page
+            count = int(self.result_count) if is_whole else self.list_per_page
+            self.result_list = self._rows(self.paginator.ids[first : first + count])
 
     @cached_property
     def near_names(self) -> list[str]:
         """The names of handlers that the search may mean, if it finds nothing."""
         return near_names(self.query) if self.query and not self.result_count else []
 
-    def _page_of(self, jobs: QuerySet[Any], order: TimeOrder, first: int, count: int) -> list[Any]:
-        ids = ids_of(jobs, order, first, count)
-        if ids is None or not self.result_count:
+    def _rows(self, ids: list[int]) -> list[Any]:
+        if not ids:
             return []
-        return in_order(self._rows(ids).order_by(), order)
-
-    def _rows(self, ids: RawSQL | list[int]) -> QuerySet[Any]:
         # By primary key only. With other conditions, PostgreSQL may choose another index.
         rows = self.root_queryset.filter(pk__in=ids).select_related("current_progress")
-        return _without_large_columns(rows)
+        places = {pk: place for place, pk in enumerate(ids)}
+        found = list(_without_large_columns(rows).order_by())
+        return sorted(found, key=lambda job: places[job.pk])
 
 
 def _without_large_columns(jobs: QuerySet[Any]) -> QuerySet[Any]:

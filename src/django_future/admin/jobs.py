@@ -24,9 +24,8 @@ from django_future.admin.actions import (
 )
 from django_future.admin.changelist import (
     CappedPaginator,
+    IdPaginator,
     JobList,
-    NewestPaginator,
-    TimedPaginator,
     has_own_index,
 )
 from django_future.admin.job_list import filters, line, search, time_filters
@@ -141,10 +140,9 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     def get_paginator(self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the paginator of the list, which depends on the order of the jobs."""
         order = order_of(request, queryset.db)
-        if order is not None:
-            return TimedPaginator(queryset, *args, order=order, **kwargs)
-        paginator = CappedPaginator if has_own_index(queryset) else NewestPaginator
-        return paginator(queryset, *args, **kwargs)
+        if order is None and has_own_index(queryset):
+            return CappedPaginator(queryset, *args, **kwargs)
+        return IdPaginator(queryset, *args, order=order, **kwargs)
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that stays fast with a million rows."""

@@ -48,7 +48,7 @@ def order_of(request: HttpRequest, alias: str) -> TimeOrder | None:
         # query for it, which takes longer than the query.
         status = request.GET.get("status__exact")
         ranged = [_within(arm, request) for arm in arms if status in {None, arm.status}]
-        return TimeOrder(ranged, is_ascending=False, has_range=True)
+        return TimeOrder(ranged, is_ascending=False)
     return None
 
 

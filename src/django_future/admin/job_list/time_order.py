@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Q, QuerySet
-from django.db.models.expressions import RawSQL
 
-from django_future import clock
 from django_future.status import Status
 from django_future.store import store_for
 from django_future.store.backlog import rows_by_index
@@ -32,14 +30,10 @@ class Arm(NamedTuple):
 
 
 class TimeOrder(NamedTuple):
-    """The arms that make up a list, and whether its earliest time comes first.
-
-    With `has_range`, the arms also contain the condition of the filter by a past range.
-    """
+    """The arms that make up a list, and whether its earliest time comes first."""
 
     arms: list[Arm]
     is_ascending: bool
-    has_range: bool = False
 
 
 def scheduled_arms(found: Iterable[int]) -> list[Arm]:
@@ -59,29 +53,14 @@ def all_arms(found: Iterable[int]) -> list[Arm]:
     return [*scheduled_arms(found), *others]
 
 
-def ids_of(jobs: QuerySet[Any], order: TimeOrder, first: int, count: int) -> RawSQL | None:
-    """Return a query for the ids of `count` of `jobs` in this order, after the `first` ones.
-
-    None means that it is known without a query that there are no jobs.
-    """
-    union, parameters = _union(jobs, order, first + count)
-    if not union:
-        return None
-    direction = "ASC" if order.is_ascending else "DESC"
-    union = f"{union} ORDER BY 1 {direction}, 2 {direction}"
-    page = f"SELECT pk FROM ({union} LIMIT {int(count)} OFFSET {int(first)}) AS page"  # noqa: S608 - of Django
-    return RawSQL(page, parameters)  # noqa: S611 - as above
-
-
-def number_of(jobs: QuerySet[Any], order: TimeOrder, limit: int) -> int:
-    """Return how many `jobs` the list has in this order, counted up to `limit`."""
+def ids_of(jobs: QuerySet[Any], order: TimeOrder, limit: int) -> list[int]:
+    """Return the ids of up to `limit` of `jobs` in this order."""
     union, parameters = _union(jobs, order, limit)
     if not union:
-        return 0
-    counted = f"SELECT 1 AS one FROM ({union}) AS found LIMIT {int(limit)}"  # noqa: S608 - of Django
-    sql = f"SELECT COUNT(*) FROM ({counted}) AS counted"  # noqa: S608 - as above
-    [(number,)] = rows_by_index(store_for(jobs.db), sql, parameters)
-    return int(number)
+        return []
+    direction = "ASC" if order.is_ascending else "DESC"
+    sql = f"{union} ORDER BY 1 {direction}, 2 {direction} LIMIT {int(limit)}"
+    return [pk for _, pk in rows_by_index(store_for(jobs.db), sql, parameters)]
 
 
 def _union(jobs: QuerySet[Any], order: TimeOrder, count: int) -> tuple[str, list[Any]]:
@@ -100,12 +79,3 @@ def _union(jobs: QuerySet[Any], order: TimeOrder, count: int) -> tuple[str, list
         statements.append(f"SELECT * FROM ({sql}) AS arm{len(statements)}")  # noqa: S608 - of Django
         parameters += values
     return " UNION ALL ".join(statements), parameters
-
-
-def in_order(jobs: Iterable[Any], order: TimeOrder) -> list[Any]:
-    """Return the jobs of one page in this order."""
-
-    def key(job: Any) -> Any:
-        return clock.from_row(getattr(job, _COLUMNS.get(job.status, "scheduled_at"))), job.pk
-
-    return sorted(jobs, key=key, reverse=not order.is_ascending)
