@@ -161,6 +161,18 @@ class FutureTests(BackendConformance, BackendCustoms, TransactionTestCase):
         return {"MAX_ATTEMPTS": attempts, "BACKOFF": [delay]}
 
 
+class FutureWorkerTests(FutureTests):
+    """The FutureBackend of this package, with a worker in this process."""
+
+    def run_due(self):
+        from django.db import DEFAULT_DB_ALIAS
+
+        from django_future.worker.loop import Limits
+        from django_future.worker.process import WorkerOptions, run_worker
+
+        run_worker(WorkerOptions(alias=DEFAULT_DB_ALIAS, limits=Limits(burst=True)))
+
+
 class MemoryTests(BackendConformance, BackendCustoms, TransactionTestCase):
     """A backend that keeps every promise, to test the suite itself."""
 
@@ -192,6 +204,7 @@ ADAPTERS = {
     "tasks-db": TasksDbTests,
     "ox": OxTests,
     "future": FutureTests,
+    "future-worker": FutureWorkerTests,
     "memory": MemoryTests,
 }
 

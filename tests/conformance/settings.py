@@ -8,6 +8,7 @@ from tests.settings import database
 
 APPS = {
     "future": ["django.contrib.contenttypes", "django_future"],
+    "future-worker": ["django.contrib.contenttypes", "django_future"],
     "ox": ["django_ox"],
     "tasks-db": ["django_tasks_db"],
 }

@@ -88,7 +88,8 @@ def _ended(name: str, title: str, state: Snapshot, period: timedelta, step: time
         ]
         for one in steps
     ]
-    return _chart(name, title, summary(state.totals(period)), header, rows, columns, steps)
+    starts = [one.starts_at for one in steps]
+    return _chart(name, title, summary(state.totals(period)), header, rows, columns, starts)
 
 
 def _parts(step: Step) -> dict[str, int]:
@@ -101,11 +102,11 @@ def _coming(name: str, title: str, state: Snapshot, period: timedelta, step: tim
     recurring = [
         clock.from_row(one.next_run_at) for one in state.recurring if one.next_run_at is not None
     ]
+    starts = [state.at + number * step for number in range(period // step)]
     columns = [
         {"job": _between(jobs, starts_at, step), "recurring": _between(recurring, starts_at, step)}
-        for starts_at in (state.at + number * step for number in range(period // step))
+        for starts_at in starts
     ]
-    starts = [Step(state.at + number * step, 0, 0, 0, 0, None) for number in range(period // step)]
     counts = {
         "jobs": formats.number_format(_between(jobs, state.at, period)),
         "recurring": formats.number_format(_between(recurring, state.at, period)),
@@ -118,8 +119,8 @@ def _coming(name: str, title: str, state: Snapshot, period: timedelta, step: tim
         }  # fmt: skip
     header = [_("From"), _("Jobs"), _("Next runs of recurring jobs")]
     rows = [
-        [_clock(one.starts_at), *(formats.number_format(number) for number in column.values())]
-        for one, column in zip(starts, columns, strict=True)
+        [_clock(starts_at), *(formats.number_format(number) for number in column.values())]
+        for starts_at, column in zip(starts, columns, strict=True)
     ]
     return _chart(name, title, text, header, rows, columns, starts)
 
@@ -135,7 +136,7 @@ def _chart(
     header: list[str],
     rows: list[list[str]],
     columns: Sequence[dict[str, int]],
-    steps: Sequence[Step],
+    starts: Sequence[datetime],
 ) -> Chart:
     highest = max((sum(column.values()) for column in columns), default=0)
     bars = [bar for index, one in enumerate(columns) for bar in _column(index, one, highest)]
@@ -146,8 +147,8 @@ def _chart(
         header,
         rows,
         bars,
-        _clock(steps[0].starts_at),
-        _clock(steps[-1].starts_at),
+        _clock(starts[0]),
+        _clock(starts[-1]),
         len(columns) * (BAR_WIDTH + GAP),
     )
 

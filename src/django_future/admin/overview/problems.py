@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import formats
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -13,6 +14,7 @@ from django_future import clock
 from django_future.admin.overview.snapshot import HOUR, HOUR_STEP, QueueLine, Snapshot
 from django_future.admin.times import length
 from django_future.diagnosis import last_line, moment
+from django_future.models import PausedQueue
 
 LATE_AFTER = timedelta(minutes=1)  # for the first due job of a queue
 MAX_LATENESS = timedelta(seconds=10)  # for 95 % of the jobs of five minutes
@@ -41,24 +43,21 @@ def _waiting(state: Snapshot) -> Iterator[Problem]:
     by_age = sorted(due, key=lambda queue: queue.backlog.oldest_at or state.at)
     found = [problem for queue in by_age if (problem := _of_queue(queue, state)) is not None]
     yield from found[:MAX_LISTED]
-    if more := len(found) - MAX_LISTED if len(found) > MAX_LISTED else 0:
+    if (more := len(found) - MAX_LISTED) > 0:
         text = ngettext(
             "Jobs wait in %(count)s more queue.", "Jobs wait in %(count)s more queues.", more
         )
-        yield Problem(text % {"count": more}, "queues", _("Queues"))
+        yield Problem(text % {"count": more}, "scheduledjob", _("Jobs"))
 
 
 def _of_queue(queue: QueueLine, state: Snapshot) -> Problem | None:
     age = state.at - (queue.backlog.oldest_at or state.at)
-    details = {
-        "due": _due(queue),
-        "age": length(age),
-        "queue": queue.name,
-        "database": state.alias,
-    }
-    filters = f"status__exact=scheduled&queue_name={queue.name}"
+    details = {"due": _due(queue), "age": length(age), "queue": queue.name}
     if queue.paused is not None:
-        return Problem(_paused(queue, state) % details, "pausedqueue", _("Paused queues"))
+        text = _paused(queue.paused)
+        since = moment(clock.from_row(queue.paused.paused_at), state.at)
+        pause = {"author": queue.paused.paused_by, "reason": queue.paused.reason, "since": since}
+        return Problem(text % (details | pause), "pausedqueue", _("Paused queues"))
     if not state.alive and age > LATE_AFTER:
         text = _(
             "%(due)s in “%(queue)s”, the oldest for %(age)s, and no worker runs. Start one: "
@@ -73,6 +72,7 @@ def _of_queue(queue: QueueLine, state: Snapshot) -> Problem | None:
             "%(due)s in “%(queue)s”, the oldest for %(age)s. Its workers run other jobs: start "
             "more workers or threads."
         )
+        filters = urlencode({"status__exact": "scheduled", "queue_name": queue.name})
         return Problem(text % details, "scheduledjob", _("Jobs"), filters=filters)
     return None
 
@@ -85,32 +85,16 @@ def _due(queue: QueueLine) -> str:
     return text % {"number": number}
 
 
-def _paused(queue: QueueLine, state: Snapshot) -> str:
-    pause = queue.paused
-    if pause is None:
-        return ""
+def _paused(pause: PausedQueue) -> str:
     if pause.paused_by and pause.reason:
-        text = _(
+        return _(
             "Queue “%(queue)s” has been paused by %(author)s since %(since)s: %(reason)s. %(due)s."
         )
-    elif pause.paused_by:
-        text = _("Queue “%(queue)s” has been paused by %(author)s since %(since)s. %(due)s.")
-    elif pause.reason:
-        text = _("Queue “%(queue)s” has been paused since %(since)s: %(reason)s. %(due)s.")
-    else:
-        text = _("Queue “%(queue)s” has been paused since %(since)s. %(due)s.")
-    # Only "%" of values is escaped: the caller fills in the rest.
-    return text % {
-        "queue": "%(queue)s",
-        "due": "%(due)s",
-        "author": _escaped(pause.paused_by),
-        "reason": _escaped(pause.reason),
-        "since": moment(clock.from_row(pause.paused_at), state.at),
-    }
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
+    if pause.paused_by:
+        return _("Queue “%(queue)s” has been paused by %(author)s since %(since)s. %(due)s.")
+    if pause.reason:
+        return _("Queue “%(queue)s” has been paused since %(since)s: %(reason)s. %(due)s.")
+    return _("Queue “%(queue)s” has been paused since %(since)s. %(due)s.")
 
 
 def _lost_workers(state: Snapshot) -> Iterator[Problem]:
