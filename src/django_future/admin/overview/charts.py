@@ -79,7 +79,7 @@ def summary(totals: Totals) -> str:
 def _ended(name: str, title: str, state: Snapshot, period: timedelta, step: timedelta) -> Chart:
     steps = state.series(period, step)
     columns = [_parts(one) for one in steps]
-    header = [_("From"), _("Complete"), _("Failed"), _("Other"), _("95 % started within")]
+    header = [_("From"), _("Complete"), _("Failed"), _("Other"), _("Lateness (95 %)")]
     rows = [
         [
             _clock(one.starts_at),
