@@ -113,7 +113,7 @@ def test_the_admin_list_takes_a_constant_number_of_queries(
         bound = Parcel.objects.create() if number % 2 else order
         schedule_job("1h", jobs.trace_object, bound, args=[order])
     # Session, user, parked, queues of workers, paused queues, count, jobs, workers.
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         body(admin_client.get(LIST))
 
 

@@ -1,7 +1,6 @@
 """The actions on jobs in the admin."""
 
 import pytest
-from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
 from django_future import ScheduledJob, run_jobs, schedule_job
@@ -87,18 +86,6 @@ def test_the_run_again_action_continues_after_a_job_that_cannot_be_copied(admin_
     good_news, bad_news = act(admin_client, "run_again", far, good)
     assert good_news == "1 job will run again."
     assert bad_news.startswith("1 job cannot be scheduled again: ")
-
-
-def test_an_action_on_all_pages_reaches_every_job_of_the_list(admin_client, monkeypatch):
-    monkeypatch.setattr(admin.site.get_model_admin(ScheduledJob), "list_per_page", 2)
-    monkeypatch.setattr("django_future.admin.actions.BATCH_SIZE", 2)
-    selected = [schedule_job("1h", jobs.echo) for _ in range(5)]
-    other = schedule_job("1h", jobs.trace)
-    data = {"action": "cancel_selected", "_selected_action": selected[0].pk, "select_across": 1}
-    admin_client.post(f"{LIST}?q=tests.shop.jobs.echo", data)
-    assert ScheduledJob.objects.filter(status=Status.CANCELLED).count() == 5
-    other.refresh_from_db()
-    assert other.status == Status.SCHEDULED
 
 
 def test_admin_actions_are_recorded_in_the_history_of_a_job(admin_client):

@@ -3,14 +3,21 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
-from django_future import ScheduledJob, clock, schedule_job
+from django_future import ScheduledJob, clock, job, schedule_job, schedule_recurring
 from django_future.status import Status
 from tests.shop import flaky, jobs
 from tests.support.admin_pages import LIST, act, body, job_in, listed, page_of
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
+
+
+@job(sensitive_arguments=True, unique=True)
+def log_in(password):
+    """Take a password, from which the unique key is made."""
 
 
 def change(job, **values):
@@ -90,6 +97,123 @@ def test_a_filter_finds_the_jobs_of_a_handler_or_queue(admin_client, query):
     assert listed(admin_client.get(f"{LIST}?{query}")) == [wanted.pk]
 
 
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+ENDED = {"status": Status.FAILED, "scheduled_at": 10 * DAY}
+RETRYING = {"attempts": 1}
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted", "other"),
+    [
+        ("when=hour", {**ENDED, "finished_at": HOUR / 2}, {**ENDED, "finished_at": 2 * HOUR}),
+        ("when=hour", {"scheduled_at": HOUR / 2}, {"scheduled_at": 2 * HOUR}),
+        ("when=hour", {"scheduled_at": HOUR / 2}, {"scheduled_at": -HOUR / 2}),
+        (
+            "when=hour",
+            {"status": Status.RUNNING, "started_at": HOUR / 2},
+            {"status": Status.RUNNING, "started_at": 2 * HOUR},
+        ),
+        ("when=today", {**ENDED, "finished_at": timedelta()}, {**ENDED, "finished_at": 2 * DAY}),
+        ("when=week", {**ENDED, "finished_at": 6 * DAY}, {**ENDED, "finished_at": 8 * DAY}),
+        ("when=next-hour", {"scheduled_at": -HOUR / 2}, {"scheduled_at": -2 * HOUR}),
+        ("when=next-day", {"scheduled_at": -2 * HOUR}, {"scheduled_at": -2 * DAY}),
+        ("waits=due", {"scheduled_at": timedelta(seconds=2)}, {"scheduled_at": -HOUR}),
+        ("waits=due", {"scheduled_at": DAY}, {"scheduled_at": DAY, "status": Status.FAILED}),
+        ("waits=late", {"scheduled_at": HOUR}, {"scheduled_at": timedelta(seconds=2)}),
+        ("waits=retrying", RETRYING, {}),
+        ("waits=retrying", RETRYING, {**RETRYING, "scheduled_at": HOUR}),
+        ("order=next", {}, {"status": Status.COMPLETE}),
+    ],
+)
+def test_a_filter_by_time_finds_the_jobs_of_its_range(admin_client, query, wanted, other):
+    found, missed = schedule_job("1h", jobs.echo), schedule_job("1h", jobs.echo)
+    change(found, **wanted)
+    change(missed, **other)
+    assert listed(admin_client.get(f"{LIST}?{query}")) == [found.pk]
+
+
+@pytest.mark.parametrize(
+    ("query", "order"),
+    [
+        ("", [3, 2, 1, 0]),
+        ("order=next", [1, 3, 0, 2]),
+        ("when=next-hour", [1, 3, 0, 2]),
+        ("when=hour", []),
+    ],
+)
+def test_the_next_jobs_of_all_priorities_come_first(admin_client, query, order):
+    minutes = {30: 0, 10: 0, 40: 5, 20: 5}
+    made = [schedule_job(f"{m}m", jobs.echo, priority=p).pk for m, p in minutes.items()]
+    assert listed(admin_client.get(f"{LIST}?{query}")) == [made[index] for index in order]
+
+
+def test_the_latest_jobs_of_all_statuses_come_first_in_a_past_range(admin_client):
+    first, second, third = (schedule_job("1h", jobs.echo) for _ in range(3))
+    change(first, status=Status.FAILED, finished_at=timedelta(minutes=10))
+    change(second, status=Status.COMPLETE, finished_at=timedelta(minutes=20))
+    change(third, scheduled_at=timedelta(minutes=15))
+    shown = listed(admin_client.get(f"{LIST}?when=hour"))
+    assert shown == [first.pk, third.pk, second.pk]
+
+
+def test_a_range_and_a_status_can_be_combined(admin_client):
+    for status in (Status.FAILED, Status.COMPLETE):
+        change(schedule_job("1h", jobs.echo), status=status, finished_at=timedelta(minutes=1))
+    failed = ScheduledJob.objects.get(status=Status.FAILED)
+    assert listed(admin_client.get(f"{LIST}?when=hour&status__exact=failed")) == [failed.pk]
+    assert listed(admin_client.get(f"{LIST}?when=hour&status__exact=expired")) == []
+
+
+def test_the_pages_of_an_order_by_time_continue_each_other(admin_client, monkeypatch):
+    monkeypatch.setattr(admin.site.get_model_admin(ScheduledJob), "list_per_page", 2)
+    made = [schedule_job(f"{m}m", jobs.echo, priority=m % 2).pk for m in (50, 40, 30, 20, 10)]
+    pages = [listed(admin_client.get(f"{LIST}?order=next&p={page}")) for page in (1, 2, 3)]
+    assert [pk for page in pages for pk in page] == made[::-1]
+    assert listed(admin_client.get(f"{LIST}?order=next&all=")) == made[::-1]
+
+
+def test_filters_can_be_combined(admin_client):
+    wanted = schedule_job("10m", jobs.trace)
+    schedule_job("10m", jobs.echo)
+    schedule_job("2h", jobs.trace)
+    address = f"{LIST}?when=next-hour&order=next&callable_name=tests.shop.jobs.trace"
+    assert listed(admin_client.get(address)) == [wanted.pk]
+
+
+def test_many_priorities_are_read_together(admin_client):
+    made = [schedule_job(f"{90 - p}m", jobs.echo, priority=p).pk for p in range(25)]
+    assert listed(admin_client.get(f"{LIST}?order=next")) == made[::-1]
+    assert len(listed(admin_client.get(f"{LIST}?when=next-day"))) == 25
+
+
+def test_the_filter_of_a_recurring_job_shows_its_name(admin_client):
+    recurring = schedule_recurring("nightly <b>", jobs.echo, every="1h")
+    wanted = recurring.trigger()
+    schedule_job("1h", jobs.echo)
+    response = admin_client.get(f"{LIST}?recurring={recurring.pk}")
+    assert listed(response) == [wanted.pk]
+    assert "nightly &lt;b&gt;</a>" in body(response)
+    assert "999 (deleted)" in body(admin_client.get(f"{LIST}?recurring=999"))
+
+
+@pytest.mark.parametrize(
+    "query", ["when=never", "waits=x", "order=x", "recurring=x", "recurring=²"]
+)
+def test_a_choice_that_does_not_exist_is_refused(admin_client, query):
+    schedule_job("1h", jobs.echo)
+    response = admin_client.get(f"{LIST}?{query}")
+    assert response.headers["Location"].endswith("?e=1")
+
+
+@pytest.mark.parametrize("query", ["when=week", "waits=due", "order=next", "recurring=1"])
+def test_a_filter_by_time_takes_few_queries(admin_client, query, django_assert_max_num_queries):
+    for priority in range(5):
+        schedule_job("1h", jobs.echo, priority=priority)
+    ScheduledJob.objects.update(scheduled_at=clock.to_row(clock.now()))
+    with django_assert_max_num_queries(8):
+        admin_client.get(f"{LIST}?{query}")
+
+
 @pytest.mark.parametrize("parameter", ["callable_name", "queue_name"])
 def test_a_filter_by_a_value_that_is_no_choice_is_shown_as_chosen(admin_client, parameter):
     html = body(admin_client.get(f"{LIST}?{parameter}=unknown.<name>"))
@@ -121,6 +245,47 @@ def test_the_search_finds_the_jobs_of_an_object(admin_client, order, kind):
 def test_the_search_finds_nothing_for_an_object_without_jobs(admin_client, term):
     schedule_job("1h", jobs.echo)
     assert listed(admin_client.get(LIST, {"q": term})) == []
+
+
+def test_the_search_finds_the_job_with_a_unique_key(admin_client):
+    wanted = schedule_job("1h", jobs.echo, unique="invoice 2026-11")
+    schedule_job("1h", jobs.echo, unique="invoice 2026-12")
+    assert listed(admin_client.get(LIST, {"q": "invoice 2026-11"})) == [wanted.pk]
+
+
+def test_the_search_finds_a_unique_key_that_is_a_number(admin_client):
+    wanted = schedule_job("1h", jobs.echo, unique="123456789")
+    assert listed(admin_client.get(LIST, {"q": "123456789"})) == [wanted.pk]
+
+
+def test_the_search_finds_no_part_of_a_unique_key(admin_client):
+    schedule_job("1h", jobs.echo, unique="invoice")
+    assert listed(admin_client.get(LIST, {"q": "invoic"})) == []
+
+
+def test_the_search_does_not_find_the_key_of_a_job_with_hidden_arguments(admin_client):
+    hidden = log_in.schedule("1h", "secret")
+    assert listed(admin_client.get(LIST, {"q": hidden.unique_key})) == []
+    assert listed(admin_client.get(LIST, {"q": hidden.pk})) == [hidden.pk]
+
+
+def test_the_search_does_not_find_the_key_of_a_job_with_an_unknown_handler(admin_client):
+    schedule_job("1h", jobs.echo, unique="secret")
+    rewrite(callable_name="unknown.handler")
+    assert listed(admin_client.get(LIST, {"q": "secret"})) == []
+
+
+@pytest.mark.parametrize("term", ["chrage", "flaky.charg3", "CHARGES"])
+def test_a_search_without_a_result_shows_near_names(admin_client, term):
+    schedule_job("1h", jobs.echo)
+    html = body(admin_client.get(LIST, {"q": term}))
+    assert "No handler is named like this. Near:" in html
+    assert '<a href="?q=tests.shop.flaky.charge">tests.shop.flaky.charge</a>' in html
+
+
+@pytest.mark.parametrize("term", ["charge", "5", "order 17", "zzzzzzzz", "x" * 501])
+def test_a_search_for_something_else_shows_no_near_names(admin_client, term):
+    assert "No handler is named like this" not in body(admin_client.get(LIST, {"q": term}))
 
 
 def test_the_run_now_action_moves_scheduled_jobs_and_logs_each(admin_client):

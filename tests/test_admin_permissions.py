@@ -40,7 +40,7 @@ NEEDS: dict[str, list[set[str]]] = {
     "scheduledjob_history": [{VIEW}],
     "scheduledjob_delete": [{VIEW, DELETE}],
     "scheduledjob_change": [{VIEW}],
-    "scheduledjob_bulk": [{VIEW, OPERATE}],
+    "scheduledjob_bulk": [{VIEW, OPERATE}, {VIEW, DELETE}],
     "scheduledjob_act": [{VIEW, OPERATE}],
     "scheduledjob_progress": [{VIEW}],
     "scheduledjob_duplicate": [{VIEW, ADD}],
@@ -71,6 +71,7 @@ NEEDS: dict[str, list[set[str]]] = {
     "worker_change": [{SEE_WORKERS}],
 }
 POST_ONLY = {
+    "scheduledjob_bulk",
     "scheduledjob_act",
     "scheduledjob_dealt_with",
     "failures_act",

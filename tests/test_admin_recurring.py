@@ -27,7 +27,7 @@ from django_future.store import store_for
 from django_future.testing.travel import stopped_clock
 from tests.shop import jobs
 from tests.support.admin_pages import LIST as JOBS
-from tests.support.admin_pages import UNPICKLED, Suitcase, act, body, listed, page_of
+from tests.support.admin_pages import UNPICKLED, Suitcase, body, listed, page_of
 
 pytestmark = pytest.mark.django_db
 
@@ -139,6 +139,19 @@ def columns(recurring):
     return RecurringJob.objects.filter(pk=recurring.pk).values().get()
 
 
+def act(client, action, *selected, address=LIST, **data):
+    """Confirm an action on the selected recurring jobs, and return the messages."""
+    ids = [row.pk for row in selected]
+    given = {"action": action, "_selected_action": ids, "post": "yes", **data}
+    response = client.post(address, given, follow=True)
+    return [str(message) for message in response.context["messages"]]
+
+
+def at_hour(hour):
+    """Return the instant of an hour of the day before, as a row stores it."""
+    return clock.to_row(datetime(2026, 3, 1, hour - 1, tzinfo=UTC))
+
+
 def row_of(html, recurring):
     """Return the HTML of the row of a recurring job in the list."""
     (found,) = [row for row in html.split("<tr>") if f"/{recurring.pk}/change/" in row]
@@ -152,11 +165,51 @@ class TestList:
         )
         RecurringJob.objects.update(runs=31, missed_runs=32, skipped_runs=33)
         row = row_of(body(admin_client.get(LIST)), recurring)
-        assert f"remind (shop.order {order.pk})" in row
+        assert f'<span title="remind">remind</span> (shop.order {order.pk})' in row
         assert "At 09:00, Monday to Friday, Europe/Berlin" in row
-        assert "March\N{NO-BREAK SPACE}3,\N{NO-BREAK SPACE}2026 09:00:00" in row
-        for number in (31, 32, 33):
-            assert f">{number}<" in row
+        assert 'title="March 3, 2026 09:00:00">in 23 h</time>' in row
+        assert ">31<" in row
+        assert ">32 missed<" in row
+        assert ">33 skipped<" in row
+
+    def test_it_shows_the_last_run_and_how_long_it_took(self, admin_client):
+        recurring = hourly()
+        run_jobs(now=NOW + HOUR)
+        started = clock.to_row(NOW - HOUR)
+        ScheduledJob.objects.update(
+            recurs_at=started, started_at=started, finished_at=started + timedelta(seconds=3)
+        )
+        row = row_of(body(admin_client.get(LIST)), recurring)
+        assert '<span aria-hidden="true">✓</span>&nbsp;complete' in row
+        assert ">59 min ago</time>, took 3 s" in row
+
+    def test_it_shows_when_a_run_was_whose_job_was_deleted(self, admin_client):
+        recurring = hourly()
+        RecurringJob.objects.update(last_run_at=clock.to_row(NOW - HOUR))
+        row = row_of(body(admin_client.get(LIST)), recurring)
+        assert ">1 h ago</time></td>" in row
+
+    def test_it_shows_the_outcomes_of_the_latest_runs_as_marks_and_in_words(self, admin_client):
+        recurring, other = hourly(), hourly("other")
+        recurring.backfill("2026-03-01 00:00", "2026-03-01 11:00")
+        other.backfill("2026-03-01 00:00", "2026-03-01 02:00")
+        ScheduledJob.objects.filter(recurring=recurring).update(status="complete")
+        ScheduledJob.objects.filter(recurring=recurring, recurs_at__lt=at_hour(3)).update(
+            status="failed"
+        )
+        html = body(admin_client.get(LIST))
+        text = "The latest runs, the oldest first: 1 failed, 9 complete"
+        assert f'role="img" aria-label="{text}"' in row_of(html, recurring)
+        assert row_of(html, recurring).count("✗") == 1
+        assert "3 scheduled" in row_of(html, other)
+        assert "March 1, 2026 02:00:00: failed" in row_of(html, recurring)
+
+    def test_the_latest_runs_are_not_those_ahead_and_not_triggered_ones(self, admin_client):
+        recurring = hourly()
+        recurring.trigger()
+        Materialiser(store_for("default")).work(NOW + HOUR)
+        assert ScheduledJob.objects.count() == 2
+        assert "future-marks" not in row_of(body(admin_client.get(LIST)), recurring)
 
     def test_it_shows_intervals_in_words(self, admin_client):
         recurring = schedule_recurring("poll", jobs.trace, every="90m")
@@ -165,31 +218,33 @@ class TestList:
     @pytest.mark.parametrize(
         ("changes", "state"),
         [
-            ({}, "active"),
-            ({"paused_at": NOW, "paused_reason": "<moving>"}, "paused: &lt;moving&gt;"),
-            ({"paused_at": NOW}, "paused"),
-            ({"error": "HandlerUnknown: gone"}, "error: HandlerUnknown: gone"),
-            ({"next_run_at": None}, "ended"),
-            ({"queued_at": NOW}, "a run waits for the last one"),
+            ({}, ">in 59 min</time>"),
+            ({"paused_at": NOW, "paused_reason": "<moving>"}, ">paused: &lt;moving&gt;<"),
+            ({"paused_at": NOW, "paused_by": "ada", "paused_reason": "moving"},
+             ">paused by ada: moving<"),
+            ({"paused_at": NOW}, ">paused<"),
+            ({"error": "HandlerUnknown: gone"}, ">error: HandlerUnknown: gone<"),
+            ({"next_run_at": None}, ">ended<"),
+            ({"queued_at": NOW}, ">a run waits for the last one<"),
         ],
-    )
-    def test_it_shows_the_state(self, changes, state, admin_client):
+    )  # fmt: skip
+    def test_it_shows_the_next_run_or_why_there_is_none(self, changes, state, admin_client):
         recurring = hourly()
         rows = {
             name: clock.to_row(value) if value is NOW else value for name, value in changes.items()
         }
         RecurringJob.objects.update(**rows)
-        html = row_of(body(admin_client.get(LIST)), recurring)
-        assert f'<td class="field-state">{state}</td>' in html
+        assert state in row_of(body(admin_client.get(LIST)), recurring)
 
     def test_it_takes_a_constant_number_of_queries(
         self, admin_client, order, django_assert_num_queries
     ):
-        for number in range(100):
+        for number in range(50):
             hourly(f"job {number}", "remind" if number % 2 else "tests.shop.jobs.take",
                    content_object=order, args=[number])  # fmt: skip
-        with django_assert_num_queries(4):  # session, user, count, rows
-            assert len(listed(admin_client.get(LIST))) == 100
+            RecurringJob.objects.get(name=f"job {number}").backfill(*["2026-03-01 00:00"] * 2)
+        with django_assert_num_queries(6):  # session, user, count, rows, ids of runs, runs
+            assert len(listed(admin_client.get(LIST))) == 50
 
     def test_it_reads_no_arguments(self, admin_client):
         hourly(args=["x" * 100_000])
@@ -284,7 +339,7 @@ def test_no_stored_row_causes_a_server_error(changes, target, admin_client):
         assert "<script>alert" not in body(admin_client.get(address))
     submit(admin_client, page(recurring))
     for action in ("trigger_selected", "pause_selected", "resume_selected"):
-        assert act(admin_client, action, recurring, address=LIST)
+        assert act(admin_client, action, recurring)
     admin_client.post(f"{LIST}{recurring.pk}/delete/", {"post": "yes"})
     assert not RecurringJob.objects.exists()
 
@@ -313,14 +368,58 @@ class TestPage:
         assert html.count("10:00:00</time> (09:00:00 UTC)") == 5
         assert recurring.signature not in html
 
+    def test_it_shows_who_has_paused_it(self, admin_client):
+        recurring = hourly()
+        recurring.pause("month end", "ada")
+        html = " ".join(body(admin_client.get(page(recurring))).split())
+        for text in ("ada", "month end"):
+            assert f'<div class="readonly">{text}</div>' in html
+
+    def test_it_shows_the_latest_runs_with_links_to_their_jobs(self, admin_client):
+        recurring = hourly()
+        recurring.backfill("2026-03-01 00:00", "2026-03-01 23:00")
+        triggered = recurring.trigger()
+        started = clock.to_row(NOW - HOUR)
+        ScheduledJob.objects.filter(recurs_at=at_hour(23)).update(
+            status="failed", attempts=2, max_attempts=3, started_at=started,
+            finished_at=started + timedelta(seconds=3),
+        )  # fmt: skip
+        html = body(admin_client.get(page(recurring)))
+        rows = html.partition("future-runs-heading")[2].partition("</table>")[0].split("<tr>")[2:]
+        assert len(rows) == 20
+        assert '<th scope="row">triggered</th>' in rows[0]
+        assert f'<a href="{page_of(triggered)}">{triggered.pk}</a>' in rows[0]
+        failed = rows[1].replace("\N{NO-BREAK SPACE}", " ")
+        assert "March 1, 2026 23:00:00" in failed
+        assert "March 2, 2026 08:00:01" in failed
+        for text in ("3.000 s", '<span aria-hidden="true">✗</span>&nbsp;failed', "2 of 3"):
+            assert f"<td>{text}</td>" in failed
+
+    def test_it_says_that_there_is_no_run(self, admin_client):
+        assert "There is no run" in body(admin_client.get(page(hourly())))
+
+    def test_it_links_no_job_without_the_permission_to_view_jobs(self, login):
+        recurring = hourly()
+        run = recurring.trigger()
+        html = body(login("view_recurringjob").get(page(recurring)))
+        assert f"<td>{run.pk}</td>" in html
+        assert page_of(run) not in html
+
     def test_it_links_the_runs(self, admin_client):
         recurring = hourly()
         run_jobs(now=NOW + HOUR)
         schedule_job("1h", jobs.echo)
-        address = f"{JOBS}?recurring__id__exact={recurring.pk}"
+        address = f"{JOBS}?recurring={recurring.pk}"
         assert f'<a href="{address}">1</a>' in body(admin_client.get(page(recurring)))
         assert f'<a href="{address}">1</a>' in body(admin_client.get(LIST))
         assert listed(admin_client.get(address)) == [recurring.jobs.get().pk]
+
+    def test_each_input_for_a_time_has_a_label(self, editor):
+        for address in (page(hourly()), f"{LIST}add/"):
+            html = body(editor.get(address))
+            for field in ("Starts at", "Ends at"):
+                assert html.count(f'aria-label="{field}: date"') == 1
+                assert html.count(f'aria-label="{field}: time"') == 1
 
     @pytest.mark.parametrize("value", ["abc", "9" * 50, "-1", "%00", "1,2", ""])
     def test_no_filter_for_runs_causes_a_server_error(self, value, admin_client):
@@ -769,7 +868,7 @@ class TestRowsWithoutSignature:
     def test_an_action_does_not_sign_one(self, action, operator):
         recurring = hourly(args=["a"])
         RecurringJob.objects.update(args=Stored('["b"]'))
-        act(operator, action, recurring, address=LIST)
+        act(operator, action, recurring)
         assert not RecurringJob.objects.get().is_signed
 
 
@@ -786,14 +885,14 @@ class TestDeclared:
     def test_it_can_be_paused_resumed_and_triggered(self, operator):
         recurring = declared()
         for action in ("pause_selected", "trigger_selected", "resume_selected"):
-            act(operator, action, recurring, address=LIST)
+            act(operator, action, recurring)
         recurring.refresh_from_db()
         assert (recurring.is_paused, ScheduledJob.objects.count()) == (False, 1)
 
     def test_it_cannot_be_deleted_while_the_code_declares_it(self, editor):
         recurring, other = declared(), hourly()
         assert editor.post(f"{LIST}{recurring.pk}/delete/", {"post": "yes"}).status_code == 403
-        found = act(editor, "delete_selected", recurring, other, address=LIST)
+        found = act(editor, "delete_selected", recurring, other)
         assert found == [
             "The code declares 1 of them. Remove the declaration first. Nothing was deleted."
         ]
@@ -810,7 +909,7 @@ class TestActions:
     def test_pause_skips_those_that_are_paused(self, operator):
         paused, active, other = hourly("paused"), hourly("active"), hourly("other")
         paused.pause("month end")
-        assert act(operator, "pause_selected", paused, active, address=LIST) == [
+        assert act(operator, "pause_selected", paused, active) == [
             "1 recurring job was paused.",
             "1 recurring job was paused already.",
         ]
@@ -819,16 +918,47 @@ class TestActions:
         assert [row.is_paused for row in (paused, active, other)] == [True, True, False]
         assert paused.paused_reason == "month end"
 
+    def test_pause_shows_a_form_for_the_reason_first(self, operator):
+        paused, active = hourly("paused"), hourly("<active>")
+        paused.pause("month end")
+        before = columns(active)
+        data = {"action": "pause_selected", "_selected_action": [paused.pk, active.pk]}
+        html = body(operator.post(f"{LIST}?state=active", data))
+        assert '<label for="id_reason">Reason:</label>' in html
+        assert "&lt;active&gt;" in html
+        assert columns(active) == before
+        html = body(operator.post(LIST, data))
+        assert "1 is paused already, and keeps its reason." in html
+        for name, value in [("action", "pause_selected"), ("_selected_action", active.pk)]:
+            assert f'<input type="hidden" name="{name}" value="{value}">' in html
+
+    def test_pause_refuses_a_reason_that_is_too_long(self, operator):
+        recurring = hourly()
+        data = {"action": "pause_selected", "_selected_action": recurring.pk, "post": "yes"}
+        html = body(operator.post(LIST, {**data, "reason": "x" * 256}))
+        assert "at most 255 characters" in html
+        recurring.refresh_from_db()
+        assert not recurring.is_paused
+
+    def test_pause_records_the_reason_and_the_user_for_each(self, operator):
+        rows = [hourly("one"), hourly("two")]
+        act(operator, "pause_selected", *rows, reason="month end")
+        for row in rows:
+            row.refresh_from_db()
+            assert (row.paused_reason, bool(row.paused_by)) == ("month end", True)
+        entries = LogEntry.objects.order_by("pk").values_list("object_id", "change_message")
+        assert list(entries) == [(str(row.pk), "Paused: month end") for row in rows]
+
     def test_pause_takes_back_a_run_that_has_not_started(self, operator):
         recurring = hourly()
         Materialiser(store_for("default")).work(NOW + HOUR)
-        act(operator, "pause_selected", recurring, address=LIST)
+        act(operator, "pause_selected", recurring)
         assert not ScheduledJob.objects.exists()
 
     def test_resume_skips_those_that_are_not_paused(self, operator):
         paused, active = hourly("paused"), hourly("active")
         paused.pause()
-        assert act(operator, "resume_selected", paused, active, address=LIST) == [
+        assert act(operator, "resume_selected", paused, active) == [
             "1 recurring job was resumed.",
             "1 recurring job was not paused.",
         ]
@@ -837,7 +967,7 @@ class TestActions:
 
     def test_trigger_schedules_a_run_now(self, operator, trace_texts):
         recurring = hourly(args=["triggered"])
-        assert act(operator, "trigger_selected", recurring, address=LIST) == ["1 run is due now."]
+        assert act(operator, "trigger_selected", recurring) == ["1 run is due now."]
         run_jobs(now=NOW)
         assert trace_texts() == ["triggered"]
 
@@ -846,7 +976,7 @@ class TestActions:
         rows = RecurringJob.objects
         rows.filter(name="broken").update(args=Stored('["b"]'))
         rows.filter(name="gone").update(callable_name="tests.shop.jobs.missing")
-        report, *refusals = act(operator, "trigger_selected", broken, good, gone, address=LIST)
+        report, *refusals = act(operator, "trigger_selected", broken, good, gone)
         assert report == "1 run is due now."
         assert [refusal.partition(":")[0] for refusal in refusals] == ["broken", "gone"]
         assert "signature is not valid" in refusals[0]
@@ -856,14 +986,14 @@ class TestActions:
         monkeypatch.setattr("django_future.admin.recurring.actions.MAX_REFUSALS", 2)
         selected = [hourly(f"job {number}") for number in range(5)]
         RecurringJob.objects.update(callable_name="")
-        found = act(operator, "trigger_selected", *selected, address=LIST)
+        found = act(operator, "trigger_selected", *selected)
         assert len(found) == 3
         assert found[-1] == "The same or other reasons apply to 3 more."
 
     def test_they_are_recorded_in_the_history(self, operator):
         recurring = hourly()
         for action in ("pause_selected", "resume_selected", "trigger_selected"):
-            act(operator, action, recurring, address=LIST)
+            act(operator, action, recurring)
         run = ScheduledJob.objects.get()
         entries = LogEntry.objects.order_by("pk").values_list("object_id", "change_message")
         assert list(entries) == [
@@ -876,21 +1006,20 @@ class TestActions:
         recurring = hourly(target=jobs.take, args=[Suitcase()])
         UNPICKLED.clear()
         for action in ("pause_selected", "resume_selected", "trigger_selected"):
-            assert len(act(operator, action, recurring, address=LIST)) == 1
+            assert len(act(operator, action, recurring)) == 1
         assert UNPICKLED == []
 
     def test_a_deleted_argument_does_not_prevent_a_pause(self, operator, order):
         recurring = hourly(target=jobs.take, args=[order])
         order.delete()
-        assert act(operator, "pause_selected", recurring, address=LIST) == [
-            "1 recurring job was paused."
-        ]
+        assert act(operator, "pause_selected", recurring) == ["1 recurring job was paused."]
 
     def test_they_reach_every_page_of_the_list(self, operator, monkeypatch):
         monkeypatch.setattr(admin.site.get_model_admin(RecurringJob), "list_per_page", 2)
         selected = [hourly(f"daily {number}") for number in range(5)]
         other = hourly("other")
-        data = {"action": "pause_selected", "_selected_action": selected[0].pk, "select_across": 1}
+        data = {"action": "pause_selected", "_selected_action": selected[0].pk, "select_across": 1,
+                "post": "yes"}  # fmt: skip
         operator.post(f"{LIST}?q=ail&state=active", data)
         assert list(RecurringJob.objects.filter(paused_at=None)) == [other]
 
@@ -900,7 +1029,7 @@ class TestActions:
         viewer = login("view_recurringjob", "operate_scheduledjob")
         assert action not in body(viewer.get(LIST))
         before = columns(recurring)
-        viewer.post(LIST, {"action": action, "_selected_action": recurring.pk})
+        viewer.post(LIST, {"action": action, "_selected_action": recurring.pk, "post": "yes"})
         assert columns(recurring) == before
         assert not ScheduledJob.objects.exists()
 

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from benchmarks.project.fill import PREPARE, TIMES
 from django_future import RecurringJob, ScheduledJob, clock, schedule_recurring
+from django_future.admin.recurring.latest_runs import latest_runs, runs_of
 from django_future.scheduling import runs
 from django_future.scheduling.runs import Materialiser
 from django_future.status import Status
@@ -224,6 +225,18 @@ class TestLongHistory:
         assert read <= SLACK
         recurring.refresh_from_db()
         assert recurring.runs == 1
+
+    def test_the_list_of_the_admin_reads_no_history(self, old_run):
+        recurring, found = old_run.recurring, {}
+        read, statements = cost_of(lambda: found.update(latest_runs([recurring])))
+        assert len(found[recurring.pk]) == 10
+        assert (statements, read <= SLACK) == (2, True)
+
+    def test_the_page_of_the_admin_reads_no_history(self, old_run):
+        recurring, found = old_run.recurring, []
+        read, statements = cost_of(lambda: found.extend(runs_of(recurring, 20)))
+        assert len(found) == 20
+        assert (statements, read <= 2 * SLACK) == (3, True)
 
     def test_an_edit_reads_no_history(self, old_run):
         def edit():

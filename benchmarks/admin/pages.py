@@ -19,6 +19,8 @@ TIMES = 7
 FILTERS = (
     "", "status=scheduled", "status=failed", "status=running", "queue_name=default",
     "callable_name=benchmarks.project.jobs.noop", "q=benchmarks.project", "q=500000", "p=2",
+    "when=hour", "when=today", "when=week", "when=next-hour", "when=next-day", "waits=due",
+    "waits=late", "waits=retrying", "order=next", "order=next&p=200", "recurring=1",
 )  # fmt: skip
 
 
@@ -53,6 +55,7 @@ def addresses() -> dict[str, str | None]:
     job = ScheduledJob.objects.order_by("pk").only("pk").first()
     recurring = RecurringJob.objects.order_by("pk").only("pk").first()
     jobs = reverse("admin:django_future_scheduledjob_changelist")
+    preview = _address("django_future_recurringjob_preview")
     return {
         "overview": reverse("admin:app_list", args=["django_future"]),
         "overview fragment": _address("django_future_overview"),
@@ -64,6 +67,7 @@ def addresses() -> dict[str, str | None]:
         "recurring jobs": _address("django_future_recurringjob_changelist"),
         "recurring job": _address("django_future_recurringjob_change", recurring.pk),
         "add a recurring job": _address("django_future_recurringjob_add"),
+        "preview of a schedule": preview and f"{preview}?cron=0+9+*+*+*&timezone=UTC",
     }
 
 

@@ -23,6 +23,10 @@ def write_rows(jobs: int) -> None:
         "error": f"CASE WHEN i % {FAILED_SHARE} = 0 THEN 'ValueError: no' ELSE '' END",
         "error_kind": f"CASE WHEN i % {FAILED_SHARE} = 0 THEN 'ValueError in f' || i / 20 % 50 "
                       "ELSE '' END",
+        # The failed ones are runs of recurring jobs.
+        "recurring": f"CASE WHEN i % {FAILED_SHARE} = 0 THEN 1 + i / {FAILED_SHARE} % {RECURRING} "
+                     "END",
+        "recurs_at": f"CASE WHEN i % {FAILED_SHARE} = 0 THEN now() - i * interval '1 s' END",
     })  # fmt: skip
     _fill(RecurringJob, RECURRING, {
         "name": f"'recurring ' || {number}",

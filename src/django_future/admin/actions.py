@@ -1,4 +1,4 @@
-"""Actions on the jobs that are selected in the admin."""
+"""Actions on the jobs that are selected in the admin, or on all jobs that match its filter."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,69 +10,29 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from django_future.admin import reports
+from django_future.admin.bulk import or_on_all
+from django_future.admin.bulk.acts import try_to_sign
 from django_future.admin.read_only import ReadOnlyAdmin
-from django_future.exceptions import SchedulingError, TamperedArguments
+from django_future.exceptions import SchedulingError
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.scheduling.cancel import cancel_jobs
 from django_future.scheduling.move import run_jobs_now
 from django_future.scheduling.retry import retry_jobs
-from django_future.scheduling.signing import jobs_to_sign, sign_job
+from django_future.scheduling.signing import jobs_to_sign
 from django_future.status import Status
 
 BATCH_SIZE = 500
 MAX_DELETED = 500  # jobs; the confirmation page has one form field for each
-_CANCELLED = ngettext_lazy(
-    "%(count)s job was cancelled.", "%(count)s jobs were cancelled.", "count"
-)
-_NOT_CANCELLED = ngettext_lazy(
-    "%(count)s job was not cancelled: it is running or has ended.",
-    "%(count)s jobs were not cancelled: they are running or have ended.",
-    "count",
-)
-_ENDED = ngettext_lazy(
-    "%(count)s job was not cancelled: it has ended.",
-    "%(count)s jobs were not cancelled: they have ended.",
-    "count",
-)
-_RETRIED = ngettext_lazy(
-    "%(count)s job will be retried.", "%(count)s jobs will be retried.", "count"
-)
-_NOT_RETRIED = ngettext_lazy(
-    "%(count)s job was not retried: it has not failed, expired or been cancelled.",
-    "%(count)s jobs were not retried: they have not failed, expired or been cancelled.",
-    "count",
-)
-_AGAIN = ngettext_lazy("%(count)s job will run again.", "%(count)s jobs will run again.", "count")
-_NOT_ENDED = ngettext_lazy(
-    "%(count)s job was skipped: it has not ended.",
-    "%(count)s jobs were skipped: they have not ended.",
-    "count",
-)
-_REFUSED = ngettext_lazy(
-    "%(count)s job cannot be scheduled again: %(reason)s",
-    "%(count)s jobs cannot be scheduled again, the first for this reason: %(reason)s",
-    "count",
-)
-_NOW = ngettext_lazy("%(count)s job is due now.", "%(count)s jobs are due now.", "count")
-_NOT_NOW = ngettext_lazy(
-    "%(count)s job was not moved: it is not scheduled.",
-    "%(count)s jobs were not moved: they are not scheduled.",
-    "count",
-)
-_SIGNED = ngettext_lazy("%(count)s job was signed.", "%(count)s jobs were signed.", "count")
-_NOT_SIGNED = ngettext_lazy(
-    "%(count)s job was not signed: it is not parked, or holds a pickle that is not signed.",
-    "%(count)s jobs were not signed: they are not parked, or hold a pickle that is not signed.",
-    "count",
-)
 _TOO_MANY = _("No more than %(count)s jobs can be deleted at once. Nothing was deleted.")
 
 
 @action(permissions=["operate"], description=_("Run selected %(verbose_name_plural)s now"))
+@or_on_all("run_now")
 def run_selected_now(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
@@ -80,35 +40,40 @@ def run_selected_now(
     ids = _ids(queryset)
     moved = sum(_run_now(jobs, request) for jobs in _batches(ids, queryset))
     if moved:
-        model_admin.message_user(request, _NOW % {"count": moved}, messages.SUCCESS)
+        model_admin.message_user(request, reports.NOW % {"count": moved}, messages.SUCCESS)
     if skipped := len(ids) - moved:
-        model_admin.message_user(request, _NOT_NOW % {"count": skipped}, messages.WARNING)
+        model_admin.message_user(request, reports.NOT_NOW % {"count": skipped}, messages.WARNING)
 
 
 @action(permissions=["operate"], description=_("Cancel selected %(verbose_name_plural)s"))
+@or_on_all("cancel")
 def cancel_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
     """Cancel the selected jobs that are still scheduled, and report how many were not."""
     skipped = _cancel_all(queryset, model_admin, request, running=False)
     if skipped:
-        model_admin.message_user(request, _NOT_CANCELLED % {"count": skipped}, messages.WARNING)
+        model_admin.message_user(
+            request, reports.NOT_CANCELLED % {"count": skipped}, messages.WARNING
+        )
 
 
 @action(
     permissions=["operate"],
     description=_("Cancel selected %(verbose_name_plural)s, including running ones"),
 )
+@or_on_all("cancel_running")
 def cancel_running(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
     """Cancel the selected jobs that have not ended, and report how many had."""
     skipped = _cancel_all(queryset, model_admin, request, running=True)
     if skipped:
-        model_admin.message_user(request, _ENDED % {"count": skipped}, messages.WARNING)
+        model_admin.message_user(request, reports.ENDED % {"count": skipped}, messages.WARNING)
 
 
 @action(permissions=["operate"], description=_("Retry selected %(verbose_name_plural)s"))
+@or_on_all("retry")
 def retry_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
@@ -116,12 +81,15 @@ def retry_selected(
     ids = _ids(queryset)
     retried = sum(_retry(jobs, request) for jobs in _batches(ids, queryset))
     if retried:
-        model_admin.message_user(request, _RETRIED % {"count": retried}, messages.SUCCESS)
+        model_admin.message_user(request, reports.RETRIED % {"count": retried}, messages.SUCCESS)
     if skipped := len(ids) - retried:
-        model_admin.message_user(request, _NOT_RETRIED % {"count": skipped}, messages.WARNING)
+        model_admin.message_user(
+            request, reports.NOT_RETRIED % {"count": skipped}, messages.WARNING
+        )
 
 
 @action(permissions=["operate"], description=_("Run selected %(verbose_name_plural)s again"))
+@or_on_all("run_again")
 def run_again(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
@@ -137,15 +105,16 @@ def run_again(
     ]
     refusals = [error for error in errors if error]
     if copied := len(errors) - len(refusals):
-        model_admin.message_user(request, _AGAIN % {"count": copied}, messages.SUCCESS)
+        model_admin.message_user(request, reports.AGAIN % {"count": copied}, messages.SUCCESS)
     if skipped := len(ids) - len(errors):
-        model_admin.message_user(request, _NOT_ENDED % {"count": skipped}, messages.WARNING)
+        model_admin.message_user(request, reports.NOT_ENDED % {"count": skipped}, messages.WARNING)
     if refusals:
         details = {"count": len(refusals), "reason": refusals[0]}
-        model_admin.message_user(request, _REFUSED % details, messages.ERROR)
+        model_admin.message_user(request, reports.REFUSED % details, messages.ERROR)
 
 
 @action(permissions=["sign"], description=_("Sign selected %(verbose_name_plural)s"))
+@or_on_all("sign")
 def sign_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> None:
@@ -153,16 +122,24 @@ def sign_selected(
     ids = _ids(queryset)
     signed = sum(_sign(jobs, request) for jobs in _batches(ids, queryset))
     if signed:
-        model_admin.message_user(request, _SIGNED % {"count": signed}, messages.SUCCESS)
+        model_admin.message_user(request, reports.SIGNED % {"count": signed}, messages.SUCCESS)
     if skipped := len(ids) - signed:
-        model_admin.message_user(request, _NOT_SIGNED % {"count": skipped}, messages.WARNING)
+        model_admin.message_user(request, reports.NOT_SIGNED % {"count": skipped}, messages.WARNING)
 
 
 @action(permissions=["delete"], description=_("Delete selected %(verbose_name_plural)s"))
+@or_on_all("delete")
 def delete_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> HttpResponseBase | None:
-    """Delete the selected jobs after a confirmation, unless they are too many to confirm."""
+    """Delete the selected jobs after a confirmation."""
+    return delete_few(model_admin, request, queryset)
+
+
+def delete_few(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]
+) -> HttpResponseBase | None:
+    """Delete rows after a confirmation, unless they are too many for its page."""
     if len(queryset.values_list("pk")[: MAX_DELETED + 1]) > MAX_DELETED:
         details = {"count": MAX_DELETED}
         model_admin.message_user(request, _TOO_MANY % details, messages.ERROR)
@@ -194,7 +171,9 @@ def _cancel_all(
     batches = _batches(ids, queryset)
     cancelled = sum(_cancel(jobs, request, running=running) for jobs in batches)
     if cancelled:
-        model_admin.message_user(request, _CANCELLED % {"count": cancelled}, messages.SUCCESS)
+        model_admin.message_user(
+            request, reports.CANCELLED % {"count": cancelled}, messages.SUCCESS
+        )
     return len(ids) - cancelled
 
 
@@ -244,16 +223,9 @@ def _retry(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
 def _sign(jobs: ScheduledJobQuerySet, request: HttpRequest) -> int:
     user_id: Any = request.user.pk
     with transaction.atomic(using=jobs.db):
-        signed = [job for job in jobs_to_sign(jobs.parked()) if _try_to_sign(job)]
+        signed = [job for job in jobs_to_sign(jobs.parked()) if try_to_sign(job)]
         LogEntry.objects.log_actions(user_id, signed, CHANGE, change_message=gettext("Signed."))
     return len(signed)
-
-
-def _try_to_sign(job: ScheduledJob) -> bool:
-    try:
-        return sign_job(job)
-    except TamperedArguments:
-        return False
 
 
 def _run_again(

@@ -31,6 +31,11 @@ def dotted(name: str) -> str:
     return _breakable(re.split(r"(?<=[._])", name))
 
 
+def short_name(callable_name: str) -> str:
+    """Return the last part of the name of a callable."""
+    return callable_name.rpartition(".")[2] or callable_name
+
+
 def status(value: str, label: str) -> str:
     """Return the label of a status, with a symbol that screen readers skip."""
     symbol = SYMBOLS.get(value, "?")

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from django_future import clock
-from django_future.admin import bound_object, columns, display, failures, job_code, job_form
+from django_future.admin import bound_object, bulk, columns, display, failures, job_code, job_form
 from django_future.admin.actions import (
     cancel_running,
     cancel_selected,
@@ -23,7 +23,7 @@ from django_future.admin.actions import (
     sign_selected,
 )
 from django_future.admin.changelist import CappedPaginator, JobList
-from django_future.admin.job_list import filters, line, search
+from django_future.admin.job_list import filters, line, search, time_filters
 from django_future.admin.job_page import page, values
 from django_future.admin.job_page.related import recurring_link
 from django_future.admin.overview import page as overview_page
@@ -64,16 +64,19 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_display = ["callable_name"]  # see get_list_display
     list_display_links = None
     list_per_page = 50
-    list_filter = ["status", filters.HandlerFilter, filters.QueueFilter]
+    list_filter = [
+        time_filters.OrderFilter, "status", time_filters.WaitsFilter, time_filters.WhenFilter,
+        filters.HandlerFilter, filters.QueueFilter, filters.RecurringFilter,
+    ]  # fmt: skip
     filters = frozenset({
         "status", "queue_name", "callable_name", "worker", "content_type__id", "object_id",
-        "recurring__id", *failures.FILTERS,
+        "recurring__id", "order", "waits", "when", "recurring", *failures.FILTERS,
     })  # fmt: skip
     list_select_related = ["current_progress"]
     search_fields = ["callable_name"]  # shows the box; see get_search_results
     search_help_text = _(
-        "The id of a job, a part of the name of its handler, or its object, such as "
-        "“shop.order 17”."
+        "The id of a job, a part of the name of its handler, its unique key, or its object, such "
+        "as “shop.order 17”."
     )
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
@@ -139,7 +142,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         queryset: QuerySet[Any],
         search_term: str,
     ) -> tuple[QuerySet[Any], bool]:
-        """Search by id, handler or object."""
+        """Search by id, handler, object or unique key."""
         return (search.found(queryset, search_term) if search_term else queryset), False
 
     def get_object(
@@ -155,6 +158,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
             *page.urls(self),
             *job_form.urls(self),
             *failures.urls(self),
+            *bulk.urls(self),
             *overview_page.urls(self),
         ]
         return [*own, *super().get_urls()]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import display as labelled
+from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -11,6 +12,8 @@ from django.utils.translation import ngettext
 from django_future.admin.changelist import MAX_COUNTED
 from django_future.models import ScheduledJob, Worker
 from django_future.status import Status
+
+_WORKERS = "django_future_workers"
 
 
 def parked_notice(jobs: Any) -> str | None:
@@ -27,12 +30,18 @@ def parked_notice(jobs: Any) -> str | None:
     return text % {"count": count}
 
 
-def queue_column() -> Callable[[Any], str]:
-    """Return a function that shows the queue of a job.
+def known_workers(request: HttpRequest) -> list[Worker]:
+    """Return the workers with their queues, from one query for each request."""
+    found: list[Worker] | None = getattr(request, _WORKERS, None)
+    if found is None:
+        found = list(Worker.objects.only("queues"))
+        setattr(request, _WORKERS, found)
+    return found
 
-    It reads the workers once, so use it for one page only.
-    """
-    workers: Any = SimpleLazyObject(lambda: list(Worker.objects.only("queues")))
+
+def queue_column(request: HttpRequest) -> Callable[[Any], str]:
+    """Return a function that shows the queue of a job on the page of this request."""
+    workers: Any = SimpleLazyObject(lambda: known_workers(request))
 
     @labelled(description=_("queue"))
     def queue_name(job: ScheduledJob) -> str:

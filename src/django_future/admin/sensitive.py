@@ -33,6 +33,14 @@ def without_sensitive(job: ScheduledJob, text: str) -> str:
     return json.dumps(shown)
 
 
+def has_sensitive(job: ScheduledJob) -> bool:
+    """Return whether arguments of `job` are hidden, as they are if its handler cannot be found."""
+    try:
+        return bool(options_for(job, _handler(job)).sensitive_arguments)
+    except (ValueError, TypeError, RecursionError, FutureError):
+        return True
+
+
 def _hide(values: Any, names: Collection[str], job: ScheduledJob) -> Any:
     if isinstance(values, list):
         parameter_names = chain(positional_names(job), repeat(None))

@@ -94,31 +94,39 @@ def build_recurring(
             f"For a recurring job {unknown_option_message(unknown, RecurringArguments, remedy)}"
         )
     given: Any = arguments
+    row = build_rhythm(_checked_name(name), **given)
+    row.missed = _choice("missed", given.get("missed", Missed.ONCE), Missed)
+    row.catch_up_window = _positive("catch_up_window", given.get("catch_up_window"))
+    row.overlap = _choice("overlap", given.get("overlap", Overlap.ALLOW), Overlap)
+    row.queue_name, row.priority = given.get("queue_name"), given.get("priority")
+    row.expires = _expires(given.get("expires", UNSET))
+    row.is_declared = is_declared
+    row._state.db = jobs_database(given.get("using"), instance=given.get("content_object"))
+    options = {name: value for name, value in given.items() if name in RunOptions.__annotations__}
+    _set_call(
+        row, callable, given.get("args", ()), given.get("kwargs"), given.get("content_object"),
+        options,
+    )  # fmt: skip
+    return row
+
+
+def build_rhythm(name: str, **given: Any) -> RecurringJob:
+    """Build an unsaved row with only a name and the instants, which count from now.
+
+    Raises a `SchedulingError`.
+    """
     now, zone_name = clock.now(), _zone_name(given.get("timezone"))
     row = RecurringJob(
-        name=_checked_name(name),
+        name=name,
         cron=_checked_cron(given.get("cron"), given.get("every")),
         every=_checked_interval(given.get("every")),
         timezone=zone_name,
         starts_at=_instant("starts_at", given.get("starts_at"), now, zone_name),
         ends_at=_instant("ends_at", given.get("ends_at"), now, zone_name),
         max_runs=_checked_max_runs(given.get("max_runs")),
-        missed=_choice("missed", given.get("missed", Missed.ONCE), Missed),
-        catch_up_window=_positive("catch_up_window", given.get("catch_up_window")),
-        overlap=_choice("overlap", given.get("overlap", Overlap.ALLOW), Overlap),
-        queue_name=given.get("queue_name"),
-        priority=given.get("priority"),
-        expires=_expires(given.get("expires", UNSET)),
-        is_declared=is_declared,
     )
-    row._state.db = jobs_database(given.get("using"), instance=given.get("content_object"))
     _set_anchor(row, now)
     row.jitter = _checked_jitter(given.get("jitter"), row)
-    options = {name: value for name, value in given.items() if name in RunOptions.__annotations__}
-    _set_call(
-        row, callable, given.get("args", ()), given.get("kwargs"), given.get("content_object"),
-        options,
-    )  # fmt: skip
     return row
 
 

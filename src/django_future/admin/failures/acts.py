@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext_lazy
 
+from django_future.admin import reports
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.scheduling.dealt_with import reopen_failures
 from django_future.scheduling.retry import retry_jobs
@@ -50,14 +51,8 @@ def deal_with(text: str, author: str, database: str) -> Act:
     return Act(
         lambda jobs: failure_notes.deal_with(store, jobs, note),
         gettext("Dealt with: %(note)s") % {"note": text} if text else gettext("Dealt with."),
-        ngettext_lazy(
-            "%(count)s failure is dealt with.", "%(count)s failures are dealt with.", "count"
-        ),
-        ngettext_lazy(
-            "%(count)s job was not touched: it has not failed, or was dealt with before.",
-            "%(count)s jobs were not touched: they have not failed, or were dealt with before.",
-            "count",
-        ),
+        reports.DEALT_WITH,
+        reports.NOT_DEALT_WITH,
     )
 
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from django_future.admin.bulk import or_on_all
 from django_future.admin.failures import acts
 from django_future.admin.failures.groups import number, shown_groups, shown_notes
 from django_future.models import ScheduledJob
@@ -119,6 +120,7 @@ def deal_with_job(model_admin: Any, request: HttpRequest, object_id: str) -> Htt
 @action(
     permissions=["operate"], description=_("Mark selected %(verbose_name_plural)s as dealt with")
 )
+@or_on_all("deal_with")
 def deal_with_selected(
     model_admin: Any, request: HttpRequest, queryset: QuerySet[ScheduledJob]
 ) -> HttpResponse | None:
@@ -129,7 +131,7 @@ def deal_with_selected(
         return None
     hidden = [
         (name, value)
-        for name in ("action", "select_across", ACTION_CHECKBOX_NAME)
+        for name in ("action", ACTION_CHECKBOX_NAME)
         for value in request.POST.getlist(name)
     ]
     return _confirm(model_admin, request, "deal", ids, hidden)

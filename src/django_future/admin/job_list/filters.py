@@ -7,13 +7,16 @@ from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from django_future.admin.display import short_name
 from django_future.admin.job_form.catalogue import known_handlers
-from django_future.admin.job_list.line import short_name
-from django_future.models import PausedQueue, Worker
+from django_future.admin.queue_column import known_workers
+from django_future.models import PausedQueue, RecurringJob
 
 MAX_CHOICES = 50
+MAX_ID_DIGITS = 18
 
 
 class HandlerFilter(SimpleListFilter):
@@ -42,7 +45,7 @@ class QueueFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the names; the choice of the URL is one of them, known or not."""
         alias = model_admin.get_queryset(request).db
-        workers = Worker.objects.using(alias).only("queues")[:MAX_CHOICES]
+        workers = known_workers(request)[:MAX_CHOICES]
         named = [worker.queue_names or {} for worker in workers]
         paused = PausedQueue.objects.using(alias).values_list("queue_name", flat=True)
         names = {"default", *paused[:MAX_CHOICES]}
@@ -53,6 +56,34 @@ class QueueFilter(SimpleListFilter):
         """Return the jobs of the queue."""
         name = _text(self.value())
         return queryset if name is None else queryset.filter(queue_name=name)
+
+
+class RecurringFilter(SimpleListFilter):
+    """The runs of one recurring job. The only choice is that of the URL, with its name."""
+
+    title = _("recurring job")
+    parameter_name = "recurring"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the chosen recurring job, by its name if it exists."""
+        value = self.value()
+        if value is None:
+            return []
+        alias = model_admin.get_queryset(request).db
+        rows = RecurringJob.objects.using(alias).filter(pk=_id(value))
+        name = rows.values_list("name", flat=True).first()
+        return [(value, name or gettext("%(number)s (deleted)") % {"number": value})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        """Return the runs."""
+        value = self.value()
+        return queryset if value is None else queryset.filter(recurring=_id(value))
+
+
+def _id(value: str) -> int:
+    if not value.isascii() or not value.isdecimal() or len(value) > MAX_ID_DIGITS:
+        raise IncorrectLookupParameters
+    return int(value)
 
 
 def _with_chosen(names: Iterable[str], chosen: str | None) -> list[str]:

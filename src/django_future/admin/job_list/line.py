@@ -14,11 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
 from django_future.admin import columns, display, times
+from django_future.admin.job_list.time_filters import LATE_AFTER
 from django_future.admin.queue_column import queue_column
 from django_future.models import ScheduledJob
 from django_future.status import Status
 
-LATE_AFTER = timedelta(minutes=1)
 MAX_NAME_LENGTH = 40  # characters of one cell
 MAX_STATUS_LENGTH = 60
 
@@ -40,12 +40,7 @@ def line(model_admin: Any, request: HttpRequest, at: datetime) -> list[Callable[
         return _when(job, at)
 
     return [status, call, columns.content_object, when, late, columns.duration, attempts,
-            queue_column()]  # fmt: skip
-
-
-def short_name(callable_name: str) -> str:
-    """Return the last part of the name of a callable."""
-    return callable_name.rpartition(".")[2] or callable_name
+            queue_column(request)]  # fmt: skip
 
 
 @labelled(description=_("late"))
@@ -82,7 +77,7 @@ def _status(job: Any, at: datetime) -> str:
 
 
 def _handler(job: Any, address: str) -> str:
-    name = display.line(short_name(job.callable_name), MAX_NAME_LENGTH)
+    name = display.line(display.short_name(job.callable_name), MAX_NAME_LENGTH)
     second = job.error_kind if job.status == Status.FAILED and job.error_kind else None
     quiet = display.line(second, MAX_NAME_LENGTH) if second else columns.call(job)
     link = format_html('<a href="{}" title="{}">{}</a>', address, job.callable_name, name)

@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 
 from django_future import clock
 from django_future.admin import display, times
+from django_future.admin.display import short_name
 from django_future.admin.failures.groups import shown_group
-from django_future.admin.job_list.line import short_name
 from django_future.admin.overview.charts import coming_charts, ended_charts
 from django_future.admin.overview.problems import Problem, problems
 from django_future.admin.overview.snapshot import MAX_GROUPS, QueueLine, Snapshot, snapshot

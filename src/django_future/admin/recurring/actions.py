@@ -50,14 +50,6 @@ def is_declared(recurring: RecurringJob) -> bool:
     return recurring.is_declared and recurring.error != NOT_DECLARED
 
 
-@action(permissions=["operate"], description=_("Pause selected %(verbose_name_plural)s"))
-def pause_selected(
-    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
-) -> None:
-    """Pause the selected recurring jobs, and report how many were paused before."""
-    pause(model_admin, request, list(queryset))
-
-
 @action(permissions=["operate"], description=_("Resume selected %(verbose_name_plural)s"))
 def resume_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
@@ -82,7 +74,7 @@ def delete_selected(
     if declared := queryset.filter(is_declared=True).exclude(error=NOT_DECLARED).count():
         model_admin.message_user(request, _DECLARED % {"count": declared}, messages.ERROR)
         return None
-    return actions.delete_selected(model_admin, request, queryset)
+    return actions.delete_few(model_admin, request, queryset)
 
 
 def pause(

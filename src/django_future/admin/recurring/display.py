@@ -49,14 +49,16 @@ def runs_link(recurring: RecurringJob, site: AdminSite) -> str:
         url = reverse("admin:django_future_scheduledjob_changelist", current_app=site.name)
     except NoReverseMatch:
         return str(recurring.runs)
-    address = f"{url}?recurring__id__exact={recurring.pk}"
+    address = f"{url}?recurring={recurring.pk}"
     return format_html('<a href="{}">{}</a>', address, recurring.runs)
 
 
-@labelled(description=gettext_lazy("callable"))
 def call(recurring: RecurringJob) -> str:
-    """Show what the runs call, with the name of the content object, without a query for it."""
-    name = display.dotted(recurring.callable_name)
+    """Return what the runs call, with the name of the content object, without a query for it."""
+    full = recurring.callable_name
+    name = format_html(
+        '<span title="{}">{}</span>', full, display.dotted(full.rpartition(".")[2] or full)
+    )
     if recurring.object_id is None:
         return name
     return format_html("{} ({})", name, bound_object.label(as_job(recurring)))
@@ -69,22 +71,8 @@ def rhythm(recurring: RecurringJob) -> str:
     return display.line(text, MAX_TEXT_LENGTH)
 
 
-@labelled(description=gettext_lazy("state"))
-def state(recurring: RecurringJob) -> str:
-    """Show whether it is paused, has an error, waits or has ended."""
-    found = []
-    if recurring.is_paused:
-        found.append(_pause(recurring))
-    if recurring.error:
-        found.append(_("error: %(error)s") % {"error": recurring.error})
-    if recurring.queued_at is not None:
-        found.append(_("a run waits for the last one"))
-    if not found:
-        found.append(_("active") if recurring.next_run_at else _("ended"))
-    return display.line("; ".join(found), MAX_TEXT_LENGTH)
-
-
-def _pause(recurring: RecurringJob) -> str:
+def pause_in_words(recurring: RecurringJob) -> str:
+    """Return who has paused it, and why."""
     given = {"author": recurring.paused_by, "reason": recurring.paused_reason}
     if given["author"] and given["reason"]:
         return _("paused by %(author)s: %(reason)s") % given

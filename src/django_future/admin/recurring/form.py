@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
@@ -24,8 +25,7 @@ from django_future.options import UNSET
 from django_future.scheduling.recurring_columns import RunOptions, build_recurring
 from django_future.serialization import TAG, Stored, plain_of, sign_pickles
 
-_DURATIONS = ("every", "jitter", "catch_up_window")
-_OTHER_COLUMNS = ("timezone", "max_runs", "missed", "overlap", "queue_name", "priority")
+_OTHER_COLUMNS = ("missed", "overlap", "queue_name", "priority")
 
 
 def fixed_fields(recurring: RecurringJob) -> set[str]:
@@ -104,6 +104,14 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
             "kwargs": JsonText,
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The label of the admin belongs to neither of the two inputs.
+        texts = (_("%(label)s: date"), _("%(label)s: time"))
+        for field in self.fields.values():
+            for part, text in zip(getattr(field.widget, "widgets", ()), texts, strict=False):
+                part.attrs["aria-label"] = text % {"label": capfirst(field.label)}
+
     def clean_name(self) -> str:
         """Refuse the name of another row, which `write` would change."""
         name: str = self.cleaned_data["name"]
@@ -175,16 +183,29 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _timing(self) -> dict[str, Any]:
         given = self.cleaned_data
-        # As the user has written it, for the message.
-        durations = {name: None if given[name] is None else self[name].data for name in _DURATIONS}
         return {
+            **self._rhythm(),
             **{name: given[name] for name in _OTHER_COLUMNS},
-            **durations,
-            "cron": given["cron"] or None,
-            "starts_at": self._instant("starts_at"),
-            "ends_at": self._instant("ends_at"),
+            "catch_up_window": self._duration("catch_up_window"),
             "expires": given["expires"] or UNSET,
         }
+
+    def _rhythm(self) -> dict[str, Any]:
+        """Return what decides about the instants."""
+        given = self.cleaned_data
+        return {
+            "cron": given["cron"] or None,
+            "every": self._duration("every"),
+            "timezone": given["timezone"],
+            "starts_at": self._instant("starts_at"),
+            "ends_at": self._instant("ends_at"),
+            "max_runs": given["max_runs"],
+            "jitter": self._duration("jitter"),
+        }
+
+    def _duration(self, name: str) -> Any:
+        # As the user has written it, for the message.
+        return None if self.cleaned_data[name] is None else self[name].data
 
     def _instant(self, name: str) -> datetime | None:
         value: datetime | None = self.cleaned_data[name]

@@ -1,6 +1,6 @@
 """The list and the form of recurring jobs."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
@@ -13,16 +13,19 @@ from django.utils.translation import gettext_lazy as _
 from django_future.admin.changelist import CappedPaginator
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.admin.recurring import display as recurring_display
-from django_future.admin.recurring import pages
+from django_future.admin.recurring import line, pages, preview
 from django_future.admin.recurring.actions import (
     delete_selected,
     is_declared,
-    pause_selected,
     resume_selected,
     trigger_selected,
 )
 from django_future.admin.recurring.display import READ_ONLY
 from django_future.admin.recurring.form import RecurringJobForm, fixed_fields
+from django_future.admin.recurring.latest_runs import latest_runs
+from django_future.admin.recurring.pause import pause_selected
+from django_future.admin.recurring.policies import RADIO_FIELDS, explained_choices
+from django_future.admin.recurring.run_table import table_of
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import write
 
@@ -75,41 +78,66 @@ class RecurringList(ChangeList):
         rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
         return rows.defer("args", "kwargs", "options")
 
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the latest runs of all rows of the page at once."""
+        super().get_results(request)
+        rows: list[Any] = list(self.result_list)
+        found = latest_runs(rows)
+        for row in rows:
+            row.latest_runs = found.get(row.pk, [])
+        self.result_list = rows
+
 
 @admin.register(RecurringJob)
 class RecurringJobAdmin(ReadOnlyAdmin):
     """Creates, changes, pauses and triggers recurring jobs. The code changes declared ones."""
 
     form = RecurringJobForm
+
+    class Media:
+        css: ClassVar = {"all": ["django_future/admin.css", "django_future/recurring.css"]}
+
     list_display = [
-        "name",
-        recurring_display.call,
-        recurring_display.rhythm,
-        recurring_display.next_run_at,
-        recurring_display.last_run_at,
-        recurring_display.state,
-        "run_count",
-        "missed_runs",
-        "skipped_runs",
-    ]
+        "name", line.rhythm, line.next_run, line.last_run, "counts",
+    ]  # fmt: skip
     list_filter = [StateFilter, "is_declared"]
     filters = frozenset({"name", "is_declared", StateFilter.parameter_name})
+    list_per_page = 50
     ordering = ["name"]
-    sortable_by = ["name", recurring_display.next_run_at]  # type: ignore[list-item]
+    sortable_by = ["name", line.next_run]  # type: ignore[list-item]
     search_fields = ["name__icontains", "callable_name__icontains"]
     search_help_text = _("A part of the name or the callable.")
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     paginator = CappedPaginator
     actions = [pause_selected, resume_selected, trigger_selected, delete_selected]
+    radio_fields = RADIO_FIELDS
 
     def get_urls(self) -> list[Any]:
         """Return the URLs of the admin, and those of this package."""
         return [*pages.urls(self), *super().get_urls()]
 
+    def get_form(
+        self, request: HttpRequest, obj: RecurringJob | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Return a form that saves nothing if the user only wants the preview."""
+        if preview.BUTTON in request.POST:
+            kwargs["form"] = preview.PreviewForm
+        return super().get_form(request, obj, *args, **kwargs)
+
+    def formfield_for_choice_field(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """Explain each choice of a policy."""
+        if choices := explained_choices(db_field.name):
+            kwargs["choices"] = choices
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
     def render_change_form(self, request: Any, context: Any, *args: Any, **kwargs: Any) -> Any:
-        """Show the buttons that the user may press."""
+        """Show the preview, the latest runs, and the buttons that the user may press."""
         context["may_operate_recurring"] = self.has_operate_permission(request)
+        form, row = context["adminform"].form, context["original"]
+        context.update(preview.page_context(form, row, self.admin_site))
+        if row is not None:
+            context["runs"] = table_of(row, request, self.admin_site)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
@@ -136,6 +164,11 @@ class RecurringJobAdmin(ReadOnlyAdmin):
         """Show the number of runs, as a link to their jobs."""
         return recurring_display.runs_link(recurring, self.admin_site)
 
+    @admin.display(description=_("runs"))
+    def counts(self, recurring: RecurringJob) -> str:
+        """Show the number of runs with their link, and of those that did not happen."""
+        return line.counts(recurring, self.run_count(recurring))
+
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that reads no arguments."""
         return RecurringList
@@ -159,8 +192,8 @@ class RecurringJobAdmin(ReadOnlyAdmin):
         )
         sections = [
             (_("What"), {"fields": [*what, *_unedited(obj)]}),
-            (_("When"), {"fields": times}),
-            (_("Late runs"), {"fields": late_runs}),
+            (_("When"), {"fields": times, "classes": ["future-times"]}),
+            (_("Late runs"), {"fields": late_runs, "classes": ["future-policies"]}),
             (_("Each run"), {"fields": run}),
         ]
         return sections if obj is None else [(_("State"), {"fields": _state(obj)}), *sections]
@@ -188,7 +221,7 @@ def _state(obj: RecurringJob) -> list[Any]:
     """Return the fields for the state. Most rows are not paused, and have no error."""
     occasional = {
         "is_declared": "is_declared",
-        "paused_at": (READ_ONLY["paused_at"], "paused_reason"),
+        "paused_at": (READ_ONLY["paused_at"], "paused_by", "paused_reason"),
         "queued_at": READ_ONLY["queued_at"],
         "error": READ_ONLY["error"],
     }

@@ -1,5 +1,6 @@
-"""Pages that pause, resume, trigger and backfill one recurring job."""
+"""Pages that pause, resume, trigger and backfill one recurring job, and the preview of a form."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -10,21 +11,16 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from django_future import clock
-from django_future.admin.recurring import actions, display
+from django_future.admin.recurring import actions, display, preview
+from django_future.admin.recurring.pause import PauseForm, pause_page
 from django_future.exceptions import SchedulingError
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import missing_instants
 
 _TEMPLATES = "admin/django_future/recurringjob"
-
-
-class PauseForm(forms.Form):
-    """The reason of a pause."""
-
-    reason = forms.CharField(label=_("Reason"), max_length=255, required=False)
 
 
 class BackfillForm(forms.Form):
@@ -51,7 +47,13 @@ def urls(model_admin: Any) -> list[Any]:
             name=f"django_future_recurringjob_{name}",
         )
 
-    return [pattern(name, view) for name, view in views.items()]
+    previewed = model_admin.admin_site.admin_view(
+        require_safe(partial(preview.fragment, model_admin))
+    )
+    return [
+        path("preview/", previewed, name="django_future_recurringjob_preview"),
+        *(pattern(name, view) for name, view in views.items()),
+    ]
 
 
 def _operable(model_admin: Any, request: HttpRequest, pk: int) -> RecurringJob:
@@ -68,7 +70,7 @@ def _pause(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -> H
     if form.is_valid():
         actions.pause(model_admin, request, [recurring], form.cleaned_data["reason"])
         return _to_page(model_admin, recurring)
-    return _page(model_admin, request, recurring, "pause", title=_("Pause"), form=form)
+    return pause_page(model_admin, request, [recurring], form, _address(model_admin, recurring))
 
 
 def _resume(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -> HttpResponseBase:
@@ -134,6 +136,9 @@ def _page(
 
 
 def _to_page(model_admin: Any, recurring: RecurringJob) -> HttpResponseRedirect:
+    return HttpResponseRedirect(_address(model_admin, recurring))
+
+
+def _address(model_admin: Any, recurring: RecurringJob) -> str:
     name = "admin:django_future_recurringjob_change"
-    site = model_admin.admin_site.name
-    return HttpResponseRedirect(reverse(name, args=[recurring.pk], current_app=site))
+    return reverse(name, args=[recurring.pk], current_app=model_admin.admin_site.name)
