@@ -45,6 +45,8 @@ PAGES = {
     "recurringjob_changelist": "recurring job",
     "recurringjob_add": "recurring job",
     "recurringjob_change": "recurring job",
+    "recurringjob_pause": "Pause",
+    "recurringjob_backfill": "Backfill",
     "pausedqueue_changelist": "paused queue",
     "worker_changelist": "worker",
 }
@@ -166,7 +168,12 @@ def page_in(admin_client, settings):
     failed = schedule_job("1h", jobs.echo)
     ScheduledJob.objects.filter(pk=failed.pk).update(status=Status.FAILED, error="ValueError: 1")
     recurring = schedule_recurring("often", jobs.trace, every="90m")
-    pks = {"scheduledjob_change": made.pk, "recurringjob_change": recurring.pk}
+    pks = {
+        "scheduledjob_change": made.pk,
+        "recurringjob_change": recurring.pk,
+        "recurringjob_pause": recurring.pk,
+        "recurringjob_backfill": recurring.pk,
+    }
 
     def page(name, language):
         if name == "app_list":
@@ -220,3 +227,10 @@ def test_a_page_reads_from_right_to_left_in_english_words(page_in, name, languag
 def test_the_reason_why_a_job_waits_is_a_sentence_in_the_language(page_in):
     ScheduledJob.objects.update(scheduled_at=clock.to_row(clock.now() + timedelta(days=3, hours=1)))
     assert "Er ist in 3 Tagen fällig, um " in page_in("scheduledjob_change", "de")
+
+
+def test_the_words_for_a_cron_expression_are_marked_as_english(page_in):
+    schedule_recurring("nightly", jobs.trace, cron="0 9 * * *")
+    shown = page_in("recurringjob_changelist", "de")
+    assert '<span lang="en">At 09:00 every day, Europe/Berlin</span>' in shown.replace("<wbr>", "")
+    assert "Alle 1h30m" in shown
