@@ -35,6 +35,13 @@ KEYWORDS = {
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%%|\{\w*\}")
 # As in Django, whose translation of the same message may be used in its place.
 DJANGO_CATALOGUES = ["conf", "contrib/admin", "contrib/auth", "contrib/contenttypes"]
+# In the order of the languages, what each term is called in any case and number.
+TERMS = {
+    "queue": ["warteschlange", "cola", "d’attente", "キュー", "fila"],
+    "worker": ["worker", "worker", "worker", "ワーカー", "worker"],
+    "handler": ["handler", "manejador", "gestionnaire", "ハンドラー", "handler"],
+    "thread": ["thread", "hilo", "thread", "スレッド", "thread"],
+}
 # For each page, a text that it shows as a title.
 PAGES = {
     "app_list": "Scheduled jobs",
@@ -126,6 +133,16 @@ def test_a_translation_begins_and_ends_as_its_message(language):
             for end in ".?:":
                 similar = {".": ".。", "?": "?？", ":": ":："}[end]
                 assert first.endswith(end) == form.endswith(tuple(similar)), (first, form)
+
+
+@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_term_has_one_translation(language, term):
+    wanted = TERMS[term][LANGUAGES.index(language)]
+    for (_, texts), translated in messages_of(catalogue(language)).items():
+        text, form = (texts, translated) if isinstance(texts, str) else (texts[0], translated[0])
+        if re.search(rf"\b{term}s?\b", PLACEHOLDER.sub("", text), re.IGNORECASE):
+            assert wanted in form.lower(), text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
