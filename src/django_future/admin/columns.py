@@ -13,7 +13,6 @@ from django_future.admin.sensitive import without_sensitive
 from django_future.models import ScheduledJob
 from django_future.serialization import describe
 from django_future.signatures import is_valid
-from django_future.status import Status
 
 MAX_LINE_LENGTH = 60  # characters of one cell of the list
 NO_ARGS, NO_KWARGS = "[]", "{}"
@@ -58,15 +57,6 @@ def duration(job: ScheduledJob) -> str:
     if job.started_at is None or job.finished_at is None:
         return display.NOTHING
     return display.duration(clock.from_row(job.finished_at) - clock.from_row(job.started_at))
-
-
-@labelled(description=_("status"))
-def status_and_progress(job: ScheduledJob) -> str:
-    """Show the status, and the progress of a running job."""
-    label = str(job.get_status_display())
-    if job.status == Status.RUNNING and has_progress(job):
-        label = f"{label}, {display.progress(job.current_progress)}"
-    return display.status(job.status, display.cut(label, MAX_LINE_LENGTH))
 
 
 def has_progress(job: ScheduledJob) -> bool:

@@ -20,7 +20,7 @@ from django_future.models import ScheduledJob
 from django_future.status import Status
 
 MAX_NAME_LENGTH = 40  # characters of one cell
-MAX_STATUS_LENGTH = 60
+MAX_PROGRESS_LENGTH = 40
 
 
 def line(model_admin: Any, request: HttpRequest, at: datetime) -> list[Callable[[Any], str]]:
@@ -39,8 +39,23 @@ def line(model_admin: Any, request: HttpRequest, at: datetime) -> list[Callable[
     def when(job: Any) -> str:
         return _when(job, at)
 
-    return [status, call, columns.content_object, when, late, columns.duration, attempts,
-            queue_column(request)]  # fmt: skip
+    return [status, call, content_object, when, late, duration, attempts, queue_column(request)]
+
+
+# Short labels, so that all columns fit.
+@labelled(description=_("object"))
+def content_object(job: ScheduledJob) -> str:
+    """Show the model and the key of the bound object; the title has the app, too."""
+    label = columns.content_object(job)
+    model, space, key = label.partition(" ")
+    short = f"{model.rpartition('.')[2]}{space}{key}"
+    return label if short == label else format_html('<span title="{}">{}</span>', label, short)
+
+
+@labelled(description=_("took"))
+def duration(job: ScheduledJob) -> str:
+    """Show how long the job ran."""
+    return columns.duration(job)
 
 
 @labelled(description=_("late"))
@@ -62,18 +77,23 @@ def attempts(job: ScheduledJob) -> str:
 
 
 def _status(job: Any, at: datetime) -> str:
-    if job.status != Status.SCHEDULED:
-        return columns.status_and_progress(job)
-    wait = at - clock.from_row(job.scheduled_at)
-    if wait > LATE_AFTER:
-        word = gettext("late")
-    elif wait >= timedelta():
-        word = gettext("due")
-    elif job.attempts:
-        word = gettext("retrying")
-    else:
-        return columns.status_and_progress(job)
-    return display.status(job.status, word)
+    shown = display.status(job.status, _word(job, at))
+    if job.status != Status.RUNNING or not columns.has_progress(job):
+        return shown
+    progress = display.line(display.progress(job.current_progress), MAX_PROGRESS_LENGTH)
+    return format_html('{}<div class="future-quiet">{}</div>', shown, progress)
+
+
+def _word(job: Any, at: datetime) -> str:
+    if job.status == Status.SCHEDULED:
+        wait = at - clock.from_row(job.scheduled_at)
+        if wait > LATE_AFTER:
+            return gettext("late")
+        if wait >= timedelta():
+            return gettext("due")
+        if job.attempts:
+            return gettext("retrying")
+    return str(job.get_status_display())
 
 
 def _handler(job: Any, address: str) -> str:
