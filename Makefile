@@ -11,14 +11,17 @@ PEERS_PYTHON ?= $(shell for python in python3.12 python3.13 \
 	$$HOME/.pyenv/versions/3.1[23].*/bin/python $(PYTHON); do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help test chaos soak bench bench-lateness bench-admin demo demo-admin lint format types messages docs \
-	clean
+.PHONY: help test pictures chaos soak bench bench-lateness bench-admin demo demo-admin lint format types messages \
+	docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 test: $(VENV)/.test  ## Run the tests on each reachable database; ARGS go to pytest
 	$(RUN) -m tests $(ARGS)
+
+pictures: $(VENV)/.test  ## Take the pictures of the documentation, in a browser
+	$(RUN) -m tests.browser.pictures
 
 demo: $(VENV)/.demo  ## Show the main job on SQLite: schedule, run, and the result
 	$(RUN) demo/manage.py demo

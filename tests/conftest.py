@@ -6,6 +6,7 @@ import signal
 import pytest
 from django.db import connection
 
+from tests.support.flush import use_fast_flush
 from tests.support.processes import launch_worker, stop_at_once
 from tests.support.waiting import eventually
 
@@ -15,6 +16,7 @@ pytest_plugins = ["pytester"]
 def pytest_configure(config):
     """Handle SIGINT: a shell lets its background jobs and their children ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    use_fast_flush()
 
 
 def pytest_report_header(config):

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
+    "django.contrib.staticfiles",
     "django_future",
     "tests.shop",
 ]
@@ -75,6 +76,7 @@ TEMPLATES = [
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ROOT_URLCONF = "tests.urls"
 SECRET_KEY = "only for the tests"
+STATIC_URL = "static/"
 TIME_ZONE = "Europe/Berlin"
 USE_TZ = os.environ.get("USE_TZ", "1") == "1"
 DJANGO_FUTURE = {"HEARTBEAT": os.environ.get("HEARTBEAT", "10s")}

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
 from django_future import ScheduledJob, clock, job, schedule_job, schedule_recurring
+from django_future.admin.changelist import CappedPaginator, NewestPaginator, TimedPaginator
 from django_future.status import Status
 from tests.shop import flaky, jobs
 from tests.support.admin_pages import LIST, act, body, job_in, listed, page_of
@@ -95,6 +96,24 @@ def test_a_filter_finds_the_jobs_of_a_handler_or_queue(admin_client, query):
     wanted = schedule_job("1h", jobs.trace, queue_name="mail")
     schedule_job("1h", jobs.echo)
     assert listed(admin_client.get(f"{LIST}?{query}")) == [wanted.pk]
+
+
+@pytest.mark.parametrize(
+    ("query", "paginator"),
+    [
+        ("", NewestPaginator),
+        ("queue_name=mail", NewestPaginator),
+        ("q=tests.shop", NewestPaginator),
+        ("recurring=1", CappedPaginator),
+        ("q=shop.order+17", CappedPaginator),
+        ("q=17", CappedPaginator),
+        ("when=hour", TimedPaginator),
+        ("order=next", TimedPaginator),
+    ],
+)
+def test_the_jobs_are_read_by_the_index_that_fits_the_filter(admin_client, query, paginator):
+    response = admin_client.get(f"{LIST}?{query}")
+    assert type(response.context["cl"].paginator) is paginator
 
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

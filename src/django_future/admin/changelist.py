@@ -4,17 +4,22 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import EmptyResultSet
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from django_future.admin.job_list.search import near_names
 from django_future.admin.job_list.time_filters import order_of, past_range
-from django_future.admin.job_list.time_order import TimeOrder, ids_of, in_order
+from django_future.admin.job_list.time_order import TimeOrder, ids_of, in_order, number_of
+from django_future.store import store_for
+from django_future.store.backlog import rows_by_index
 
 MAX_COUNTED = 10_000
+SELECTIVE = frozenset({"id", "object_id", "recurring", "unique_key"})
 MAX_PREVIEW_LENGTH = 1000  # characters of the arguments, which may be many megabytes
 
 
@@ -26,6 +31,53 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
         """The number of rows; it shows as "10000+" if there are more."""
         rows: Any = self.object_list
         counted: int = rows.order_by().values("pk")[: MAX_COUNTED + 1].count()
+        return counted if counted <= MAX_COUNTED else _MoreThan(counted)
+
+
+def has_own_index(jobs: QuerySet[Any]) -> bool:
+    """Return whether a condition on `jobs` has an index that finds few of them."""
+    columns: list[Any] = [getattr(lookup, "lhs", None) for lookup in jobs.query.where.leaves()]
+    names = {column.target.name for column in columns if hasattr(column, "target")}
+    return bool(names & SELECTIVE)
+
+
+class TimedPaginator(CappedPaginator):
+    """Counts jobs through the indexes of their times, in an order by time."""
+
+    def __init__(self, jobs: Any, *args: Any, order: TimeOrder, **kwargs: Any) -> None:
+        super().__init__(jobs, *args, **kwargs)
+        self._order = order
+
+    @cached_property
+    def count(self) -> int:
+        """The number of jobs; it shows as "10000+" if there are more."""
+        jobs: Any = self.object_list
+        counted = number_of(jobs, self._order, MAX_COUNTED + 1)
+        return counted if counted <= MAX_COUNTED else _MoreThan(counted)
+
+
+class NewestPaginator(CappedPaginator):
+    """Reads the ids of jobs in the order of the primary key, for the count and for each page.
+
+    Without statistics, PostgreSQL would read and sort the whole table for a filter by a column that
+    has no index of its own.
+    """
+
+    @cached_property
+    def ids(self) -> list[int]:
+        """The ids of up to `MAX_COUNTED` jobs and one more, the newest first."""
+        jobs: Any = self.object_list
+        rows = jobs.values_list("pk", flat=True)[: MAX_COUNTED + 1]
+        try:
+            sql, parameters = rows.query.get_compiler(using=rows.db).as_sql()
+        except EmptyResultSet:
+            return []
+        return [pk for (pk,) in rows_by_index(store_for(rows.db), sql, parameters)]
+
+    @cached_property
+    def count(self) -> int:
+        """The number of jobs; it shows as "10000+" if there are more."""
+        counted = len(self.ids)
         return counted if counted <= MAX_COUNTED else _MoreThan(counted)
 
 
@@ -51,14 +103,17 @@ class JobList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read the jobs of the page; in the order of a filter by time if there is one."""
         super().get_results(request)
+        is_whole = self.show_all and self.can_show_all
+        count = int(self.result_count) if is_whole else self.list_per_page
+        first = 0 if is_whole else (self.page_num - 1) * self.list_per_page
         order = order_of(request, self.queryset.db)
         if order is not None:
-            is_whole = self.show_all and self.can_show_all
-            count = int(self.result_count) if is_whole else self.list_per_page
-            first = 0 if is_whole else (self.page_num - 1) * self.list_per_page
             has_range = order.has_range or past_range(request, self.queryset.db) is None
             jobs = self._of_all_times if has_range else self.queryset
             self.result_list = self._page_of(jobs, order, first, count)
+        elif isinstance(self.paginator, NewestPaginator):
+            ids = self.paginator.ids[first : first + count]
+            self.result_list = list(self._rows(ids).order_by("-pk")) if ids else []
 
     @cached_property
     def near_names(self) -> list[str]:
@@ -69,9 +124,12 @@ class JobList(ChangeList):
         ids = ids_of(jobs, order, first, count)
         if ids is None or not self.result_count:
             return []
+        return in_order(self._rows(ids).order_by(), order)
+
+    def _rows(self, ids: RawSQL | list[int]) -> QuerySet[Any]:
         # By primary key only. With other conditions, PostgreSQL may choose another index.
         rows = self.root_queryset.filter(pk__in=ids).select_related("current_progress")
-        return in_order(_without_large_columns(rows).order_by(), order)
+        return _without_large_columns(rows)
 
 
 def _without_large_columns(jobs: QuerySet[Any]) -> QuerySet[Any]:

@@ -22,8 +22,15 @@ from django_future.admin.actions import (
     run_selected_now,
     sign_selected,
 )
-from django_future.admin.changelist import CappedPaginator, JobList
+from django_future.admin.changelist import (
+    CappedPaginator,
+    JobList,
+    NewestPaginator,
+    TimedPaginator,
+    has_own_index,
+)
 from django_future.admin.job_list import filters, line, search, time_filters
+from django_future.admin.job_list.time_filters import order_of
 from django_future.admin.job_page import page, values
 from django_future.admin.job_page.related import recurring_link
 from django_future.admin.overview import page as overview_page
@@ -81,7 +88,6 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     sortable_by = ()
-    paginator = CappedPaginator
     actions = [
         run_selected_now,
         cancel_selected,
@@ -131,6 +137,14 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Return the columns; those for the queue and the times show why a job waits."""
         return [*line.line(self, request, clock.now())]
+
+    def get_paginator(self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the paginator of the list, which depends on the order of the jobs."""
+        order = order_of(request, queryset.db)
+        if order is not None:
+            return TimedPaginator(queryset, *args, order=order, **kwargs)
+        paginator = CappedPaginator if has_own_index(queryset) else NewestPaginator
+        return paginator(queryset, *args, **kwargs)
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that stays fast with a million rows."""

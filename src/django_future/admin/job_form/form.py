@@ -57,14 +57,14 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
     handler = forms.CharField(
         label=_("Handler"),
         max_length=handlers.MAX_NAME_LENGTH,
-        widget=HandlerInput(attrs={"class": "vTextField", "autocomplete": "off"}),
+        widget=HandlerInput(attrs={"class": "vTextField", "autocomplete": "off", "dir": "ltr"}),
         help_text=_("Type a part of the name to find one."),
     )
     arguments = forms.CharField(
         label=_("Arguments"),
         required=False,
         strip=False,
-        widget=AdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"}),
+        widget=AdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false", "dir": "ltr"}),
         help_text=_("As in Python, such as order_id=70, cents=1999, or as a JSON object."),
     )
     content_type = forms.ChoiceField(label=_("Type of the object"), required=False)

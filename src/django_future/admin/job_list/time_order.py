@@ -13,6 +13,8 @@ from django.db.models.expressions import RawSQL
 
 from django_future import clock
 from django_future.status import Status
+from django_future.store import store_for
+from django_future.store.backlog import rows_by_index
 
 # The time that the list shows of a job in this status. That of the other jobs is scheduled_at.
 _COLUMNS: dict[str, str] = {
@@ -62,24 +64,42 @@ def ids_of(jobs: QuerySet[Any], order: TimeOrder, first: int, count: int) -> Raw
 
     None means that it is known without a query that there are no jobs.
     """
-    sign, direction = ("", "ASC") if order.is_ascending else ("-", "DESC")
+    union, parameters = _union(jobs, order, first + count)
+    if not union:
+        return None
+    direction = "ASC" if order.is_ascending else "DESC"
+    union = f"{union} ORDER BY 1 {direction}, 2 {direction}"
+    page = f"SELECT pk FROM ({union} LIMIT {int(count)} OFFSET {int(first)}) AS page"  # noqa: S608 - of Django
+    return RawSQL(page, parameters)  # noqa: S611 - as above
+
+
+def number_of(jobs: QuerySet[Any], order: TimeOrder, limit: int) -> int:
+    """Return how many `jobs` the list has in this order, counted up to `limit`."""
+    union, parameters = _union(jobs, order, limit)
+    if not union:
+        return 0
+    counted = f"SELECT 1 AS one FROM ({union}) AS found LIMIT {int(limit)}"  # noqa: S608 - of Django
+    sql = f"SELECT COUNT(*) FROM ({counted}) AS counted"  # noqa: S608 - as above
+    [(number,)] = rows_by_index(store_for(jobs.db), sql, parameters)
+    return int(number)
+
+
+def _union(jobs: QuerySet[Any], order: TimeOrder, count: int) -> tuple[str, list[Any]]:
+    """Return a query for the times and ids of up to `count` jobs of each arm; "" without arms."""
+    sign = "" if order.is_ascending else "-"
     statements: list[str] = []
     parameters: list[Any] = []
     for _status, condition, column in order.arms:
         rows = jobs.filter(condition, **{f"{column}__isnull": False})
         rows = rows.order_by(f"{sign}{column}", f"{sign}pk").values_list(column, "pk")
         try:
-            sql, values = rows[: first + count].query.get_compiler(using=jobs.db).as_sql()
+            sql, values = rows[:count].query.get_compiler(using=jobs.db).as_sql()
         except EmptyResultSet:
             continue
         # SQLite accepts a limit only in a subquery, and MySQL only in one that is not that of IN.
         statements.append(f"SELECT * FROM ({sql}) AS arm{len(statements)}")  # noqa: S608 - of Django
         parameters += values
-    if not statements:
-        return None
-    union = f"{' UNION ALL '.join(statements)} ORDER BY 1 {direction}, 2 {direction}"
-    page = f"SELECT pk FROM ({union} LIMIT {int(count)} OFFSET {int(first)}) AS page"  # noqa: S608
-    return RawSQL(page, parameters)  # noqa: S611 - as above
+    return " UNION ALL ".join(statements), parameters
 
 
 def in_order(jobs: Iterable[Any], order: TimeOrder) -> list[Any]:

@@ -27,6 +27,9 @@ from django_future.serialization import TAG, Stored, plain_of, sign_pickles
 
 _OTHER_COLUMNS = ("missed", "overlap", "queue_name", "priority")
 
+# Read from left to right in any language.
+_CODE = {"callable_name", "args", "kwargs", "cron", "timezone"}
+
 
 def fixed_fields(recurring: RecurringJob) -> set[str]:
     """Return which of callable, arguments and keyword arguments the form of a row cannot edit.
@@ -111,6 +114,8 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
         for field in self.fields.values():
             for part, text in zip(getattr(field.widget, "widgets", ()), texts, strict=False):
                 part.attrs["aria-label"] = text % {"label": capfirst(field.label)}
+        for name in _CODE & self.fields.keys():
+            self.fields[name].widget.attrs["dir"] = "ltr"
 
     def clean_name(self) -> str:
         """Refuse the name of another row, which `write` would change."""
