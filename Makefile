@@ -4,13 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 DJANGO ?= Django
 ARGS ?=
+LANGUAGES := de es fr ja pt_BR
 RUN := $(VENV)/bin/python
 # Some peers need a newer Python than the library.
 PEERS_PYTHON ?= $(shell for python in python3.12 python3.13 \
 	$$HOME/.pyenv/versions/3.1[23].*/bin/python $(PYTHON); do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help test pictures chaos soak bench bench-lateness bench-admin demo demo-admin lint format types docs clean
+.PHONY: help test pictures chaos soak bench bench-lateness bench-admin demo demo-admin lint format types messages \
+	docs clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -54,6 +56,14 @@ format: $(VENV)/.lint  ## Fix what ruff can fix
 
 types: $(VENV)/.types  ## Check the types
 	$(VENV)/bin/mypy
+
+messages: $(VENV)/.test  ## Update the translations from the source, and compile them, with GNU gettext
+	cd src/django_future && $(abspath $(VENV))/bin/django-admin makemessages --verbosity 0 \
+		--no-obsolete --add-location file $(addprefix --locale ,$(LANGUAGES))
+	sed -i.old '/^"POT-Creation-Date:/d' src/django_future/locale/*/LC_MESSAGES/django.po
+	rm src/django_future/locale/*/LC_MESSAGES/django.po.old
+	cd src/django_future && $(abspath $(VENV))/bin/django-admin compilemessages --verbosity 0 \
+		$(addprefix --locale ,$(LANGUAGES))
 
 docs: $(VENV)/.docs  ## Build the documentation into docs/_build/html
 	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html

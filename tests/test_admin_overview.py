@@ -197,8 +197,8 @@ class TestJobs:
         assert hour.summary == "0 jobs ended, 0 failed"
         assert day.summary == "9 jobs ended, 2 failed"
         assert [bar.kind for bar in day.bars] == ["complete", "failed"]
-        assert next_hour.summary.startswith("1 jobs,")
-        assert next_day.summary.startswith("2 jobs,")
+        assert next_hour.summary.startswith("Jobs: 1,")
+        assert next_day.summary.startswith("Jobs: 2,")
         assert [row[1:4] for row in day.rows if row[1] != "0"] == [["7", "2", "0"]]
 
 

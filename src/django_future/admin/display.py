@@ -89,8 +89,9 @@ def _amount(report: JobProgress) -> str:
     if report.total is None or report.total <= 0:  # SQL may have written it
         return done
     shown = {"done": done, "total": formats.number_format(report.total)}
-    shown["percent"] = formats.number_format(100 * report.done // report.total)
-    return _("%(done)s of %(total)s, %(percent)s\N{NO-BREAK SPACE}%%") % shown
+    percent = formats.number_format(100 * report.done // report.total)
+    shown["percent"] = f"{percent}\N{NO-BREAK SPACE}%"
+    return _("%(done)s of %(total)s, %(percent)s") % shown
 
 
 def cut(text: str, max_length: int) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from django.db import models
 from django.db.models import Q
 from django.db.models.base import ModelState
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock, progress, signatures
@@ -116,7 +117,8 @@ class ScheduledJob(JobColumns):
 
     def __str__(self) -> str:
         local = clock.from_row(self.scheduled_at).astimezone(clock.current_zone())
-        return f"{self.callable_name} at {local:%Y-%m-%d %H:%M:%S}"
+        details = {"callable": self.callable_name, "time": f"{local:%Y-%m-%d %H:%M:%S}"}
+        return gettext("%(callable)s at %(time)s") % details
 
     def __repr__(self) -> str:
         return f"<ScheduledJob ({self.status}) callable={self.callable_name!r}>"

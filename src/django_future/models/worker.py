@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import models
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
@@ -60,10 +61,12 @@ class Worker(TypedModel):
         """Return the queues that the worker serves as text."""
         names = self.queue_names
         if names is None:
-            return "unknown"
-        queues = ", ".join(map(str, names["queues"])) or "all"
+            return pgettext("queues", "unknown")
+        queues = ", ".join(map(str, names["queues"])) or pgettext("queues", "all")
         excluded = ", ".join(map(str, names["excluded_queues"]))
-        return f"{queues} but {excluded}" if excluded else queues
+        if not excluded:
+            return queues
+        return gettext("%(queues)s but %(excluded)s") % {"queues": queues, "excluded": excluded}
 
     @property
     def queue_names(self) -> dict[str, list[str]] | None:

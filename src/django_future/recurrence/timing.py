@@ -8,6 +8,8 @@ from hashlib import sha256
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext
+
 from django_future.exceptions import InvalidTime
 from django_future.recurrence.cron import parse_cron
 from django_future.when import MAX_INSTANT
@@ -78,7 +80,9 @@ class Timing:
         """Return the rhythm in words, such as "At 09:00, Monday to Friday, Europe/Berlin"."""
         if self.cron:
             return f"{parse_cron(self.cron).describe()}, {self.zone}"
-        return f"Every {describe_duration(self.every or timedelta())}"
+        return gettext("Every %(length)s") % {
+            "length": describe_duration(self.every or timedelta())
+        }
 
     def _cron_after(self, instant: datetime) -> Iterator[datetime]:
         return parse_cron(self.cron).after(instant, zone_of(self.zone))

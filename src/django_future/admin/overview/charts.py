@@ -79,7 +79,7 @@ def summary(totals: Totals) -> str:
 def _ended(name: str, title: str, state: Snapshot, period: timedelta, step: timedelta) -> Chart:
     steps = state.series(period, step)
     columns = [_parts(one) for one in steps]
-    header = [_("From"), _("Complete"), _("Failed"), _("Other"), _("95 % started within")]
+    header = [_("From"), _("Complete"), _("Failed"), _("Other"), _("Lateness (95 %)")]
     rows = [
         [
             _clock(one.starts_at),
@@ -111,7 +111,7 @@ def _coming(name: str, title: str, state: Snapshot, period: timedelta, step: tim
         "jobs": formats.number_format(_between(jobs, state.at, period)),
         "recurring": formats.number_format(_between(recurring, state.at, period)),
     }
-    text = _("%(jobs)s jobs, and the next runs of %(recurring)s recurring jobs") % counts
+    text = _("Jobs: %(jobs)s, next runs of recurring jobs: %(recurring)s") % counts
     until = state.jobs.next_until
     if until is not None and until < state.at + period:
         text = _("%(text)s; later ones than %(time)s are not counted") % {

@@ -67,8 +67,9 @@ def call(recurring: RecurringJob) -> str:
 @labelled(description=gettext_lazy("schedule"))
 def rhythm(recurring: RecurringJob) -> str:
     """Show the rhythm in words, or why there is none."""
-    text = _readable(recurring, recurring.describe)
-    return display.line(text, MAX_TEXT_LENGTH)
+    shown = display.line(_readable(recurring, recurring.describe), MAX_TEXT_LENGTH)
+    # The words for a cron expression are English in any language.
+    return format_html('<span lang="en">{}</span>', shown) if recurring.cron else shown
 
 
 def pause_in_words(recurring: RecurringJob) -> str:

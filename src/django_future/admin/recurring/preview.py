@@ -84,6 +84,7 @@ class Preview(NamedTuple):
     your_zone: str
     lines: list[Line]
     problems: list[Problem]
+    is_english: bool = False  # the description, in any language
 
     @property
     def has_clock_change(self) -> bool:
@@ -107,6 +108,7 @@ def preview_of(form: PreviewForm) -> Preview:
         str(your_zone) if len(zones) > 1 else "",
         _lines(instants, zones),
         [],
+        is_english=bool(row.cron),
     )
 
 
