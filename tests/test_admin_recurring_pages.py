@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db.models.expressions import RawSQL
 
 from django_future import RecurringJob, ScheduledJob, schedule_recurring
 from django_future.testing.travel import stopped_clock
@@ -38,6 +39,12 @@ def operator(login):
 
 def address(recurring, page):
     return f"{LIST}{recurring.pk}/{page}/"
+
+
+def break_text(recurring, column):
+    """Write text that is not UTF-8 with SQL."""
+    text = RawSQL("CAST(x'fffe41' AS TEXT)", [])
+    RecurringJob.objects.filter(pk=recurring.pk).update(**{column: text})
 
 
 def test_a_pause_keeps_the_reason_and_the_user(operator, hourly):
@@ -107,3 +114,16 @@ def test_the_page_of_a_declared_one_has_the_buttons(operator, hourly):
     RecurringJob.objects.update(is_declared=True)
     html = body(operator.get(address(hourly, "change")))
     assert all(text in html for text in ("Pause", "Run now", "Backfill"))
+
+
+@pytest.mark.only_on("sqlite", reason="only SQLite takes a text that is not UTF-8")
+@pytest.mark.parametrize(
+    "column", ["name", "callable_name", "args", "cron", "timezone", "queue_name", "paused_reason"]
+)
+@pytest.mark.parametrize("page", ["pause", "backfill", "trigger", "resume"])
+def test_each_page_opens_for_a_row_with_text_that_is_not_utf8(operator, hourly, column, page):
+    break_text(hourly, column)
+    assert operator.get(address(hourly, page)).status_code in {200, 302, 405}
+    data = {"reason": "month end", **PERIOD}
+    assert operator.post(address(hourly, page), data).status_code in {200, 302}
+    assert operator.get(f"{LIST}preview/?id={hourly.pk}").status_code == 200

@@ -40,15 +40,17 @@ def urls(model_admin: Any) -> list[Any]:
             response: HttpResponseBase = view(model_admin, request, recurring)
             return response
 
-        handler = require_POST(checked) if name in {"resume", "trigger"} else checked
+        readable = partial(model_admin._with_readable_text, checked)
+        handler = require_POST(readable) if name in {"resume", "trigger"} else readable
         return path(
             f"<int:pk>/{name}/",
             model_admin.admin_site.admin_view(handler),
             name=f"django_future_recurringjob_{name}",
         )
 
+    fragment = partial(preview.fragment, model_admin)
     previewed = model_admin.admin_site.admin_view(
-        require_safe(partial(preview.fragment, model_admin))
+        require_safe(partial(model_admin._with_readable_text, fragment))
     )
     return [
         path("preview/", previewed, name="django_future_recurringjob_preview"),
