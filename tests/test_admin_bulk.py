@@ -337,8 +337,17 @@ def test_the_permission_to_operate_permits_neither_deletion_nor_signing(login, a
     assert count_in(Status.PARKED) == 2
 
 
-def test_the_address_refuses_get(login):
-    assert login(*OPERATOR).get(BULK).status_code == 405
+def test_a_login_in_between_ends_in_the_list_with_a_message(login):
+    made(2)
+    client = login(*OPERATOR)
+    confirmed = {"bulk": key_of(ask(client))}
+    client.logout()
+    assert "/login/" in client.post(BULK, confirmed).url
+    client.force_login(User.objects.get(username="operator"))
+    response = client.get(BULK, follow=True)
+    assert response.redirect_chain == [(LIST, 302)]
+    assert "Nothing was done." in body(response)
+    assert count_in(Status.SCHEDULED) == 2
 
 
 def test_an_act_whose_entry_was_deleted_ends(login, slow):

@@ -213,7 +213,9 @@ class TestTheServerChecksAgain:
     def test_a_get_request_does_nothing(self, operator):
         scheduled = job_in(Status.SCHEDULED)
         url = reverse("admin:django_future_scheduledjob_act", args=[scheduled.pk])
-        assert operator.get(url, {"action": "cancel"}).status_code == 405
+        response = operator.get(url, {"action": "cancel"}, follow=True)
+        assert response.redirect_chain == [(page_of(scheduled), 302)]
+        assert "Nothing was done." in body(response)
         assert stored(scheduled).status == Status.SCHEDULED
 
     def test_a_post_without_a_token_is_refused(self, operator):

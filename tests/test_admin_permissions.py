@@ -6,6 +6,7 @@ Each address that the admin of this package exposes must be in one of the tables
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
@@ -70,6 +71,7 @@ NEEDS: dict[str, list[set[str]]] = {
     "worker_delete": [],
     "worker_change": [{SEE_WORKERS}],
 }
+# GET at these changes nothing. It redirects to a page with a message, or shows a form.
 POST_ONLY = {
     "scheduledjob_bulk",
     "scheduledjob_act",
@@ -211,6 +213,23 @@ def test_no_action_of_a_list_changes_anything_without_permission(client, rows, p
                     data = {"action": name, "_selected_action": job.pk}
                     client.post(target, {**data, "confirmed": "yes", "post": "yes"})
     assert all_rows() == before
+
+
+@pytest.mark.parametrize("name", sorted(POST_ONLY))
+def test_get_at_an_address_that_acts_changes_nothing_and_shows_a_page(client, rows, name):
+    before = all_rows()
+    as_user(client, *PERMISSIONS)
+    for data in [{}, *CRAFTED]:
+        response = client.get(address(name, rows), data, follow=True)
+        assert response.status_code == 200
+        assert "recurringjob_pause" in name or "Nothing was done." in response.content.decode()
+    assert all_rows() == before
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("name", sorted(POST_ONLY))
+def test_get_at_an_address_that_acts_is_refused_without_permission(client, rows, name):
+    assert as_user(client, *VIEW_ONLY).get(address(name, rows)).status_code == 403
 
 
 def test_a_user_who_is_not_logged_in_gets_to_the_login(client, rows):

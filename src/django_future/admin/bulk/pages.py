@@ -16,9 +16,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext, ngettext
-from django.views.decorators.http import require_POST
 
 from django_future import clock
+from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.bulk.acts import ACTS, Act
 from django_future.admin.bulk.matching import Matching, filter_of
 from django_future.admin.bulk.progress import Progress, begin, recorded
@@ -57,7 +57,7 @@ def or_on_all(name: str) -> Callable[[Action], Action]:
 def urls(model_admin: Any) -> list[URLPattern]:
     """Return the address to which the confirmation and the page of the progress send."""
 
-    @require_POST
+    @acting_view
     def view(request: HttpRequest) -> HttpResponse:
         response: HttpResponse = model_admin._with_readable_text(
             lambda request: _run(model_admin, request), request
@@ -108,6 +108,8 @@ def _run(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Act for about one second, and show the progress, or the result in the list."""
     if not any(_may(model_admin, request, act) for act in ACTS.values()):
         raise PermissionDenied
+    if request.method != "POST":
+        return nothing_done(model_admin, request, _list_url(model_admin, ""))
     key = request.POST.get("bulk", "")
     planned = request.session.get(SESSION_KEY, {}).get(key)
     if planned is None:

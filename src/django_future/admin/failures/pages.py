@@ -12,8 +12,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
+from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.bulk import or_on_all
 from django_future.admin.failures import acts
 from django_future.admin.failures.groups import number, shown_groups, shown_notes
@@ -34,7 +35,7 @@ def urls(model_admin: Any) -> list[URLPattern]:
     """Return the addresses of the page of failures and of its acts."""
 
     def route(address: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
-        @(require_safe if view is show_failures else require_POST)
+        @(require_safe if view is show_failures else acting_view)
         def with_admin(request: HttpRequest, **arguments: Any) -> HttpResponse:
             if not model_admin.has_view_permission(request):
                 raise PermissionDenied
@@ -83,6 +84,8 @@ def show_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
 def act_on_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Retry a group of failures or all, or deal with them, after a confirmation."""
     _require_operator(model_admin, request)
+    if request.method != "POST":
+        return nothing_done(model_admin, request, _url(model_admin, "failures"))
     store = _store(model_admin, request)
     operation = request.POST.get("operation")
     if operation not in {"retry", "deal"}:
@@ -99,6 +102,8 @@ def act_on_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
 def reopen_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Make the failures of a note open again."""
     _require_operator(model_admin, request)
+    if request.method != "POST":
+        return nothing_done(model_admin, request, _url(model_admin, "failures"))
     store = _store(model_admin, request)
     note_id = _number(request.POST.get("note"))
     jobs = store.jobs.filter(status=Status.FAILED, failure_note=note_id)
@@ -113,8 +118,11 @@ def deal_with_job(model_admin: Any, request: HttpRequest, object_id: str) -> Htt
     job = model_admin.get_object(request, object_id)
     if job is None:
         raise Http404
+    page = _url(model_admin, "scheduledjob_change", job.pk)
+    if request.method != "POST":
+        return nothing_done(model_admin, request, page)
     _perform(request, "deal", [job.pk], _store(model_admin, request).alias)
-    return HttpResponseRedirect(_url(model_admin, "scheduledjob_change", job.pk))
+    return HttpResponseRedirect(page)
 
 
 @action(

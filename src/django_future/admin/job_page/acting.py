@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from django_future.admin.after_login import nothing_done
 from django_future.admin.job_page.buttons import BUTTONS_BY_NAME, Button, Done, Refused
 from django_future.exceptions import (
     InvalidTime,
@@ -27,8 +28,6 @@ _WRONG_STATE = (NotCancellable, NotMovable, NotRetryable)
 
 def view(model_admin: "ScheduledJobAdmin", request: HttpRequest, job_id: int) -> HttpResponseBase:
     """Act on a job as the button that was clicked says, and show its page again."""
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     if not model_admin.has_operate_permission(request):
         raise PermissionDenied
     site = model_admin.admin_site.name
@@ -40,8 +39,10 @@ def view(model_admin: "ScheduledJobAdmin", request: HttpRequest, job_id: int) ->
         return HttpResponseRedirect(page)
     if not model_admin.has_view_permission(request, job):
         raise PermissionDenied
-    _act(model_admin, request, job, BUTTONS_BY_NAME.get(request.POST.get("action", "")))
     page = reverse("admin:django_future_scheduledjob_change", args=[job.pk], current_app=site)
+    if request.method != "POST":
+        return nothing_done(model_admin, request, page)
+    _act(model_admin, request, job, BUTTONS_BY_NAME.get(request.POST.get("action", "")))
     return HttpResponseRedirect(page)
 
 

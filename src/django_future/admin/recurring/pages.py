@@ -11,9 +11,10 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from django_future import clock
+from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.recurring import actions, display, preview
 from django_future.admin.recurring.pause import PauseForm, pause_page
 from django_future.exceptions import SchedulingError
@@ -37,14 +38,15 @@ def urls(model_admin: Any) -> list[Any]:
     def pattern(name: str, view: Any) -> Any:
         def checked(request: HttpRequest, pk: int) -> HttpResponseBase:
             recurring = _operable(model_admin, request, pk)
+            if request.method != "POST" and name in {"resume", "trigger"}:
+                return nothing_done(model_admin, request, _address(model_admin, recurring))
             response: HttpResponseBase = view(model_admin, request, recurring)
             return response
 
-        readable = partial(model_admin._with_readable_text, checked)
-        handler = require_POST(readable) if name in {"resume", "trigger"} else readable
+        readable = acting_view(partial(model_admin._with_readable_text, checked))
         return path(
             f"<int:pk>/{name}/",
-            model_admin.admin_site.admin_view(handler),
+            model_admin.admin_site.admin_view(readable),
             name=f"django_future_recurringjob_{name}",
         )
 
