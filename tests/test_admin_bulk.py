@@ -4,6 +4,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -392,6 +393,42 @@ def test_two_requests_at_once_act_once_on_each_job(login, slow):
         list(pool.map(continue_to_the_end, range(3)))
     assert ScheduledJob.objects.filter(pk__gt=ids[-1]).count() == 400
     assert recorded()[1]["done"] == 400
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("action", ["run_again", "deal_with_selected"])
+def test_a_confirmation_that_is_sent_twice_at_once_acts_once(login, action):
+    ids = made(50, Status.FAILED)
+    client = login(*OPERATOR)
+    key = key_of(ask(client, action))
+    barrier = Barrier(4)
+
+    def send(_number):
+        other = Client()
+        other.cookies = client.cookies
+        barrier.wait()
+        status = other.post(BULK, {"bulk": key, "note": "Paid."}).status_code
+        connection.close()
+        return status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(send, range(4))) == {302}
+    assert recorded()[1]["done"] == 50
+    copies = ScheduledJob.objects.filter(pk__gt=ids[-1]).count()
+    assert (copies, FailureNote.objects.count()) in [(50, 0), (0, 1)]
+
+
+def test_a_confirmation_that_is_not_sent_does_not_look_like_an_act_in_the_log(login):
+    made(2)
+    ask(login(*OPERATOR))
+    entry, progress = recorded()
+    assert str(entry.object_repr) == "Not confirmed: Cancel all that match"
+    assert not progress["is_confirmed"]
+
+
+def test_a_confirmation_of_no_jobs_is_not_in_the_log(login):
+    ask(login(*OPERATOR))
+    assert not LogEntry.objects.exists()
 
 
 def test_each_batch_commits_alone_even_if_requests_are_atomic():

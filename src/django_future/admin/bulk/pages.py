@@ -21,7 +21,7 @@ from django_future import clock
 from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.bulk.acts import ACTS, Act
 from django_future.admin.bulk.matching import Matching, filter_of
-from django_future.admin.bulk.progress import Progress, begin, recorded
+from django_future.admin.bulk.progress import Progress, begin, confirm, recorded
 from django_future.admin.bulk.result import report, sentences
 from django_future.admin.bulk.running import EntryGone, advance
 from django_future.admin.changelist import MAX_COUNTED
@@ -73,7 +73,7 @@ def urls(model_admin: Any) -> list[URLPattern]:
 
 
 def _confirm(model_admin: Any, request: HttpRequest, act: Act) -> HttpResponse:
-    """Show how many jobs match and what will be done to them, and remember it in the session."""
+    """Show how many jobs match and what will be done to them, and remember it."""
     _require(model_admin, request, act)
     at = clock.now()
     store = store_for(model_admin.get_queryset(request).db)
@@ -82,8 +82,9 @@ def _confirm(model_admin: Any, request: HttpRequest, act: Act) -> HttpResponse:
     matching = Matching(model_admin, request, query, at, up_to)
     count = matching.count()
     key = uuid.uuid4().hex
-    planned = {"act": act.name, "filter": query, "at": at.isoformat(), "up_to": up_to}
-    _remember(request, key, planned)
+    if count:
+        progress = Progress(act.name, query, at.isoformat(), up_to)
+        _remember(request, key, begin(progress, request.user.pk, str(act.title)))
     text = ngettext(
         "%(number)s job matches the filter.", "%(number)s jobs match the filter.", count
     )
@@ -111,15 +112,14 @@ def _run(model_admin: Any, request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return nothing_done(model_admin, request, _list_url(model_admin, ""))
     key = request.POST.get("bulk", "")
-    planned = request.session.get(SESSION_KEY, {}).get(key)
-    if planned is None:
-        return _lost(model_admin, request)
-    act = ACTS[planned["act"]]
-    _require(model_admin, request, act)
-    entry_id = planned.get("entry") or _begin(request, key, planned, act)
-    progress = recorded(entry_id, request.user.pk)
+    entry_id = request.session.get(SESSION_KEY, {}).get(key)
+    progress = None if entry_id is None else recorded(entry_id, request.user.pk)
     if progress is None:
         return _lost(model_admin, request)
+    act = ACTS[progress.act]
+    _require(model_admin, request, act)
+    if not progress.is_confirmed:
+        _confirmed(request, entry_id, act)
     at, up_to = datetime.fromisoformat(progress.at), progress.up_to
     store = store_for(model_admin.get_queryset(request).db)
     try:
@@ -133,16 +133,12 @@ def _run(model_admin: Any, request: HttpRequest) -> HttpResponse:
     return _show(model_admin, request, act, progress, matching.count(progress.last), key)
 
 
-def _begin(request: HttpRequest, key: str, planned: dict[str, Any], act: Act) -> int:
-    """Write the entry of the log; a second request of the same confirmation finds it."""
-    progress = Progress(**planned)
+def _confirmed(request: HttpRequest, entry_id: int, act: Act) -> None:
+    author = note = ""
     if act.has_note:
-        progress.author = request.user.get_username()
-        progress.note = storable(request.POST.get("note", "")).strip()[:MAX_NOTE_LENGTH]
-    entry_id = begin(progress, request.user.pk, str(act.done % {"count": 0}))
-    _remember(request, key, {**planned, "entry": entry_id})
-    request.session.save()
-    return entry_id
+        author = request.user.get_username()
+        note = storable(request.POST.get("note", "")).strip()[:MAX_NOTE_LENGTH]
+    confirm(entry_id, author, note, str(act.done % {"count": 0}))
 
 
 def _show(
@@ -171,8 +167,8 @@ def _show(
     )
 
 
-def _remember(request: HttpRequest, key: str, planned: dict[str, Any]) -> None:
-    acts = {**request.session.get(SESSION_KEY, {}), key: planned}
+def _remember(request: HttpRequest, key: str, entry_id: int) -> None:
+    acts = {**request.session.get(SESSION_KEY, {}), key: entry_id}
     request.session[SESSION_KEY] = dict(list(acts.items())[-MAX_REMEMBERED:])
 
 

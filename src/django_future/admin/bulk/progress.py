@@ -6,8 +6,9 @@ from typing import Any, Self
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db import router
+from django.db import router, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from django_future.models import ScheduledJob
 
@@ -21,6 +22,8 @@ class Progress:
     The jobs are those with an id of at most `up_to`, and the act has passed those up to `last`. Of
     each, `untouched` counts the status that did not permit the act, and `changed` those that
     another user or a worker changed first, or that another condition excludes.
+
+    The entry exists before the user confirms, so that two requests of one confirmation share it.
     """
 
     act: str
@@ -36,6 +39,7 @@ class Progress:
     author: str = ""
     note: str = ""
     note_id: int | None = None
+    is_confirmed: bool = False
     has_ended: bool = False
 
     @classmethod
@@ -63,17 +67,26 @@ def log_database() -> str:
 
 
 def begin(progress: Progress, user_id: Any, title: str) -> int:
-    """Write the entry of the log for a whole act, and return its id."""
+    """Write the entry of the log for a whole act that is not confirmed yet, and return its id."""
     entry = LogEntry(
         user_id=user_id,
         content_type_id=ContentType.objects.get_for_model(ScheduledJob).pk,
         object_id=None,
-        object_repr=title[:MAX_TITLE_LENGTH],
+        object_repr=(gettext("Not confirmed: %(act)s") % {"act": title})[:MAX_TITLE_LENGTH],
         action_flag=CHANGE,
         change_message=progress.to_text(),
     )
     entry.save(using=log_database())
     return int(entry.pk)
+
+
+def confirm(entry_id: int, author: str, note: str, title: str) -> None:
+    """Record that the user has confirmed the act. Only the first confirmation counts."""
+    with transaction.atomic(using=log_database()):
+        progress = locked(entry_id)
+        if progress is not None and not progress.is_confirmed:
+            progress.is_confirmed, progress.author, progress.note = True, author, note
+            record(entry_id, progress, title)
 
 
 def recorded(entry_id: int, user_id: Any) -> Progress | None:
