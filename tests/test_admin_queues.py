@@ -1,5 +1,8 @@
 """Queues and workers in the admin."""
 
+import re
+from html import unescape
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
@@ -56,6 +59,26 @@ def test_the_admin_marks_jobs_of_a_queue_without_workers(selections, is_served, 
     assert ("mail (no worker)" in body(admin_client.get(LIST))) is not is_served
     page = body(admin_client.get(page_of(job)))
     assert ("No worker serves its queue &#x27;mail&#x27;" in page) is not is_served
+
+
+@pytest.mark.parametrize("name", [" lead", "trail ", "a  b"])
+def test_the_form_to_pause_a_queue_keeps_the_spaces_in_its_name(admin_client, name):
+    page = admin_client.get(f"{QUEUES}add/", {"queue_name": name})
+    assert page.context["adminform"].form["queue_name"].value() == name
+    admin_client.post(f"{QUEUES}add/", {"queue_name": name, "reason": "month end"})
+    paused = PausedQueue.objects.get()
+    assert paused.queue_name == name
+    act(admin_client, "resume_selected", paused, address=QUEUES)
+    assert not PausedQueue.objects.exists()
+
+
+@pytest.mark.parametrize("name", [" lead", "trail ", "a  b"])
+def test_the_overview_links_to_the_form_with_the_spaces_in_a_name(admin_client, name):
+    schedule_job("0s", jobs.echo, queue_name=name)
+    html = body(admin_client.get("/admin/django_future/scheduledjob/overview/"))
+    [link] = re.findall(r'href="([^"]*pausedqueue/add/[^"]*)"', html)
+    page = admin_client.get(unescape(link))
+    assert page.context["adminform"].form["queue_name"].value() == name
 
 
 @pytest.mark.parametrize("queue_name", ["a, b", "all but mail", "mail but a", "all"])

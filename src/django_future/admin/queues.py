@@ -61,6 +61,12 @@ class PausedQueueAdmin(ReadOnlyAdmin):
         """Return False: the action "Resume" ends a pause, so that it is logged."""
         return False
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the field of a form. That of the queue keeps the spaces at the ends of a name."""
+        if db_field.name == "queue_name":
+            kwargs["strip"] = False
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
     def get_fields(self, request: HttpRequest, obj: PausedQueue | None = None) -> Any:  # noqa: ARG002
         """Return the fields of the form, and for a paused queue also the time of the pause."""
         return _FORM_FIELDS if obj is None else [*_FORM_FIELDS, _paused_at]
