@@ -414,6 +414,13 @@ class TestPage:
         assert f'<a href="{address}">1</a>' in body(admin_client.get(LIST))
         assert listed(admin_client.get(address)) == [recurring.jobs.get().pk]
 
+    def test_it_does_not_link_the_runs_for_a_user_who_may_not_view_jobs(self, login):
+        recurring = hourly()
+        run_jobs(now=NOW + HOUR)
+        client = login("view_recurringjob")
+        for address in (page(recurring), LIST):
+            assert JOBS not in body(client.get(address))
+
     def test_each_input_for_a_time_has_a_label(self, editor):
         for address in (page(hourly()), f"{LIST}add/"):
             html = body(editor.get(address))

@@ -43,11 +43,21 @@ def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
     return format_html('<a href="{}">{}</a>', url, recurring.name)
 
 
-def runs_link(recurring: RecurringJob, site: AdminSite) -> str:
-    """Return the number of runs, as a link to the list of those whose jobs exist."""
+def jobs_url(request: HttpRequest, site: AdminSite) -> str:
+    """Return the address of the list of jobs, or an empty text if the user may not view them."""
+    is_registered = site.is_registered(ScheduledJob)
+    if not is_registered or not site.get_model_admin(ScheduledJob).has_view_permission(request):
+        return ""
     try:
-        url = reverse("admin:django_future_scheduledjob_changelist", current_app=site.name)
+        return reverse("admin:django_future_scheduledjob_changelist", current_app=site.name)
     except NoReverseMatch:
+        return ""
+
+
+def runs_link(recurring: RecurringJob) -> str:
+    """Return the number of runs, as a link to the list of those whose jobs exist."""
+    url = getattr(recurring, "jobs_url", "")  # the pages of the admin set it
+    if not url:
         return str(recurring.runs)
     address = f"{url}?recurring={recurring.pk}"
     return format_html('<a href="{}">{}</a>', address, recurring.runs)

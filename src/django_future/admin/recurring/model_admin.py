@@ -79,11 +79,13 @@ class RecurringList(ChangeList):
         return rows.defer("args", "kwargs", "options")
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read the latest runs of all rows of the page at once."""
+        """Read the latest runs of all rows at once, and where the user may view jobs."""
         super().get_results(request)
         rows: list[Any] = list(self.result_list)
         found = latest_runs(rows)
+        jobs_url = recurring_display.jobs_url(request, self.model_admin.admin_site)
         for row in rows:
+            row.jobs_url = jobs_url
             row.latest_runs = found.get(row.pk, [])
         self.result_list = rows
 
@@ -116,6 +118,15 @@ class RecurringJobAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[Any]:
         """Return the URLs of the admin, and those of this package."""
         return [*pages.urls(self), *super().get_urls()]
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Return the row with this id, which knows where the user may view jobs."""
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.jobs_url = recurring_display.jobs_url(request, self.admin_site)
+        return row
 
     def get_form(
         self, request: HttpRequest, obj: RecurringJob | None = None, *args: Any, **kwargs: Any
@@ -162,7 +173,7 @@ class RecurringJobAdmin(ReadOnlyAdmin):
     @admin.display(description=_("runs"))
     def run_count(self, recurring: RecurringJob) -> str:
         """Show the number of runs, as a link to their jobs."""
-        return recurring_display.runs_link(recurring, self.admin_site)
+        return recurring_display.runs_link(recurring)
 
     @admin.display(description=_("runs"))
     def counts(self, recurring: RecurringJob) -> str:
