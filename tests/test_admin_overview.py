@@ -7,7 +7,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from django_future import ScheduledJob, clock, pause_queue, schedule_job, schedule_recurring
+from django_future import (
+    ScheduledJob,
+    clock,
+    diagnosis,
+    pause_queue,
+    schedule_job,
+    schedule_recurring,
+)
+from django_future.admin.overview import snapshot
 from django_future.models import JobProgress, JobStatistics, PausedQueue, RecurringJob
 from django_future.status import Status
 from django_future.store import backlog, current, store_for
@@ -136,6 +144,60 @@ class TestProblems:
         )
         assert problem["url"] == f"/admin/django_future/recurringjob/{recurring.pk}/change/"
 
+    @pytest.mark.parametrize("has_worker", [False, True])
+    def test_a_recurring_job_that_no_worker_has_scheduled(self, login, has_worker):
+        recurring = schedule_recurring("nightly", jobs.echo, every="1h")
+        overdue_at = clock.to_row(store_for("default").now() - timedelta(days=3))
+        RecurringJob.objects.filter(pk=recurring.pk).update(next_run_at=overdue_at)
+        if has_worker:
+            worker()
+        assert problems(login(*VIEW)) == [
+            "1 recurring job has been due for 3 days, and no worker has scheduled it."
+        ]
+
+    def test_a_paused_recurring_job_is_no_problem(self, login):
+        worker()
+        recurring = schedule_recurring("nightly", jobs.echo, every="1h")
+        recurring.pause("later")
+        assert problems(login(*VIEW)) == []
+
+    def test_a_job_on_a_worker_that_is_gone(self, login):
+        worker()
+        job = job_in(Status.RUNNING)
+        ScheduledJob.objects.filter(pk=job.pk).update(worker="gone-7")
+        assert problems(login(*VIEW)) == [
+            "1 job runs on a worker that is gone. Another worker rescues it."
+        ]
+
+    def test_parked_jobs(self, login):
+        worker()
+        job_in(Status.PARKED)
+        assert problems(login(*VIEW)) == ["1 job is parked: its signature is not valid."]
+
+    def test_more_failures_than_are_counted(self, login, monkeypatch):
+        worker()
+        monkeypatch.setattr(snapshot, "MAX_FAILURES", 2)
+        for _ in range(3):
+            job_in(Status.FAILED)
+        assert problems(login(*VIEW)) == ["At least 2 jobs have failed, and are not dealt with."]
+
+    def test_all_is_not_well_if_there_are_more_queues_than_are_read(self, login, monkeypatch):
+        worker()
+        monkeypatch.setattr(snapshot, "MAX_QUEUES", 2)
+        for name in ("a", "b"):
+            schedule_job("1h", jobs.echo, queue_name=name)
+        html = body(login(*VIEW).get(PART))
+        assert "Nothing is late" not in html
+        assert "queues are shown." in html
+
+    def test_lost_workers_do_not_hide_a_live_one(self, login, monkeypatch):
+        monkeypatch.setattr(diagnosis, "MAX_WORKERS", 2)
+        for number in range(3):
+            worker(f"a{number}", timedelta(hours=1))
+        worker("web-1")
+        due(1, age=timedelta())
+        assert not any("no worker" in text for text in problems(login(*VIEW)))
+
     def test_open_failures_with_their_number(self, login):
         worker()
         for _ in range(3):
@@ -200,6 +262,22 @@ class TestJobs:
         assert next_hour.summary.startswith("Jobs: 1,")
         assert next_day.summary.startswith("Jobs: 2,")
         assert [row[1:4] for row in day.rows if row[1] != "0"] == [["7", "2", "0"]]
+
+
+def test_a_lower_bound_of_running_jobs_shows_a_plus(login, monkeypatch):
+    monkeypatch.setattr(current, "MAX_RUNNING", 1)
+    for _ in range(2):
+        job_in(Status.RUNNING)
+    queues = login(*VIEW).get(PART).context["queues"]
+    assert [queue["running"] for queue in queues] == ["1+"]
+
+
+def test_the_charts_say_if_priorities_are_missing(login, monkeypatch):
+    monkeypatch.setattr(current, "MAX_PRIORITIES", 1)
+    for priority in (0, 1):
+        schedule_job("10m", jobs.echo, priority=priority)
+    chart = login(*VIEW).get(PART).context["charts"][2]
+    assert "highest priorities are counted" in chart.summary
 
 
 def test_the_page_takes_six_statements_of_its_own(login):

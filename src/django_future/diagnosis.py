@@ -16,7 +16,7 @@ from django_future.store.backlog import jobs_before
 from django_future.store.transitions import is_handler_unknown
 from django_future.store.workers import is_alive
 
-MAX_WORKERS = 100  # workers that a diagnosis reads
+MAX_WORKERS = 1000  # workers that a diagnosis reads, those that were seen last
 MAX_NAMED = 3  # workers in one sentence
 MAX_LINE_LENGTH = 300  # characters of an error
 
@@ -45,9 +45,9 @@ def diagnose(job: ScheduledJob, store: Store) -> list[Reason]:
 
 
 def workers_of(store: Store) -> list[Worker]:
-    """Return the workers, also lost ones, but at most `MAX_WORKERS`."""
-    workers = Worker.objects.using(store.alias).defer("sessions").order_by("name")
-    return list(workers[:MAX_WORKERS])
+    """Return the workers in the order of their names, also lost ones, but at most `MAX_WORKERS`."""
+    workers = Worker.objects.using(store.alias).defer("sessions").order_by("-seen_at", "name")
+    return sorted(workers[:MAX_WORKERS], key=lambda worker: worker.name)
 
 
 def why_queue_waits(

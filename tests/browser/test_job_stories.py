@@ -21,6 +21,7 @@ pytestmark = [
 ]
 
 FAILURES = f"{LIST}failures/"
+MILLISECOND = timedelta(milliseconds=1)
 
 
 def click(page, name, **options):
@@ -142,3 +143,17 @@ def test_a_user_adds_a_job(page):
     click(page, "Save")
     expect(page.locator(".future-call")).to_contain_text("greet(name='Ada', times=2)")
     assert ScheduledJob.objects.get().kwargs == {"times": 2}
+
+
+def test_an_overview_that_cannot_be_refreshed_says_so_until_it_can(page):
+    page.clock.install()
+    page.goto("/admin/django_future/")
+    # Not an error, which the browser would report.
+    page.route("**/overview/", lambda route: route.fulfill(status=304))
+    warning = page.locator("[data-refresh-failed]")
+    expect(warning).to_be_hidden()
+    page.clock.run_for(timedelta(minutes=10) // MILLISECOND)
+    expect(warning).to_be_visible()
+    page.unroute("**/overview/")
+    page.clock.run_for(timedelta(minutes=2) // MILLISECOND)
+    expect(warning).to_be_hidden()

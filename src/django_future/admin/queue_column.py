@@ -19,6 +19,11 @@ _WORKERS = "django_future_workers"
 def parked_notice(jobs: Any) -> str | None:
     """Return a sentence with the number of parked jobs, or None if there are none."""
     counted: int = jobs.order_by().parked().values("pk")[: MAX_COUNTED + 1].count()
+    return parked_text(counted, MAX_COUNTED)
+
+
+def parked_text(counted: int, most: int) -> str | None:
+    """Return a sentence with a number of parked jobs, which is a lower bound above `most`."""
     if not counted:
         return None
     text = ngettext(
@@ -26,7 +31,7 @@ def parked_notice(jobs: Any) -> str | None:
         "%(count)s jobs are parked: their signatures are not valid",
         counted,
     )
-    count = str(counted) if counted <= MAX_COUNTED else f"{MAX_COUNTED}+"
+    count = str(counted) if counted <= most else f"{most}+"
     return text % {"count": count}
 
 

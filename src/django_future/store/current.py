@@ -11,6 +11,7 @@ from django_future.store.backlog import rows_by_index
 from django_future.store.base import JOBS, Store
 
 MAX_RUNNING = 300
+MAX_PARKED = 100
 MAX_NEXT = 200  # of each priority
 MAX_PRIORITIES = 20  # the highest, whose next jobs are read
 
@@ -39,22 +40,27 @@ class CurrentJobs(NamedTuple):
     """The running jobs, the newest first, and the next ones, the earliest first.
 
     There may be more running jobs unless `is_complete`. The next ones are complete up to the time
-    `next_until`; without it they are all that wait for a later time.
+    `next_until`; without it they are all that wait for a later time. With `is_cut`, those of lower
+    priorities are missing. `parked` is the number of parked jobs, up to one more than `MAX_PARKED`.
     """
 
     running: list[CurrentJob]
     next: list[CurrentJob]
     is_complete: bool
     next_until: datetime | None
+    is_cut: bool
+    parked: int
 
 
 def current_jobs(store: Store, priorities: Collection[int], at: datetime) -> CurrentJobs:
     """Return the running jobs with their progress, and those that are due after `at`.
 
+    It also counts the parked ones.
+
     `priorities` are those of the waiting jobs.
     """
     shown = sorted(priorities, reverse=True)[:MAX_PRIORITIES]
-    values: list[object] = [MAX_RUNNING + 1]
+    values: list[object] = [MAX_RUNNING + 1, MAX_PARKED + 1]
     for priority in shown:
         values += priority, as_parameter(at, store.connection), MAX_NEXT
     rows = rows_by_index(store, _sql(store, len(shown)), values)
@@ -65,7 +71,14 @@ def current_jobs(store: Store, priorities: Collection[int], at: datetime) -> Cur
     times = [[job.scheduled_at for job in waiting if job.priority == one] for one in shown]
     cut = [of_priority[-1] for of_priority in times if len(of_priority) == MAX_NEXT]
     is_complete = len(running) <= MAX_RUNNING
-    return CurrentJobs(running[:MAX_RUNNING], waiting, is_complete, min(cut, default=None))
+    return CurrentJobs(
+        running[:MAX_RUNNING],
+        waiting,
+        is_complete,
+        next_until=min(cut, default=None),
+        is_cut=len(shown) < len(priorities),
+        parked=sum(job.status == Status.PARKED for job in found),
+    )
 
 
 def _sql(store: Store, priorities: int) -> str:
@@ -73,16 +86,19 @@ def _sql(store: Store, priorities: int) -> str:
     columns = ", ".join(_COLUMNS)
     of_status = store.index_hint.format("future_job_status")
     of_priority = store.index_hint.format("future_job_due")
-    running = f"""
-        SELECT {columns} FROM {JOBS} {of_status} WHERE status = 'running'
+    running, parked = (
+        f"""
+        SELECT {columns} FROM {JOBS} {of_status} WHERE status = '{status}'
         ORDER BY status, id DESC LIMIT %s
-    """
+        """
+        for status in (Status.RUNNING, Status.PARKED)
+    )
     following = f"""
         SELECT {columns} FROM {JOBS} {of_priority}
         WHERE status = 'scheduled' AND priority = %s AND scheduled_at > %s
         ORDER BY priority DESC, scheduled_at, id LIMIT %s
     """
-    parts = [running, *[following] * priorities]
+    parts = [running, parked, *[following] * priorities]
     union = " UNION ALL ".join(
         f"SELECT * FROM ({part}) AS part_{number}" for number, part in enumerate(parts)
     )

@@ -52,8 +52,9 @@ class _Head(NamedTuple):
 def _one_by_one(store: Store, at: datetime) -> list[QueueState]:
     # MySQL and MariaDB refuse the outer query's columns in the subquery that counts up to a limit.
     found = {one.queue_name: one for one in backlogs(store, EVERYTHING, at)}
-    rows = PausedQueue.objects.using(store.alias).order_by("queue_name")[: backlog.MAX_QUEUES]
-    paused = {row.queue_name: row for row in rows}
+    pauses = PausedQueue.objects.using(store.alias)
+    first = pauses.order_by("queue_name")[: backlog.MAX_QUEUES]
+    paused = {row.queue_name: row for row in [*first, *pauses.filter(queue_name__in=found)]}
     return [
         QueueState(
             found.get(name) or Backlog(name, 0, 0, None, is_exact=True),

@@ -3,24 +3,27 @@
 from typing import Any
 
 from django import template
-from django.contrib.admin.sites import all_sites
 from django.template import Context
-from django.urls import reverse
+from django.urls import NoReverseMatch, resolve, reverse
 
 from django_future.admin.overview import page
-from django_future.models import ScheduledJob
 
 register = template.Library()
 
 
 @register.inclusion_tag("admin/django_future/overview/part.html", takes_context=True)
 def future_overview(context: Context) -> dict[str, Any]:
-    """Show the overview, if the user may view jobs."""
+    """Show the overview, if the site of the page has it and the user may view jobs."""
     request = context["request"]
-    name = getattr(request, "current_app", "admin")
-    site = next((site for site in all_sites if site.name == name), None)
-    model_admin: Any = site and site._registry.get(ScheduledJob)
-    if model_admin is None or not model_admin.has_view_permission(request):
+    try:
+        address = reverse(
+            "admin:django_future_overview", current_app=getattr(request, "current_app", None)
+        )
+    except NoReverseMatch:
+        return {}
+    # By the address, because several sites may have the same name.
+    model_admin: Any = resolve(address).func.model_admin  # type: ignore[attr-defined]
+    if not model_admin.has_view_permission(request):
         return {}
     shown = model_admin._with_readable_text(
         lambda request: page.context(model_admin, request), request
@@ -29,6 +32,6 @@ def future_overview(context: Context) -> dict[str, Any]:
         **shown,
         "request": request,
         "csrf_token": context.get("csrf_token"),
-        "refresh_url": reverse("admin:django_future_overview", current_app=name),
+        "refresh_url": address,
         "refresh_seconds": page.REFRESH_SECONDS,
     }

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from django_future.status import Status
 from django_future.store import store_for
@@ -59,8 +59,12 @@ def ids_of(jobs: QuerySet[Any], order: TimeOrder, limit: int) -> list[int]:
     if not union:
         return []
     direction = "ASC" if order.is_ascending else "DESC"
-    sql = f"{union} ORDER BY 1 {direction}, 2 {direction} LIMIT {int(limit)}"
-    return [pk for _, pk in rows_by_index(store_for(jobs.db), sql, parameters)]
+    # Only the ids: the driver parses a time in more time than the server needs for the row.
+    sql = f"""
+        SELECT pk FROM ({union}) AS found
+        ORDER BY shown_at {direction}, pk {direction} LIMIT {int(limit)}
+    """
+    return [pk for (pk,) in rows_by_index(store_for(jobs.db), sql, parameters)]
 
 
 def _union(jobs: QuerySet[Any], order: TimeOrder, count: int) -> tuple[str, list[Any]]:
@@ -70,7 +74,8 @@ def _union(jobs: QuerySet[Any], order: TimeOrder, count: int) -> tuple[str, list
     parameters: list[Any] = []
     for _status, condition, column in order.arms:
         rows = jobs.filter(condition, **{f"{column}__isnull": False})
-        rows = rows.order_by(f"{sign}{column}", f"{sign}pk").values_list(column, "pk")
+        rows = rows.order_by(f"{sign}{column}", f"{sign}pk").annotate(shown_at=F(column))
+        rows = rows.values_list("shown_at", "pk")
         try:
             sql, values = rows[:count].query.get_compiler(using=jobs.db).as_sql()
         except EmptyResultSet:

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from django_future import clock
 from django_future.admin.overview.snapshot import DAY, DAY_STEP, HOUR, HOUR_STEP, Snapshot
 from django_future.admin.times import length
+from django_future.store.current import MAX_PRIORITIES
 from django_future.store.statistics import Step, Totals
 
 HEIGHT, BAR_WIDTH, GAP = 60, 20, 4  # in units of the picture
@@ -116,6 +117,10 @@ def _coming(name: str, title: str, state: Snapshot, period: timedelta, step: tim
     if until is not None and until < state.at + period:
         text = _("%(text)s; later ones than %(time)s are not counted") % {
             "text": text, "time": _clock(until),
+        }  # fmt: skip
+    if state.jobs.is_cut:
+        text = _("%(text)s; only the %(number)s highest priorities are counted") % {
+            "text": text, "number": MAX_PRIORITIES,
         }  # fmt: skip
     header = [_("From"), _("Jobs"), _("Next runs of recurring jobs")]
     rows = [

@@ -21,6 +21,7 @@ from django_future.admin.overview.snapshot import MAX_GROUPS, QueueLine, Snapsho
 from django_future.admin.permissions import may_pause_queues
 from django_future.models import PausedQueue, RecurringJob, ScheduledJob, Worker
 from django_future.store import store_for
+from django_future.store.backlog import MAX_QUEUES
 from django_future.store.current import CurrentJob
 
 TEMPLATE = "admin/django_future/overview/overview.html"
@@ -44,6 +45,7 @@ def urls(model_admin: Any) -> list[URLPattern]:
         return found
 
     view = model_admin.admin_site.admin_view(with_admin)
+    view.model_admin = model_admin  # for the tag, which knows only the address
     return [path("overview/", view, name="django_future_overview")]
 
 
@@ -63,6 +65,8 @@ def context(model_admin: Any, request: HttpRequest) -> dict[str, Any]:
         "queues": [_queue(queue, state, address) for queue in state.queues],
         "running": [_running(job, state, address) for job in state.started[:MAX_ROWS]],
         "more_running": max(len(state.started) - MAX_ROWS, 0),
+        "more_shown": _at_least(len(state.started) - MAX_ROWS, state),
+        "max_queues": MAX_QUEUES,
         "coming": list(_coming(state, address)),
         "workers": [_worker(worker, state) for worker in state.workers],
         "groups": [shown_group(group, state.at, address.list("scheduledjob")) for group in groups],
@@ -113,6 +117,11 @@ def _fragment(model_admin: Any, request: HttpRequest) -> HttpResponse:
     return response.render()
 
 
+def _at_least(running: int, state: Snapshot) -> str:
+    """Return a number of running jobs, with "+" if not all of them were read."""
+    return formats.number_format(running) + ("" if state.jobs.is_complete else "+")
+
+
 def _problem(problem: Problem, address: Addresses) -> dict[str, str]:
     if problem.page == "failures":
         url = address.of("failures")
@@ -133,7 +142,7 @@ def _queue(queue: QueueLine, state: Snapshot, address: Addresses) -> dict[str, A
         "due": formats.number_format(queue.backlog.due) + more,
         "waiting": formats.number_format(queue.backlog.waiting) + more,
         "oldest": times.relative(clock.to_row(oldest_at), state.at) if oldest_at else "",
-        "running": formats.number_format(queue.running),
+        "running": _at_least(queue.running, state),
         "paused": queue.paused,
         "paused_since": queue.paused and times.relative(queue.paused.paused_at, state.at),
         "workers": queue.workers,
@@ -185,7 +194,7 @@ def _worker(worker: Worker, state: Snapshot) -> dict[str, Any]:
     return {
         "worker": worker,
         "queues": worker.describe_queues(),
-        "running": formats.number_format(state.running_by_worker[worker.name]),
+        "running": _at_least(state.running_by_worker[worker.name], state),
         "seen": times.relative(worker.seen_at, state.at),
         "is_alive": worker in state.alive,
         "jobs": [

@@ -11,10 +11,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_future import clock
-from django_future.admin.overview.snapshot import HOUR, HOUR_STEP, QueueLine, Snapshot
+from django_future.admin.overview.snapshot import (
+    HOUR,
+    HOUR_STEP,
+    MAX_GROUPS,
+    QueueLine,
+    Snapshot,
+)
+from django_future.admin.queue_column import parked_text
 from django_future.admin.times import length
 from django_future.diagnosis import last_line, moment
 from django_future.models import PausedQueue
+from django_future.store.current import MAX_PARKED
 
 LATE_AFTER = timedelta(minutes=1)  # for the first due job of a queue
 MAX_LATENESS = timedelta(seconds=10)  # for 95 % of the jobs of five minutes
@@ -34,7 +42,7 @@ class Problem:
 
 def problems(state: Snapshot) -> list[Problem]:
     """Return all problems; nothing is wrong if there are none."""
-    kinds = (_waiting, _lost_workers, _lateness, _broken, _failures)
+    kinds = (_waiting, _overdue, _lost_workers, _lost_jobs, _lateness, _broken, _parked, _failures)
     return [problem for kind in kinds for problem in kind(state)]
 
 
@@ -97,6 +105,20 @@ def _paused(pause: PausedQueue) -> str:
     return _("Queue “%(queue)s” has been paused since %(since)s. %(due)s.")
 
 
+def _overdue(state: Snapshot) -> Iterator[Problem]:
+    times = [clock.from_row(one.next_run_at) for one in state.recurring if one.next_run_at]
+    late = [at for at in times if state.at - at > LATE_AFTER]
+    if late:
+        text = ngettext(
+            "%(count)s recurring job has been due for %(age)s, and no worker has scheduled it.",
+            "%(count)s recurring jobs have been due for up to %(age)s, and no worker has scheduled "
+            "them.",
+            len(late),
+        )
+        details = {"count": len(late), "age": length(state.at - min(late))}
+        yield Problem(text % details, "worker", _("Workers"))
+
+
 def _lost_workers(state: Snapshot) -> Iterator[Problem]:
     for worker in state.lost[:MAX_LISTED]:
         running = state.running_by_worker[worker.name]
@@ -112,6 +134,19 @@ def _lost_workers(state: Snapshot) -> Iterator[Problem]:
         age = length(state.at - clock.from_row(worker.seen_at))
         details = {"worker": worker.name, "age": age, "count": running}
         yield Problem(text % details, "worker", _("Workers"))
+
+
+def _lost_jobs(state: Snapshot) -> Iterator[Problem]:
+    """Yield a problem if jobs run on workers without a row; those with a row are named above."""
+    known = {worker.name for worker in state.workers}
+    if lost := sum(job.worker not in known for job in state.jobs.running):
+        text = ngettext(
+            "%(count)s job runs on a worker that is gone. Another worker rescues it.",
+            "%(count)s jobs run on workers that are gone. Another worker rescues them.",
+            lost,
+        )
+        filters = urlencode({"status__exact": "running"})
+        yield Problem(text % {"count": lost}, "scheduledjob", _("Jobs"), filters=filters)
 
 
 def _lateness(state: Snapshot) -> Iterator[Problem]:
@@ -136,6 +171,12 @@ def _broken(state: Snapshot) -> Iterator[Problem]:
         yield Problem(text % details, "recurringjob", _("Edit"), pk=recurring.pk)
 
 
+def _parked(state: Snapshot) -> Iterator[Problem]:
+    if text := parked_text(state.jobs.parked, MAX_PARKED):
+        filters = urlencode({"status__exact": "parked"})
+        yield Problem(f"{text}.", "scheduledjob", _("Jobs"), filters=filters)
+
+
 def _failures(state: Snapshot) -> Iterator[Problem]:
     number = sum(group.count for group in state.failures)
     if not number:
@@ -145,4 +186,7 @@ def _failures(state: Snapshot) -> Iterator[Problem]:
         "%(number)s jobs have failed, and are not dealt with.",
         number,
     )
+    is_exact = all(group.is_exact for group in state.failures)
+    if not is_exact or len(state.failures) > MAX_GROUPS:
+        text = _("At least %(number)s jobs have failed, and are not dealt with.")
     yield Problem(text % {"number": formats.number_format(number)}, "failures", _("Failures"))

@@ -8,7 +8,7 @@ from functools import cached_property
 from django_future.diagnosis import workers_of
 from django_future.models import PausedQueue, RecurringJob, Worker
 from django_future.store import Store, statistics
-from django_future.store.backlog import Backlog
+from django_future.store.backlog import MAX_QUEUES, Backlog
 from django_future.store.current import CurrentJob, CurrentJobs, current_jobs
 from django_future.store.failures import FailureGroup, groups
 from django_future.store.queue_states import queue_states
@@ -50,6 +50,7 @@ class Snapshot:
     failures: list[FailureGroup]
     recurring: list[RecurringJob]
     history: History
+    has_all_queues: bool
 
     @cached_property
     def alive(self) -> list[Worker]:
@@ -119,6 +120,7 @@ def snapshot(store: Store) -> Snapshot:
         jobs=jobs,
         failures=groups(store, MAX_GROUPS + 1, MAX_FAILURES),
         recurring=next_and_broken(store, MAX_RECURRING),
+        has_all_queues=len(states) < MAX_QUEUES,
         history=statistics.read(store, _next_minute(at) - DAY, _next_minute(at)),
     )
 

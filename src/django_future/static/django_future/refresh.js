@@ -2,14 +2,16 @@
 // Replaces the content of elements with data-refresh-url by what the server sends, every
 // data-refresh-seconds. It rests while the page is hidden, while the user is in the element,
 // and after a click on a button with data-refresh-stop. It ends when the server answers 204, or
-// sends an element with data-refresh-end.
+// sends an element with data-refresh-end. While it fails, it tries again after longer and longer
+// times, and shows the element with data-refresh-failed.
 (() => {
-    const MAX_FAILURES = 5;
+    const MAX_INTERVAL = 60000;
 
     function start(element) {
         const interval = 1000 * Number(element.dataset.refreshSeconds || 5);
         let failures = 0;
         let isStopped = false;
+        const warning = element.parentElement.querySelector("[data-refresh-failed]");
 
         function isResting() {
             return isStopped || document.hidden || element.contains(document.activeElement);
@@ -40,9 +42,9 @@
                     failures += 1;
                 }
             }
-            if (failures < MAX_FAILURES) {
-                setTimeout(refresh, interval);
-            }
+            warning?.toggleAttribute("hidden", failures < 2);
+            const longer = interval * 2 ** Math.max(failures - 1, 0);
+            setTimeout(refresh, Math.max(Math.min(longer, MAX_INTERVAL), interval));
         }
 
         document.addEventListener("click", (event) => {
