@@ -16,7 +16,7 @@ CONSTANT = {
     "auth_permission": "content_type_id, codename",
 }
 # Deleted rows stay in the indexes for a while, and some tests count the entries that are read.
-MAX_DELETED = 500
+MAX_DELETED = 100
 
 _constants: dict[str, Any] = {}
 _deleted: dict[str, Counter[str]] = {}

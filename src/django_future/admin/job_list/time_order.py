@@ -60,10 +60,8 @@ def ids_of(jobs: QuerySet[Any], order: TimeOrder, limit: int) -> list[int]:
         return []
     direction = "ASC" if order.is_ascending else "DESC"
     # Only the ids: the driver parses a time in more time than the server needs for the row.
-    sql = f"""
-        SELECT pk FROM ({union}) AS found
-        ORDER BY shown_at {direction}, pk {direction} LIMIT {int(limit)}
-    """
+    page = f"ORDER BY shown_at {direction}, pk {direction} LIMIT {int(limit)}"
+    sql = f"SELECT pk FROM ({union}) AS found {page}"  # noqa: S608 - of Django
     return [pk for (pk,) in rows_by_index(store_for(jobs.db), sql, parameters)]
 
 
