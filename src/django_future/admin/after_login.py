@@ -1,4 +1,4 @@
-"""What an address that acts answers to GET, which a login sends if the session expired before."""
+"""The response of a view that acts to GET, which follows a login after the session has expired."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The list of jobs. Its cost grows with the table only if a search finds few jobs."""
+"""The list of jobs. Its cost grows with the table only if a filter or a search finds few jobs."""
 
 from typing import Any
 

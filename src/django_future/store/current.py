@@ -13,7 +13,7 @@ from django_future.store.base import JOBS, Store
 MAX_RUNNING = 300
 MAX_PARKED = 100
 MAX_NEXT = 200  # of each priority
-MAX_PRIORITIES = 20  # the highest, whose next jobs are read
+MAX_PRIORITIES = 20  # only the next jobs of the highest priorities are read
 
 _COLUMNS = (
     "id", "callable_name", "status", "queue_name", "priority", "worker", "scheduled_at",
@@ -39,9 +39,10 @@ class CurrentJob(NamedTuple):
 class CurrentJobs(NamedTuple):
     """The running jobs, the newest first, and the next ones, the earliest first.
 
-    There may be more running jobs unless `is_complete`. The next ones are complete up to the time
-    `next_until`; without it they are all that wait for a later time. With `is_cut`, those of lower
-    priorities are missing. `parked` is the number of parked jobs, up to one more than `MAX_PARKED`.
+    There may be more running jobs unless `is_complete`. `next` has all jobs up to the time
+    `next_until`, or all jobs that wait for a later time if that is None. With `is_cut`, the jobs of
+    lower priorities are missing. `parked` is the number of parked jobs, up to one more than
+    `MAX_PARKED`.
     """
 
     running: list[CurrentJob]
@@ -53,11 +54,9 @@ class CurrentJobs(NamedTuple):
 
 
 def current_jobs(store: Store, priorities: Collection[int], at: datetime) -> CurrentJobs:
-    """Return the running jobs with their progress, and those that are due after `at`.
+    """Return the running jobs with their progress, and the jobs that are due after `at`.
 
-    It also counts the parked ones.
-
-    `priorities` are those of the waiting jobs.
+    Also count the parked jobs. `priorities` are those of the waiting jobs.
     """
     shown = sorted(priorities, reverse=True)[:MAX_PRIORITIES]
     values: list[object] = [MAX_RUNNING + 1, MAX_PARKED + 1]

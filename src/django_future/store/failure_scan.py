@@ -7,7 +7,7 @@ from django_future.store.backlog import rows_by_index
 from django_future.store.base import JOBS, Store
 
 INDEX = "future_job_failures"
-MAX_SCANNED = 1000  # groups, the first by kind of error, of which the newest are found
+MAX_SCANNED = 1000  # groups, in the order of their kinds of error; the newest of these are returned
 MAX_WITHOUT_KIND = 200  # the newest failures, in which MySQL finds those without a kind of error
 MAX_ERROR_END = 1000  # characters; the last line of an error is in them
 
@@ -34,11 +34,11 @@ _ERROR_END = {"sqlite": f"SUBSTR(error, -{MAX_ERROR_END})"}
 
 
 def newest_groups(store: Store, limit: int, max_counted: int) -> list[Row]:
-    """Return the groups of open failures that failed last, the last first.
+    """Return the groups of open failures with the newest jobs, the newest first.
 
     Each row has the callable, the kind of error, the number of jobs, the lowest and the highest id,
-    the times at which these two failed, and the end of the error of the latter. The numbers are at
-    most one more than `count_limit`.
+    the times at which these two jobs failed, and the end of the error of the job with the highest
+    id. The number of jobs is at most one more than `count_limit`.
     """
     with_newest, count = _scan(store, limit, max_counted)
     ended = f"SELECT finished_at FROM {JOBS} WHERE id ="
@@ -57,7 +57,7 @@ def newest_groups(store: Store, limit: int, max_counted: int) -> list[Row]:
 
 
 def count_limit(groups: int, max_counted: int) -> int:
-    """Return up to how many jobs of each group are counted, so that no group hides another."""
+    """Return how many jobs of each group are counted at most, the same for all groups."""
     return (max_counted - 1) // max(groups, 1) + 1
 
 

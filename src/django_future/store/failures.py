@@ -20,7 +20,8 @@ class FailureGroup:
     """Failed jobs of one callable with one kind of error that are not dealt with.
 
     The count is a lower bound unless `is_exact`. The times are those at which the jobs with the
-    lowest and the highest id failed. `error_end` is the end of the error of the latter.
+    lowest and the highest id failed. `error_end` is the end of the error of the job with the
+    highest id.
     """
 
     callable_name: str
@@ -36,10 +37,10 @@ class FailureGroup:
 def groups(
     store: Store, limit: int = MAX_GROUPS, max_counted: int = MAX_COUNTED
 ) -> list[FailureGroup]:
-    """Return the groups of failures, that with the newest failed job first.
+    """Return the groups of failures, the one with the newest failed job first.
 
-    Of the jobs that are counted, each group has the same share, so that none hides another. This is
-    one statement, and one more on MySQL. Most of its time is spent counting.
+    Counts up to the same number of jobs in each group, so that a large group hides no other. This
+    is one statement, and one more on MySQL. Counting takes most of the time.
     """
     rows = newest_groups(store, limit, max_counted)
     most = count_limit(len(rows), max_counted)
@@ -64,7 +65,7 @@ def open_failures(jobs: ScheduledJobQuerySet) -> ScheduledJobQuerySet:
 
 
 def jobs_of_all(store: Store) -> ScheduledJobQuerySet:
-    """Return the jobs of all groups, in an order in which few others are read."""
+    """Return the jobs of all groups, in an order for which the database reads few other jobs."""
     # For the order of the ids, PostgreSQL may read all jobs. Other databases do not use the index:
     # SQLite because the status is a parameter, MySQL because there it contains all jobs.
     is_partial = store.connection.vendor == "postgresql"

@@ -13,9 +13,9 @@ def latest_run_ids(
     """Return the ids of up to `limit` runs of each recurring job, for instants up to `until`."""
     if not recurring_ids:
         return []
-    # Each step finds the run before the last one found, in the order of the index; MariaDB reads
-    # those found before again. With a window function, servers read all runs. With a limit or an
-    # offset, PostgreSQL without statistics does, too.
+    # Each step reads the entry of the index before the one that the last step has found. Only
+    # MariaDB reads the later entries again. A window function would read all runs. So would one
+    # subquery with a larger LIMIT or an OFFSET, on PostgreSQL without statistics.
     with store.connection.cursor() as cursor:
         cursor.execute(
             f"""

@@ -28,7 +28,7 @@ class QueueState(NamedTuple):
 def queue_states(store: Store, at: datetime) -> list[QueueState]:
     """Return the queues that are paused or contain waiting jobs, in the order of their names.
 
-    Leaves out all queues after the first hundred names of each kind.
+    Reads only the first `MAX_QUEUES` names of queues with waiting jobs, and as many of paused ones.
     """
     if store.connection.vendor == "mysql":
         return _one_by_one(store, at)

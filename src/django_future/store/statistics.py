@@ -25,7 +25,8 @@ KEPT = timedelta(days=8)
 MAX_ENTRIES = 1000  # minutes and queues that a process counts while the database is unreachable
 
 OUTCOMES = (Status.COMPLETE, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
-# The columns of the histogram, each with the longest lateness that it counts.
+# The columns of the histogram, each with the longest lateness that it counts. The last column
+# counts all longer ones too: its day is only for the estimate of a quantile.
 LATENESS = {
     "late_10ms": timedelta(milliseconds=10),
     "late_50ms": timedelta(milliseconds=50),
@@ -47,7 +48,7 @@ _lock = Lock()
 
 
 class Totals(NamedTuple):
-    """The jobs that ended in a period. The lateness is None if no job had started."""
+    """How many jobs ended in a period. The lateness is None if none of them had started."""
 
     complete: int
     failed: int
@@ -58,7 +59,7 @@ class Totals(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The jobs that ended in one of equal periods."""
+    """How many jobs ended in one of several periods of equal length."""
 
     starts_at: datetime
     complete: int
@@ -69,7 +70,7 @@ class Step(NamedTuple):
 
 
 def count(jobs: Iterable[ScheduledJob], alias: str) -> None:
-    """Count jobs that have ended. A job whose handler has put wrong values in it is left out."""
+    """Count jobs that have ended, except those in which a handler has set unusable values."""
     found: dict[tuple[datetime, str], list[str]] = defaultdict(list)
     for job in jobs:
         values = job.__dict__
@@ -98,7 +99,7 @@ def count_expired(store: Store, ids: Sequence[int]) -> None:
 
 
 def flush(store: Store) -> None:
-    """Add the numbers of this process to the rows. If that fails, it keeps them."""
+    """Add the numbers of this process to the rows, or keep them if that fails."""
     with _lock:
         counts = _counts.pop(store.alias, {})
     if not counts:
@@ -194,7 +195,7 @@ def _outcomes(numbers: Counter[str]) -> tuple[int, int, int, int]:
 
 
 def _quantile(numbers: Counter[str], fraction: float) -> timedelta | None:
-    """Return a quantile of the lateness, between the limits of its column in proportion."""
+    """Return an estimate of a quantile of the lateness, interpolated within its column."""
     wanted = fraction * sum(numbers[name] for name in LATENESS)
     if not wanted:
         return None

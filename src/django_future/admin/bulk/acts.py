@@ -20,16 +20,16 @@ from django_future.scheduling.signing import jobs_to_sign, sign_job
 from django_future.status import Status
 from django_future.store import failure_notes, store_for
 
-BATCH_SIZE = 500  # jobs of one transaction
-MAX_COPIES = 100  # of one transaction, because each copy is built and written alone
+BATCH_SIZE = 500  # jobs in one transaction
+MAX_COPIES = 100  # in one transaction, because each copy is built and written by itself
 
 
 @dataclass(frozen=True)
 class Act:
     """Something that can be done to jobs in some states, and what a user reads about it.
 
-    `permission` is the part of the name of a method of the admin, as in `@action`. `apply` acts on
-    a batch, and returns how many jobs it touched.
+    `permission` is one of the names that `@action` accepts, such as "operate". `apply` acts on a
+    batch, and returns how many jobs it changed.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Act:
 
 
 def try_to_sign(job: ScheduledJob) -> bool:
-    """Sign a parked job, and return whether it was signed; not if it has an unsigned pickle."""
+    """Sign a parked job, and return whether it was signed. An unsigned pickle prevents it."""
     try:
         return sign_job(job)
     except TamperedArguments:

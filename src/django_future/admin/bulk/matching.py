@@ -1,4 +1,4 @@
-"""The jobs that match the filter of the list, as it was when a user confirmed an act."""
+"""The jobs that match the filter of the list, relative to when an act began."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from django_future.admin.changelist import CappedPaginator
 from django_future.admin.job_list.time_filters import set_now
 
-_OF_THE_PAGE = (PAGE_VAR, ORDER_VAR, ALL_VAR, ERROR_FLAG)  # do not select jobs
+_OF_THE_PAGE = (PAGE_VAR, ORDER_VAR, ALL_VAR, ERROR_FLAG)  # parameters that select no jobs
 
 
 def filter_of(request: HttpRequest) -> str:
@@ -31,9 +31,10 @@ def filter_of(request: HttpRequest) -> str:
 
 
 class Matching:
-    """The jobs that match a filter of the list at an instant, with an id of at most `up_to`.
+    """The jobs that match a filter of the list now, with an id of at most `up_to`.
 
-    The queryset is that of the list itself, so it has only jobs that the user may see.
+    Filters by time count from `at`. The queryset is that of the list itself, so it has only jobs
+    that the user may see.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ def or_on_all(name: str) -> Callable[[Action], Action]:
 
 
 def urls(model_admin: Any) -> list[URLPattern]:
-    """Return the address to which the confirmation and the page of the progress send."""
+    """Return the URL to which the confirmation and the page of the progress post."""
 
     @acting_view
     def view(request: HttpRequest) -> HttpResponse:

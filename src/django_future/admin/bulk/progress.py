@@ -1,4 +1,4 @@
-"""How far an act on many jobs is. The entry of the log records it, so that it is never lost."""
+"""The progress of an act on many jobs, which an entry of the log records for the next request."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -19,9 +19,10 @@ MAX_TITLE_LENGTH = 200  # of an entry of the log
 class Progress:
     """What an act has done, and the filter that says on which jobs it acts.
 
-    The jobs are those with an id of at most `up_to`, and the act has passed those up to `last`. Of
-    each, `untouched` counts the status that did not permit the act, and `changed` those that
-    another user or a worker changed first, or that another condition excludes.
+    The jobs are those with an id of at most `up_to`. The act has passed those up to `last`, and has
+    changed `done` of them. `untouched` counts the others by status, if their status does not permit
+    the act. `changed` counts those that another user or a worker changed first, or that another
+    condition excludes. `refused` counts those that could not be scheduled again.
 
     The entry exists before the user confirms, so that two requests of one confirmation share it.
     """

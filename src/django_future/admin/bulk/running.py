@@ -18,7 +18,7 @@ MAX_READ = 5000  # ids at once
 def advance(store: Store, matching: Matching, entry_id: int, progress: Progress) -> Progress:
     """Act on batches for about `SECONDS`, and return the progress after them.
 
-    It walks in the order of the ids, so it ends, and it acts once on each job.
+    It acts in the order of the ids. So it comes to an end, and acts at most once on each job.
     """
     act = ACTS[progress.act]
     until = time.monotonic() + SECONDS

@@ -59,7 +59,7 @@ class QueueFilter(SimpleListFilter):
 
 
 class RecurringFilter(SimpleListFilter):
-    """The runs of one recurring job. The only choice is that of the URL, with its name."""
+    """The runs of one recurring job. The only choice is the recurring job that the URL names."""
 
     title = _("recurring job")
     parameter_name = "recurring"

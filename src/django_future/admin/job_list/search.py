@@ -40,7 +40,7 @@ def found(jobs: QuerySet[Any], term: str) -> QuerySet[Any]:
 
 
 def near_names(term: str) -> list[str]:
-    """Return the names of handlers that are nearly what a term says; none if it names one."""
+    """Return names of handlers that are similar to a term; none if a name contains the term."""
     term = term.strip()
     if not term or " " in term or len(term) > MAX_NAME_LENGTH or term.isdecimal() or _names(term):
         return []

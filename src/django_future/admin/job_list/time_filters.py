@@ -24,7 +24,7 @@ from django_future.store import store_for
 
 LATE_AFTER = timedelta(minutes=1)
 MAX_PRIORITIES = 20  # if more are in use, the server reads all scheduled jobs
-RETRY_HORIZON = timedelta(days=1)  # a later retry is not found, because no index has the attempts
+RETRY_HORIZON = timedelta(days=1)  # later ones are not found, because no index has the attempts
 _HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 _NOW, _PRIORITIES = "django_future_now", "django_future_priorities"
 
@@ -112,9 +112,9 @@ class WhenFilter(_TimeFilter):
         ]
 
     def condition(self, value: str, request: HttpRequest, alias: str) -> Q:
-        """Return the condition that the time is in the range.
+        """Return the condition that the time is in a range of the future.
 
-        The list applies a range that includes the past, because it needs the other jobs too.
+        The list itself applies a range that includes the past: see `past_range`.
         """
         if value in _PAST:
             return Q()
@@ -150,17 +150,17 @@ class WaitsFilter(_TimeFilter):
 
 
 class OrderFilter(_TimeFilter):
-    """The order of the list. Only scheduled jobs have a next one."""
+    """The order of the list. "Next first" has only scheduled jobs."""
 
     title = _("order")
     parameter_name = "order"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
-        """Return the order that is not the usual one."""
+        """Return the order "next first"."""
         return [(NEXT_FIRST, _("Next first (scheduled jobs)"))]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        """Yield the orders; the usual one is in the place of "All"."""
+        """Yield the orders; "newest first" replaces the choice "All"."""
         usual, *others = super().choices(changelist)
         yield {**usual, "display": _("Newest first")}
         yield from others

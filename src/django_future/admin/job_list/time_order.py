@@ -1,7 +1,7 @@
 """The order of the list by time, which its filters by time and "next first" need.
 
-No index has the times of all jobs in order. So each arm reads the beginning of a part that an index
-has in order, and one query merges the arms.
+No index has all jobs in the order of their times. So one query merges several arms. Each arm reads
+the first of the jobs that an index has in this order.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from django_future.status import Status
 from django_future.store import store_for
 from django_future.store.backlog import rows_by_index
 
-# The time that the list shows of a job in this status. That of the other jobs is scheduled_at.
+# The time that the list shows, by status. For the other jobs it is scheduled_at.
 _COLUMNS: dict[str, str] = {
     Status.RUNNING: "started_at",
     **dict.fromkeys(Status.final(), "finished_at"),
@@ -59,7 +59,7 @@ def ids_of(jobs: QuerySet[Any], order: TimeOrder, limit: int) -> list[int]:
     if not union:
         return []
     direction = "ASC" if order.is_ascending else "DESC"
-    # Only the ids: the driver parses a time in more time than the server needs for the row.
+    # Only the ids, because the driver needs longer to parse a time than the server to read a row.
     page = f"ORDER BY shown_at {direction}, pk {direction} LIMIT {int(limit)}"
     sql = f"SELECT pk FROM ({union}) AS found {page}"  # noqa: S608 - of Django
     return [pk for (pk,) in rows_by_index(store_for(jobs.db), sql, parameters)]

@@ -21,7 +21,7 @@ MIN_HEIGHT = 2  # of a bar that is not empty
 
 @dataclass(frozen=True)
 class Bar:
-    """One part of a column: its place in the picture, and the class of its colour."""
+    """One part of a column: its place in the picture, and `kind`, which decides its colour."""
 
     kind: str
     x: float

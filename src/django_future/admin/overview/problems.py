@@ -1,4 +1,4 @@
-"""The problems of a database in words, the worst first, each with a link to the remedy."""
+"""The problems of a database in words, the worst kind first, each with a link to the remedy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from django_future.diagnosis import last_line, moment
 from django_future.models import PausedQueue
 from django_future.store.current import MAX_PARKED
 
-LATE_AFTER = timedelta(minutes=1)  # for the first due job of a queue
-MAX_LATENESS = timedelta(seconds=10)  # for 95 % of the jobs of five minutes
+LATE_AFTER = timedelta(minutes=1)  # of the oldest due job of a queue, or of a recurring job
+MAX_LATENESS = timedelta(seconds=10)  # of 95 % of the jobs that ended in five minutes
 MAX_LISTED = 5  # problems of one kind
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A sentence, and the page on which a user can act: a kind of rows, and the id of one."""
+    """A sentence, and the page on which a user can act: a list of rows, or the row `pk`."""
 
     text: str
     page: str
@@ -41,7 +41,7 @@ class Problem:
 
 
 def problems(state: Snapshot) -> list[Problem]:
-    """Return all problems; nothing is wrong if there are none."""
+    """Return the problems, the worst kind first."""
     kinds = (_waiting, _overdue, _lost_workers, _lost_jobs, _lateness, _broken, _parked, _failures)
     return [problem for kind in kinds for problem in kind(state)]
 
@@ -150,7 +150,7 @@ def _lost_jobs(state: Snapshot) -> Iterator[Problem]:
 
 
 def _lateness(state: Snapshot) -> Iterator[Problem]:
-    """Yield a problem if the jobs of the last minutes started late, with the time since when."""
+    """Yield a problem if many of the latest jobs started late, with the time since when."""
     late_p95 = since = None
     for step in reversed(state.series(HOUR, HOUR_STEP)):
         if step.late_p95 is None and late_p95 is None:

@@ -15,12 +15,12 @@ from django_future.store import Store, store_for
 from django_future.store.latest_runs import latest_run_ids
 
 MAX_MARKS = 10  # runs in a line of the list
-AHEAD = timedelta(days=1)  # runs are materialised shortly before their instant
+AHEAD = timedelta(days=1)  # more than enough, because runs are materialised shortly before
 _LABELS: dict[str, Any] = dict(Status.choices)
 
 
 class Run(NamedTuple):
-    """What the admin shows of a run. It is built in a fraction of the time of a job."""
+    """What the admin shows of a run. To build a `ScheduledJob` instead would take much longer."""
 
     pk: int
     recurring_id: int
@@ -53,10 +53,10 @@ def latest_runs(rows: Sequence[RecurringJob]) -> dict[int, list[Run]]:
 
 
 def runs_of(recurring: RecurringJob, limit: int) -> list[Run]:
-    """Return the latest runs of one recurring job, also those ahead and those triggered."""
+    """Return the latest runs of one recurring job, also future ones and triggered ones."""
     store = _store(recurring)
     latest = latest_run_ids(store, [recurring.pk], until=clock.now() + AHEAD, limit=limit)
-    # In the order of the index, which servers read backwards: about, the latest ones.
+    # They have no instant. Servers read the end of the index first, so these are about the latest.
     triggered = store.jobs.filter(recurring_id=recurring.pk, recurs_at__isnull=True)
     found = [*_read(store.jobs.filter(pk__in=latest)), *_read(triggered, limit)]
     found.sort(key=lambda run: clock.from_row(run.recurs_at or run.scheduled_at), reverse=True)

@@ -1,4 +1,4 @@
-"""The columns of the list of recurring jobs. SQL may have written any of their values."""
+"""The columns of the list of recurring jobs. Other programs may have written any value."""
 
 from itertools import groupby
 from typing import Any
@@ -44,7 +44,7 @@ def next_run(recurring: RecurringJob) -> str:
 
 @labelled(description=gettext_lazy("last run"))
 def last_run(recurring: Any) -> str:
-    """Show the outcome of the latest run, when it was and how long it took, and some before it."""
+    """Show the outcome of the latest run, its time and its duration, and marks for the runs."""
     runs: list[Run] = recurring.latest_runs
     if not runs:  # none yet, or the job was deleted
         return times.relative(recurring.last_run_at, clock.now())
@@ -75,7 +75,7 @@ def outcome(run: Run) -> str:
 
 
 def _marks(runs: list[Run]) -> str:
-    """Return a mark for the outcome of each run, and all of them in words."""
+    """Return a mark for the outcome of each run, with a label that has the outcomes in words."""
     outcomes = groupby(run.label for run in runs)
     text = ", ".join(f"{len([*same])} {label}" for label, same in outcomes)
     label = _("The latest runs, the oldest first: %(outcomes)s") % {"outcomes": text}
@@ -87,7 +87,7 @@ def _marks(runs: list[Run]) -> str:
 
 def _mark(run: Run) -> str:
     symbol = display.SYMBOLS.get(run.status, "?")
-    if run.status == Status.COMPLETE:  # most of them are, and a page stays small
+    if run.status == Status.COMPLETE:  # most are, and without a title the page stays small
         return symbol
     local = clock.from_row(run.recurs_at or run.scheduled_at).astimezone(clock.current_zone())
     title = f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S}: {run.label}"

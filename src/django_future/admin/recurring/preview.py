@@ -27,12 +27,12 @@ _FRAGMENT = "admin/django_future/recurringjob/preview_fragment.html"
 
 
 class PreviewForm(RecurringJobForm):
-    """Checks only what decides about the instants. It is never valid, so that nothing is saved."""
+    """Checks only the fields that decide the instants. Never valid, so that nothing is saved."""
 
     # Without an error, the unsaved row whose instants are shown.
     rhythm: RecurringJob | None = None
 
-    # Without it, the plugin of mypy for Django defers the class again and again.
+    # Without this, the plugin of mypy for Django never finishes the analysis of the class.
     class Meta(RecurringJobForm.Meta):
         pass
 
@@ -113,7 +113,7 @@ def preview_of(form: PreviewForm) -> Preview:
 
 
 def page_context(form: Any, obj: RecurringJob | None, site: Any) -> dict[str, Any]:
-    """Return what the page of a form shows; nothing for a form in which no rhythm is edited."""
+    """Return what the page of a form shows; nothing if the form cannot change the rhythm."""
     if not {*FIELDS} <= form.fields.keys():
         return {}
     url = reverse("admin:django_future_recurringjob_preview", current_app=site.name)
