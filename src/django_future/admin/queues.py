@@ -62,7 +62,7 @@ class PausedQueueAdmin(ReadOnlyAdmin):
         return False
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Return the field of a form. That of the queue keeps the spaces at the ends of a name."""
+        """Return the field of a form. The name of a queue keeps the spaces at both of its ends."""
         if db_field.name == "queue_name":
             kwargs["strip"] = False
         return super().formfield_for_dbfield(db_field, request, **kwargs)

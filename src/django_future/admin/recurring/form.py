@@ -109,7 +109,7 @@ class RecurringJobForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The label of the admin belongs to neither of the two inputs.
+        # The label of a date and time belongs to neither of the two inputs, so each gets its own.
         texts = (_("%(label)s: date"), _("%(label)s: time"))
         for field in self.fields.values():
             for part, text in zip(getattr(field.widget, "widgets", ()), texts, strict=False):

@@ -1,4 +1,4 @@
-"""The columns of the list of recurring jobs. Other programs may have written any value."""
+"""The columns of the list of recurring jobs. SQL may have written any of their values."""
 
 from itertools import groupby
 from typing import Any
