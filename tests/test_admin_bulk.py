@@ -357,7 +357,7 @@ def test_an_act_whose_entry_was_deleted_ends(login, slow):
     key = key_of(confirm(client))
     LogEntry.objects.all().delete()
     response = client.post(BULK, {"bulk": key}, follow=True)
-    assert "not known any more" in str(next(iter(response.context["messages"])))
+    assert "no longer known" in str(next(iter(response.context["messages"])))
     assert count_in(Status.CANCELLED) == 500
 
 

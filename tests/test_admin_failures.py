@@ -57,7 +57,7 @@ def test_the_page_says_that_there_are_more_groups(login, monkeypatch):
     for number in range(3):
         failed(1, f"Error{number}")
     html = body(login(*OPERATOR).get(PAGE))
-    assert "Only the 2 groups that failed last are shown." in html
+    assert "Only the 2 groups with the newest failed jobs are shown." in html
     assert "3+ jobs have failed" in html
     assert "Error0" not in html
 

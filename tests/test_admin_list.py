@@ -298,7 +298,7 @@ def test_the_search_does_not_find_the_key_of_a_job_with_an_unknown_handler(admin
 def test_a_search_without_a_result_shows_near_names(admin_client, term):
     schedule_job("1h", jobs.echo)
     html = body(admin_client.get(LIST, {"q": term}))
-    assert "No handler is named like this. Near:" in html
+    assert "No handler has this name. Similar names:" in html
     assert '<a href="?q=tests.shop.flaky.charge">tests.shop.flaky.charge</a>' in html
 
 

@@ -173,7 +173,7 @@ def _remember(request: HttpRequest, key: str, entry_id: int) -> None:
 
 
 def _lost(model_admin: Any, request: HttpRequest) -> HttpResponse:
-    text = gettext("This act is not known any more. Select the jobs again to act on the rest.")
+    text = gettext("This action is no longer known. Select the jobs again to act on the rest.")
     model_admin.message_user(request, text, messages.ERROR)
     return HttpResponseRedirect(_list_url(model_admin, ""))
 

@@ -204,7 +204,10 @@ class RecurringJobAdmin(ReadOnlyAdmin):
         sections = [
             (_("What"), {"fields": [*what, *_unedited(obj)]}),
             (_("When"), {"fields": times, "classes": ["future-times"]}),
-            (_("Late runs"), {"fields": late_runs, "classes": ["future-policies"]}),
+            (
+                _("Missed and overlapping runs"),
+                {"fields": late_runs, "classes": ["future-policies"]},
+            ),
             (_("Each run"), {"fields": run}),
         ]
         return sections if obj is None else [(_("State"), {"fields": _state(obj)}), *sections]
