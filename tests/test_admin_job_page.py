@@ -254,6 +254,32 @@ class TestTheServerChecksAgain:
             f"Job {scheduled.pk} does not exist any more."
         ]
 
+    @pytest.mark.parametrize(
+        ("status", "action"),
+        [
+            (status, action)
+            for status, actions in BUTTONS.items()
+            for action in actions
+            if action != "run_again"  # needs no row
+        ],
+    )
+    def test_an_action_on_a_job_that_another_user_has_deleted_is_answered_in_words(
+        self, status, action, operator, monkeypatch
+    ):
+        read = ScheduledJobAdmin.get_object
+
+        def read_and_delete(*args):
+            found = read(*args)
+            ScheduledJob.objects.filter(pk=found.pk).delete()
+            return found
+
+        monkeypatch.setattr(ScheduledJobAdmin, "get_object", read_and_delete)
+        scheduled = job_in(status)
+        assert act(operator, scheduled, action, when="3h") == [
+            f"Job {scheduled.pk} does not exist any more."
+        ]
+        assert not LogEntry.objects.exists()
+
     def test_a_copy_of_an_unsigned_job_is_refused_in_words(self, operator):
         complete = job_in(Status.COMPLETE)
         ScheduledJob.objects.update(args=Stored("[1]"))

@@ -33,16 +33,26 @@ def view(model_admin: "ScheduledJobAdmin", request: HttpRequest, job_id: int) ->
     site = model_admin.admin_site.name
     job = model_admin.get_object(request, str(job_id))
     if job is None:
-        text = _("Job %(number)s does not exist any more.") % {"number": job_id}
-        model_admin.message_user(request, text, messages.WARNING)
-        page = reverse("admin:django_future_scheduledjob_changelist", current_app=site)
-        return HttpResponseRedirect(page)
+        return _gone(model_admin, request, job_id)
     if not model_admin.has_view_permission(request, job):
         raise PermissionDenied
     page = reverse("admin:django_future_scheduledjob_change", args=[job.pk], current_app=site)
     if request.method != "POST":
         return nothing_done(model_admin, request, page)
-    _act(model_admin, request, job, BUTTONS_BY_NAME.get(request.POST.get("action", "")))
+    try:
+        _act(model_admin, request, job, BUTTONS_BY_NAME.get(request.POST.get("action", "")))
+    except ScheduledJob.DoesNotExist:  # deleted since it was read
+        return _gone(model_admin, request, job_id)
+    return HttpResponseRedirect(page)
+
+
+def _gone(
+    model_admin: "ScheduledJobAdmin", request: HttpRequest, job_id: int
+) -> HttpResponseRedirect:
+    text = _("Job %(number)s does not exist any more.") % {"number": job_id}
+    model_admin.message_user(request, text, messages.WARNING)
+    site = model_admin.admin_site.name
+    page = reverse("admin:django_future_scheduledjob_changelist", current_app=site)
     return HttpResponseRedirect(page)
 
 
