@@ -123,7 +123,7 @@ def test_the_page_of_a_declared_one_has_the_buttons(operator, hourly):
 @pytest.mark.parametrize(
     "column", ["name", "callable_name", "args", "cron", "timezone", "queue_name", "paused_reason"]
 )
-@pytest.mark.parametrize("page", ["pause", "backfill", "trigger", "resume"])
+@pytest.mark.parametrize("page", ["pause", "backfill", "trigger", "resume", "history"])
 def test_each_page_opens_for_a_row_with_text_that_is_not_utf8(operator, hourly, column, page):
     break_text(hourly, column)
     assert operator.get(address(hourly, page)).status_code in {200, 302}

@@ -263,6 +263,10 @@ class TestTextThatIsNotUTF8:
         act(admin_client, "run_again", bad_job)
         body(admin_client.get(f"{LIST}{bad_job.pk}/delete/"))
 
+    @pytest.mark.parametrize("page", ["history", "duplicate"])
+    def test_each_page_of_a_job_opens_with_text_that_is_not_utf8(self, bad_job, page, admin_client):
+        body(admin_client.get(f"{LIST}{bad_job.pk}/{page}/", follow=True))
+
 
 class TestBounds:
     def test_a_long_cancel_reason_is_cut_with_a_mark(self):

@@ -52,6 +52,10 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
         """Delete a row, even if it contains text that is not UTF-8."""
         return self._with_readable_text(super().delete_view, request, *args, **kwargs)
 
+    def history_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Show the history of a row, even if it contains text that is not UTF-8."""
+        return self._with_readable_text(super().history_view, request, *args, **kwargs)
+
     def _with_readable_text(
         self, view: Callable[..., HttpResponseBase], *args: Any, **kwargs: Any
     ) -> HttpResponseBase:

@@ -1,5 +1,6 @@
 """The pages that schedule a job by a form."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -27,7 +28,9 @@ def urls(model_admin: Any) -> list[URLPattern]:
     """Return the URL of the page that duplicates a job."""
 
     def duplicate(request: HttpRequest, object_id: str) -> HttpResponseBase:
-        return _duplicate_page(model_admin, request, object_id)
+        shown = partial(_duplicate_page, model_admin)
+        found: HttpResponseBase = model_admin._with_readable_text(shown, request, object_id)
+        return found
 
     view = model_admin.admin_site.admin_view(duplicate)
     name = "django_future_scheduledjob_duplicate"
