@@ -7,7 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 
-from django_future import pause_queue, schedule_job
+from django_future import pause_queue, resume_queue, schedule_job
 from django_future.models import PausedQueue, Worker
 from django_future.serialization import Stored
 from django_future.store import Selection, store_for
@@ -19,6 +19,7 @@ from tests.support.admin_pages import LIST, act, body, page_of
 pytestmark = pytest.mark.django_db
 
 QUEUES = "/admin/django_future/pausedqueue/"
+OVERVIEW = f"{LIST}overview/"
 
 
 def test_the_admin_marks_jobs_of_a_paused_queue(admin_client, django_assert_num_queries):
@@ -75,7 +76,7 @@ def test_the_form_to_pause_a_queue_keeps_the_spaces_in_its_name(admin_client, na
 @pytest.mark.parametrize("name", [" lead", "trail ", "a  b"])
 def test_the_overview_links_to_the_form_with_the_spaces_in_a_name(admin_client, name):
     schedule_job("0s", jobs.echo, queue_name=name)
-    html = body(admin_client.get("/admin/django_future/scheduledjob/overview/"))
+    html = body(admin_client.get(OVERVIEW))
     [link] = re.findall(r'href="([^"]*pausedqueue/add/[^"]*)"', html)
     page = admin_client.get(unescape(link))
     assert page.context["adminform"].form["queue_name"].value() == name
@@ -124,7 +125,53 @@ def test_adding_a_paused_queue_in_the_admin_pauses_it(login):
 
 def test_the_admin_refuses_to_pause_a_paused_queue_again(admin_client):
     pause_queue("mail")
-    assert "already exists" in body(admin_client.post(f"{QUEUES}add/", {"queue_name": "mail"}))
+    html = body(admin_client.post(f"{QUEUES}add/", {"queue_name": "mail", "reason": "fraud"}))
+    assert "This queue is paused already. Resume it first." in html
+    assert PausedQueue.objects.get().reason == ""
+
+
+def resume_form(client):
+    """Return what the only form of the overview that resumes a queue sends."""
+    html = body(client.get(OVERVIEW))
+    [form] = re.findall(
+        r'<form method="post" action="[^"]*pausedqueue/".*?</form>', html, re.DOTALL
+    )
+    hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
+    return {name: unescape(value) for name, value in hidden}
+
+
+def resume(client, form):
+    response = client.post(QUEUES, form, follow=True)
+    return [(message.level_tag, message.message) for message in response.context["messages"]]
+
+
+def test_the_overview_resumes_the_pause_that_it_shows(admin_client):
+    pause_queue("mail", reason="deployment")
+    form = resume_form(admin_client)
+    assert resume(admin_client, form) == [("success", "1 queue was resumed.")]
+    assert not PausedQueue.objects.exists()
+
+
+def test_an_old_overview_does_not_end_a_later_pause(admin_client):
+    pause_queue("mail", reason="deployment", paused_by="bea")
+    form = resume_form(admin_client)
+    resume_queue("mail")
+    pause_queue("mail", reason="fraud", paused_by="carl")
+    [(level, message)] = resume(admin_client, form)
+    assert level == "error"
+    assert message == (
+        "Nothing was changed: the queue was resumed and paused again after the page was loaded."
+    )
+    assert PausedQueue.objects.get().paused_by == "carl"
+    assert not LogEntry.objects.exists()
+
+
+def test_resuming_a_queue_that_is_not_paused_any_more_is_a_warning(admin_client):
+    pause_queue("mail")
+    form = resume_form(admin_client)
+    resume_queue("mail")
+    assert resume(admin_client, form) == [("warning", "1 queue was not paused.")]
+    assert not LogEntry.objects.exists()
 
 
 def test_the_resume_action_resumes_selected_queues(login):

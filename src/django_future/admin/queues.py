@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import DELETION, LogEntry
 from django.db import transaction
 from django.db.models import QuerySet
@@ -18,6 +19,9 @@ from django_future.models import PausedQueue
 from django_future.scheduling.queues import pause_queue, resume_queue
 
 _RESUMED = ngettext_lazy("%(count)s queue was resumed.", "%(count)s queues were resumed.", "count")
+_NOT_PAUSED = ngettext_lazy(
+    "%(count)s queue was not paused.", "%(count)s queues were not paused.", "count"
+)
 _FORM_FIELDS = ["queue_name", "reason"]
 _paused_at = column(PausedQueue, "paused_at", display.instant)
 
@@ -26,14 +30,29 @@ _paused_at = column(PausedQueue, "paused_at", display.instant)
 def resume_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[PausedQueue]
 ) -> None:
-    """Resume the selected queues."""
+    """Resume the selected queues, unless another user has paused them since the page was shown."""
     user_id: Any = request.user.pk
-    queues = list(queryset)
     with transaction.atomic(using=queryset.db):
+        queues = list(queryset.select_for_update())
+        if _is_paused_again(request, queues):
+            reason = gettext("the queue was resumed and paused again after the page was loaded")
+            text = gettext("Nothing was changed: %(reason)s.") % {"reason": reason}
+            model_admin.message_user(request, text, messages.ERROR)
+            return
         for queue in queues:
             resume_queue(queue.queue_name, using=queryset._db)  # type: ignore[attr-defined]
         LogEntry.objects.log_actions(user_id, queues, DELETION, change_message=gettext("Resumed."))
-    model_admin.message_user(request, _RESUMED % {"count": len(queues)}, messages.SUCCESS)
+    if queues:
+        model_admin.message_user(request, _RESUMED % {"count": len(queues)}, messages.SUCCESS)
+    selected = {*request.POST.getlist(ACTION_CHECKBOX_NAME)}
+    if missing := len(selected - {queue.queue_name for queue in queues}):
+        model_admin.message_user(request, _NOT_PAUSED % {"count": missing}, messages.WARNING)
+
+
+def _is_paused_again(request: HttpRequest, queues: list[PausedQueue]) -> bool:
+    """Return whether a pause is not the one that the overview showed. The list sends no time."""
+    shown = request.POST.get("paused_at")
+    return shown is not None and any(queue.paused_at.isoformat() != shown for queue in queues)
 
 
 @admin.register(PausedQueue)
@@ -65,6 +84,9 @@ class PausedQueueAdmin(ReadOnlyAdmin):
         """Return the field of a form. The name of a queue keeps the spaces at both of its ends."""
         if db_field.name == "queue_name":
             kwargs["strip"] = False
+            kwargs["error_messages"] = {
+                "unique": _("This queue is paused already. Resume it first.")
+            }
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: PausedQueue | None = None) -> Any:  # noqa: ARG002
