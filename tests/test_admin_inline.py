@@ -1,6 +1,8 @@
 """The jobs of an object on the page of the object in the project's own admin."""
 
+import re
 import uuid
+from html import unescape
 
 import pytest
 from django.contrib import admin
@@ -15,7 +17,7 @@ from django_future.admin import JobInline, ScheduledJobAdmin
 from django_future.status import Status
 from tests.shop import jobs
 from tests.shop.models import ExpressOrder, Gift, Order, Parcel, Subscription, Trace
-from tests.support.admin_pages import LIST, body, page_of
+from tests.support.admin_pages import LIST, body, listed, page_of
 from tests.support.rows import rewrite
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -61,7 +63,9 @@ def test_the_newest_ten_jobs_are_shown_with_a_link_to_all(admin_client, order):
     made = [schedule_job("3h", jobs.take, order) for _ in range(12)]
     text = shown(admin_client, order)
     assert [f"scheduledjob/{job.pk}/change" in text for job in made] == [False] * 2 + [True] * 10
-    assert f"?object_id={order.pk}" in text
+    [url] = re.findall(r'href="([^"]*)">All jobs of this object<', text)
+    schedule_job("3h", jobs.take, Trace.objects.create(pk=order.pk))
+    assert sorted(listed(admin_client.get(unescape(url)))) == [job.pk for job in made]
 
 
 def test_a_button_opens_the_form_with_the_object_filled_in(admin_client, order):

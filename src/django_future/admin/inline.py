@@ -14,6 +14,7 @@ from django.utils.translation import gettext, gettext_lazy
 from django_future import clock
 from django_future.admin import columns, display, times
 from django_future.admin.read_only import escaped_texts
+from django_future.content_objects import content_type_of
 from django_future.databases import jobs_database
 from django_future.models import ScheduledJob
 
@@ -119,9 +120,10 @@ class JobInline(GenericInlineModelAdmin):
         return [self._row(job, at) for job in newest]
 
     def list_url(self, content_object: Model) -> str | None:
-        """Return the address of the list of all jobs with the id of this object."""
-        query = urlencode({"object_id": str(content_object.pk)})
-        return self._address("changelist", query=query)
+        """Return the address of the list of all jobs of this object."""
+        kind = content_type_of(content_object, jobs_database())  # the list shows this database
+        same = {"content_type__id__exact": kind.pk, "object_id__exact": str(content_object.pk)}
+        return self._address("changelist", query=urlencode(same))
 
     def add_url(self, request: HttpRequest, content_object: Model) -> str | None:
         """Return the address of the form that schedules a job for the object, if allowed."""
