@@ -157,3 +157,11 @@ def test_an_overview_that_cannot_be_refreshed_says_so_until_it_can(page):
     page.unroute("**/overview/")
     page.clock.run_for(timedelta(minutes=2) // MILLISECOND)
     expect(warning).to_be_hidden()
+
+
+def test_a_click_on_a_table_does_not_stop_the_refresh(page):
+    schedule_job("1h", jobs.echo, queue_name="first")
+    page.goto("/admin/django_future/")
+    page.get_by_role("region", name="Queues").click(position={"x": 5, "y": 5})
+    schedule_job("1h", jobs.echo, queue_name="second")
+    expect(page.get_by_role("region", name="Queues")).to_contain_text("second")

@@ -1,11 +1,12 @@
 "use strict";
 // Replaces the content of elements with data-refresh-url by what the server sends, every
-// data-refresh-seconds. It rests while the page is hidden, while the user is in the element,
-// and after a click on a button with data-refresh-stop. It ends when the server answers 204, or
-// sends an element with data-refresh-end. While it fails, it tries again after longer and longer
+// data-refresh-seconds. It rests while the page is hidden, while the user has the focus on a link or
+// a control in the element, or by the keyboard on any part of it, and after a click on a button with
+// data-refresh-stop. It ends when the server answers 204, or sends an element with data-refresh-end. While it fails, it tries again after longer and longer
 // times, and shows the element with data-refresh-failed.
 (() => {
     const MAX_INTERVAL = 60000;
+    const IN_USE = "a, button, input, select, summary, textarea, :focus-visible";
 
     function start(element) {
         const interval = 1000 * Number(element.dataset.refreshSeconds || 5);
@@ -14,7 +15,9 @@
         const warning = element.parentElement.querySelector("[data-refresh-failed]");
 
         function isResting() {
-            return isStopped || document.hidden || element.contains(document.activeElement);
+            const focused = document.activeElement;
+            const isInUse = element.contains(focused) && focused.matches(IN_USE);
+            return isStopped || document.hidden || isInUse;
         }
 
         async function refresh() {
@@ -57,12 +60,13 @@
         setTimeout(refresh, interval);
     }
 
-    // Details that the user has opened stay open. They need an id.
+    // Details that the user has opened stay open, and closed ones stay closed. They need an id.
     function keepOpen(element, replace) {
-        const open = [...element.querySelectorAll("details[open][id]")].map((one) => one.id);
+        const details = [...element.querySelectorAll("details[id]")];
+        const states = details.map((one) => [one.id, one.open]);
         replace();
-        for (const id of open) {
-            document.getElementById(id)?.setAttribute("open", "");
+        for (const [id, isOpen] of states) {
+            document.getElementById(id)?.toggleAttribute("open", isOpen);
         }
     }
 
