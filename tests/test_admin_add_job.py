@@ -5,6 +5,7 @@ from decimal import Decimal
 from urllib.parse import urlencode
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 
 from django_future import ScheduledJob, clock, job, schedule_job
@@ -12,7 +13,7 @@ from django_future.admin.job_form.call_text import MAX_TEXT_LENGTH, NotACall, re
 from django_future.admin.job_form.catalogue import known_handlers
 from django_future.serialization import Stored
 from tests.shop import decorated, jobs, tasks
-from tests.shop.models import Subscription
+from tests.shop.models import Order, Subscription
 from tests.support.admin_pages import LIST, UNPICKLED, Suitcase, body, page_of
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +37,27 @@ def carry(*args, **kwargs):
 @job(unique=True)
 def count_once(number):
     """Run once for each number."""
+
+
+class OwnOrders(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Shows the orders A1 and A2, of which A2 may not be viewed."""
+
+    def has_module_permission(self, request):
+        return False  # the URLs of the site do not have its pages
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(number__in=["A1", "A2"])
+
+    def has_view_permission(self, request, obj=None):
+        return super().has_view_permission(request, obj) and getattr(obj, "number", "") != "A2"
+
+
+@pytest.fixture
+def own_orders():
+    """Register an admin that shows only some orders."""
+    admin.site.register(Order, OwnOrders)
+    yield
+    admin.site.unregister(Order)
 
 
 def values(handler=GREET, arguments="'Ada'", when="3h", **others):
@@ -349,6 +371,47 @@ class TestDuplicating:
         client = login(*ALLOWED)
         assert client.post(duplicate_of(old), values()).url == page_of(old)
         assert ScheduledJob.objects.count() == 1
+
+    @pytest.mark.usefixtures("own_orders")
+    @pytest.mark.parametrize("number", ["A2", "B1"])
+    def test_a_job_whose_object_the_admin_of_the_model_hides_is_not_duplicated(self, number, login):
+        hidden = Order.objects.create(number=number)
+        old = schedule_job("1h", decorated.remind, hidden)
+        client = login(*ALLOWED, "view_order")
+        given = values("ring", "5", content_type="shop.order", object_id=hidden.pk)
+        assert client.get(duplicate_of(old)).url == page_of(old)
+        assert client.post(duplicate_of(old), given).url == page_of(old)
+        assert ScheduledJob.objects.count() == 1
+
+    @pytest.mark.usefixtures("own_orders")
+    def test_a_job_whose_object_the_admin_of_the_model_shows_is_duplicated(self, login, order):
+        old = schedule_job("1h", decorated.remind, order)
+        client = login(*ALLOWED, "view_order")
+        new = added(client, duplicate_of(old), **shown_values(client, duplicate_of(old)))
+        assert new.content_object == order
+
+    @pytest.mark.django_db(databases=["default", "other"])
+    def test_a_job_whose_object_is_in_another_database_is_duplicated(self, admin_client):
+        far = Order.objects.using("other").create(number="A1")
+        old = schedule_job("1h", decorated.remind, far, using="default")
+        new = added(
+            admin_client, duplicate_of(old), **shown_values(admin_client, duplicate_of(old))
+        )
+        assert (new.object_id, new.object_database) == (str(far.pk), "other")
+
+    @pytest.mark.usefixtures("own_orders")
+    @pytest.mark.django_db(databases=["default", "other"])
+    def test_an_object_with_the_same_key_in_another_database_is_not_shown(self, admin_client):
+        far = Order.objects.using("other").create(number="A1")
+        Order.objects.create(pk=far.pk, number="A1")
+        old = schedule_job("1h", decorated.remind, far, using="default")
+        assert admin_client.get(duplicate_of(old)).url == page_of(old)
+
+    def test_a_job_whose_object_is_gone_needs_another_object(self, admin_client, order):
+        old = schedule_job("1h", decorated.remind, order)
+        Order.objects.all().delete()
+        shown = shown_values(admin_client, duplicate_of(old))
+        assert list(errors(admin_client, duplicate_of(old), **shown)) == ["object_id"]
 
     @pytest.mark.parametrize("key", ["0", "abc", "9" * 50, "_00"])
     def test_a_job_that_does_not_exist_is_not_duplicated(self, key, admin_client):

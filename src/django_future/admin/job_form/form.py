@@ -14,7 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from django_future import clock, handlers
 from django_future.admin.job_form.call_text import NotACall, read_call
 from django_future.admin.job_form.catalogue import is_declared_method, known_handlers
-from django_future.admin.job_form.objects import lookup_url, visible_models, visible_object
+from django_future.admin.job_form.objects import (
+    lookup_url,
+    visible_models,
+    visible_object,
+    visible_object_of,
+)
 from django_future.admin.job_form.original import original_call
 from django_future.admin.job_form.widgets import HandlerInput, ObjectIdInput
 from django_future.exceptions import (
@@ -197,7 +202,7 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
     def _object(self, model: type[Model], object_id: str) -> Model | None:
         original: Any = self._original
         if original is not None and object_id == original.object_id:
-            found = original.content_object
+            found = visible_object_of(original, self._request, self._site)
             if type(found) is model:
                 return found
         found = visible_object(model, object_id, self._request, self._site)

@@ -12,6 +12,8 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from django_future.databases import saved_objects
+from django_future.exceptions import InvalidObject
+from django_future.models import ScheduledJob
 
 
 def visible_models(request: HttpRequest, site: AdminSite) -> dict[str, type[Model]]:
@@ -37,6 +39,27 @@ def visible_object(
         else:
             found = saved_objects(model, None).get(pk=object_id)
     return found if found is not None and _may_view(model, request, site, found) else None
+
+
+def object_of(job: ScheduledJob) -> Model | None:
+    """Return the object of a job, or None if it is gone."""
+    with suppress(InvalidObject):  # its database is not in the settings any more
+        found: Model | None = job.content_object
+        return found
+    return None
+
+
+def visible_object_of(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> Model | None:
+    """Return the object of a job if the user may view it, or None."""
+    found = object_of(job)
+    if found is None:
+        return None
+    if site.is_registered(type(found)):
+        seen = visible_object(type(found), str(job.object_id), request, site)
+        # The admin may have found an object with the same key in another database.
+        is_same = seen is not None and job.object_database in {None, seen._state.db}
+        return found if is_same else None
+    return found if _may_view(type(found), request, site) else None
 
 
 def lookup_url(model: type[Model], request: HttpRequest, site: AdminSite) -> str | None:

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from django_future.admin.job_form.form import FIELDSETS, JobForm
-from django_future.admin.job_form.objects import visible_models
+from django_future.admin.job_form.objects import object_of, visible_models, visible_object_of
 from django_future.admin.job_form.original import initial_values
 from django_future.content_objects import content_type
 from django_future.databases import jobs_database
@@ -70,8 +70,11 @@ def _why_not(job: ScheduledJob, model_admin: Any, request: HttpRequest) -> str:
     if job.object_id is None:
         return ""
     kind = content_type(job)
-    model = None if kind is None else kind.model_class()
-    if model is None or model not in visible_models(request, model_admin.admin_site).values():
+    model, site = None if kind is None else kind.model_class(), model_admin.admin_site
+    is_visible = model is not None and model in visible_models(request, site).values()
+    # If the object is gone, the user can choose another one.
+    is_hidden = object_of(job) is not None and visible_object_of(job, request, site) is None
+    if not is_visible or is_hidden:
         return _("You may not view the object of this job, so you cannot duplicate the job.")
     return ""
 
