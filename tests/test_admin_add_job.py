@@ -12,6 +12,7 @@ from django_future import ScheduledJob, clock, job, schedule_job
 from django_future.admin.job_form.call_text import MAX_TEXT_LENGTH, NotACall, read_call
 from django_future.admin.job_form.catalogue import known_handlers
 from django_future.serialization import Stored
+from django_future.status import Status
 from tests.shop import decorated, jobs, tasks
 from tests.shop.models import Order, Subscription
 from tests.support.admin_pages import LIST, UNPICKLED, Suitcase, body, page_of
@@ -37,6 +38,11 @@ def carry(*args, **kwargs):
 @job(unique=True)
 def count_once(number):
     """Run once for each number."""
+
+
+@job(unique=True, unique_replace=True)
+def count_last(number):
+    """Run once for each number, at the latest time."""
 
 
 class OwnOrders(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -175,6 +181,39 @@ class TestAdding:
         assert response.url == page_of(first)
         assert ScheduledJob.objects.count() == 1
         assert list(LogEntry.objects.values_list("action_flag", flat=True)) == [CHANGE, ADDITION]
+
+    def test_a_job_is_moved_by_a_user_who_may_operate_if_the_handler_replaces(self, login):
+        old = schedule_job("5d", count_last, args=[1])
+        client = login(*ALLOWED, "operate_scheduledjob")
+        given = values(f"{__name__}.count_last", "1", "2030-01-31 09:00")
+        response = client.post(ADD, given, follow=True)
+        old.refresh_from_db()
+        assert clock.from_row(old.scheduled_at) == datetime(2030, 1, 31, 8, tzinfo=UTC)
+        assert ScheduledJob.objects.count() == 1
+        text = LogEntry.objects.get().get_change_message()
+        assert f"Job {old.pk} was moved to 2030-01-31 09:00:00" in text
+        assert [str(message) for message in response.context["messages"]] == [text]
+
+    def test_a_job_is_not_moved_by_a_user_who_may_not_operate(self, login):
+        old = schedule_job("5d", count_last, args=[1])
+        client = login(*ALLOWED)
+        found = errors(client, handler=f"{__name__}.count_last", arguments="1")
+        assert "you may not move it" in found["__all__"][0]
+        due_at = old.scheduled_at
+        old.refresh_from_db()
+        assert old.scheduled_at == due_at
+        assert not LogEntry.objects.exists()
+
+    def test_a_user_who_may_not_operate_adds_the_first_job_of_a_handler_that_replaces(self, login):
+        client = login(*ALLOWED)
+        assert added(client, handler=f"{__name__}.count_last", arguments="1").args == [1]
+
+    def test_a_running_job_is_not_said_to_be_moved(self, admin_client):
+        old = schedule_job("5d", count_last, args=[1])
+        ScheduledJob.objects.update(status=Status.RUNNING)
+        given = values(f"{__name__}.count_last", "1")
+        assert admin_client.post(ADD, given).url == page_of(old)
+        assert "moved" not in LogEntry.objects.get().get_change_message()
 
     def test_the_url_fills_the_form(self, admin_client, order):
         given = {"handler": REMIND, "content_type": "shop.order", "object_id": order.pk}

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from django_future import clock
 from django_future.admin.job_form.form import FIELDSETS, JobForm
 from django_future.admin.job_form.objects import object_of, visible_models, visible_object_of
 from django_future.admin.job_form.original import initial_values
@@ -19,7 +20,9 @@ from django_future.content_objects import content_type
 from django_future.databases import jobs_database
 from django_future.exceptions import SchedulingError
 from django_future.models import ScheduledJob
+from django_future.scheduling.builder import Draft
 from django_future.scheduling.jobs import add_draft
+from django_future.status import Status
 
 _FROM_URL = ("handler", "arguments", "content_type", "object_id", "when", "queue_name", "priority")
 
@@ -97,13 +100,16 @@ def _form_page(
 def _schedule(
     form: JobForm, model_admin: Any, request: HttpRequest, original: ScheduledJob | None
 ) -> ScheduledJob:
-    new = form.draft.job
+    new, is_replacing = form.draft
+    may_move = is_replacing and model_admin.has_operate_permission(request)
     with transaction.atomic(using=new._state.db or jobs_database(instance=new)):
-        job = add_draft(form.draft)
+        job = add_draft(Draft(new, is_replacing=may_move))
         if job is not new:
-            text = _("No job was added, because job %(number)s has the same unique key.")
-            model_admin.log_change(request, job, text % {"number": job.pk})
-            model_admin.message_user(request, text % {"number": job.pk}, messages.WARNING)
+            has_moved = is_replacing and job.status == Status.SCHEDULED
+            if has_moved and not may_move:
+                text = _("Job %(number)s has the same unique key, and you may not move it.")
+                raise SchedulingError(text % {"number": job.pk})
+            _report_holder(job, model_admin, request, has_moved=has_moved)
             return job
         message: Any = [{"added": {}}]
         if original is not None:
@@ -113,6 +119,20 @@ def _schedule(
     done = format_html(_("The job “{}” was scheduled."), link)
     model_admin.message_user(request, done, messages.SUCCESS)
     return job
+
+
+def _report_holder(
+    job: ScheduledJob, model_admin: Any, request: HttpRequest, *, has_moved: bool
+) -> None:
+    """Log and show that `job` has the unique key, and whether it has moved to the new time."""
+    text = _("No job was added, because job %(number)s has the same unique key.")
+    text %= {"number": job.pk}
+    if has_moved:
+        at = clock.from_row(job.scheduled_at).astimezone(clock.current_zone())
+        moved = _("Job %(number)s was moved to %(time)s.")
+        text += " " + moved % {"number": job.pk, "time": f"{at:%Y-%m-%d %H:%M:%S %Z}"}
+    model_admin.log_change(request, job, text)
+    model_admin.message_user(request, text, messages.WARNING)
 
 
 def _page_of(job: ScheduledJob, model_admin: Any) -> str:
