@@ -395,6 +395,48 @@ class TestDuplicating:
         found = errors(admin_client, duplicate_of(old), **shown | {"handler": GREET})
         assert list(found) == ["arguments"]
 
+    def test_empty_fields_have_the_values_of_the_original(self, admin_client, order):
+        old = schedule_job("1h", decorated.remind, order, queue_name="odd", priority=9)
+        shown = shown_values(admin_client, duplicate_of(old))
+        new = added(admin_client, duplicate_of(old), **shown | {"queue_name": "", "priority": ""})
+        assert (new.queue_name, new.priority) == ("odd", 9)
+        text = body(admin_client.get(duplicate_of(old)))
+        assert "Empty for the value of the original." in text
+        assert "of the handler" not in text
+
+    def test_another_handler_has_its_own_options(self, admin_client, order):
+        old = schedule_job(
+            "1h", decorated.greet, args=["Ada"], queue_name="odd", priority=9, max_attempts=4,
+            timeout="5m",
+        )  # fmt: skip
+        bound = {"content_type": "shop.order", "object_id": order.pk, "handler": REMIND}
+        shown = shown_values(admin_client, duplicate_of(old))
+        new = added(admin_client, duplicate_of(old), **shown | bound)
+        assert (new.args, new.queue_name, new.priority) == (["Ada"], "mail", 5)
+        assert (new.max_attempts, new.options) == (1, None)
+        assert new.lifetime == timedelta(days=2)
+
+    def test_an_entered_option_counts_for_another_handler(self, admin_client):
+        old = schedule_job("1h", decorated.greet, args=["Ada"], queue_name="odd", priority=9)
+        shown = shown_values(admin_client, duplicate_of(old))
+        given = {"handler": f"{__name__}.carry", "priority": "3"}
+        new = added(admin_client, duplicate_of(old), **shown | given)
+        assert (new.queue_name, new.priority) == (carry.job_options.queue_name, 3)
+
+    def test_another_handler_that_is_unique_is_not_added_twice(self, admin_client):
+        old = schedule_job("1h", decorated.greet, args=["Ada"])
+        shown = shown_values(admin_client, duplicate_of(old))
+        given = shown | {"handler": f"{__name__}.count_once"}
+        new = added(admin_client, duplicate_of(old), **given)
+        assert admin_client.post(duplicate_of(old), given).url == page_of(new)
+        assert ScheduledJob.objects.count() == 2
+
+    def test_a_method_whose_object_is_gone_is_not_duplicated_without_one(self, admin_client, order):
+        old = schedule_job("1h", "ring", order)
+        Order.objects.all().delete()
+        found = errors(admin_client, duplicate_of(old), handler="ring", arguments="")
+        assert list(found) == ["object_id"]
+
     def test_a_job_that_is_not_signed_is_not_duplicated(self, admin_client):
         old = schedule_job("1h", decorated.greet, args=["Ada"])
         ScheduledJob.objects.update(args=Stored('["Eve"]'))

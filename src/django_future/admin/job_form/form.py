@@ -1,5 +1,6 @@
 """The form of a new job. It refuses what `schedule_job` refuses."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -20,7 +21,7 @@ from django_future.admin.job_form.objects import (
     visible_object,
     visible_object_of,
 )
-from django_future.admin.job_form.original import original_call
+from django_future.admin.job_form.original import has_handler, literal_call, original_call
 from django_future.admin.job_form.widgets import HandlerInput, ObjectIdInput
 from django_future.exceptions import (
     InvalidArguments,
@@ -49,6 +50,7 @@ FIELDSETS: list[tuple[Any, dict[str, Any]]] = [
     (_("How"), {"fields": ["queue_name", "priority"]}),
 ]
 NEVER = "never"
+_OPTIONS = ("queue_name", "priority")
 _FIELDS: list[tuple[type[SchedulingError], str]] = [
     (InvalidCallable, "handler"), (InvalidArguments, "arguments"), (InvalidObject, "object_id"),
 ]  # fmt: skip
@@ -118,12 +120,19 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["when"].help_text = (
             _("Such as 3h, 1d12h, or 2030-01-31 09:00 in the zone %(zone)s. 0s is now.") % zone
         )
-        self.fields["expires"].help_text = (
-            _("After this, the job does not start. Such as 7d, counted from the time, or never.")
-            + " "
-            + (_("Empty for the default of the handler.") if original is None else
-               _("Empty for as long as the original had."))
-        )  # fmt: skip
+        self._set_help_of_defaults()
+
+    def _set_help_of_defaults(self) -> None:
+        ends = _("After this, the job does not start. Such as 7d, counted from the time, or never.")
+        if self._original is None:
+            kept = _("Empty for the default of the handler.")
+            self.fields["expires"].help_text = ends + " " + kept
+            return
+        other = " " + _("Another handler uses its own value, unless you enter one.")
+        for name in _OPTIONS:
+            self.fields[name].help_text = _("Empty for the value of the original.") + other
+        kept = _("Empty for as long as the original had.")
+        self.fields["expires"].help_text = ends + " " + kept + other
 
     def _set_choices(self) -> None:
         fields: dict[str, Any] = self.fields
@@ -156,20 +165,11 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
             call = original_call(self._original)
             is_same = text.replace("\r\n", "\n").strip() == call.text.strip()
             if is_same and not call.has_sensitive:
-                self._check_kept(is_literal=call.is_literal)
                 return None
         try:
             return read_call(text)
         except NotACall as error:
             raise ValidationError(str(error)) from error
-
-    def _check_kept(self, *, is_literal: bool) -> None:
-        original: Any = self._original
-        name = self.cleaned_data.get("handler", original.callable_name)
-        if name != original.callable_name and not is_literal:
-            raise ValidationError(
-                gettext("Another handler cannot get these arguments. Enter new ones.")
-            )
 
     def clean_when(self) -> str:
         """Refuse what is not a time."""
@@ -226,26 +226,31 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
     def _draft(self) -> Draft:
         given = self.cleaned_data
         content_object, name = given.get("content_object"), given["handler"]
-        self._check_method(name, content_object)
-        call = given["arguments"]
+        original, call = self._original, given["arguments"]
+        is_copy = original is not None and has_handler(original, name, content_object)
+        if not is_copy:
+            self._check_method(name, content_object)
+        if original is not None and not is_copy and call is None:
+            call = literal_call(original)
         self._check_task(name, call)
-        options: Any = {"queue_name": given["queue_name"], "priority": given["priority"]}
-        options = {key: value for key, value in options.items() if value not in {"", None}}
         context = SchedulingContext.current()
         times = given["when"], name, content_object, given["expires"]
-        if self._original is None:
-            return build(context, *times, *call, **options)
-        return build_copy(context, self._original, *times, *(call or (None, None)), **options)
+        if original is not None and is_copy:
+            options = self._options(_OPTIONS)
+            return build_copy(context, original, *times, *(call or (None, None)), **options)
+        # The options of the original are not those of another handler.
+        names = [name for name in _OPTIONS if original is None or name in self.changed_data]
+        return build(context, *times, *call, **self._options(names))
+
+    def _options(self, names: Iterable[str]) -> dict[str, Any]:
+        options = {name: self.cleaned_data[name] for name in names}
+        return {name: value for name, value in options.items() if value not in {"", None}}
 
     def _check_method(self, name: str, content_object: Model | None) -> None:
         if "." in name:
             return
         if content_object is None:
             raise InvalidObject(gettext("This handler is a method. Choose its object."))
-        original: Any = self._original
-        is_same = original is not None and name == original.callable_name
-        if is_same and type(original.content_object) is type(content_object):
-            return
         # Another model may have a method of the same name, which is not declared.
         if not is_declared_method(type(content_object), name):
             raise InvalidObject(gettext("This object does not have the method."))

@@ -4,11 +4,16 @@ from dataclasses import dataclass
 from keyword import iskeyword
 from typing import Any
 
+from django.db.models import Model
+from django.utils.translation import gettext as _
+
 from django_future.admin.job_code import shown_arguments, stored_text
 from django_future.admin.job_form.call_text import NotACall, read_call
+from django_future.admin.job_form.objects import object_of
 from django_future.admin.sensitive import HIDDEN, without_sensitive
 from django_future.admin.source import UNKNOWN, source_of
 from django_future.content_objects import content_type
+from django_future.exceptions import InvalidArguments
 from django_future.models import ScheduledJob
 
 
@@ -36,6 +41,28 @@ def original_call(job: ScheduledJob) -> OriginalCall:
     except NotACall:
         return OriginalCall(text, has_sensitive, is_literal=False)
     return OriginalCall(text, has_sensitive, is_literal=True)
+
+
+def literal_call(job: ScheduledJob) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of a job for another handler.
+
+    Raises `InvalidArguments`.
+    """
+    try:
+        return read_call(original_call(job).text)
+    except NotACall as error:
+        raise InvalidArguments(
+            _("Another handler cannot get these arguments. Enter new ones.")
+        ) from error
+
+
+def has_handler(job: ScheduledJob, name: str, content_object: Model | None) -> bool:
+    """Return whether the handler `name` for an object is that of a job."""
+    if "." in name or name != job.callable_name:
+        return name == job.callable_name
+    # Another model may have a method of the same name.
+    found = object_of(job)
+    return found is not None and type(found) is type(content_object)
 
 
 def initial_values(job: ScheduledJob) -> dict[str, Any]:
