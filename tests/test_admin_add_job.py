@@ -437,6 +437,34 @@ class TestDuplicating:
         found = errors(admin_client, duplicate_of(old), handler="ring", arguments="")
         assert list(found) == ["object_id"]
 
+    def test_a_task_gets_only_arguments_of_json(self, admin_client):
+        old = schedule_job("1h", tasks.add, args=[1])
+        shown = shown_values(admin_client, duplicate_of(old))
+        found = errors(admin_client, duplicate_of(old), **shown | {"arguments": "date(2030, 1, 1)"})
+        assert list(found) == ["arguments"]
+        new = added(admin_client, duplicate_of(old), **shown | {"arguments": "(1, 2)"})
+        assert new.args == [[1, 2]]
+
+    def test_a_task_keeps_its_backend(self, admin_client, settings):
+        backend = settings.TASKS["default"]
+        settings.TASKS = {"default": backend, "other": backend}
+        result = tasks.add.using(backend="other").enqueue(1)
+        old = ScheduledJob.objects.get(pk=result.id)
+        shown = shown_values(admin_client, duplicate_of(old))
+        for arguments in (shown["arguments"], "2"):
+            new = added(admin_client, duplicate_of(old), **shown | {"arguments": arguments})
+            assert new.task_backend == "other"
+            assert new.is_signed
+
+    def test_another_task_has_its_own_backend(self, admin_client, settings):
+        backend = settings.TASKS["default"]
+        settings.TASKS = {"default": backend, "other": backend}
+        result = tasks.add.using(backend="other").enqueue(1)
+        old = ScheduledJob.objects.get(pk=result.id)
+        shown = shown_values(admin_client, duplicate_of(old))
+        given = shown | {"handler": "tests.shop.tasks.echo"}
+        assert added(admin_client, duplicate_of(old), **given).task_backend == "default"
+
     def test_a_job_that_is_not_signed_is_not_duplicated(self, admin_client):
         old = schedule_job("1h", decorated.greet, args=["Ada"])
         ScheduledJob.objects.update(args=Stored('["Eve"]'))

@@ -232,12 +232,16 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
             self._check_method(name, content_object)
         if original is not None and not is_copy and call is None:
             call = literal_call(original)
-        self._check_task(name, call)
+        backend = original.task_backend if original is not None and is_copy else None
+        call = self._check_task(name, call, backend)
         context = SchedulingContext.current()
         times = given["when"], name, content_object, given["expires"]
         if original is not None and is_copy:
             options = self._options(_OPTIONS)
-            return build_copy(context, original, *times, *(call or (None, None)), **options)
+            draft = build_copy(context, original, *times, *(call or (None, None)), **options)
+            if draft.job.task_backend is not None and backend is not None:
+                draft.job.task_backend = backend
+            return draft
         # The options of the original are not those of another handler.
         names = [name for name in _OPTIONS if original is None or name in self.changed_data]
         return build(context, *times, *call, **self._options(names))
@@ -255,14 +259,20 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
         if not is_declared_method(type(content_object), name):
             raise InvalidObject(gettext("This object does not have the method."))
 
-    def _check_task(self, name: str, call: Any) -> None:
-        """Check the arguments of a task, which `build` leaves to the Tasks API."""
+    def _check_task(self, name: str, call: Any, backend: str | None) -> Any:
+        """Return the checked arguments of a task, which `build` leaves to the Tasks API."""
         known = self._known.get(name)
-        if call is None or known is None or not isinstance(known.handler, TaskHandler):
-            return
-        task = known.handler.task
-        leading = ["the context"] if task.takes_context else []
-        check_arguments(name, task.func, leading, *call)
+        handler = _task_handler(name) if known is None else known.handler
+        if call is None or not isinstance(handler, TaskHandler):
+            return call
+        leading = ["the context"] if handler.task.takes_context else []
+        check_arguments(name, handler.task.func, leading, *call)
+        return handler.on(backend).normalize_arguments(*call)
+
+
+def _task_handler(name: str) -> Any:
+    """Return the handler of an original that is not known, or None if it cannot be a task."""
+    return handlers.resolve(name, None) if "." in name else None
 
 
 def _field_of(error: SchedulingError) -> str | None:
