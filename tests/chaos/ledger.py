@@ -161,8 +161,9 @@ def _lies(job: ScheduledJob, result: Any) -> Iterator[str]:
         yield f"is {job.status}, but its result is {result.status}"
     if result.worker_ids[-1:] != [job.worker] or len(result.worker_ids) > job.attempts:
         yield f"had {job.attempts} attempts, the last by {job.worker}: {result.worker_ids}"
-    if is_complete and result.return_value != job.attempts:
-        yield f"had {job.attempts} attempts, but returned {result.return_value}"
+    # If a worker is lost before the start, its claim counts for the row, not for the task.
+    if is_complete and result.return_value != result.attempts:
+        yield f"had {result.attempts} attempts, but returned {result.return_value}"
     if not is_complete and not result.errors:
         yield "failed, but its result has no error"
 
