@@ -82,15 +82,26 @@ def _state(heads: list[_Head]) -> QueueState:
 
 
 def _heads(store: Store, at: datetime) -> Iterator[_Head]:
-    """Return the priorities of all queues with their counted jobs, and the pauses of the queues.
+    """Return the priorities of all queues with their counted jobs, and the pauses of the queues."""
+    for row in rows_by_index(store, _sql(store), [as_parameter(at, store.connection)]):
+        queue_name, reason, paused_at, paused_by, priority, due, waiting, first_at = row
+        paused = None
+        if (since := from_statement(paused_at, store.connection)) is not None:
+            paused = PausedQueue(
+                queue_name=queue_name,
+                reason=reason,
+                paused_at=clock.to_row(since),
+                paused_by=paused_by,
+            )
+        first = from_statement(first_at, store.connection)
+        yield _Head(queue_name, paused, priority, due, waiting, first)
 
-    This is one statement, which skips from one queue and priority to the next.
-    """
+
+def _sql(store: Store) -> str:
+    """Return the statement, which skips from one queue and priority to the next."""
     of_head = f"{_waiting(store, 'head')} AND priority = head.priority"
     order = f"ORDER BY queue_name, {backlog.ORDER} LIMIT"
-    rows = rows_by_index(
-        store,
-        f"""
+    return f"""
         WITH RECURSIVE name AS (
             SELECT CAST('' AS varchar({MAX_QUEUE_NAME_LENGTH})) AS queue_name, 0 AS number
             UNION ALL
@@ -125,20 +136,7 @@ def _heads(store: Store, at: datetime) -> Iterator[_Head]:
         FROM head LEFT JOIN {_PAUSES} AS pause ON pause.queue_name = head.queue_name
         WHERE head.priority IS NOT NULL OR head.number = 1
         ORDER BY head.queue_name
-        """,
-        [as_parameter(at, store.connection)],
-    )
-    for queue_name, reason, paused_at, paused_by, priority, due, waiting, first_at in rows:
-        paused = None
-        if (since := from_statement(paused_at, store.connection)) is not None:
-            paused = PausedQueue(
-                queue_name=queue_name,
-                reason=reason,
-                paused_at=clock.to_row(since),
-                paused_by=paused_by,
-            )
-        first = from_statement(first_at, store.connection)
-        yield _Head(queue_name, paused, priority, due, waiting, first)
+    """
 
 
 def _waiting(store: Store, row: str) -> str:
