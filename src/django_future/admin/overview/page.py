@@ -76,7 +76,6 @@ def context(model_admin: Any, request: HttpRequest) -> dict[str, Any]:
         "resume_url": address.list("pausedqueue"),
         "failures_url": address.of("failures"),
         "jobs_url": address.list("scheduledjob"),
-        "workers_url": address.list("worker"),
     }
 
 
