@@ -12,7 +12,7 @@ from tests.support.admin_pages import body, job_in, page_of
 
 SITE = "/srv/venv/lib/python3.12/site-packages"
 TEXT = f"""Traceback (most recent call last):
-  File "/work/src/django_future/execution/invoke.py", line 40, in call
+  File "/srv/src/django_future/execution/invoke.py", line 40, in call
     return function()
            ^^^^^^^^^^
   File "/srv/shop/jobs.py", line 7, in charge
@@ -76,7 +76,7 @@ class TestParse:
         assert (error.kind, error.message) == ("bank.Declined", "no money")
         groups = [(group.is_own, [frame.path for frame in group.frames]) for group in error.groups]
         assert groups == [
-            (False, ["/work/src/django_future/execution/invoke.py"]),
+            (False, ["/srv/src/django_future/execution/invoke.py"]),
             (True, ["/srv/shop/jobs.py"]),
             (False, [f"{SITE}/bank/client.py"]),
         ]
