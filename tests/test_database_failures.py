@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from itertools import count
 from threading import Event, Thread
 
 import pytest
@@ -15,6 +16,7 @@ from django_future.execution.watchdog import Watchdog
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import Session, store_for
+from django_future.store.base import SET_CLAIMED
 from django_future.worker.loop import Limits
 from django_future.worker.pool import Pool
 from django_future.worker.process import WorkerOptions, run_worker
@@ -131,6 +133,55 @@ class TestBeforeStart:
         eventually(lambda: pool.finished == 2)
         assert (status(job), status(other)) == (Status.CANCELLED, Status.COMPLETE)
         assert trace_texts() == ["ran"]
+
+
+@pytest.mark.only_on("sqlite", "mysql", reason="PostgreSQL claims all priorities at once")
+class TestClaim:
+    @pytest.fixture
+    def rival(self, store):
+        """Let another connection block the claim of the second priority, but not its repetition."""
+        other, claims = connection.copy(), count()
+        other.set_autocommit(False)
+
+        def block(execute, sql, parameters, many, context):
+            if f"SET {SET_CLAIMED}" in sql:
+                number = next(claims)
+                if number == 1:
+                    with other.cursor() as cursor:
+                        cursor.execute(BLOCK[connection.vendor])
+                elif number == 2:
+                    other.rollback()
+            return execute(sql, parameters, many, context)
+
+        with connection.cursor() as cursor:
+            cursor.execute(SHORT_LOCK_WAIT[connection.vendor])
+        with connection.execute_wrapper(block):
+            yield claims
+        other.close()
+        connection.close()
+
+    def test_a_rival_that_blocks_a_later_priority_makes_no_claim_forgotten(self, store, rival):
+        """Otherwise the jobs of the first priority would be running without a worker."""
+        schedule_job("0s", jobs.echo, priority=5)
+        schedule_job("0s", jobs.echo)
+        claimed = claim(store)
+        assert next(rival) == 3  # the second priority was claimed twice
+        assert [job.priority for job in claimed] == [5, 0]
+        assert {job.pk for job in claimed} == {job.pk for job in ScheduledJob.objects.running()}
+
+
+# MariaDB: a lock on the entries of an index that the claim changes, but does not search.
+BLOCK = {
+    "sqlite": "UPDATE django_future_worker SET pid = pid WHERE 0",
+    "mysql": """
+        SELECT queue_name FROM django_future_scheduledjob FORCE INDEX (future_job_queue)
+        WHERE status = 'scheduled' LOCK IN SHARE MODE
+    """,
+}
+SHORT_LOCK_WAIT = {
+    "sqlite": "PRAGMA busy_timeout = 50",
+    "mysql": "SET SESSION innodb_lock_wait_timeout = 1",
+}
 
 
 class TestRecording:

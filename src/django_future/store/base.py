@@ -138,7 +138,6 @@ class Store:
         heads = self.due_query.heads(self.now(), selection)
         return min((head.first_at for head in heads), default=None)
 
-    @retry_on_contention
     def claim(
         self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
     ) -> list[ScheduledJob]:
@@ -146,16 +145,29 @@ class Store:
 
         The claim raises the lease of each job and counts its attempt.
         """
-        # One priority after the other. Due jobs come first in each priority, so the future jobs
-        # after them cost nothing.
         claimed: list[ScheduledJob] = []
+        self._claim_until_full(claimed, worker, selection, at=at, limit=limit)
+        return claimed
+
+    @retry_on_contention
+    def _claim_until_full(
+        self,
+        claimed: list[ScheduledJob],
+        worker: Worker,
+        selection: Selection,
+        *,
+        at: datetime,
+        limit: int,
+    ) -> None:
+        # One priority after the other. Due jobs come first in each priority, so the future jobs
+        # after them cost nothing. Each priority has its own transaction. If a rival blocks one, the
+        # repetition goes on with the list, because the claims in it are committed.
         for head in self.due_query.heads(at, selection):
             if head.first_at <= at:
                 remaining = limit - len(claimed)
                 claimed += self._claim_priority(worker, selection, head, at=at, limit=remaining)
             if len(claimed) == limit:
                 break
-        return claimed
 
     def _claim_priority(
         self, worker: Worker, selection: Selection, head: PriorityHead, *, at: datetime, limit: int

@@ -53,12 +53,17 @@ class SQLiteStore(Store):
     def next_due(self, selection: Selection = EVERYTHING) -> datetime | None:
         return self._without_unreadable(partial(super().next_due, selection))
 
-    def claim(
-        self, worker: Worker, selection: Selection = EVERYTHING, *, at: datetime, limit: int
-    ) -> list[ScheduledJob]:
-        # An unreadable queue name raises before anything is claimed.
-        claim = partial(super().claim, worker, selection, at=at, limit=limit)
-        return self._without_unreadable(claim)
+    def _claim_until_full(
+        self,
+        claimed: list[ScheduledJob],
+        worker: Worker,
+        selection: Selection,
+        *,
+        at: datetime,
+        limit: int,
+    ) -> None:
+        claim = super()._claim_until_full
+        self._without_unreadable(partial(claim, claimed, worker, selection, at=at, limit=limit))
 
     def _without_unreadable(self, query: Callable[[], T]) -> T:
         """Return the result of `query`; if rows are unreadable, fail their jobs and repeat it."""
