@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WORKER_LOST = "django_future.exceptions.WorkerLost"
 MAX_SLEEP_SECONDS = 0.3  # of a job
 EVERY_NTH_IS_UNIQUE = 7
+# Most jobs have the default. Where a claim has a transaction for each priority, one may fail.
+PRIORITIES = (0, 0, 0, 5, -5)
 
 # The weights of the handlers.
 SHARES: dict[Any, int] = {
@@ -52,6 +54,7 @@ def schedule(count: int, over: timedelta, chance: Random) -> None:
         if handler is jobs.leave_and_schedule:
             args.append(count + number)
         spec: JobSpec = {"when": over * chance.random(), "callable": handler, "args": args}
+        spec["priority"] = chance.choice(PRIORITIES)
         if number % EVERY_NTH_IS_UNIQUE == 0:
             spec["unique"] = f"job {number}"
         specs.append(spec)
