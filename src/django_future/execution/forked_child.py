@@ -14,7 +14,7 @@ from django.dispatch import receiver
 _runners: set[object] = set()  # the objects that run handlers in this process
 _opened: WeakSet[BaseDatabaseWrapper] = WeakSet()  # on all threads
 _owned_by_parent: list[Any] = []  # references, so that a child does not close the connections
-_is_child = False
+is_this_process = False  # whether this process was forked while handlers ran
 
 
 def register_runner(runner: object) -> None:
@@ -25,11 +25,6 @@ def register_runner(runner: object) -> None:
 def unregister_runner(runner: object) -> None:
     """Stop treating forked processes as children of a handler because of `runner`."""
     _runners.discard(runner)
-
-
-def is_this_process() -> bool:
-    """Return whether this process was forked while handlers ran."""
-    return _is_child
 
 
 def exit_with(error: BaseException | None) -> NoReturn:
@@ -59,10 +54,10 @@ def _track_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
 
 def _become_child() -> None:
     """Give up the connections of the parent; the child opens its own when it needs them."""
-    global _is_child  # noqa: PLW0603
+    global is_this_process  # noqa: PLW0603
     if not _runners:
         return
-    _is_child = True
+    is_this_process = True
     # A driver that frees a connection ends the session of the parent, because both share a socket.
     for wrapper in list(_opened):
         _owned_by_parent.append((wrapper, wrapper.connection))

@@ -197,7 +197,7 @@ class HandlerCall:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if forked_child.is_this_process():
+        if forked_child.is_this_process:
             forked_child.exit_with(error)
         self._is_over = True
         while self._is_raising:
@@ -273,7 +273,7 @@ class HandlerCall:
             try:
                 return await handler(*args, **kwargs)
             finally:
-                if forked_child.is_this_process():
+                if forked_child.is_this_process:
                     forked_child.exit_with(sys.exc_info()[1])
 
         return await_handler
