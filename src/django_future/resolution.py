@@ -4,7 +4,7 @@ import reprlib
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Model
 
@@ -13,6 +13,30 @@ from django_future.exceptions import FutureError, HandlerUnknown, InvalidOption
 from django_future.models import ScheduledJob
 from django_future.options import RUN_OPTIONS, JobOptions
 from django_future.tasks.handler import TaskHandler, is_task
+
+
+class Resolution(NamedTuple):
+    """What the execution of a job needs to know about its handler.
+
+    A method is the one that the class defines.
+    """
+
+    handler: Any
+    options: JobOptions
+    takes_job: bool
+
+
+def resolve_job(job: ScheduledJob) -> Resolution:
+    """Return the handler of a signed job, and the options for its execution.
+
+    Raises `HandlerUnknown`, whose `job` is set, another `InvalidCallable`, or what `options_for`
+    raises.
+    """
+    handler = unbound_handler(job)
+    options, takes_job = handlers.options_of(handler), handlers.takes_job(handler)
+    if job.options is not None:
+        options = options_for(job, handler)
+    return Resolution(handler, options, takes_job)
 
 
 def options_for(job: ScheduledJob, handler: Any) -> JobOptions:

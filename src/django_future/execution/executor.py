@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextvars import copy_context
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
@@ -22,14 +21,14 @@ from django_future.exceptions import (
 )
 from django_future.execution.announcement import announce
 from django_future.execution.failure import conclude_attempt, rescue_job
-from django_future.execution.invoke import call
+from django_future.execution.invoke import prepared_call
 from django_future.execution.outcome import Ending, Interrupted, NotRecorded, NotStarted, Outcome
 from django_future.execution.result import result_text
 from django_future.execution.watchdog import Watchdog
 from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
-from django_future.resolution import options_for, unbound_handler
+from django_future.resolution import Resolution, resolve_job
 from django_future.status import Status
 from django_future.store import Session, leases, transitions
 from django_future.task_signals import is_start_noticed, send_started
@@ -84,8 +83,9 @@ def execute(
 class Execution:
     """One execution of one job, with all of its state; the next job gets another instance."""
 
-    __slots__ = ("batch", "confirm", "handler", "has_returned", "is_called", "job", "keep", "name",
-                 "options", "row", "session", "store", "waits_until_due", "watchdog")  # fmt: skip
+    __slots__ = ("batch", "confirm", "has_returned", "is_called", "job", "keep", "name",
+                 "resolution", "row", "session", "store", "waits_until_due",
+                 "watchdog")  # fmt: skip
 
     def __init__(
         self,
@@ -108,24 +108,22 @@ class Execution:
         self.batch = batch
         self.confirm = confirm or _confirm_lease
         self.waits_until_due = waits_until_due
-        self.handler: Any = None
-        self.options: JobOptions | None = None
+        self.resolution: Resolution | None = None
         self.is_called = False  # whether the handler was called
         self.has_returned = False  # whether the handler has returned
 
     def run(self) -> Outcome:
         """Execute the job, and return how it ended."""
-        self.session.start()
         try:
-            signatures.check(self.job.__dict__)
             self._start()
-            options = self._resolve()
+            self.resolution = resolution = resolve_job(self.job)
+            options = resolution.options
             if self.job.task_backend is not None:
                 self._announce_task()
             with self.session if options.atomic else self.session.autocommit():
                 if self.waits_until_due:
                     self._wait_until_due()
-                self._call(options)
+                self._call(resolution)
                 is_recorded = self._finish(options)
         except BaseException as error:  # noqa: BLE001 - any exception of a handler is its failure
             return self._conclude(error)
@@ -139,6 +137,8 @@ class Execution:
 
     def _start(self) -> None:
         job, session = self.job, self.session
+        session.start()
+        signatures.check(job.__dict__)
         now = clock.to_row(self.store.now())
         self.waits_until_due = self.waits_until_due and now < job.scheduled_at
         if job.rescues or not job.is_rescuable:
@@ -163,11 +163,6 @@ class Execution:
         self.job.started_at = now
         self.waits_until_due = False
 
-    def _resolve(self) -> JobOptions:
-        self.handler = unbound_handler(self.job)
-        self.options = options = options_for(self.job, self.handler)
-        return options
-
     def _announce_task(self) -> None:
         if not is_start_noticed():
             return
@@ -176,16 +171,15 @@ class Execution:
         self.session.end_idle()
         send_started(self.job)
 
-    def _call(self, options: JobOptions) -> None:
-        watched = self.watchdog.watch(self.job, self.session, options.timeout)
+    def _call(self, resolution: Resolution) -> None:
+        watched = self.watchdog.watch(self.job, self.session, resolution.options.timeout)
         with watched, watched:  # twice: see `HandlerCall`
-            result = call(self.job, self.handler, watched.cancellable, on_call=self._set_called)
+            call = prepared_call(self.job, resolution, watched.cancellable)
+            self.is_called = True
+            result = call()
         self.has_returned = True
         self.job.return_value = None if result is None else result_text(result, self.name)
         self.job.finished_at = clock.to_row(self.store.now())
-
-    def _set_called(self) -> None:
-        self.is_called = True
 
     def _finish(self, options: JobOptions) -> bool:
         """Record the completion; return False if it belongs in a completion batch.
@@ -193,17 +187,11 @@ class Execution:
         Completions of handlers that ran no query are recorded in batches, which is several times
         faster.
         """
-        session = self.session
-        session.verify()
-        if self.batch is not None and options.atomic and not session.was_used():
+        job, may_be_batched = self.job, self.batch is not None and options.atomic
+        if not self.session.verify(may_stay_open=may_be_batched):
             return False
-        session.expect_commit()
-        self._write_completion()
-        return True
-
-    def _write_completion(self) -> None:
-        job = self.job
-        is_deletion_possible = job.pk is None or _is_content_object_deleted(job)
+        is_bound = job.__dict__.get("object_id") is not None
+        is_deletion_possible = job.pk is None or (is_bound and _is_content_object_deleted(job))
         job.pk, job.lease, job.worker = self.row
         if is_deletion_possible and transitions.has_deleted_itself(self.store, job):
             job.status = Status.COMPLETE  # there is no row to record it in
@@ -211,6 +199,7 @@ class Execution:
             self.store.finish(job)
         else:
             transitions.delete_complete(self.store, job)
+        return True
 
     # The end of a job that did not complete
 
@@ -246,7 +235,7 @@ class Execution:
             raise NotRecorded(job, record) from refusal
 
     def _is_sensitive(self) -> bool:
-        return bool(self.options and self.options.sensitive_arguments)
+        return bool(self.resolution and self.resolution.options.sensitive_arguments)
 
     def _choose_end(self, error: BaseException) -> Callable[[Exception], Outcome]:
         if isinstance(error, LeaseLost):
@@ -291,7 +280,8 @@ class Execution:
 
     def _fail(self, error: Exception) -> Outcome:
         try:
-            conclude_attempt(self.job, error, self.options or JobOptions(), self.store)
+            options = self.resolution.options if self.resolution else JobOptions()
+            conclude_attempt(self.job, error, options, self.store)
         except LeaseLost as lost:
             return self._conclude_lost_lease(lost)
         return self._announce(error)
@@ -328,8 +318,6 @@ def _is_about_connection(error: BaseException | None) -> bool:
 
 
 def _is_content_object_deleted(job: ScheduledJob) -> bool:
-    if job.__dict__.get("object_id") is None:
-        return False
     field = ScheduledJob._meta.get_field("content_object")
     content_object = field.get_cached_value(job, default=None)
     return content_object is not None and content_object.pk is None

@@ -11,46 +11,45 @@ from django.db.models import Model
 from django_future import content_objects, handlers, parameters
 from django_future.exceptions import InvalidArguments, NotAwaited
 from django_future.models import ScheduledJob
-from django_future.resolution import model_of, resolve
+from django_future.resolution import Resolution, model_of, resolve
 from django_future.tasks.handler import TaskHandler
 
 Wrap = Callable[[handlers.Handler], handlers.Handler]
 
 
-def call(
-    job: ScheduledJob,
-    unbound: Any,
-    wrap_coroutine: Wrap = lambda handler: handler,
-    on_call: Callable[[], None] = lambda: None,
-) -> Any:
-    """Call the handler of a job with its arguments, and return its result.
+def prepared_call(
+    job: ScheduledJob, resolution: Resolution, wrap_coroutine: Wrap = lambda handler: handler
+) -> Callable[[], Any]:
+    """Load the arguments of a job, and return a function that calls its handler with them.
 
-    A coroutine function is wrapped by `wrap_coroutine` and awaited. `on_call` is called just before
-    the handler, after the arguments are loaded.
-
-    Raises `NotAwaited` if the handler returns an awaitable or a generator.
+    A coroutine function is wrapped by `wrap_coroutine` and awaited. The function returns the result
+    of the handler. It raises `NotAwaited` if that is an awaitable or a generator.
     """
     args, kwargs = _arguments(job)
-    content_object, handler = _content_object(job), unbound
+    content_object = None if job.object_id is None else _content_object(job)
+    handler = resolution.handler
     if "." not in job.callable_name:
         handler = resolve(job, content_object)
     elif content_object is not None:
         args.insert(0, content_object)
-    if handlers.takes_job(handler):
+    if resolution.takes_job:
         args.insert(0, job)
     elif isinstance(handler, TaskHandler) and handler.task.takes_context:
         args.insert(0, _context(job, handler))
     is_async = _is_coroutine_function(handler)
-    call = async_to_sync(wrap_coroutine(handler)) if is_async else handler
-    on_call()
-    try:
-        result = call(*args, **kwargs)
-    except TypeError as error:
-        _check_arguments(job, handler, args, kwargs, error)
-        raise
-    if result is not None:
-        _check_has_run(job, result)
-    return result
+    callable_ = async_to_sync(wrap_coroutine(handler)) if is_async else handler
+
+    def call() -> Any:
+        try:
+            result = callable_(*args, **kwargs)
+        except TypeError as error:
+            _check_arguments(job, handler, args, kwargs, error)
+            raise
+        if result is not None:
+            _check_has_run(job, result)
+        return result
+
+    return call
 
 
 def _context(job: ScheduledJob, handler: TaskHandler) -> Any:

@@ -15,7 +15,7 @@ from django_future.models.fields import as_parameter
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store.claimed import claim_assignments, count_claim, jobs_from_rows
-from django_future.store.completion import completion, finish
+from django_future.store.completion import completion_parameters, finish
 from django_future.store.contention import retry_on_contention
 from django_future.store.due import DueQuery, PriorityHead
 from django_future.store.leases import lease_lost, not_complete
@@ -97,6 +97,9 @@ class Store:
 
     def forget_session_state(self, session: Any) -> None:
         """Forget what is known about a driver's connection, because a handler may change it."""
+
+    def prepare_connection(self) -> None:
+        """Prepare this thread's connection, which is open, for the completions of jobs."""
 
     def is_usable(self, session: Any) -> bool:  # noqa: ARG002
         """Return whether a driver's connection still works."""
@@ -219,7 +222,7 @@ class Store:
         """
         connection = self.connection
         with connection.cursor() as cursor:
-            cursor.execute(FINISH, completion(job, connection))
+            cursor.execute(FINISH, completion_parameters(job, connection))
             if not cursor.rowcount:
                 raise lease_lost(job)
         job.status = Status.COMPLETE
@@ -234,7 +237,7 @@ class Store:
         # Locks the rows until all completions commit. A rival waits for them.
         connection = self.connection
         with transaction.atomic(using=self.alias), connection.cursor() as cursor:
-            cursor.executemany(FINISH, [completion(job, connection) for job in jobs])
+            cursor.executemany(FINISH, [completion_parameters(job, connection) for job in jobs])
             are_all_written = cursor.rowcount == len(jobs)
         return [] if are_all_written else not_complete(self, jobs)
 

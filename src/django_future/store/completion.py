@@ -24,13 +24,20 @@ def finish(placeholder: Callable[[str], str]) -> str:
     return _FINISH.format(*map(placeholder, NAMES))
 
 
-def completion(job: ScheduledJob, connection: BaseDatabaseWrapper) -> list[Any]:
-    """Return the values of `NAMES` for `job`."""
-    return [
-        as_parameter(clock.from_row(job.__dict__["started_at"]), connection),
-        as_parameter(clock.from_row(job.__dict__["finished_at"]), connection),
-        job.__dict__["return_value"],
-        job.pk,
-        job.lease,
-        job.worker,
-    ]
+def completion(job: ScheduledJob) -> dict[str, Any]:
+    """Return the values for `job` by name, in the order of `NAMES`; the times are aware."""
+    row = job.__dict__
+    return {
+        "started_at": clock.from_row(row["started_at"]),
+        "finished_at": clock.from_row(row["finished_at"]),
+        "return_value": row["return_value"],
+        "id": job.pk,
+        "lease": job.lease,
+        "worker": job.worker,
+    }
+
+
+def completion_parameters(job: ScheduledJob, connection: BaseDatabaseWrapper) -> list[Any]:
+    """Return the values of `NAMES` for `job`, as the parameters of a statement."""
+    started_at, finished_at, *others = completion(job).values()
+    return [as_parameter(started_at, connection), as_parameter(finished_at, connection), *others]

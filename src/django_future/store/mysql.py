@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_future.models import ScheduledJob
 from django_future.store.base import Store
-from django_future.store.completion import NAMES, completion
+from django_future.store.completion import NAMES, completion_parameters
 from django_future.store.contention import retry_on_contention
 from django_future.store.due import DueQuery
 from django_future.store.leases import not_complete
@@ -163,7 +163,7 @@ class MySQLStore(Store):
                 job.unique_key = NULL
             WHERE job.status = 'running'
             """,
-            [value for job in jobs for value in completion(job, self.connection)],
+            [value for job in jobs for value in completion_parameters(job, self.connection)],
         )
         return int(cursor.rowcount)
 

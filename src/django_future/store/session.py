@@ -32,11 +32,12 @@ class Session:
         self.has_lost_connection = False  # whether the connection broke during the latest job
         self.driver_session: Any = None
         self._connection = store.connection
+        self._prepared_session: Any = None  # the driver's connection that the store has prepared
         # A TestCase wraps its test in transactions, which a session must not end.
         self._outer_block_count = len(self._connection.atomic_blocks)
         self._block: AbstractContextManager[Callable[[], bool]] | None = None
         self._atomic: object = None
-        self._is_finished = False
+        self._is_ending = False  # whether `__exit__` commits the transaction
         self._wrappers: list[Any] | None = None  # the execute_wrappers before a job
 
     def __enter__(self) -> None:
@@ -49,7 +50,7 @@ class Session:
         error: BaseException | None,
         traceback: "TracebackType | None",
     ) -> None:
-        if error is not None or self._is_finished or self.was_used():
+        if error is not None or self._is_ending:
             self._end(kind, error, traceback)
 
     @contextmanager
@@ -59,6 +60,7 @@ class Session:
         self._atomic = None
         self._connect()
         self.store.forget_session_state(self.driver_session)
+        self._prepared_session = None
         try:
             yield
         except BaseException:
@@ -76,24 +78,24 @@ class Session:
 
     def start(self) -> None:
         """Forget how the transaction of the previous job ended."""
-        self.is_committed = self.has_lost_connection = self._is_finished = False
+        self.is_committed = self.has_lost_connection = self._is_ending = False
 
-    def was_used(self) -> bool:
-        """Return whether the handler has used the database, or called `on_commit`."""
-        return self._is_used() or len(self._connection.run_on_commit) > 1
-
-    def verify(self) -> None:
+    def verify(self, *, may_stay_open: bool) -> bool:
         """Check that the completion commits together with the effects of the handler.
+
+        Returns whether the transaction ends now, so that the completion must be written in it. With
+        `may_stay_open`, it does not end if the handler used no database and no `on_commit`.
 
         Raises `TransactionBroken`.
         """
         problem = self._problem_outside() if self._atomic is None else self._problem_inside()
         if problem:
             raise TransactionBroken(f"The uncommitted writes of the handler are lost: {problem}")
-
-    def expect_commit(self) -> None:
-        """Let `__exit__` end the transaction even if the completion has committed it already."""
-        self._is_finished = True
+        # Decided now, because the completion may commit the transaction.
+        self._is_ending = (
+            not may_stay_open or self._is_used() or len(self._connection.run_on_commit) > 1
+        )
+        return self._is_ending
 
     def end_idle(self) -> None:
         """End an unused transaction that is still open."""
@@ -145,6 +147,9 @@ class Session:
         self._connection = self.store.connection
         self._connection.ensure_connection()
         self.driver_session = self._connection.connection
+        if self.driver_session is not self._prepared_session:
+            self.store.prepare_connection()
+            self._prepared_session = self.driver_session
         self._wrappers = [*self._connection.execute_wrappers]
 
     def _end(

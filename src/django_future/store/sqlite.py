@@ -18,7 +18,7 @@ from django_future.models.fields import as_parameter
 from django_future.status import Status
 from django_future.store.base import BATCH_SIZE, SET_CLAIMED, Expired, Store
 from django_future.store.claimed import COLUMNS, jobs_from_rows
-from django_future.store.completion import completion, finish
+from django_future.store.completion import completion_parameters, finish
 from django_future.store.contention import retry_on_contention, with_retries
 from django_future.store.due import PriorityHead
 from django_future.store.leases import lease_lost
@@ -220,7 +220,7 @@ class SQLiteStore(Store):
     def finish(self, job: ScheduledJob) -> None:
         # Without Django's cursor, which takes several times as long as the statement.
         connection = self.connection
-        values = completion(job, connection)
+        values = completion_parameters(job, connection)
 
         def write() -> int:
             with connection.wrap_database_errors:

@@ -6,12 +6,12 @@ from typing import Any, TypeVar, overload
 from django.db import transaction
 from django.db.models import Model
 
-from django_future.execution.invoke import call
+from django_future.execution.invoke import prepared_call
 from django_future.execution.outcome import Ending, Outcome
 from django_future.execution.result import result_text
 from django_future.handlers import Target
 from django_future.models import ScheduledJob
-from django_future.resolution import unbound_handler
+from django_future.resolution import resolve_job
 from django_future.scheduling.jobs import unsaved_job
 from django_future.serialization import decode
 from django_future.when import When
@@ -62,7 +62,7 @@ def perform_job(
         when="0s", callable=handler, content_object=content_object, args=args, kwargs=kwargs
     )
     with transaction.atomic(using=job._state.db):
-        result = call(job, unbound_handler(job))
+        result = prepared_call(job, resolve_job(job))()
         stored = None if result is None else result_text(result, job.callable_name)
     return None if stored is None else decode(stored, ("return_value", job.callable_name))
 

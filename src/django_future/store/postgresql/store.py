@@ -20,7 +20,7 @@ from django_future.options import MAX_PRIORITY
 from django_future.status import Status
 from django_future.store.base import BATCH_SIZE, Expired, Store
 from django_future.store.claimed import jobs_from_rows
-from django_future.store.completion import NAMES, completion
+from django_future.store.completion import completion
 from django_future.store.contention import retry_on_contention
 from django_future.store.leases import lease_lost, not_complete
 from django_future.store.postgresql import statements
@@ -87,6 +87,10 @@ class PostgreSQLStore(Store):
 
     def forget_session_state(self, session: Any) -> None:
         forget(session)
+
+    def prepare_connection(self) -> None:
+        if not self.connection.in_atomic_block:
+            statements.FINISH.prepare(self.connection)
 
     def is_usable(self, session: Any) -> bool:
         return not session.closed
@@ -235,8 +239,6 @@ class PostgreSQLStore(Store):
             session = connection.connection
             return session is None or session.pgconn.transaction_status != IDLE
 
-        if not connection.in_atomic_block:
-            statements.FINISH.prepare(connection)
         with transaction.atomic(using=self.alias, durable=True):
             yield is_used
 
@@ -246,8 +248,8 @@ class PostgreSQLStore(Store):
         # block has no transaction to commit.
         connection = self.connection
         is_outermost = len(connection.atomic_blocks) == 1
-        values = dict(zip(NAMES, completion(job, connection), strict=True))
-        sql = statements.FINISH.composed(connection, values) + ("; COMMIT" if is_outermost else "")
+        sql = statements.FINISH.composed(connection, completion(job))
+        sql += "; COMMIT" if is_outermost else ""
         try:
             with connection.cursor() as cursor:
                 cursor.execute(sql)
