@@ -21,6 +21,7 @@ from django_future.store.base import Store
 from django_future.store.contention import retry_on_contention, write_transaction
 from django_future.text import storable
 
+MINUTE = timedelta(minutes=1)
 KEPT = timedelta(days=8)
 MAX_ENTRIES = 1000  # minutes and queues that a process counts while the database is unreachable
 
@@ -71,21 +72,66 @@ class Step(NamedTuple):
 
 def count(jobs: Iterable[ScheduledJob], alias: str) -> None:
     """Count jobs that have ended, except those in which a handler has set unusable values."""
-    found: dict[tuple[datetime, str], list[str]] = defaultdict(list)
+    found: list[tuple[_Cell, int]] = []
+    cell, number = None, 0
     for job in jobs:
-        values = job.__dict__
         try:
-            late = values["started_at"] - values["scheduled_at"]
-            name = _LATE_NAMES[bisect_left(_LATE_LIMITS, late)]
-            minute_at = values["finished_at"].replace(second=0, microsecond=0)
-            found[minute_at, values["queue_name"]] += values["status"], name
+            # Most jobs are counted like the one before. This check takes a small part of the time
+            # in which a cell is found.
+            if cell is None or not cell.has(job.__dict__):
+                other = _cell_of(job.__dict__)
+                if cell is not None:
+                    found.append((cell, number))
+                cell, number = other, 0
+            number += 1
         except (AttributeError, KeyError, TypeError, ValueError):
             continue
+    if cell is None:
+        return
     with _lock:
-        for (minute_at, queue_name), names in found.items():
-            if _is_queue_name(queue_name):
-                known = [name for name in names if name in _COLUMNS]
-                _numbers(_counts[alias], minute_at, queue_name).update(known)
+        for each, size in [*found, (cell, number)]:
+            numbers = _numbers(_counts[alias], each.minute_at, each.queue_name)
+            numbers[each.status] += size
+            numbers[each.late_name] += size
+
+
+class _Cell(NamedTuple):
+    """What jobs that are counted together have in common."""
+
+    minute_at: datetime
+    next_minute_at: datetime
+    queue_name: str
+    status: str
+    least_late: timedelta  # the lateness of each job is longer, and at most `most_late`
+    most_late: timedelta
+    late_name: str
+
+    def has(self, values: dict[str, Any]) -> bool:
+        """Return whether a job with these values is counted here."""
+        return bool(
+            self.minute_at <= values["finished_at"] < self.next_minute_at
+            and self.least_late < values["started_at"] - values["scheduled_at"] <= self.most_late
+            and values["queue_name"] == self.queue_name
+            and values["status"] == self.status
+        )
+
+
+def _cell_of(values: dict[str, Any]) -> _Cell:
+    """Return the cell of a job with these values. Raises an error if one of them is unusable."""
+    if not _is_queue_name(values["queue_name"]) or values["status"] not in _COLUMNS:
+        raise ValueError(values["queue_name"], values["status"])
+    late = values["started_at"] - values["scheduled_at"]
+    place = bisect_left(_LATE_LIMITS, late)
+    minute_at = values["finished_at"].replace(second=0, microsecond=0)
+    return _Cell(
+        minute_at,
+        minute_at + MINUTE,
+        values["queue_name"],
+        values["status"],
+        _LATE_LIMITS[place - 1] if place else timedelta.min,
+        _LATE_LIMITS[place] if place < len(_LATE_LIMITS) else timedelta.max,
+        _LATE_NAMES[place],
+    )
 
 
 def count_expired(store: Store, ids: Sequence[int]) -> None:
