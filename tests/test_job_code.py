@@ -9,6 +9,7 @@ import pytest
 
 from django_future import ScheduledJob, job, schedule_job
 from django_future.admin.job_code import job_as_code
+from django_future.exceptions import InvalidArguments, SchedulingError
 from django_future.serialization import Stored
 from tests.shop import decorated, jobs
 from tests.shop.models import ExpressOrder, Order, Parcel
@@ -33,6 +34,13 @@ def pay(amount, card="", **more):
 @job(sensitive_arguments=True)
 def log_in(*args, **kwargs):
     """Take a password."""
+
+
+class Sealed:
+    """A value that must be pickled, with another one inside."""
+
+    def __init__(self, value):
+        self.value = value
 
 
 def executed(scheduled):
@@ -107,7 +115,7 @@ def test_sensitive_arguments_are_replaced():
     assert "4111" not in code
     assert "args=[5]" in code
     assert "kwargs={'card': ...}" in code
-    assert "# ... stands for" in code
+    assert "# Replace each ..." in code
     compile(code, "job", "exec")
 
 
@@ -126,6 +134,30 @@ def test_a_pickle_is_not_loaded():
     UNPICKLED.clear()
     assert "args=[...]" in job_as_code(scheduled)
     assert not UNPICKLED
+
+
+@pytest.mark.parametrize(
+    ("handler", "arguments"),
+    [
+        (pay, {"args": [5], "kwargs": {"card": "4111-1111"}}),
+        (pay, {"args": [5], "kwargs": {"more": {"cards": [(Suitcase(),)]}}}),
+        (log_in, {"args": ["ada"]}),
+        (log_in, {"kwargs": {"password": "lovelace"}}),
+    ],
+    ids=str,
+)
+def test_the_code_does_not_run_until_each_hidden_value_is_replaced(handler, arguments):
+    scheduled = schedule_job("3h", handler, **arguments)
+    scheduled.refresh_from_db()
+    with pytest.raises(SchedulingError):
+        exec(compile(job_as_code(scheduled), "job", "exec"), {})
+    assert ScheduledJob.objects.count() == 1
+
+
+@pytest.mark.parametrize("value", [..., [...], (1, {"a": ...}), Sealed(...)], ids=repr)
+def test_three_dots_are_no_argument(value):
+    with pytest.raises(InvalidArguments, match=r"ellipsis .* Pass the value instead\.$"):
+        schedule_job("3h", jobs.take, args=[value])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import partial
-from types import FunctionType, GeneratorType, MethodType, ModuleType
+from types import EllipsisType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
 from django.core.files import File
@@ -43,6 +43,8 @@ _ARGUMENT_REMEDIES: tuple[tuple[type | tuple[type, ...], str], ...] = (
         (GeneratorType, type({}.keys()), type({}.values()), type({}.items())),
         "Pass a list of its items.",
     ),
+    # The admin prints it for a value that it does not show.
+    (EllipsisType, "It stands for a value that is not shown. Pass the value instead."),
 )
 _LOCAL_NAME_REMEDIES = {
     "<lambda>": "It is a lambda. Write it with def, at the top level of a module.",

@@ -48,7 +48,8 @@ def code(job: ScheduledJob) -> str:
 def job_as_code(job: ScheduledJob) -> str:
     """Return a call of `schedule_job` that makes the same job.
 
-    `...` stands for sensitive and for pickled values. The code compiles for any row.
+    `...` stands for sensitive and for pickled values, and `schedule_job` refuses it. The code
+    compiles for any row.
     """
     call = [*_positional(job), *_keywords(job)]
     lines = [
@@ -187,6 +188,6 @@ def _model_imports(job: ScheduledJob, call: list[str]) -> list[str]:
 
 def _notes(job: ScheduledJob, call: list[str]) -> Iterator[str]:
     if any(UNKNOWN in _TEXTS.sub("", argument) for argument in call):
-        yield "# ... stands for a value that the admin does not show."
+        yield "# Replace each ... with the value, which the admin does not show."
     if job.unique_key is not None:
         yield "# This job is unique. Pass unique=... if the handler does not declare it."
