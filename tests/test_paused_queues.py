@@ -137,12 +137,14 @@ class TestPausing:
         assert (str(queue), queue.reason) == ("mail", "the relay is down")
         assert clock.now() - clock.from_row(queue.paused_at) < timedelta(minutes=1)
 
-    def test_pausing_a_queue_again_changes_only_the_reason(self):
-        pause_queue("mail", reason="the relay is down")
+    @pytest.mark.parametrize("again", [("still", "Ben"), ("still", ""), ("", "Ben"), ("", "")])
+    def test_pausing_a_queue_again_replaces_the_texts_and_keeps_the_time(self, again):
+        pause_queue("mail", reason="the relay is down", paused_by="Ada")
         [before] = PausedQueue.objects.all()
-        pause_queue("mail", reason="still")
+        reason, paused_by = again
+        pause_queue("mail", reason=reason, paused_by=paused_by)
         [after] = PausedQueue.objects.all()
-        assert (after.reason, after.paused_at) == ("still", before.paused_at)
+        assert (after.reason, after.paused_by, after.paused_at) == (*again, before.paused_at)
 
     def test_resuming_a_queue_that_is_not_paused_does_nothing(self):
         resume_queue("mail")

@@ -19,7 +19,8 @@ def pause_queue(
     """Pause the queue `name`: its jobs wait until it is resumed, and running jobs go on.
 
     `paused_by` is the name of a person or program. If the queue is paused already, both texts are
-    replaced. The change is part of the open transaction.
+    replaced, and `paused_at` stays the beginning of the pause. The change is part of the open
+    transaction.
 
     Raises `InvalidOption`.
     """
