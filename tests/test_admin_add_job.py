@@ -237,6 +237,13 @@ class TestAdding:
 
 
 class TestMistakes:
+    def test_the_times_of_a_mistake_are_in_the_current_zone(self, admin_client, settings):
+        settings.USE_TZ, settings.TIME_ZONE = True, "Asia/Tokyo"
+        given = {"when": "2030-01-01 09:00", "expires": "2030-01-01 08:00"}
+        [text] = errors(admin_client, **given)["expires"]
+        assert "2030-01-01 08:00:00+09:00" in text
+        assert "the scheduled time 2030-01-01 09:00:00+09:00" in text
+
     @pytest.mark.parametrize(
         ("field", "given"),
         [

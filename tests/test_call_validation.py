@@ -290,6 +290,13 @@ class TestTime:
         with pytest.raises(InvalidTime, match="is not after the current time"):
             schedule_job("2020-01-01", jobs.trace, expires="2020-02-01")
 
+    @pytest.mark.parametrize("use_tz", [True, False])
+    def test_the_times_of_the_error_are_in_the_current_zone(self, settings, use_tz):
+        settings.USE_TZ, settings.TIME_ZONE = use_tz, "Asia/Tokyo"
+        text = r"2030-01-01 08:00:00\+09:00, .* the scheduled time 2030-01-01 09:00:00\+09:00\."
+        with pytest.raises(InvalidTime, match=text):
+            schedule_job("2030-01-01T09:00", jobs.trace, expires="2030-01-01T08:00")
+
 
 class TestSwappedArguments:
     @pytest.mark.parametrize(

@@ -287,8 +287,8 @@ def set_times(
     if expires_at <= due_at:
         name = "the current time" if due_at > scheduled_at else "the scheduled time"
         raise InvalidTime(
-            f"expires={expires!r} is {expires_at}, which is not after {name} {due_at}. Give a "
-            "later one, or None for never."
+            f"expires={expires!r} is {expires_at.astimezone(context.zone)}, which is not after "
+            f"{name} {due_at.astimezone(context.zone)}. Give a later one, or None for never."
         )
     job.expires_at = clock.to_row(expires_at)
 

@@ -162,9 +162,11 @@ def _set_anchor(row: RecurringJob, now: datetime) -> None:
     """Set where the intervals begin, and check the bounds."""
     starts_at = row.starts_at and clock.from_row(row.starts_at)
     ends_at = row.ends_at and clock.from_row(row.ends_at)
-    if ends_at and ends_at < (starts_at or ends_at):
+    if starts_at and ends_at and ends_at < starts_at:
+        zone = clock.current_zone()
         raise InvalidTime(
-            f"ends_at is {ends_at}, which is before starts_at {starts_at}. Give a later one."
+            f"ends_at is {ends_at.astimezone(zone)}, which is before starts_at "
+            f"{starts_at.astimezone(zone)}. Give a later one."
         )
     anchor_at = starts_at or now + (row.every or timedelta())
     row.anchor_at = clock.to_row(anchor_at)
