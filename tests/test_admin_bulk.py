@@ -418,12 +418,41 @@ def test_a_confirmation_that_is_sent_twice_at_once_acts_once(login, action):
     assert (copies, FailureNote.objects.count()) in [(50, 0), (0, 1)]
 
 
-def test_a_confirmation_that_is_not_sent_does_not_look_like_an_act_in_the_log(login):
+def test_a_confirmation_that_is_not_sent_is_not_in_the_log(login):
     made(2)
     ask(login(*OPERATOR))
-    entry, progress = recorded()
-    assert str(entry.object_repr) == "Not confirmed: Cancel all that match"
-    assert not progress["is_confirmed"]
+    assert not LogEntry.objects.exists()
+
+
+def test_two_confirmations_of_one_user_are_two_acts(login):
+    made(2)
+    client = login(*OPERATOR)
+    keys = [key_of(ask(client, action)) for action in ("run_selected_now", "cancel_selected")]
+    for key in keys:
+        client.post(BULK, {"bulk": key})
+    assert LogEntry.objects.count() == 2
+    assert count_in(Status.CANCELLED) == 2
+
+
+def test_a_confirmation_that_is_sent_again_after_the_end_changes_nothing(login):
+    made(2, Status.FAILED)
+    client = login(*OPERATOR)
+    key = key_of(ask(client, "run_again"))
+    for _ in range(2):
+        client.post(BULK, {"bulk": key})
+    assert ScheduledJob.objects.count() == 4
+    assert LogEntry.objects.count() == 1
+
+
+def test_an_act_whose_entry_was_deleted_is_not_repeated(login):
+    made(2)
+    client = login(*OPERATOR)
+    key = key_of(ask(client))
+    client.post(BULK, {"bulk": key})
+    LogEntry.objects.all().delete()
+    made(2)
+    client.post(BULK, {"bulk": key})
+    assert not LogEntry.objects.exists()
 
 
 def test_a_confirmation_of_no_jobs_is_not_in_the_log(login):

@@ -21,7 +21,7 @@ from django_future import clock
 from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.bulk.acts import ACTS, Act
 from django_future.admin.bulk.matching import Matching, filter_of
-from django_future.admin.bulk.progress import Progress, begin, confirm, recorded
+from django_future.admin.bulk.progress import Progress, begin, newest_entry, recorded
 from django_future.admin.bulk.result import report, sentences
 from django_future.admin.bulk.running import EntryGone, advance
 from django_future.admin.changelist import MAX_COUNTED
@@ -83,8 +83,8 @@ def _confirm(model_admin: Any, request: HttpRequest, act: Act) -> HttpResponse:
     count = matching.count()
     key = uuid.uuid4().hex
     if count:
-        progress = Progress(act.name, query, at.isoformat(), up_to)
-        _remember(request, key, begin(progress, request.user.pk, str(act.title)))
+        progress = Progress(key, newest_entry(), act.name, query, at.isoformat(), up_to)
+        _remember(request, key, progress.to_text())
     text = ngettext(
         "%(number)s job matches the filter.", "%(number)s jobs match the filter.", count
     )
@@ -113,13 +113,13 @@ def _run(model_admin: Any, request: HttpRequest) -> HttpResponse:
         return nothing_done(model_admin, request, _list_url(model_admin, ""))
     key = request.POST.get("bulk", "")
     entry_id = request.session.get(SESSION_KEY, {}).get(key)
+    if isinstance(entry_id, str):
+        entry_id = _confirmed(model_admin, request, Progress.from_text(entry_id))
     progress = None if entry_id is None else recorded(entry_id, request.user.pk)
     if progress is None:
         return _lost(model_admin, request)
     act = ACTS[progress.act]
     _require(model_admin, request, act)
-    if not progress.is_confirmed:
-        _confirmed(request, entry_id, act)
     at, up_to = datetime.fromisoformat(progress.at), progress.up_to
     store = store_for(model_admin.get_queryset(request).db)
     try:
@@ -133,12 +133,16 @@ def _run(model_admin: Any, request: HttpRequest) -> HttpResponse:
     return _show(model_admin, request, act, progress, matching.count(progress.last), key)
 
 
-def _confirmed(request: HttpRequest, entry_id: int, act: Act) -> None:
-    author = note = ""
+def _confirmed(model_admin: Any, request: HttpRequest, progress: Progress) -> int:
+    """Return the id of the entry of the log for an act that this request confirms."""
+    act = ACTS[progress.act]
+    _require(model_admin, request, act)
     if act.has_note:
-        author = request.user.get_username()
-        note = storable(request.POST.get("note", "")).strip()[:MAX_NOTE_LENGTH]
-    confirm(entry_id, author, note, str(act.done % {"count": 0}))
+        progress.author = request.user.get_username()
+        progress.note = storable(request.POST.get("note", "")).strip()[:MAX_NOTE_LENGTH]
+    entry_id = begin(progress, request.user.pk, str(act.done % {"count": 0}))
+    _remember(request, progress.key, entry_id)
+    return entry_id
 
 
 def _show(
@@ -167,8 +171,12 @@ def _show(
     )
 
 
-def _remember(request: HttpRequest, key: str, entry_id: int) -> None:
-    acts = {**request.session.get(SESSION_KEY, {}), key: entry_id}
+def _remember(request: HttpRequest, key: str, act: str | int) -> None:
+    """Remember the progress of an act to confirm, or the id of the entry of a confirmed one.
+
+    With an id, a form that is sent again after the entry was deleted does not repeat the act.
+    """
+    acts = {**request.session.get(SESSION_KEY, {}), key: act}
     request.session[SESSION_KEY] = dict(list(acts.items())[-MAX_REMEMBERED:])
 
 

@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db import router, transaction
+from django.db.models import F
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from django_future.models import ScheduledJob
 
@@ -24,9 +25,12 @@ class Progress:
     the act. `changed` counts those that another user or a worker changed first, or that another
     condition excludes. `refused` counts those that could not be scheduled again.
 
-    The entry exists before the user confirms, so that two requests of one confirmation share it.
+    Until the user confirms, only the session has it. Two requests of one confirmation share the
+    entry, which has their `key`, and is newer than `newest_entry`.
     """
 
+    key: str
+    newest_entry: int
     act: str
     filter: str
     at: str
@@ -40,16 +44,15 @@ class Progress:
     author: str = ""
     note: str = ""
     note_id: int | None = None
-    is_confirmed: bool = False
     has_ended: bool = False
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Return the progress that an entry of the log records."""
+        """Return the progress that an entry of the log, or a session, records."""
         return cls(**json.loads(text))
 
     def to_text(self) -> str:
-        """Return the text for an entry of the log."""
+        """Return the text for an entry of the log, or for a session."""
         return json.dumps(asdict(self))
 
     @property
@@ -67,27 +70,46 @@ def log_database() -> str:
     return router.db_for_write(LogEntry)
 
 
+def newest_entry() -> int:
+    """Return the id of the newest entry of the log, or 0."""
+    entries = LogEntry.objects.using(log_database())
+    return entries.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
 def begin(progress: Progress, user_id: Any, title: str) -> int:
-    """Write the entry of the log for a whole act that is not confirmed yet, and return its id."""
-    entry = LogEntry(
-        user_id=user_id,
-        content_type_id=ContentType.objects.get_for_model(ScheduledJob).pk,
-        object_id=None,
-        object_repr=(gettext("Not confirmed: %(act)s") % {"act": title})[:MAX_TITLE_LENGTH],
-        action_flag=CHANGE,
-        change_message=progress.to_text(),
-    )
-    entry.save(using=log_database())
-    return int(entry.pk)
+    """Write the entry of the log for an act that the user has confirmed, and return its id.
 
-
-def confirm(entry_id: int, author: str, note: str, title: str) -> None:
-    """Record that the user has confirmed the act. Only the first confirmation counts."""
+    If another request of the same confirmation was first, return the id of its entry.
+    """
     with transaction.atomic(using=log_database()):
-        progress = locked(entry_id)
-        if progress is not None and not progress.is_confirmed:
-            progress.is_confirmed, progress.author, progress.note = True, author, note
-            record(entry_id, progress, title)
+        _lock_user(user_id)
+        kind = ContentType.objects.get_for_model(ScheduledJob)
+        entries = LogEntry.objects.using(log_database()).filter(
+            user_id=user_id,
+            content_type_id=kind.pk,
+            pk__gt=progress.newest_entry,
+            change_message__contains=progress.key,
+        )
+        found = entries.order_by("pk").first()
+        if found is None:
+            found = LogEntry(
+                user_id=user_id,
+                content_type_id=kind.pk,
+                object_id=None,
+                object_repr=title[:MAX_TITLE_LENGTH],
+                action_flag=CHANGE,
+                change_message=progress.to_text(),
+            )
+            found.save(using=log_database())
+    return int(found.pk)
+
+
+def _lock_user(user_id: Any) -> None:
+    """Let other requests of this user wait until the open transaction of the log ends."""
+    name = get_user_model().USERNAME_FIELD
+    users = get_user_model()._base_manager.using(log_database()).filter(pk=user_id)
+    # An update locks the row on each database, and on SQLite also keeps other writers out.
+    users.update(**{name: F(name)})
 
 
 def recorded(entry_id: int, user_id: Any) -> Progress | None:
