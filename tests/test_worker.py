@@ -11,11 +11,11 @@ from django.db import OperationalError, connection
 from django_future import ScheduledJob, clock, schedule_job, schedule_jobs
 from django_future.models import Worker
 from django_future.status import Status
-from django_future.store import Selection, store_for
+from django_future.store import Selection, store_for, transitions
 from django_future.worker import loop
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.lookahead import MARGIN
-from django_future.worker.loop import Limits, Loop
+from django_future.worker.loop import ORPHAN_CHECKS, Limits, Loop
 from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.wakeup import Wakeup
 from tests.shop import jobs
@@ -239,11 +239,15 @@ def test_a_worker_with_a_broken_connection_still_removes_its_row():
     assert not Worker.objects.exists()
 
 
-def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings):
-    """The claim is committed, but the connection breaks before the worker gets the answer."""
+@pytest.mark.parametrize("failures", [0, ORPHAN_CHECKS])
+def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings, failures):
+    """The claim is committed, but the connection breaks before the worker gets the answer.
+
+    The first releases of the job may fail, too.
+    """
     settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
     store = store_for("default")
-    claim, lost = store.claim, []
+    claim, release, lost, refused = store.claim, transitions.release, [], []
 
     def claim_unheard(*args, **options):
         claimed = claim(*args, **options)
@@ -252,7 +256,14 @@ def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings):
             raise OperationalError("the connection was cut")
         return claimed
 
+    def release_late(*args):
+        if len(refused) < failures:
+            refused.append(args)
+            raise OperationalError("the connection was cut")
+        return release(*args)
+
     monkeypatch.setattr(store, "claim", claim_unheard)
+    monkeypatch.setattr(transitions, "release", release_late)
     job = schedule_job("0s", jobs.trace)
     limits = Limits(max_jobs=1, max_seconds=MAX_WAIT_SECONDS)
     run_worker(WorkerOptions(alias="default", limits=limits))

@@ -129,7 +129,6 @@ class Loop:
         """
         if not self._orphan_checks_remaining:
             return
-        self._orphan_checks_remaining -= 1
         known = {(job.pk, job.lease) for job in [*self.pool.jobs, *self._to_release]}
         held = {(job.pk, job.lease): job for job in leases.held_by(self._store, self._worker)}
         unknown = held.keys() - known
@@ -138,6 +137,8 @@ class Loop:
         for key in unknown & self._orphan_candidates:
             transitions.release(self._store, held[key])
         self._orphan_candidates = set(unknown)
+        # Only now, so that a check that fails is repeated by the next beat.
+        self._orphan_checks_remaining -= 1
 
     def close(self, timeout: timedelta) -> None:
         """Release the jobs that have not started, and wait up to `timeout` for the running ones.
