@@ -125,6 +125,25 @@ class TestBeforeStart:
         second.refresh_from_db()
         assert (second.status, second.rescues, trace_texts()) == (Status.COMPLETE, 0, ["a", "b"])
 
+    def test_an_expired_job_that_cannot_be_released_is_not_rescued(self, store, pool, monkeypatch):
+        """A rescue counts, and a job may not be rescuable. But this job never started."""
+        job = schedule_job("0s", jobs.trace, expires="1h")
+        held = claim(store)
+        held[0].expires_at = held[0].scheduled_at
+
+        def refuse(*_):
+            raise OperationalError("server closed the connection unexpectedly")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("django_future.store.transitions.release", refuse)
+            pool.put(held)
+            released = []
+            eventually(lambda: released.extend(pool.pop_overdue()) or released)
+        pool.record()
+        job.refresh_from_db()
+        assert [one.pk for one in released] == [job.pk]  # the worker releases it
+        assert (job.status, job.rescues, pool.in_flight) == (Status.RUNNING, 0, 0)
+
     def test_a_job_that_is_cancelled_after_its_claim_does_not_start(self, store, pool, trace_texts):
         job = schedule_job(clock.now() + timedelta(milliseconds=400), jobs.trace)
         other = schedule_job(clock.now() + timedelta(milliseconds=401), jobs.trace)

@@ -9,7 +9,7 @@ from functools import partial
 from threading import Event, Lock, Thread, current_thread
 
 from django.conf import settings
-from django.db import connections, reset_queries
+from django.db import DatabaseError, InterfaceError, connections, reset_queries
 
 from django_future import clock
 from django_future.execution.async_exceptions import drop_pending, raise_in
@@ -241,8 +241,7 @@ class Pool:
     def _execute(self, job: ScheduledJob, session: Session) -> None:
         try:
             if _has_expired(job, self._store):
-                session.end_idle()
-                transitions.release(self._store, job)
+                self._release_expired(job, session)
                 return
             outcome = execute(
                 job,
@@ -275,6 +274,14 @@ class Pool:
             reason = "The end of this job could not be recorded"
             record = partial(rescue_job, job, self._store, reason)
             self._recorder.add(NotRecorded(job, record))
+
+    def _release_expired(self, job: ScheduledJob, session: Session) -> None:
+        session.end_idle()
+        try:
+            transitions.release(self._store, job)
+        except (DatabaseError, InterfaceError) as error:
+            session.discard()
+            raise NotStarted(f"Job {job.pk} has expired, and is not released: {error}") from error
 
     def _pause(self, seconds: float) -> None:
         with self._lock:
