@@ -108,7 +108,7 @@ class TestLookahead:
         for _ in range(10):
             for seconds in (0.02, 0.03, 0.02, 0.09):
                 lookahead.record_claim(seconds)
-        assert lookahead.supply > timedelta(seconds=0.09)
+        assert lookahead.supply_time > timedelta(seconds=0.09)
 
     def test_polling_and_the_look_ahead_are_shorter_than_a_second(self):
         assert MySQLStore.poll_interval + Lookahead().length < timedelta(seconds=1)

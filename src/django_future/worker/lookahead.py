@@ -37,10 +37,10 @@ class Lookahead:
     @property
     def length(self) -> timedelta:
         """How long before its time a job is claimed."""
-        return min(MARGIN + self.supply, MAX_LOOKAHEAD)
+        return min(MARGIN + self.supply_time, MAX_LOOKAHEAD)
 
     @property
-    def supply(self) -> timedelta:
+    def supply_time(self) -> timedelta:
         """How long it usually takes, at most, to claim a job that the last claim just missed."""
         # The rest of that claim, a query for the next due job, and another claim.
         expected = (self._claim_seconds or 0.0) + DEVIATIONS * self._deviation_seconds

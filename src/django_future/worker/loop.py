@@ -219,7 +219,7 @@ class Loop:
         if jobs:
             # Including the work before the claim: completions, releases, and the paused queues.
             lookahead.record_claim(time.monotonic() - began_at)
-        self.pool.supply_time = lookahead.supply
+        self.pool.supply_time = lookahead.supply_time
         self.pool.put(jobs)
         self._claimed += len(jobs)
         return len(jobs)
