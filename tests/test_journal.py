@@ -81,7 +81,7 @@ class TestStart:
         assert "; no job waits." in first
 
     def test_the_start_line_gives_the_jobs_that_other_workers_run(self, caplog, monkeypatch):
-        monkeypatch.setattr(maintenance, "rescue_unwatched", lambda _: None)
+        monkeypatch.setattr(maintenance, "rescue_once", lambda _: None)
         now = store_for("default").now()
         Worker.objects.create(
             name="host-7183", host="host", pid=7183, started_at=now, seen_at=now - 4 * SECOND

@@ -299,7 +299,7 @@ class TestLostWorkers:
     def test_a_one_off_run_rescues_nothing_just_after_the_server_started(self, store, settings):
         settings.DJANGO_FUTURE = {"HEARTBEAT": timedelta(days=3650)}
         claim(store, lose(seen_at=datetime(1999, 1, 1, tzinfo=UTC)))
-        maintenance.rescue_unwatched(store)
+        maintenance.rescue_once(store)
         assert ScheduledJob.objects.get().status == Status.RUNNING
         maintenance.rescue(store)
         assert ScheduledJob.objects.get().status == Status.SCHEDULED

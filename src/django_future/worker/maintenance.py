@@ -57,8 +57,8 @@ def rescue(store: Store, *, seconds: float = math.inf) -> None:
         forget(store, worker, at)
 
 
-def rescue_unwatched(store: Store) -> None:
-    """Rescue in a process that runs only for a short time.
+def rescue_once(store: Store) -> None:
+    """Rescue the jobs of lost workers in a process that is too short-lived for `Punctuality`.
 
     It does nothing if the database server has just started, because running workers may not have
     reconnected yet.

@@ -136,7 +136,7 @@ class _WorkerProcess:
 
         def rescue() -> None:
             if self._options.limits.burst:
-                maintenance.rescue_unwatched(store)
+                maintenance.rescue_once(store)
             elif self._punctuality.may_rescue():
                 maintenance.rescue(store, seconds=MAX_RESCUE_SECONDS)
 

@@ -88,7 +88,7 @@ def registered(using: str | None) -> Iterator[tuple[Store, Worker, Watchdog]]:
         sessions_recorded(store, worker, only=current_thread()),
         watchdog,
     ):
-        maintenance.rescue_unwatched(store)
+        maintenance.rescue_once(store)
         try:
             yield store, worker, watchdog
         finally:
