@@ -18,7 +18,7 @@ from django_future import (
 from django_future.exceptions import InvalidJobs
 from django_future.models import FailureNote
 from django_future.status import Status
-from django_future.store import failure_notes, failures, store_for
+from django_future.store import failure_notes, failures, store_for, transitions
 from tests.shop import jobs
 from tests.support.admin_pages import job_in
 from tests.support.index_reads import count_entries_read
@@ -137,7 +137,7 @@ class TestDealtWith:
         assert reopen_failures(ScheduledJob.objects.order_by("pk")[:1]) == 1
 
     def test_batches_share_the_note(self, monkeypatch):
-        monkeypatch.setattr(failure_notes, "BATCH_SIZE", 2)
+        monkeypatch.setattr(transitions, "BATCH_SIZE", 2)
         failed(5)
         assert deal_with_failures(ScheduledJob.objects.all()) == 5
         assert FailureNote.objects.get().jobs.count() == 5

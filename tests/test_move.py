@@ -139,7 +139,7 @@ class TestManyJobs:
         assert ScheduledJob.objects.due().get() == first
 
     def test_run_jobs_now_works_in_batches_and_keeps_each_lifetime(self, monkeypatch):
-        monkeypatch.setattr(transitions, "BATCH", 2)
+        monkeypatch.setattr(transitions, "BATCH_SIZE", 2)
         spec = {"when": "5d", "callable": jobs.trace}
         schedule_jobs([spec | {"expires": f"{hours}h"} for hours in (1, 1, 2, 3, 3)])
         assert run_jobs_now(ScheduledJob.objects.all()) == 5

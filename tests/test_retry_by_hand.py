@@ -121,7 +121,7 @@ class TestManyJobs:
         assert retry_jobs(ScheduledJob.objects.for_object(order)) == 1
 
     def test_retry_jobs_works_in_batches(self, monkeypatch):
-        monkeypatch.setattr(transitions, "BATCH", 2)
+        monkeypatch.setattr(transitions, "BATCH_SIZE", 2)
         schedule_jobs([{"when": "0s", "callable": jobs.trace}] * 5)
         ScheduledJob.objects.update(status=Status.FAILED)
         assert retry_jobs(ScheduledJob.objects.all()) == 5

@@ -1,6 +1,6 @@
 """The notes on failed jobs that are dealt with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,10 +16,10 @@ from django_future.store.base import Store
 from django_future.store.contention import retry_on_contention
 from django_future.store.failure_scan import count_limit, counts
 from django_future.store.failures import open_failures
+from django_future.store.transitions import batches_of_ids
 from django_future.text import storable
 
 MAX_NOTE_LENGTH = 255
-BATCH_SIZE = 500  # SQLite may limit a statement to 999 parameters
 MAX_COUNTED = 5000  # failed jobs, of all notes that are found
 MAX_PRUNED = 500  # notes at once
 KEPT = timedelta(days=1)  # a note without jobs: longer than any transaction that uses it
@@ -49,14 +49,14 @@ def deal_with(store: Store, jobs: ScheduledJobQuerySet, note: FailureNote) -> in
     The note is saved with the first of them.
     """
     jobs = jobs if jobs.query.is_sliced else open_failures(jobs)
-    return sum(_deal_with_batch(store, ids, note) for ids in _batches(jobs))
+    return sum(_deal_with_batch(store, ids, note) for ids in batches_of_ids(jobs))
 
 
 def reopen(store: Store, jobs: ScheduledJobQuerySet) -> int:
     """Take the note from those of `jobs` that have failed and have one; return how many."""
     if not jobs.query.is_sliced:
         jobs = jobs.filter(status=Status.FAILED, failure_note__isnull=False)
-    return sum(_reopen_batch(store, ids) for ids in _batches(jobs))
+    return sum(_reopen_batch(store, ids) for ids in batches_of_ids(jobs))
 
 
 def latest(store: Store, limit: int) -> list[NotedFailures]:
@@ -88,12 +88,6 @@ def prune(store: Store) -> int:
         with store.connection.cursor() as cursor:
             cursor.execute(f"DELETE FROM django_future_failurenote WHERE id IN ({marks})", ids)
     return len(ids)
-
-
-def _batches(jobs: ScheduledJobQuerySet) -> Iterator[list[int]]:
-    ids = sorted(set(jobs.values_list("pk", flat=True)))
-    for start in range(0, len(ids), BATCH_SIZE):
-        yield ids[start : start + BATCH_SIZE]
 
 
 @retry_on_contention

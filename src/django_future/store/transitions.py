@@ -26,9 +26,7 @@ from django_future.when import MAX_INSTANT
 MAX_CLASS_NAME_LENGTH = 255
 # How long a job with an unknown handler is postponed.
 MIN_DELAY, MAX_DELAY = timedelta(seconds=1), timedelta(minutes=10)
-BATCH = (
-    500  # of jobs that a person retries or moves; SQLite may limit a statement to 999 parameters
-)
+BATCH_SIZE = 500  # ids; SQLite may limit a statement to 999 parameters
 
 # The exceptions of attempts that ended without a failure. Only tasks have rows for them.
 RETRIED, WORKER_LOST = "django_future.retries.Retry", "django_future.exceptions.WorkerLost"
@@ -188,7 +186,7 @@ def move(store: Store, jobs: ScheduledJobQuerySet, at: datetime) -> int:
     """
     if not jobs.query.is_sliced:
         jobs = jobs.scheduled()
-    count = sum(_move_batch(store, ids, at) for ids in _batches_of_ids(jobs))
+    count = sum(_move_batch(store, ids, at) for ids in batches_of_ids(jobs))
     if count and at - store.now() < NOTIFY_HORIZON:
         transaction.on_commit(store.notify, using=store.alias, robust=True)
     return count
@@ -356,7 +354,7 @@ def retry(store: Store, jobs: ScheduledJobQuerySet) -> int:
     """Schedule those of `jobs` that may be retried, to run now, and return how many."""
     if not jobs.query.is_sliced:
         jobs = jobs.filter(status__in=Status.retryable())
-    count = sum(_retry_batch(store, ids) for ids in _batches_of_ids(jobs))
+    count = sum(_retry_batch(store, ids) for ids in batches_of_ids(jobs))
     if count:
         transaction.on_commit(store.notify, using=store.alias, robust=True)
     return count
@@ -414,9 +412,10 @@ def _keep_cancelled_attempt(store: Store, job: ScheduledJob) -> None:
 # What the transitions share
 
 
-def _batches_of_ids(jobs: ScheduledJobQuerySet) -> list[list[int]]:
+def batches_of_ids(jobs: ScheduledJobQuerySet) -> list[list[int]]:
+    """Return the ids of `jobs` in order, in lists short enough for one statement."""
     ids = sorted(set(jobs.values_list("pk", flat=True)))
-    return [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+    return [ids[start : start + BATCH_SIZE] for start in range(0, len(ids), BATCH_SIZE)]
 
 
 def _expiry(at: datetime, lifetime: timedelta | None) -> datetime | None:
