@@ -15,6 +15,7 @@ from django_future import clock
 from django_future.databases import jobs_database
 from django_future.exceptions import InvalidOption, RunInsideTransaction
 from django_future.execution.executor import execute
+from django_future.execution.failure import MAX_RESCUES
 from django_future.execution.outcome import Ending, Interrupted, NotRecorded, NotStarted, Outcome
 from django_future.execution.recording import abandon
 from django_future.execution.watchdog import Watchdog
@@ -30,9 +31,9 @@ from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.sessions import sessions_recorded
 from django_future.worker.unknown_handlers import UnknownHandlers
 
-# How often a pass executes a job that loses its lease each time: once more than the maximum of
-# rescues allows.
-MAX_EXECUTIONS = 5
+# How often one call of `run_due` executes a job that loses its lease each time. The rescues allow
+# one execution before the first of them and one after each; this is once more.
+MAX_EXECUTIONS = 1 + MAX_RESCUES + 1
 
 
 def run_jobs(
@@ -100,7 +101,7 @@ def run_due(
 ) -> Iterator[Outcome]:
     """Expire jobs, materialise due runs, and execute the jobs that are due at `at` one by one.
 
-    Each job is executed once, or a few times if it loses its lease. The next pass executes retries.
+    Each job is executed once, or a few times if it loses its lease. The next call executes retries.
     """
     maintenance.expire(store, at)
     Materialiser(store).work(at, timedelta())
@@ -116,6 +117,7 @@ def run_due(
                 continue
             pk = job.pk  # a handler may change its instance
             outcome = _execute(job, session, watchdog, keep=keep)
+            # Any other end counts as the maximum, so that this call executes no retry.
             executions[pk] += 1 if outcome.ending is Ending.LEASE_LOST else MAX_EXECUTIONS
             if outcome.ending is Ending.HANDLER_UNKNOWN:
                 unknown.add(outcome.job)
