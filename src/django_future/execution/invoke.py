@@ -53,7 +53,7 @@ def prepared_call(
 
 
 def _context(job: ScheduledJob, handler: TaskHandler) -> Any:
-    from django_future.task_results import context_of  # noqa: PLC0415 - see `announcement`
+    from django_future.task_results import context_of  # noqa: PLC0415 - see `task_signals`
 
     return context_of(job, handler.task)
 

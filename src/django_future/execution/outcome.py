@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised in a handler that still runs when the time of its worker to stop is over."""
+    """Raised in a handler to end it: after the shutdown timeout, or by Ctrl-C in a one-off run."""
 
 
 class NotStarted(FutureError):

@@ -82,7 +82,7 @@ def _state(heads: list[_Head]) -> QueueState:
 
 
 def _heads(store: Store, at: datetime) -> Iterator[_Head]:
-    """Return the priorities of all queues with their counted jobs, and the pauses of the queues."""
+    """Yield the priorities of all queues with their counted jobs, and the pauses of the queues."""
     for row in rows_by_index(store, _sql(store), [as_parameter(at, store.connection)]):
         queue_name, reason, paused_at, paused_by, priority, due, waiting, first_at = row
         paused = None

@@ -36,7 +36,7 @@ class Selection:
         return is_selected(queue_name, self.queues, self.excluded_queues)
 
     def sql(self, handler: str) -> str:
-        """Return the conditions of a WHERE clause, except for the names of queues.
+        """Return the conditions of a WHERE clause, except on `queues` and `excluded_queues`.
 
         `parameters` are the values for its placeholders.
         """

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django_future.store import Selection, Store
 from django_future.store.queues import paused_queues
 
-RESUME_CHECK_INTERVAL = timedelta(seconds=1)  # the maximum, while a queue is paused
+RESUME_CHECK_INTERVAL = timedelta(seconds=1)  # the longest sleep while a queue is paused
 
 
 class QueueSelector:

@@ -35,7 +35,7 @@ def is_reloaded() -> bool:
 
 
 def report_loaded() -> int:
-    """Report to the reloader that this process has loaded the project; return its process id."""
+    """Report that this process has loaded the project; return the process id of its reloader."""
     if (descriptor := os.environ.pop(LOADED_ENV, "")).isdecimal():
         os.write(int(descriptor), b"1")
         os.close(int(descriptor))

@@ -101,9 +101,8 @@ class Supervisor:
         )
 
     def _stop_if_requested(self, process: ForkProcess, slot: _Slot) -> None:
-        # Each process gets one signal. It may have received the signal from the terminal, too, and
-        # cannot see when a copy was sent. A process that started while the signal arrived gets it
-        # here.
+        # Each process gets one signal, also one that started while the signal arrived. A process
+        # that received it from the terminal, too, ignores the copy, as `Shutdown` says.
         if self._request.first is not None and not slot.is_stop_sent:
             slot.is_stop_sent = True
             if process.pid is not None:
