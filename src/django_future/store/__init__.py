@@ -27,6 +27,7 @@ def store_for(alias: str) -> Store:
     vendor = connections[alias].vendor
     if vendor not in _STORES:
         raise ImproperlyConfigured(
-            f"The database {alias!r} is {vendor}. Keep jobs in PostgreSQL, MySQL or SQLite."
+            f"The database {alias!r} is {vendor}. Keep jobs in PostgreSQL, MariaDB, MySQL or "
+            "SQLite."
         )
     return _STORES[vendor](alias)
