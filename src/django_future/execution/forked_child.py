@@ -18,12 +18,12 @@ is_this_process = False  # whether this process was forked while handlers ran
 
 
 def register_runner(runner: object) -> None:
-    """Treat processes that this one forks as children of a handler, because `runner` runs some."""
+    """Treat processes that this one forks as children of a handler: `runner` runs handlers."""
     _runners.add(runner)
 
 
 def unregister_runner(runner: object) -> None:
-    """Stop treating forked processes as children of a handler because of `runner`."""
+    """Undo `register_runner`, because `runner` runs no more handlers."""
     _runners.discard(runner)
 
 

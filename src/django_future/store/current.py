@@ -39,10 +39,9 @@ class CurrentJob(NamedTuple):
 class CurrentJobs(NamedTuple):
     """The running jobs, the newest first, and the next ones, the earliest first.
 
-    There may be more running jobs unless `is_complete`. `next` has all jobs up to the time
-    `next_until`, or all jobs that wait for a later time if that is None. With `is_cut`, the jobs of
-    lower priorities are missing. `parked` is the number of parked jobs, up to one more than
-    `MAX_PARKED`.
+    There may be more running jobs unless `is_complete`. `next` is complete up to the time
+    `next_until`; if that is None, it is complete. With `is_cut`, the jobs of lower priorities are
+    missing from it. `parked` is the number of parked jobs, up to one more than `MAX_PARKED`.
     """
 
     running: list[CurrentJob]
@@ -111,5 +110,6 @@ def _sql(store: Store, priorities: int) -> str:
 def _job(store: Store, *row: Any) -> CurrentJob:
     *values, scheduled_at, started_at, done, total, message = row
     due_at = from_statement(scheduled_at, store.connection)
-    report = None if message is None else JobProgress(done=done, total=total, message=message)
-    return CurrentJob._make([*values, due_at, from_statement(started_at, store.connection), report])
+    progress = None if message is None else JobProgress(done=done, total=total, message=message)
+    started_at = from_statement(started_at, store.connection)
+    return CurrentJob._make([*values, due_at, started_at, progress])

@@ -122,9 +122,10 @@ def is_handler_unknown(error: str) -> bool:
 
 @retry_on_contention
 def postpone(store: Store, job: ScheduledJob, at: datetime) -> None:
-    """Move a released job with an unknown handler to `at` plus its age, 1 s to 10 min.
+    """Move a released job with an unknown handler to `at` plus its age.
 
-    A job whose handler no worker knows is claimed less and less often, and delays no other job.
+    The age counts as at least 1 s and at most 10 min. So a job whose handler no worker knows is
+    claimed less and less often, and delays no other job.
     """
     # If another worker has claimed the job in the meantime, the lease differs and nothing changes.
     released = store.jobs.scheduled().filter(pk=job.pk, lease=job.lease)

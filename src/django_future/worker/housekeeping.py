@@ -1,4 +1,4 @@
-"""The periodic work of a worker for all workers, apart from the heartbeat."""
+"""The regular work of a worker beside its heartbeat: chores, and the progress of its handlers."""
 
 import logging
 import math

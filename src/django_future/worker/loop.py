@@ -195,7 +195,8 @@ class Loop:
             self._idle_sleep, self._is_claim_deferred = MIN_SLEEP, True
             return self._idle_sleep  # the threads start the claimed jobs first
         if not self._is_claim_deferred:
-            self._queue_selector.invalidate()  # the jobs that seemed due may be paused
+            # The claim found no job. If one is due, its queue may have been paused.
+            self._queue_selector.invalidate()
         next_due = self._store.next_due(selection)
         now = self._store.now()  # read after the query, which takes long on a distant server
         # A job that the last claim looked for, and did not find, cannot be claimed now.
