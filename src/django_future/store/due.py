@@ -103,26 +103,6 @@ class DueQuery:
             )
             return [row[0] for row in cursor.fetchall()]
 
-    def _heads_of(
-        self, queue_name: str | None, at: datetime, selection: Selection
-    ) -> Iterator[PriorityHead]:
-        below = MAX_PRIORITY + 1
-        of_queue, parameters = _of_queue(queue_name)
-        while True:
-            [*first] = ScheduledJob.objects.using(self._alias).raw(
-                f"""
-                SELECT id, priority, scheduled_at FROM {self._table(_index_for(queue_name))}
-                WHERE status = 'scheduled' {of_queue} AND priority < %s
-                AND (expires_at IS NULL OR expires_at > %s) {selection.sql(self._handler)}
-                ORDER BY priority DESC, scheduled_at, id LIMIT 1
-                """,
-                [*parameters, below, as_parameter(at, self._connection), *selection.parameters],
-            )
-            if not first:
-                return
-            below = first[0].priority
-            yield PriorityHead(below, clock.from_row(first[0].scheduled_at), queue_name)
-
     def due(
         self,
         head: PriorityHead,
@@ -144,6 +124,26 @@ class DueQuery:
         return sql, [
             *parameters, head.priority, instant, instant, *selection.parameters, limit
         ]  # fmt: skip
+
+    def _heads_of(
+        self, queue_name: str | None, at: datetime, selection: Selection
+    ) -> Iterator[PriorityHead]:
+        below = MAX_PRIORITY + 1
+        of_queue, parameters = _of_queue(queue_name)
+        while True:
+            [*first] = ScheduledJob.objects.using(self._alias).raw(
+                f"""
+                SELECT id, priority, scheduled_at FROM {self._table(_index_for(queue_name))}
+                WHERE status = 'scheduled' {of_queue} AND priority < %s
+                AND (expires_at IS NULL OR expires_at > %s) {selection.sql(self._handler)}
+                ORDER BY priority DESC, scheduled_at, id LIMIT 1
+                """,
+                [*parameters, below, as_parameter(at, self._connection), *selection.parameters],
+            )
+            if not first:
+                return
+            below = first[0].priority
+            yield PriorityHead(below, clock.from_row(first[0].scheduled_at), queue_name)
 
     def _table(self, index: str) -> str:
         """Return the table of jobs, with the hint to read it through `index`."""
