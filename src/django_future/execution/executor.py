@@ -190,6 +190,8 @@ class Execution:
         job, may_be_batched = self.job, self.batch is not None and options.atomic
         if not self.session.verify(may_stay_open=may_be_batched):
             return False
+        # Django clears the primary key of an instance that it deletes: of the job, or of the object
+        # with its jobs. Without this sign, the query of `has_deleted_itself` is not worth its time.
         is_bound = job.__dict__.get("object_id") is not None
         is_deletion_possible = job.pk is None or (is_bound and _is_content_object_deleted(job))
         job.pk, job.lease, job.worker = self.row

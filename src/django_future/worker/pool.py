@@ -169,6 +169,12 @@ class Pool:
         abandon(job, exception, self._store)
 
     def _capacity(self) -> int:
+        """Return how many jobs to have in flight.
+
+        A thread whose job already runs for longer than the prefetch lasts gets no other job. Each
+        other thread gets as many as it executes in that time at the average duration, and at least
+        one.
+        """
         prefetch_seconds = PREFETCH_SECONDS + self.supply_time.total_seconds()
         busy_since = time.monotonic() - prefetch_seconds
         busy = sum(started_at < busy_since for _, started_at in list(self._running.values()))
@@ -232,6 +238,8 @@ class Pool:
         with self._lock:
             self.finished += 1
             self._seconds_per_job += SMOOTHING * (seconds - self._seconds_per_job)
+        # So that the main thread claims more jobs, or records the completions: no later job would
+        # wake it for them.
         if self.in_flight < self._notify_below or (
             self._recorder.has_completions and not self._ready
         ):
