@@ -259,6 +259,7 @@ class Store:
         changes = {"status": Status.EXPIRED, "finished_at": clock.to_row(self.now())}
         if jobs.scheduled().update(**changes, unique_key=None) == len(found):
             return found
+        # A rival has changed some of them first. The others have the time of this update.
         own = set(jobs.filter(**changes).values_list("pk", flat=True))
         return [job for job in found if job.id in own]
 

@@ -101,6 +101,7 @@ def _scan(store: Store, limit: int, max_counted: int) -> tuple[str, str]:
             FROM head ORDER BY last_id DESC LIMIT {limit}
         )
     """
+    # `count_limit` and one more. Only the server knows yet how many groups there are.
     most = f"(SELECT {max_counted - 1} / COUNT(*) + 2 FROM newest)"
     counted = f"SELECT 1 AS one {jobs} WHERE {_OF_GROUP} {_ORDER} LIMIT {most}"
     return with_newest, f"(SELECT COUNT(*) FROM ({counted}) AS counted)"

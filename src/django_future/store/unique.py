@@ -31,6 +31,8 @@ def add_unique(
     Raises `KeyTaken` if this transaction cannot see the job that has the key.
     """
     if store.connection.in_atomic_block:
+        # SQLite refuses, without waiting, a write in a transaction that read before another
+        # connection wrote.
         store.take_write_lock()
     # After the query, a rival may take the key, or the job that has it may be claimed or end. Then
     # the next try sees the change.

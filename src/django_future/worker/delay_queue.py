@@ -19,7 +19,8 @@ class DelayQueue:
         self._now = now
         self._changed = Condition()
         self._ahead: list[tuple[datetime, int, ScheduledJob]] = []
-        # Sorted, so that `first_due` can return the jobs that start next.
+        # Sorted, so that `first_due` can return the jobs that start next. The fourth value is when
+        # the job came due here, from which `pop_overdue` counts.
         self._due: deque[tuple[int, datetime, int, datetime, ScheduledJob]] = deque()
         self._is_closed = False
 

@@ -52,6 +52,7 @@ class Housekeeping:
         while True:
             round_at = min(chores_at, self._materialise_at)
             if self._woken.wait(max(round_at - time.monotonic(), 0)):
+                # There is progress. At most one write a second takes all that has arrived.
                 stopped.wait(max(min(write_at, round_at) - time.monotonic(), 0))
             if stopped.is_set():
                 break

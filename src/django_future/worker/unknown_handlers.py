@@ -21,6 +21,7 @@ class _Pause:
         return time.monotonic() >= self.ends_at
 
     def is_forgotten(self) -> bool:
+        # Not as soon as it has ended: only a pause that is remembered makes the next one longer.
         return time.monotonic() >= self.ends_at + self.seconds
 
 
