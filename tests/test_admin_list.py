@@ -253,6 +253,20 @@ def test_the_search_finds_handlers_by_any_part_of_their_names(admin_client, term
     assert listed(admin_client.get(LIST, {"q": term})) == [wanted.pk]
 
 
+@pytest.mark.parametrize("term", ["monthly", "OLD_APP.reports", "rts.mon"])
+def test_the_search_finds_a_handler_that_the_code_no_longer_declares(admin_client, term):
+    wanted = schedule_job("1h", jobs.echo)
+    rewrite(callable_name="old_app.reports.monthly")
+    schedule_job("1h", jobs.echo)
+    assert listed(admin_client.get(LIST, {"q": term})) == [wanted.pk]
+
+
+def test_a_search_that_finds_several_handlers_lists_the_newest_jobs_first(admin_client):
+    handlers = [flaky.charge, jobs.echo, flaky.charge, jobs.take]
+    found = [schedule_job("1h", handler, args=[5]).pk for handler in handlers]
+    assert listed(admin_client.get(LIST, {"q": "tests.shop"})) == found[::-1]
+
+
 @pytest.mark.parametrize("kind", ["shop.order", "order", "Order"])
 def test_the_search_finds_the_jobs_of_an_object(admin_client, order, kind):
     wanted = schedule_job("1h", jobs.trace_object, order)

@@ -10,6 +10,8 @@ from benchmarks.project.fill import copy_of
 from benchmarks.shape import Shape
 from django_future import ScheduledJob, clock, pause_queue, resume_queue, schedule_job
 from django_future import schedule_jobs as schedule
+from django_future.admin.changelist import IdPaginator
+from django_future.admin.job_list import search
 from django_future.models import Worker
 from django_future.overview import overview
 from django_future.status import Status
@@ -163,6 +165,24 @@ def test_an_overview_reads_only_what_it_counts(store, shape):
     assert len(backlogs) >= min(shape.queues, MAX_QUEUES)
     # MariaDB reads counted entries twice: from the index and from a temporary table.
     assert read <= 2 * counted + 2 * ENTRIES_PER_PRIORITY * due_query + TAKEN + SLACK
+
+
+@pytest.mark.parametrize("condition", ["queue", "handler", "search"])
+def test_a_list_of_few_jobs_reads_only_these(store, condition):
+    few = [schedule_job("1h", jobs.trace, queue_name="few").pk for _ in range(3)]
+    try:
+        newest = ScheduledJob.objects.order_by("-pk")
+        found = {
+            "queue": newest.filter(queue_name="few"),
+            "handler": newest.filter(callable_name="tests.shop.jobs.trace"),
+            "search": search.found(newest, "jobs.tra"),
+        }[condition]
+        paginator = IdPaginator(found, 50, order=search.newest_of_names(found))
+        read = count_entries_read(lambda: paginator.ids, of_primary_key=True)
+        assert paginator.ids == few[::-1]
+        assert read <= SLACK
+    finally:
+        ScheduledJob.objects.filter(pk__in=few).delete()
 
 
 def test_expiring_reads_nothing_if_nothing_has_expired(store):

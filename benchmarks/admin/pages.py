@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
 
 from django_future.models import RecurringJob, ScheduledJob
-from django_future.store.postgresql.prepared import SETTINGS
+from django_future.store.postgresql.prepared import PLAN_SETTINGS
 
 MAX_QUERIES, MAX_MS, MAX_KB = 8, 60, 150
 TIMES = 7
@@ -92,7 +92,7 @@ def measure(client: Client, name: str, address: str) -> Cost:
 
 def plan(sql: str) -> str:
     """Return how the database runs a query."""
-    settings = SETTINGS if sql.startswith(SETTINGS) else ""
+    settings = PLAN_SETTINGS if sql.startswith(PLAN_SETTINGS) else ""
     with connection.cursor() as cursor:
         cursor.execute(f"{settings}EXPLAIN (ANALYZE) {sql.removeprefix(settings)}")
         while cursor.nextset():

@@ -5,28 +5,34 @@ from django.db import connection
 INSTRUCTIONS_PER_ROW = 400  # of SQLite's virtual machine, an upper estimate for a claim
 
 
-def count_entries_read(act):
-    """Return how many index entries, and rows without an index, `act` reads."""
+def count_entries_read(act, *, of_primary_key=False):
+    """Return how many index entries, and rows without an index, `act` reads.
+
+    On PostgreSQL, entries of the primary key count only with `of_primary_key`: a claim uses them to
+    write the rows that it found.
+    """
+    if connection.vendor == "postgresql":
+        return _on_postgresql(act, "%" if of_primary_key else "future_job%")
     return _COUNTERS[connection.vendor](act)
 
 
-def _on_postgresql(act):
-    before = _counted_by_postgresql()
+def _on_postgresql(act, indexes):
+    before = _counted_by_postgresql(indexes)
     act()
-    return _counted_by_postgresql() - before
+    return _counted_by_postgresql(indexes) - before
 
 
-def _counted_by_postgresql():
-    # The primary key does not count: a claim uses it to write the rows that it found.
+def _counted_by_postgresql(indexes):
     with connection.cursor() as cursor:
         cursor.execute("SELECT PG_STAT_FORCE_NEXT_FLUSH()")
         cursor.execute(
             """
             SELECT seq_tup_read + (
                 SELECT SUM(idx_tup_read) FROM pg_stat_user_indexes
-                WHERE indexrelname LIKE 'future_job%'
+                WHERE relname = 'django_future_scheduledjob' AND indexrelname LIKE %s
             ) FROM pg_stat_user_tables WHERE relname = 'django_future_scheduledjob'
-            """
+            """,
+            [indexes],
         )
         (count,) = cursor.fetchone()
     return int(count)
@@ -62,4 +68,4 @@ def _on_sqlite(act):
     return instructions / INSTRUCTIONS_PER_ROW
 
 
-_COUNTERS = {"postgresql": _on_postgresql, "mysql": _on_mysql, "sqlite": _on_sqlite}
+_COUNTERS = {"mysql": _on_mysql, "sqlite": _on_sqlite}

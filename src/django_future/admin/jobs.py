@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -123,8 +123,9 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        """Show the list, with the number of parked jobs above it."""
-        context = {"subtitle": parked_notice(self.get_queryset(request))}
+        """Show the list, with the number of parked jobs above it unless it is a search."""
+        is_search = bool(request.GET.get(SEARCH_VAR))
+        context = {} if is_search else {"subtitle": parked_notice(self.get_queryset(request))}
         return super().changelist_view(request, context | (extra_context or {}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -142,6 +143,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         order = order_of(request, queryset.db)
         if order is None and has_own_index(queryset):
             return CappedPaginator(queryset, *args, **kwargs)
+        order = order or search.newest_of_names(queryset)
         return IdPaginator(queryset, *args, order=order, **kwargs)
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002

@@ -242,7 +242,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
-            index=models.Index(fields=['status', '-id'], name='future_job_status'),
+            index=models.Index(fields=['callable_name', 'id'], name='future_job_handler'),
+        ),
+        migrations.AddIndex(
+            model_name='scheduledjob',
+            index=models.Index(fields=['queue_name', 'id'], name='future_job_queue_id'),
+        ),
+        migrations.AddIndex(
+            model_name='scheduledjob',
+            index=models.Index(fields=['status', 'id'], name='future_job_status'),
         ),
         migrations.AddIndex(
             model_name='scheduledjob',

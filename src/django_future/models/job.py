@@ -71,7 +71,11 @@ class ScheduledJob(JobColumns):
             PartialIndex(
                 where=SCHEDULED, lead=("status",), fields=["expires_at"], name="future_job_expires"
             ),
-            models.Index(fields=["status", "-id"], name="future_job_status"),
+            # For the lists of the admin, newest first. In the order in which ids grow, because then
+            # PostgreSQL fills the pages of the index.
+            models.Index(fields=["status", "id"], name="future_job_status"),
+            models.Index(fields=["callable_name", "id"], name="future_job_handler"),
+            models.Index(fields=["queue_name", "id"], name="future_job_queue_id"),
             # Many jobs have no object, and each index slows down every claim and every completion.
             PartialIndex(
                 where=Q(object_id__isnull=False),

@@ -22,7 +22,10 @@ _COLUMNS: dict[str, str] = {
 
 
 class Arm(NamedTuple):
-    """Jobs of a status that an index has in the order of `column`, the time that the list shows."""
+    """Jobs that an index has in the order of `column`, the time that the list shows or the id.
+
+    They have one status, or any status if that is empty.
+    """
 
     status: str
     condition: Q
@@ -30,7 +33,7 @@ class Arm(NamedTuple):
 
 
 class TimeOrder(NamedTuple):
-    """The arms that make up a list, and whether its earliest time comes first."""
+    """The arms that make up a list, and whether its earliest time or lowest id comes first."""
 
     arms: list[Arm]
     is_ascending: bool

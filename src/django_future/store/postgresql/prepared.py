@@ -14,10 +14,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 # for each execution takes longer than the statement itself, and so does JIT compilation. A generic
 # plan remains in use when the table grows, and statistics may be old or missing. So only one kind
 # of plan is allowed: a scan of an index that has the order of the query.
-SETTINGS = "SET LOCAL plan_cache_mode TO force_generic_plan; " + "".join(
+PLAN_SETTINGS = "SET LOCAL plan_cache_mode TO force_generic_plan; " + "".join(
     f"SET LOCAL {name} TO off; "
     for name in ("jit", "enable_seqscan", "enable_bitmapscan", "enable_sort")
 )
+# Not with an index that has only the beginning of the order, and a sort of what follows.
+SETTINGS = f"{PLAN_SETTINGS}SET LOCAL enable_incremental_sort TO off; "
 DUPLICATE_STATEMENT, UNKNOWN_STATEMENT = "42P05", "26000"
 MILLISECOND = timedelta(milliseconds=1)
 NOT_DURABLE = "SET LOCAL synchronous_commit TO off; "

@@ -26,7 +26,7 @@ from django_future.store.leases import lease_lost, not_complete
 from django_future.store.postgresql import statements
 from django_future.store.postgresql.insert import copy, insert
 from django_future.store.postgresql.notify import CHANNEL, NotifyLimiter, listen
-from django_future.store.postgresql.prepared import SETTINGS, forget
+from django_future.store.postgresql.prepared import PLAN_SETTINGS, forget
 from django_future.store.postgresql.statements import (
     MAX_SCAN,
     SCAN_FOR_OTHERS,
@@ -55,7 +55,7 @@ class PostgreSQLStore(Store):
     """Claims with SKIP LOCKED and RETURNING."""
 
     claim_round_trips = 1
-    plan_settings = SETTINGS
+    plan_settings = PLAN_SETTINGS
 
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
