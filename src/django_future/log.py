@@ -180,7 +180,12 @@ def log_expired(*, count: int, jobs: Sequence[Expired], **_: Any) -> None:
         "it" if count == 1 else "they",
         ", ".join(f"{job.id} {job.callable_name}" for job in jobs),
         f", and {count - len(jobs)} more" if count > len(jobs) else "",
-        extra={"facts": {"count": count, "jobs": [job._asdict() for job in jobs]}},
+        extra={
+            "facts": {
+                "count": count,
+                "jobs": [{"id": job.id, "callable_name": job.callable_name} for job in jobs],
+            }
+        },
     )
 
 

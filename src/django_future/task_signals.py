@@ -84,7 +84,8 @@ def send_all_finished(ids: Collection[int], database: str) -> None:
     """Send `task_finished` for those of the jobs that are tasks, when their end is committed."""
     tasks = ScheduledJob.objects.using(database).filter(pk__in=ids, task_backend__isnull=False)
     for job in tasks if ids else []:
-        transaction.on_commit(partial(send_finished, job), using=database)
+        # Robust, so that one that fails neither stops the others nor makes the caller repeat them.
+        transaction.on_commit(partial(send_finished, job), using=database, robust=True)
 
 
 def _sender(alias: str | None) -> type[Any]:

@@ -31,10 +31,13 @@ NOTIFY_HORIZON = timedelta(minutes=1)
 
 
 class Expired(NamedTuple):
-    """The id and the callable of a job that has expired."""
+    """What is reported and counted of a job that has expired, without another query."""
 
     id: int
     callable_name: str
+    queue_name: str
+    is_task: bool
+    finished_at: datetime  # as its row has it
 
 
 class Store:
@@ -244,23 +247,32 @@ class Store:
     @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
         """Expire up to a thousand jobs whose `expires_at` is `at` or before, and return them."""
+        now = clock.to_row(self.now())
         with self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
-                SELECT id, callable_name FROM {JOBS} {self.index_hint.format("future_job_expires")}
+                SELECT id, callable_name, queue_name, task_backend IS NOT NULL
+                FROM {JOBS} {self.index_hint.format("future_job_expires")}
                 WHERE status = 'scheduled' AND expires_at <= %s ORDER BY expires_at LIMIT %s
                 """,
                 [as_parameter(at, self.connection), BATCH_SIZE],
             )
-            found = [Expired(*row) for row in cursor.fetchall()]
-        # Locks the rows for this one statement, by primary key for the reason given in
-        # `_claim_priority`. A rival waits for them, and then no longer sees them as scheduled.
+            found = [
+                Expired(pk, name, queue_name, bool(is_task), now)
+                for pk, name, queue_name, is_task in cursor.fetchall()
+            ]
+        if not found:
+            return []
+        # Locks the rows until the transaction commits, by primary key for the reason given in
+        # `_claim_priority`. A rival waits for them, and then no longer sees them as scheduled. If
+        # the query after it fails, nothing has expired, so no job is left out of the result.
         jobs = self.jobs.filter(pk__in=[job.id for job in found])
-        changes = {"status": Status.EXPIRED, "finished_at": clock.to_row(self.now())}
-        if jobs.scheduled().update(**changes, unique_key=None) == len(found):
-            return found
-        # A rival has changed some of them first. The others have the time of this update.
-        own = set(jobs.filter(**changes).values_list("pk", flat=True))
+        changes = {"status": Status.EXPIRED, "finished_at": now}
+        with transaction.atomic(using=self.alias):
+            if jobs.scheduled().update(**changes, unique_key=None) == len(found):
+                return found
+            # A rival has changed some of them first. The others have the time of this update.
+            own = set(jobs.filter(**changes).values_list("pk", flat=True))
         return [job for job in found if job.id in own]
 
     def session_id(self) -> SessionId | None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, OperationalError, transaction
 
+from django_future import clock
 from django_future.exceptions import DatabaseReplaced
 from django_future.models import ScheduledJob, Worker
 from django_future.models.fields import as_parameter
@@ -153,7 +154,8 @@ class SQLiteStore(Store):
     def expire(self, at: datetime) -> list[Expired]:
         # Holds the database's write lock for this one statement. A rival waits for the lock, and
         # then no longer sees these rows as scheduled. `index_hint` says why the index is named.
-        parameters = [as_parameter(instant, self.connection) for instant in (self.now(), at)]
+        now = self.now()
+        parameters = [as_parameter(instant, self.connection) for instant in (now, at)]
         with self.connection.cursor() as cursor:
             cursor.execute(
                 """
@@ -164,12 +166,16 @@ class SQLiteStore(Store):
                     WHERE status = 'scheduled' AND expires_at <= %s
                     LIMIT %s
                 )
-                RETURNING id, CAST(callable_name AS BLOB)
+                RETURNING id, CAST(callable_name AS BLOB), CAST(queue_name AS BLOB),
+                    task_backend IS NOT NULL
                 """,
                 [*parameters, BATCH_SIZE],
             )
             # The names are read as bytes, because a name may not be UTF-8.
-            return [Expired(pk, escaped(name)) for pk, name in cursor.fetchall()]
+            return [
+                Expired(pk, escaped(name), escaped(queue_name), bool(is_task), clock.to_row(now))
+                for pk, name, queue_name, is_task in cursor.fetchall()
+            ]
 
     @contextmanager
     def transaction(self) -> Iterator[Callable[[], bool]]:

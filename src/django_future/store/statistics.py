@@ -5,7 +5,7 @@ Each process counts in memory. `flush` adds its numbers to the rows of `JobStati
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from operator import itemgetter
 from threading import Lock
@@ -17,7 +17,7 @@ from django_future import clock
 from django_future.models import JobStatistics, ScheduledJob
 from django_future.options import MAX_QUEUE_NAME_LENGTH
 from django_future.status import Status
-from django_future.store.base import Store
+from django_future.store.base import Expired, Store
 from django_future.store.contention import retry_on_contention, write_transaction
 from django_future.text import storable
 
@@ -134,14 +134,13 @@ def _cell_of(values: dict[str, Any]) -> _Cell:
     )
 
 
-def count_expired(store: Store, ids: Sequence[int]) -> None:
-    """Count jobs that have expired."""
-    found = list(store.jobs.filter(pk__in=ids).values_list("finished_at", "queue_name"))
+def count_expired(jobs: Iterable[Expired], alias: str) -> None:
+    """Count jobs that have expired, except those with an unusable queue."""
     with _lock:
-        for finished_at, queue_name in found:
-            if finished_at is not None:
-                minute_at = finished_at.replace(second=0, microsecond=0)
-                _numbers(_counts[store.alias], minute_at, queue_name)[Status.EXPIRED] += 1
+        for job in jobs:
+            if _is_queue_name(job.queue_name):
+                minute_at = job.finished_at.replace(second=0, microsecond=0)
+                _numbers(_counts[alias], minute_at, job.queue_name)[Status.EXPIRED] += 1
 
 
 def flush(store: Store) -> None:

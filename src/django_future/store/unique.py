@@ -110,10 +110,12 @@ def _expire(store: Store, holder: ScheduledJob, on_expired: OnExpired) -> None:
     # The job never starts any more, but no worker has set its status yet.
     with transaction.atomic(using=store.alias):
         if _lock_scheduled(store, holder):
+            now = clock.to_row(store.now())
             store.jobs.filter(pk=holder.pk).update(
-                status=Status.EXPIRED, finished_at=clock.to_row(store.now()), unique_key=None
+                status=Status.EXPIRED, finished_at=now, unique_key=None
             )
-            expired = Expired(holder.pk, holder.callable_name)
+            is_task = holder.task_backend is not None
+            expired = Expired(holder.pk, holder.callable_name, holder.queue_name, is_task, now)
             send = partial(signals.jobs_expired.send_robust, ScheduledJob, count=1, jobs=[expired])
             transaction.on_commit(send, using=store.alias, robust=True)
             on_expired([holder.pk], store.alias)

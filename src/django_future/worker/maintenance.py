@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -25,21 +26,27 @@ MAX_NAMED = 10  # expired jobs that one signal contains
 MAX_PRUNE_SECONDS = 1.0  # in each round of housekeeping
 PRUNE_PAUSE_SECONDS = 0.01  # between two transactions, so that others can get their locks
 
+# By database, the ids of expired tasks whose signals could not be sent.
+_unsent: dict[str, list[int]] = {}
+
 
 def expire(store: Store, at: datetime, *, seconds: float = math.inf) -> None:
     """Expire the jobs whose `expires_at` is `at` or earlier, for at most about `seconds`."""
     stop_at = time.monotonic() + seconds
     count, first_jobs = 0, list[Expired]()
-    while expired := store.expire(at):
-        ids = [job.id for job in expired]
-        statistics.count_expired(store, ids)
-        send_all_finished(ids, store.alias)
-        count += len(expired)
-        first_jobs += expired[: MAX_NAMED - len(first_jobs)]
-        if time.monotonic() >= stop_at:
-            break
-    if count:
-        signals.jobs_expired.send_robust(ScheduledJob, count=count, jobs=first_jobs)
+    try:
+        while True:
+            expired = store.expire(at)
+            count += len(expired)
+            first_jobs += expired[: MAX_NAMED - len(first_jobs)]
+            statistics.count_expired(expired, store.alias)
+            _send_tasks_finished([job.id for job in expired if job.is_task], store.alias)
+            if not expired or time.monotonic() >= stop_at:
+                break
+    finally:
+        # Also after an error: the jobs before it have expired, and no later call returns them.
+        if count:
+            signals.jobs_expired.send_robust(ScheduledJob, count=count, jobs=first_jobs)
 
 
 def rescue(store: Store, *, seconds: float = math.inf) -> None:
@@ -113,6 +120,17 @@ def prune_status(
     if total:
         signals.jobs_pruned.send_robust(ScheduledJob, status=status, count=total)
     return total
+
+
+def _send_tasks_finished(ids: Sequence[int], alias: str) -> None:
+    """Send `task_finished` for expired tasks; if their rows cannot be read, the next call does."""
+    unsent = _unsent.pop(alias, [])
+    try:
+        send_all_finished([*unsent, *ids], alias)
+    except (DatabaseError, InterfaceError):
+        # Each is tried twice only, because one of the rows may be unreadable.
+        _unsent.setdefault(alias, []).extend(ids)
+        raise
 
 
 def _kill_sessions(store: Store, worker: LostWorker) -> None:

@@ -60,9 +60,9 @@ EXPIRE = Prepared(
             WHERE status = 'scheduled' AND expires_at <= %(at)s
             ORDER BY expires_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         ))
-        RETURNING id, callable_name
+        RETURNING id, callable_name, queue_name, task_backend IS NOT NULL AS is_task
     )
-    SELECT id, callable_name FROM expired
+    SELECT id, callable_name, queue_name, is_task FROM expired
     """,
     at="timestamptz",
     now="timestamptz",

@@ -210,8 +210,12 @@ class PostgreSQLStore(Store):
 
     @retry_on_contention
     def expire(self, at: datetime) -> list[Expired]:
-        values = {"at": at, "now": self.now(), "limit": BATCH_SIZE}
-        return [Expired(*row) for row in statements.EXPIRE.rows(self.connection, values)]
+        now = self.now()
+        rows = statements.EXPIRE.rows(self.connection, {"at": at, "now": now, "limit": BATCH_SIZE})
+        return [
+            Expired(pk, name, queue_name, is_task, clock.to_row(now))
+            for pk, name, queue_name, is_task in rows
+        ]
 
     def _query_values(self, selection: Selection, at: datetime) -> tuple[Queues, dict[str, Any]]:
         queues, names = _queues(selection)

@@ -1,0 +1,132 @@
+"""An error between two steps: the work of the first is not lost, and is not done twice."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, OperationalError, connection
+
+from django_future import ScheduledJob, clock, schedule_jobs
+from django_future.models import JobStatistics
+from django_future.signals import jobs_expired
+from django_future.status import Status
+from django_future.store import statistics, store_for
+from django_future.tasks.api import task_finished
+from django_future.worker import maintenance
+from tests.shop import jobs, tasks
+from tests.support.faults import failing
+from tests.support.receivers import connected
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def store():
+    """Return the store of the default database."""
+    return store_for("default")
+
+
+@pytest.fixture(autouse=True)
+def uncounted():
+    """Forget the jobs that earlier tests have left in memory."""
+    statistics._counts.clear()
+
+
+def with_status(status):
+    """Return the number of jobs with a status."""
+    return ScheduledJob.objects.filter(status=status).count()
+
+
+def counted(store, name):
+    """Return how many jobs the statistics count under a name."""
+    maintenance.write_statistics(store)
+    return sum(JobStatistics.objects.values_list(name, flat=True))
+
+
+class TestExpiry:
+    # A text of the statement that expires a batch of jobs.
+    EXPIRE = {"postgresql": "EXECUTE", "sqlite": "'expired'", "mysql": "UPDATE"}
+
+    @pytest.fixture(autouse=True)
+    def single(self, monkeypatch):
+        """Let each batch have one job."""
+        for module in ("base", "sqlite", "postgresql.store"):
+            monkeypatch.setattr(f"django_future.store.{module}.BATCH_SIZE", 1)
+
+    @pytest.fixture
+    def reported(self):
+        """Return the numbers of expired jobs that the signals have."""
+        numbers = []
+
+        def receive(count, **_):
+            numbers.append(count)
+
+        with connected(jobs_expired, receive):
+            yield numbers
+
+    @staticmethod
+    def make_overdue():
+        past = clock.to_row(clock.now() - timedelta(hours=1))
+        ScheduledJob.objects.update(scheduled_at=past, expires_at=past)
+
+    def test_jobs_that_expired_before_an_error_are_reported_and_counted(self, store, reported):
+        schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 2)
+        self.make_overdue()
+        with failing(self.EXPIRE[connection.vendor], after=1), suppress(OperationalError):
+            maintenance.expire(store, clock.now())
+        maintenance.expire(store, clock.now())
+        assert with_status(Status.EXPIRED) == 2
+        assert (reported, counted(store, "expired")) == ([1, 1], 2)
+
+    def test_the_signal_of_an_expired_task_is_sent_later_if_its_row_cannot_be_read(
+        self, store, reported
+    ):
+        received = []
+
+        def receive(task_result, **_):
+            received.append(task_result.id)
+
+        result = tasks.echo.enqueue(1)
+        self.make_overdue()
+        with connected(task_finished, receive):
+            with failing("return_value"), suppress(OperationalError):
+                maintenance.expire(store, clock.now())
+            for _ in range(2):
+                maintenance.expire(store, clock.now())
+        assert received == [result.id]
+        assert (reported, counted(store, "expired")) == ([1], 1)
+
+    def test_a_task_whose_row_is_never_readable_does_not_prevent_expiry(self, store, reported):
+        tasks.echo.enqueue(1)
+        self.make_overdue()
+        for _ in range(2):
+            with failing("return_value"), pytest.raises(DatabaseError):
+                maintenance.expire(store, clock.now())
+        schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 2)
+        self.make_overdue()
+        maintenance.expire(store, clock.now())
+        assert reported == [1, 2]
+
+    @pytest.mark.only_on("mysql", reason="other databases return the jobs that have expired")
+    def test_jobs_expire_only_if_it_is_known_which_ones(self, store, reported, monkeypatch):
+        """Let a rival cancel one of two jobs, so that another query finds those that expired."""
+        monkeypatch.setattr("django_future.store.base.BATCH_SIZE", 2)
+        first, _ = schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 2)
+        self.make_overdue()
+        other = connection.copy()
+
+        def cancel_first(execute, sql, *rest):
+            if sql.startswith("UPDATE"):
+                with other.cursor() as cursor:
+                    cursor.execute(
+                        "UPDATE django_future_scheduledjob SET status = 'cancelled' WHERE id = %s",
+                        [first.pk],
+                    )
+            return execute(sql, *rest)
+
+        query = "SELECT `django_future_scheduledjob`.`id`"
+        with connection.execute_wrapper(cancel_first), failing(query), suppress(OperationalError):
+            maintenance.expire(store, clock.now())
+        other.close()
+        maintenance.expire(store, clock.now())
+        assert (with_status(Status.EXPIRED), reported) == (1, [1])
