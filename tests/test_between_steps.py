@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 
-from django_future import ScheduledJob, clock, schedule_jobs
+from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
 from django_future.models import JobStatistics
-from django_future.signals import jobs_expired
+from django_future.signals import job_finished, jobs_expired
 from django_future.status import Status
 from django_future.store import statistics, store_for
 from django_future.tasks.api import task_finished
@@ -130,3 +130,34 @@ class TestExpiry:
         other.close()
         maintenance.expire(store, clock.now())
         assert (with_status(Status.EXPIRED), reported) == (1, [1])
+
+
+@pytest.mark.only_on("sqlite", reason="only SQLite takes a text that is not UTF-8")
+class TestUnreadableRows:
+    @pytest.fixture(autouse=True)
+    def unreadable(self):
+        """Schedule a due job whose row cannot be read."""
+        job = schedule_job("0s", jobs.echo)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE django_future_scheduledjob SET args = CAST(%s AS TEXT) WHERE id = %s",
+                [b"\xff", job.pk],
+            )
+
+    @pytest.fixture
+    def finished(self):
+        """Return the statuses that `job_finished` has."""
+        statuses = []
+
+        def receive(job, **_):
+            statuses.append(job.status)
+
+        with connected(job_finished, receive):
+            yield statuses
+
+    def test_a_job_that_fails_as_unreadable_is_announced_despite_an_error(self, finished):
+        with failing("return_value", after=1), suppress(OperationalError):
+            run_jobs(ignore_errors=True)
+        run_jobs(ignore_errors=True)
+        assert with_status(Status.FAILED) == 1
+        assert finished == ["failed"]

@@ -40,7 +40,8 @@ def fail_unreadable(store: "Store") -> int:
     In their texts, an escape replaces each byte that is not UTF-8.
     """
     # Holds the database's write lock while it reads all waiting jobs. This is rare: it happens once
-    # after such rows have been written.
+    # after such rows have been written. The failed jobs are read before the commit, because no
+    # later call would find those that are not announced.
     with write_transaction(store) as cursor:
         columns = ", ".join(str(field.column) for field in TEXT_FIELDS)
         with texts_read_as(store.connection.connection, bytes):
@@ -48,12 +49,11 @@ def fail_unreadable(store: "Store") -> int:
                 f"SELECT id, {columns} FROM django_future_scheduledjob WHERE status = 'scheduled'"
             )
             texts_by_id = dict(_unreadable(cursor))
-        for pk, texts in texts_by_id.items():
-            _fail(store, pk, texts)
-    for job in store.jobs.filter(pk__in=texts_by_id):
+        failed = [_fail(store, pk, texts) for pk, texts in texts_by_id.items()]
+    for job in failed:
         error = InvalidArguments(job.error)
         signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
-    return len(texts_by_id)
+    return len(failed)
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _fail(store: "Store", pk: int, texts: dict[str, str]) -> None:
+def _fail(store: "Store", pk: int, texts: dict[str, str]) -> ScheduledJob:
     now = clock.to_row(store.now())
     stored = {field.attname for field in TEXT_FIELDS if isinstance(field, StoredField)}
     changes: dict[str, Any] = {
@@ -105,3 +105,4 @@ def _fail(store: "Store", pk: int, texts: dict[str, str]) -> None:
         **{**changes, "status": Status.FAILED, "started_at": now, "finished_at": now,
            "error_kind": UNREADABLE, "unique_key": None}
     )  # fmt: skip
+    return store.jobs.get(pk=pk)
