@@ -161,3 +161,7 @@ class TestUnreadableRows:
         run_jobs(ignore_errors=True)
         assert with_status(Status.FAILED) == 1
         assert finished == ["failed"]
+
+    def test_a_job_that_fails_as_unreadable_is_counted(self, store):
+        run_jobs(ignore_errors=True)
+        assert (with_status(Status.FAILED), counted(store, "failed")) == (1, 1)

@@ -14,6 +14,7 @@ from django_future.models import ScheduledJob
 from django_future.models.fields import StoredField
 from django_future.serialization import Stored
 from django_future.status import Status
+from django_future.store import statistics
 from django_future.store.contention import write_transaction
 from django_future.text import storable
 
@@ -50,6 +51,7 @@ def fail_unreadable(store: "Store") -> int:
             )
             texts_by_id = dict(_unreadable(cursor))
         failed = [_fail(store, pk, texts) for pk, texts in texts_by_id.items()]
+    statistics.count(failed, store.alias)
     for job in failed:
         error = InvalidArguments(job.error)
         signals.job_finished.send_robust(ScheduledJob, job=job, exception=error)
