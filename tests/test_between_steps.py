@@ -7,12 +7,14 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection
 
 from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
-from django_future.models import JobStatistics
+from django_future.models import JobProgress, JobStatistics
+from django_future.progress import Inbox
 from django_future.signals import job_finished, jobs_expired
 from django_future.status import Status
 from django_future.store import statistics, store_for
 from django_future.tasks.api import task_finished
 from django_future.worker import maintenance
+from django_future.worker.housekeeping import write_progress
 from tests.shop import jobs, tasks
 from tests.support.faults import failing
 from tests.support.receivers import connected
@@ -30,6 +32,13 @@ def store():
 def uncounted():
     """Forget the jobs that earlier tests have left in memory."""
     statistics._counts.clear()
+
+
+@pytest.fixture
+def several_batches(monkeypatch):
+    """Let each batch of rows have one row."""
+    for module in ("progress",):
+        monkeypatch.setattr(f"django_future.store.{module}.BATCH_SIZE", 1)
 
 
 def with_status(status):
@@ -165,3 +174,15 @@ class TestUnreadableRows:
     def test_a_job_that_fails_as_unreadable_is_counted(self, store):
         run_jobs(ignore_errors=True)
         assert (with_status(Status.FAILED), counted(store, "failed")) == (1, 1)
+
+
+@pytest.mark.usefixtures("several_batches")
+class TestBatches:
+    def test_log_lines_that_were_written_before_an_error_are_not_written_again(self, store):
+        inbox = Inbox("any", on_first=lambda: None)
+        for _ in range(3):
+            inbox.put(schedule_job("0s", jobs.echo), ["a line"])
+        with failing("INSERT INTO", after=1), suppress(OperationalError):
+            write_progress(store, inbox)
+        write_progress(store, inbox)
+        assert list(JobProgress.objects.values_list("log", flat=True)) == ["a line"] * 3

@@ -199,9 +199,8 @@ class TestRunningJobs:
         write, left = progress.write, []
 
         def write_and_note(store, updates):
-            unwritten = write(store, updates)
-            left.extend(one.progress.message for one in unwritten)
-            return unwritten
+            write(store, updates)
+            left.extend(one.progress.message for one in updates)
 
         def do_not_wait(*, connection, **_):
             connection.connection.execute("PRAGMA busy_timeout = 10")
@@ -259,7 +258,8 @@ class TestWriting:
             ProgressUpdate(job.pk, lease, Progress(lease), deque([f"of {lease}"]))
             for lease in (2, 1)
         ]
-        assert progress.write(store_for("default"), updates) == []
+        progress.write(store_for("default"), updates)
+        assert updates == []
         assert known() == [(2, None, "")]
         assert JobProgress.objects.get().log == "of 1\nof 2"
 
@@ -269,25 +269,26 @@ class TestWriting:
             ProgressUpdate(schedule_job("0s", jobs.echo).pk, 0, Progress(number))
             for number in (1, 2)
         ]
-        left = []
+        locked = updates[0]
 
         def write():
-            left.extend(progress.write(store_for("default"), updates))
+            progress.write(store_for("default"), updates)
             connection.close()
 
         with transaction.atomic():
-            ScheduledJob.objects.select_for_update().get(pk=updates[0].job_id)
+            ScheduledJob.objects.select_for_update().get(pk=locked.job_id)
             thread = Thread(target=write)
             thread.start()
             assert has_ended(thread)
-        assert left == updates[:1]
+        assert updates == [locked]
         assert known() == [(2, None, "")]
 
     def test_progress_of_many_jobs_is_written_in_few_queries(self, django_assert_max_num_queries):
         scheduled = schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 1200)
         updates = [ProgressUpdate(job.pk, 0, Progress(job.pk)) for job in scheduled]
         with django_assert_max_num_queries(60):
-            assert progress.write(store_for("default"), updates) == []
+            progress.write(store_for("default"), updates)
+        assert updates == []
         assert known() == [(job.pk, None, "") for job in scheduled]
 
     def test_progress_that_was_not_written_is_merged_with_newer_progress(self):

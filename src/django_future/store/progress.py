@@ -15,23 +15,24 @@ BATCH_SIZE = 500  # updates
 UPDATE_FIELDS = ["done", "total", "message", "log", "updated_at"]
 
 
-def write(store: Store, updates: Sequence[ProgressUpdate]) -> list[ProgressUpdate]:
-    """Write `updates`, and return those to write later, because a rival has locked their jobs.
+def write(store: Store, updates: list[ProgressUpdate]) -> None:
+    """Write `updates`, and remove them from the list, except those whose job a rival has locked.
 
-    Drops the updates of deleted jobs. Only the latest attempt of a job changes its progress; each
-    attempt adds to its log.
+    After an error, the list has what is not written. Drops the updates of deleted jobs. Only the
+    latest attempt of a job changes its progress; each attempt adds to its log.
     """
-    ordered = sorted(updates, key=lambda update: (update.job_id, update.lease))
-    remaining = []
-    for start in range(0, len(ordered), BATCH_SIZE):
-        try:
-            remaining += _write_batch(store, ordered[start : start + BATCH_SIZE])
-        except OperationalError as error:
-            if not store.is_contention(error):
-                raise
-            # On SQLite, the rival may be the handler itself, for hours.
-            return remaining + ordered[start:]
-    return remaining
+    updates.sort(key=lambda update: (update.job_id, update.lease))
+    locked: list[ProgressUpdate] = []
+    try:
+        while updates:
+            locked += _write_batch(store, updates[:BATCH_SIZE])
+            del updates[:BATCH_SIZE]
+    except OperationalError as error:
+        # On SQLite, the rival may be the handler itself, for hours.
+        if not store.is_contention(error):
+            raise
+    finally:
+        updates[:0] = locked
 
 
 def _write_batch(store: Store, updates: Sequence[ProgressUpdate]) -> list[ProgressUpdate]:

@@ -98,7 +98,7 @@ def write_progress(store: Store, inbox: Inbox) -> None:
     """Write the progress of handlers; what cannot be written stays in the inbox."""
     updates = inbox.take()
     try:
-        updates = progress.write(store, updates)
+        progress.write(store, updates)
     finally:
         inbox.restore(updates)
 
