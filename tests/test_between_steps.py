@@ -9,7 +9,7 @@ from django.db import DatabaseError, OperationalError, connection
 from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
 from django_future.models import JobProgress, JobStatistics
 from django_future.progress import Inbox
-from django_future.signals import job_finished, jobs_expired
+from django_future.signals import job_finished, jobs_expired, jobs_pruned
 from django_future.status import Status
 from django_future.store import statistics, store_for
 from django_future.tasks.api import task_finished
@@ -37,7 +37,7 @@ def uncounted():
 @pytest.fixture
 def several_batches(monkeypatch):
     """Let each batch of rows have one row."""
-    for module in ("progress",):
+    for module in ("progress", "retention"):
         monkeypatch.setattr(f"django_future.store.{module}.BATCH_SIZE", 1)
 
 
@@ -186,3 +186,22 @@ class TestBatches:
             write_progress(store, inbox)
         write_progress(store, inbox)
         assert list(JobProgress.objects.values_list("log", flat=True)) == ["a line"] * 3
+
+    def test_jobs_that_were_pruned_before_an_error_are_reported(self, store):
+        numbers = []
+
+        def receive(count, **_):
+            numbers.append(count)
+
+        old = clock.to_row(clock.now() - timedelta(days=2))
+        for _ in range(3):
+            schedule_job("0s", jobs.echo).cancel()
+        ScheduledJob.objects.update(finished_at=old)
+        with connected(jobs_pruned, receive):
+            with (
+                failing("DELETE FROM django_future_scheduledjob", after=1),
+                pytest.raises(OperationalError),
+            ):
+                maintenance.prune_status(store, Status.CANCELLED, timedelta(days=1))
+            maintenance.prune_status(store, Status.CANCELLED, timedelta(days=1))
+        assert numbers == [1, 2]

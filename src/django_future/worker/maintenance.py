@@ -112,13 +112,16 @@ def prune_status(
     """
     stop_at = time.monotonic() + seconds
     total = 0
-    for count in retention.prune(store, status, store.now() - length):
-        total += count
-        if time.monotonic() >= stop_at:
-            break
-        time.sleep(PRUNE_PAUSE_SECONDS)
-    if total:
-        signals.jobs_pruned.send_robust(ScheduledJob, status=status, count=total)
+    try:
+        for count in retention.prune(store, status, store.now() - length):
+            total += count
+            if time.monotonic() >= stop_at:
+                break
+            time.sleep(PRUNE_PAUSE_SECONDS)
+    finally:
+        # Also after an error: the jobs before it are deleted.
+        if total:
+            signals.jobs_pruned.send_robust(ScheduledJob, status=status, count=total)
     return total
 
 
