@@ -7,17 +7,21 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection
 
 from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
-from django_future.models import JobProgress, JobStatistics
+from django_future.execution.executor import execute
+from django_future.execution.watchdog import Watchdog
+from django_future.models import JobProgress, JobStatistics, Worker
 from django_future.progress import Inbox
 from django_future.signals import job_finished, jobs_expired, jobs_pruned
 from django_future.status import Status
-from django_future.store import statistics, store_for
+from django_future.store import Session, statistics, store_for
 from django_future.tasks.api import task_finished
 from django_future.worker import maintenance
 from django_future.worker.housekeeping import write_progress
+from django_future.worker.recorder import Recorder
 from tests.shop import jobs, tasks
 from tests.support.faults import failing
 from tests.support.receivers import connected
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -205,3 +209,58 @@ class TestBatches:
                 maintenance.prune_status(store, Status.CANCELLED, timedelta(days=1))
             maintenance.prune_status(store, Status.CANCELLED, timedelta(days=1))
         assert numbers == [1, 2]
+
+
+class TestRecording:
+    @pytest.fixture
+    def recorder(self, store):
+        """Return a recorder with three completions."""
+        recorder = Recorder(store)
+        schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 3)
+        session = Session(store)
+        for job in store.claim(Worker(name="any"), at=clock.now(), limit=3):
+            execute(job, session, Watchdog(store, on_stuck=None), batch=recorder.add_completion)
+        session.end_idle()
+        return recorder
+
+    @pytest.fixture
+    def refused(self, recorder, store, monkeypatch):
+        """Let the database refuse the second completion, and return its job."""
+        refused = recorder.jobs[1]
+        real = type(store).finish_all
+
+        def finish_all(self, batch):
+            if refused in batch:
+                raise DatabaseError("a value that no database takes")
+            return real(self, batch)
+
+        monkeypatch.setattr(type(store), "finish_all", finish_all)
+        return refused
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
+    def test_a_locked_row_fails_no_job_if_the_batch_of_its_completion_is_refused(
+        self, recorder, refused, monkeypatch
+    ):
+        """The rival ends if it would delay the record of a failure."""
+        locked = recorder.jobs[2]
+        monkeypatch.setattr("django_future.store.contention.MAX_TRIES", 1)
+        other = connection.copy()
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute(
+                "SELECT id FROM django_future_scheduledjob WHERE id = %s FOR UPDATE", [locked.pk]
+            )
+
+        def end_rival(execute, sql, *rest):
+            if "error_kind" in sql and f"{locked.pk}" in str(rest):
+                other.rollback()
+            return execute(sql, *rest)
+
+        with connection.execute_wrapper(end_rival):
+            recorder.record()
+        assert [job.pk for job in recorder.jobs] == [locked.pk]
+        other.rollback()
+        other.close()
+        eventually(lambda: recorder.record() or not recorder.jobs)
+        locked.refresh_from_db()
+        assert (locked.status, locked.error) == (Status.COMPLETE, "")

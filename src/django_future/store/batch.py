@@ -91,6 +91,9 @@ def _finish_single(
         try:
             _add_results(store, [job], store.finish_all([job]), completions)
         except (DatabaseError, InterfaceError) as error:
+            if isinstance(error, OperationalError) and store.is_contention(error):
+                completions.locked.append(job)
+                return None
             if number == MAX_TRIES or store.is_usable(store.connection.connection):
                 return error
         else:
