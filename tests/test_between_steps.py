@@ -237,6 +237,30 @@ class TestRecording:
         monkeypatch.setattr(type(store), "finish_all", finish_all)
         return refused
 
+    def test_a_failure_that_cannot_be_recorded_repeats_no_signal_of_other_jobs(
+        self, recorder, refused, store, monkeypatch
+    ):
+        finished = []
+
+        def receive(job, **_):
+            finished.append((job.pk, job.status))
+
+        def fail(*_):
+            raise OperationalError("the server is away")
+
+        expected = [(job.pk, "failed" if job is refused else "complete") for job in recorder.jobs]
+        with connected(job_finished, receive):
+            with monkeypatch.context() as patch:
+                patch.setattr("django_future.execution.failure.fail", fail)
+                with suppress(OperationalError):
+                    recorder.record()
+                with suppress(OperationalError):
+                    recorder.record()
+            assert refused in recorder.jobs
+            recorder.record()
+        assert (sorted(finished), recorder.jobs) == (expected, [])
+        assert (counted(store, "complete"), counted(store, "failed")) == (2, 1)
+
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
     def test_a_locked_row_fails_no_job_if_the_batch_of_its_completion_is_refused(
         self, recorder, refused, monkeypatch

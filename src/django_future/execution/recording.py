@@ -1,31 +1,49 @@
 """The ends of jobs that are not recorded by the thread that executed them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
+from functools import partial
+
+from django.db import DatabaseError, InterfaceError
 
 from django_future import signals
 from django_future.exceptions import LeaseLost
 from django_future.execution.announcement import announce, announce_complete
 from django_future.execution.failure import conclude_attempt
+from django_future.execution.outcome import NotRecorded
 from django_future.models import ScheduledJob
 from django_future.resolution import options_if_known
 from django_future.store import Store
 from django_future.store.batch import complete_batch
 
 
-def record_completions(jobs: Sequence[ScheduledJob], store: Store) -> list[ScheduledJob]:
+def _raise(error: NotRecorded) -> None:
+    raise error
+
+
+def record_completions(
+    jobs: Sequence[ScheduledJob],
+    store: Store,
+    add_unrecorded: Callable[[NotRecorded], object] = _raise,
+) -> list[ScheduledJob]:
     """Record a completion batch, and return the jobs whose rows other transactions have locked.
 
-    If the database rejects the completion of one job, only this job fails. Raises a database error
-    if the database is unreachable; the caller may then pass the same jobs again.
+    If the database rejects the completion of one job, only this job fails. If that cannot be
+    recorded either, `add_unrecorded` is called: the ends of the other jobs are announced, and must
+    not be passed again. Raises a database error if the database is unreachable before that; the
+    caller may then pass the same jobs again.
     """
     completions = complete_batch(store, jobs)
     for job in completions.lost:
         signals.job_lost.send_robust(ScheduledJob, job=job)
     announce_complete(completions.complete)
     for job, error in completions.refused:
-        _record_failure(job, error, store)
+        record = partial(_record_failure, job, error, store)
+        try:
+            record()
+        except (DatabaseError, InterfaceError):
+            add_unrecorded(NotRecorded(job, record))
     return completions.locked
 
 

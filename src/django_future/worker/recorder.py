@@ -54,11 +54,11 @@ class Recorder:
             self._unrecorded[0].record()
             self._unrecorded.popleft()
         if jobs := self._completions[:]:
-            locked = record_completions(jobs, self._store)
+            locked = record_completions(jobs, self._store, self.add)
             del self._completions[: len(jobs)]  # after they are recorded, so that none is lost
             self._retry_later(locked)
         elif self._locked and time.monotonic() >= self._retry_locked_at:
-            locked = record_completions(self._locked, self._store)
+            locked = record_completions(self._locked, self._store, self.add)
             self._locked = []
             self._retry_later(locked)
 
