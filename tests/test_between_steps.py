@@ -6,11 +6,19 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 
-from django_future import ScheduledJob, clock, run_jobs, schedule_job, schedule_jobs
+from django_future import (
+    ScheduledJob,
+    clock,
+    run_jobs,
+    schedule_job,
+    schedule_jobs,
+    schedule_recurring,
+)
 from django_future.execution.executor import execute
 from django_future.execution.watchdog import Watchdog
 from django_future.models import JobProgress, JobStatistics, Worker
 from django_future.progress import Inbox
+from django_future.scheduling.runs import Materialiser
 from django_future.signals import job_finished, jobs_expired, jobs_pruned
 from django_future.status import Status
 from django_future.store import Session, statistics, store_for
@@ -288,3 +296,14 @@ class TestRecording:
         eventually(lambda: recorder.record() or not recorder.jobs)
         locked.refresh_from_db()
         assert (locked.status, locked.error) == (Status.COMPLETE, "")
+
+
+class TestMaterialisation:
+    def test_a_run_exists_before_its_instant_if_the_round_before_has_failed(self, store):
+        at = store.now() + timedelta(hours=1)
+        schedule_recurring("soon", jobs.echo, every="1h", starts_at=at + timedelta(seconds=5))
+        materialiser = Materialiser(store)
+        with failing("django_future_recurringjob"), suppress(OperationalError):
+            materialiser.work(at)
+        materialiser.work(at + timedelta(seconds=1))
+        assert with_status(Status.SCHEDULED) == 1

@@ -68,7 +68,7 @@ class Materialiser:
         """
         store, until, round_at = self._store, at + lead, self._round_at
         if round_at is None or not round_at - ROUND < at < round_at:
-            round_at = self._round_at = at + ROUND
+            round_at = at + ROUND
             self._held = {}
         else:
             until = at  # between two rounds, only for a run that waits or could not be decided
@@ -82,6 +82,8 @@ class Materialiser:
             self._repeat(partial(rows.lock_waiting, store), at, until)
             took = timedelta(seconds=time.monotonic() - began_at)
             again_at = min(again_at, at + max(WAITING_ROUND, MIN_IDLE_RATIO * took))
+        # Only now, so that the next call repeats a round that fails.
+        self._round_at = round_at
         return again_at
 
     def _repeat(
