@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection
+from django.db.backends.signals import connection_created
 
 from django_future import (
     ScheduledJob,
@@ -15,6 +16,7 @@ from django_future import (
     schedule_recurring,
 )
 from django_future.execution.executor import execute
+from django_future.execution.outcome import NotRecorded
 from django_future.execution.watchdog import Watchdog
 from django_future.models import JobProgress, JobStatistics, Worker
 from django_future.progress import Inbox
@@ -26,7 +28,7 @@ from django_future.tasks.api import task_finished
 from django_future.worker import maintenance
 from django_future.worker.housekeeping import write_progress
 from django_future.worker.recorder import Recorder
-from tests.shop import jobs, tasks
+from tests.shop import flaky, jobs, tasks
 from tests.support.faults import failing
 from tests.support.receivers import connected
 from tests.support.waiting import eventually
@@ -51,6 +53,13 @@ def several_batches(monkeypatch):
     """Let each batch of rows have one row."""
     for module in ("progress", "retention"):
         monkeypatch.setattr(f"django_future.store.{module}.BATCH_SIZE", 1)
+
+
+SHORT_LOCK_WAIT = {
+    "postgresql": "SET lock_timeout TO '50ms'",
+    "mysql": "SET SESSION innodb_lock_wait_timeout = 1",
+    "sqlite": "PRAGMA busy_timeout = 50",
+}
 
 
 def with_status(status):
@@ -219,6 +228,16 @@ class TestBatches:
         assert numbers == [1, 2]
 
 
+@pytest.fixture
+def rival():
+    """Return another connection, with an open transaction."""
+    rival = connection.copy()
+    rival.set_autocommit(False)
+    yield rival
+    rival.rollback()
+    rival.close()
+
+
 class TestRecording:
     @pytest.fixture
     def recorder(self, store):
@@ -271,31 +290,66 @@ class TestRecording:
 
     @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
     def test_a_locked_row_fails_no_job_if_the_batch_of_its_completion_is_refused(
-        self, recorder, refused, monkeypatch
+        self, recorder, refused, rival, monkeypatch
     ):
         """The rival ends if it would delay the record of a failure."""
         locked = recorder.jobs[2]
         monkeypatch.setattr("django_future.store.contention.MAX_TRIES", 1)
-        other = connection.copy()
-        other.set_autocommit(False)
-        with other.cursor() as cursor:
+        with rival.cursor() as cursor:
             cursor.execute(
                 "SELECT id FROM django_future_scheduledjob WHERE id = %s FOR UPDATE", [locked.pk]
             )
 
         def end_rival(execute, sql, *rest):
             if "error_kind" in sql and f"{locked.pk}" in str(rest):
-                other.rollback()
+                rival.rollback()
             return execute(sql, *rest)
 
         with connection.execute_wrapper(end_rival):
             recorder.record()
         assert [job.pk for job in recorder.jobs] == [locked.pk]
-        other.rollback()
-        other.close()
+        rival.rollback()
         eventually(lambda: recorder.record() or not recorder.jobs)
         locked.refresh_from_db()
         assert (locked.status, locked.error) == (Status.COMPLETE, "")
+
+    def test_a_row_that_stays_locked_for_long_does_not_prevent_another_attempt(
+        self, store, rival, monkeypatch
+    ):
+        """The rival ends if a failure would be recorded instead of the next attempt."""
+        monkeypatch.setattr("django_future.store.contention.MAX_TRIES", 1)
+        job = flaky.charge.schedule("0s", 1)
+        [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
+        session = Session(store)
+
+        def lock():  # after the handler was rolled back
+            with rival.cursor() as cursor:
+                cursor.execute(
+                    "UPDATE django_future_scheduledjob SET priority = 1 WHERE id = %s", [job.pk]
+                )
+
+        def wait_briefly(connection, **_):
+            with connection.cursor() as cursor:
+                cursor.execute(SHORT_LOCK_WAIT[connection.vendor])
+
+        def end_rival(execute, sql, *rest):
+            if "error_kind" in sql:
+                rival.rollback()
+            return execute(sql, *rest)
+
+        monkeypatch.setattr(session, "tidy", lock)
+        wait_briefly(connection)
+        with (
+            connected(connection_created, wait_briefly),
+            connection.execute_wrapper(end_rival),
+            pytest.raises(NotRecorded) as caught,
+        ):
+            execute(claimed, session, Watchdog(store, on_stuck=None))
+        connection.close()
+        rival.rollback()
+        caught.value.record()
+        job.refresh_from_db()
+        assert (job.status, job.failed_attempts.count()) == (Status.SCHEDULED, 1)
 
 
 class TestMaterialisation:

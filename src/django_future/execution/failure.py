@@ -42,17 +42,19 @@ def conclude_attempt(
     fails with an error that says so.
 
     Raises `LeaseLost` if the lease is lost, and a database error only if the database is
-    unreachable.
+    unreachable, or another transaction keeps the row locked.
     """
     for tries_remaining in reversed(range(MAX_TRIES)):
         try:
             _handle_failure(job, exception, options, store)
         except LeaseLost:
             raise
-        except Exception as error:  # noqa: BLE001 - no error must make the job run again
+        except Exception as error:
             is_database_error = isinstance(error, OperationalError | InterfaceError)
             if is_database_error and _reconnect(store) and tries_remaining:
                 continue  # the connection broke, so the values to record may be valid
+            if isinstance(error, OperationalError) and store.is_contention(error):
+                raise  # another attempt may follow, once the rival has ended
             _fail_without_details(job, exception, error, store)
         return
 
