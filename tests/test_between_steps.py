@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from threading import Event, Thread
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection
@@ -10,6 +11,7 @@ from django.db.backends.signals import connection_created
 from django_future import (
     ScheduledJob,
     clock,
+    job,
     run_jobs,
     schedule_job,
     schedule_jobs,
@@ -27,11 +29,13 @@ from django_future.store import Session, statistics, store_for
 from django_future.tasks.api import task_finished
 from django_future.worker import maintenance
 from django_future.worker.housekeeping import write_progress
+from django_future.worker.loop import Limits
+from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.recorder import Recorder
 from tests.shop import flaky, jobs, tasks
 from tests.support.faults import failing
 from tests.support.receivers import connected
-from tests.support.waiting import eventually
+from tests.support.waiting import MAX_WAIT_SECONDS, eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -245,8 +249,8 @@ class TestRecording:
         recorder = Recorder(store)
         schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 3)
         session = Session(store)
-        for job in store.claim(Worker(name="any"), at=clock.now(), limit=3):
-            execute(job, session, Watchdog(store, on_stuck=None), batch=recorder.add_completion)
+        for claimed in store.claim(Worker(name="any"), at=clock.now(), limit=3):
+            execute(claimed, session, Watchdog(store, on_stuck=None), batch=recorder.add_completion)
         session.end_idle()
         return recorder
 
@@ -361,3 +365,63 @@ class TestMaterialisation:
             materialiser.work(at)
         materialiser.work(at + timedelta(seconds=1))
         assert with_status(Status.SCHEDULED) == 1
+
+
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
+class TestLockedCompletions:
+    def test_a_locked_completion_is_recorded_though_others_arrive(self, store, rival, monkeypatch):
+        monkeypatch.setattr("django_future.worker.recorder.RETRY_INTERVAL_SECONDS", 0.0)
+        recorder = Recorder(store)
+        first = complete_one(store, recorder)
+        lock_row(rival, first)
+        recorder.record()
+        rival.rollback()
+        complete_one(store, recorder)
+        recorder.record()
+        assert ScheduledJob.objects.get(pk=first.pk).status == Status.COMPLETE
+
+    def test_a_worker_waits_for_a_locked_completion_before_it_ends(self, caplog):
+        row = schedule_job("0s", wait_for_lock)
+
+        def lock_until_a_warning():
+            is_called.wait(MAX_WAIT_SECONDS)
+            rival = connection.copy()
+            rival.set_autocommit(False)
+            lock_row(rival, row)
+            may_return.set()
+            eventually(lambda: "another transaction has locked" in caplog.text)
+            rival.close()
+
+        holder = Thread(target=lock_until_a_warning)
+        holder.start()
+        exit_code = run_worker(WorkerOptions(alias="default", limits=Limits(burst=True)))
+        holder.join()
+        assert exit_code == 0
+        assert ScheduledJob.objects.get(pk=row.pk).status == Status.COMPLETE
+
+
+is_called, may_return = Event(), Event()
+
+
+@job
+def wait_for_lock():
+    """Return when the row of this job is locked."""
+    is_called.set()
+    assert may_return.wait(MAX_WAIT_SECONDS)
+
+
+def complete_one(store, recorder):
+    row = schedule_job("0s", jobs.echo)
+    session = Session(store)
+    [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
+    watchdog = Watchdog(store, on_stuck=None)
+    execute(claimed, session, watchdog, batch=recorder.add_completion)
+    session.end_idle()
+    return row
+
+
+def lock_row(rival, row):
+    with rival.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM django_future_scheduledjob WHERE id = %s FOR UPDATE", [row.pk]
+        )

@@ -143,15 +143,17 @@ class Loop:
     def close(self, timeout: timedelta) -> None:
         """Release the jobs that have not started, and wait up to `timeout` for the running ones.
 
-        Then interrupt and release the remaining jobs.
+        Then interrupt and release the remaining jobs. A completion whose row is locked also waits
+        up to `timeout`.
         """
+        stop_at = time.monotonic() + timeout.total_seconds()
         try:
             self._to_release += self.pool.drain()
             self._release()
             self.pool.record()
             self._to_release += self.pool.close(timeout)
             self._release()
-            self.pool.record()
+            self.pool.record_last(stop_at)
         except (DatabaseError, InterfaceError):
             logger.exception("The database is unreachable; the jobs of this worker will be rescued")
 

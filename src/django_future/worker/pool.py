@@ -123,6 +123,10 @@ class Pool:
             reset_queries()  # of the main thread
         self._recorder.record()
 
+    def record_last(self, stop_at: float) -> None:
+        """Record the last ends; see `Recorder.record_last`."""
+        self._recorder.record_last(stop_at)
+
     def put(self, jobs: Sequence[ScheduledJob]) -> None:
         """Execute claimed jobs, each at its time."""
         self._accepted += len(jobs)

@@ -12,7 +12,8 @@ from django_future.store import Store
 
 logger = logging.getLogger("django_future")
 
-RETRY_INTERVAL_SECONDS = 1.0  # for completions whose rows another transaction has locked
+# Between two attempts at completions whose rows another transaction has locked.
+RETRY_INTERVAL_SECONDS, LAST_RETRY_INTERVAL_SECONDS = 1.0, 0.1
 
 
 class Recorder:
@@ -57,16 +58,38 @@ class Recorder:
             locked = record_completions(jobs, self._store, self.add)
             del self._completions[: len(jobs)]  # after they are recorded, so that none is lost
             self._retry_later(locked)
-        elif self._locked and time.monotonic() >= self._retry_locked_at:
-            locked = record_completions(self._locked, self._store, self.add)
-            self._locked = []
-            self._retry_later(locked)
+        if self._locked and time.monotonic() >= self._retry_locked_at:
+            self._record_locked()
+
+    def record_last(self, stop_at: float) -> None:
+        """Record all ends before the worker stops.
+
+        Waits for locked rows until `stop_at`, by the monotonic clock. Raises a database error as
+        `record` does.
+        """
+        self.record()
+        while self._locked and time.monotonic() < stop_at:
+            time.sleep(LAST_RETRY_INTERVAL_SECONDS)
+            self._record_locked()
+        if self._locked:
+            logger.error(
+                "%s jobs are complete, but another transaction keeps their rows locked, so they "
+                "will be rescued and run again",
+                len(self._locked),
+            )
+
+    def _record_locked(self) -> None:
+        self._locked = record_completions(self._locked, self._store, self.add)
+        self._retry_locked_at = time.monotonic() + RETRY_INTERVAL_SECONDS
 
     def _retry_later(self, locked: Sequence[ScheduledJob]) -> None:
-        if locked:
-            logger.warning(
-                "%s jobs are complete, but another transaction has locked their rows; trying again",
-                len(locked),
-            )
-            self._locked += locked
+        if not locked:
+            return
+        logger.warning(
+            "%s jobs are complete, but another transaction has locked their rows; trying again",
+            len(locked),
+        )
+        if not self._locked:
+            # From the first of them, so that later ones do not postpone the next attempt.
             self._retry_locked_at = time.monotonic() + RETRY_INTERVAL_SECONDS
+        self._locked += locked
