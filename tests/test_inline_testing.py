@@ -1,6 +1,7 @@
 """`override_future`, which executes jobs when they are scheduled."""
 
 from functools import partial
+from inspect import iscoroutinefunction
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -134,6 +135,29 @@ class TestTransactions:
 
 
 class TestOverrideFuture:
+    def test_override_future_decorates_a_function(self):
+        @override_future()
+        def schedule(when):
+            return schedule_job(when, jobs.echo)
+
+        assert schedule("5d").status == "complete"
+
+    def test_override_future_decorates_a_coroutine_function(self):
+        @override_future()
+        async def schedule(when):
+            return await aschedule_job(when, jobs.echo)
+
+        assert iscoroutinefunction(schedule)
+        assert async_to_sync(schedule)("5d").status == "complete"
+        assert schedule_job("5d", jobs.echo).status == "scheduled"
+
+    def test_override_future_refuses_a_class(self):
+        with pytest.raises(TypeError, match=r"the class Tests. .*enterContext"):
+
+            @override_future()
+            class Tests(TestCase):
+                pass
+
     def test_jobs_wait_again_after_override_future_has_ended(self):
         with override_future():
             schedule_job("5d", jobs.echo)

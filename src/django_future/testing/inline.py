@@ -9,8 +9,9 @@ from contextlib import (
     nullcontext,
 )
 from contextvars import ContextVar
-from functools import partial
-from typing import Self
+from functools import partial, wraps
+from inspect import iscoroutinefunction
+from typing import Any, Self, TypeVar, cast
 from unittest.mock import patch
 
 from django_future.execution.executor import execute
@@ -25,6 +26,7 @@ from django_future.testing.running import raise_error_of
 from django_future.worker.heartbeat import heartbeat, new_worker
 
 Add = Callable[[Store, Sequence[ScheduledJob]], None]
+F = TypeVar("F", bound=Callable[..., Any])
 
 INLINE = "inline"
 MAX_DEPTH = 30  # jobs, each scheduled by the one before
@@ -33,7 +35,7 @@ _depth = ContextVar("depth", default=0)
 
 
 def override_future(*, mode: str = INLINE) -> "Inline":
-    """Execute jobs when they are scheduled, in a `with` block or a decorated function.
+    """Execute jobs when they are scheduled, in a `with` block or a decorated function or coroutine.
 
     The time of a job does not matter. It is stored, claimed, executed and recorded before
     `schedule_job` returns, on the same thread and within the open transaction. The same is true
@@ -41,7 +43,7 @@ def override_future(*, mode: str = INLINE) -> "Inline":
     if each job schedules another without an end. It applies to all threads of the process, so
     only one thread at a time can use it.
 
-    Raises `ValueError` if `mode` is not "inline".
+    Raises `ValueError` if `mode` is not "inline", and `TypeError` if it decorates a class.
     """
     if mode != INLINE:
         raise ValueError(f"mode is {mode!r}. Give {INLINE!r}, the only mode.")
@@ -62,6 +64,23 @@ class Inline(ContextDecorator):
 
     def __exit__(self, *_: object) -> None:
         self._patches.close()
+
+    def __call__(self, func: F) -> F:
+        if isinstance(func, type):
+            # A wrapped class is a function, in which no test runner finds tests.
+            raise TypeError(
+                f"override_future() cannot decorate the class {func.__name__}. Decorate its "
+                "methods, or call self.enterContext(override_future()) in setUp()."
+            )
+        if not iscoroutinefunction(func):
+            return super().__call__(func)
+
+        @wraps(func)
+        async def inline(*args: Any, **kwargs: Any) -> Any:
+            with self._recreate_cm():
+                return await func(*args, **kwargs)
+
+        return cast("F", inline)
 
     def _recreate_cm(self) -> Self:
         return type(self)()  # a decorated function may call itself, and needs a new instance
