@@ -136,7 +136,9 @@ def test_a_job_can_be_bound_to_any_saved_object(pk_model):
     ("arguments", "error", "words"),
     [
         ({"when": "soon"}, InvalidTime, "'soon' is not a time"),
-        ({"expires": "later"}, InvalidTime, "'later' is not a time"),
+        ({"expires": "later"}, InvalidTime, "expires: 'later' is not a time"),
+        ({"expires": 60}, InvalidTime, "expires: 60 is not a time"),
+        ({"expire": "1h"}, InvalidOption, "Did you mean 'expires'?"),
         ({"expires": "2001-01-01"}, InvalidTime, "not after the scheduled time"),
         ({"expires": "0s"}, InvalidTime, "not after the scheduled time"),
         ({"expires": timedelta(days=-1)}, InvalidTime, "not after the scheduled time"),

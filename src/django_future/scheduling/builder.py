@@ -255,7 +255,7 @@ def _call_options(options: Options) -> AnyOptions:
         return {}
     if unknown := options.keys() - _OPTION_NAMES:
         remedy = f" Pass an argument of the callable as kwargs={{{min(unknown)!r}: ...}}."
-        raise InvalidOption(f"For a job {unknown_option_message(unknown, Options, remedy)}")
+        raise InvalidOption(f"For a job {unknown_option_message(unknown, CallOptions, remedy)}")
     own: Any = {name: value for name, value in options.items() if name != "using"}
     return cast("AnyOptions", own)
 
@@ -283,7 +283,10 @@ def set_times(
     if expires is None:
         return
     due_at = max(scheduled_at, context.now)
-    expires_at = parse_when(expires, now=due_at, zone=context.zone)
+    try:
+        expires_at = parse_when(expires, now=due_at, zone=context.zone)
+    except InvalidTime as error:
+        raise InvalidTime(f"expires: {error}") from error
     if expires_at <= due_at:
         name = "the current time" if due_at > scheduled_at else "the scheduled time"
         raise InvalidTime(
