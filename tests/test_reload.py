@@ -76,6 +76,18 @@ def test_a_job_runs_after_its_module_is_fixed(start_reloading, tmp_path, setting
     eventually(lambda: is_true_once_touched(module, Trace.objects.exists))
 
 
+def test_a_worker_restarts_after_a_module_of_declarations_is_fixed(start_reloading, tmp_path):
+    (tmp_path / "dev_settings.py").write_text(SETTINGS)
+    module = tmp_path / "mending" / "jobs.py"
+    module.parent.mkdir()
+    (module.parent / "__init__.py").write_text("")
+    module.write_text("def run(:")
+    start_reloading(DJANGO_SETTINGS_MODULE="dev_settings")
+    [before] = Worker.objects.values_list("pid", flat=True)
+    module.write_text(HANDLER)
+    eventually(lambda: is_true_once_touched(module, Worker.objects.exclude(pid=before).exists))
+
+
 def test_a_second_signal_is_logged_and_gives_the_exit_code(start_reloading, hold_file, tmp_path):
     output = tmp_path / "output"
     process = start_reloading(output=output)

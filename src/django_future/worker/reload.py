@@ -13,6 +13,7 @@ from typing import Any
 
 from django.utils import autoreload
 
+from django_future.declarations import import_declarations
 from django_future.service_thread import OnDeath, ServiceThread, ignore_death
 from django_future.signals import job_handler_unknown
 from django_future.worker.shutdown import RECYCLE, log_immediate_exit
@@ -127,6 +128,7 @@ def stopped_by_changes(
 
     def watch(stopped: Event) -> None:
         reloader = autoreload.get_reloader()
+        reloader.extra_files = faulty_files
         with _faulty_files_watched(reloader):
             try:
                 reloader.run(main_thread())
@@ -136,7 +138,9 @@ def stopped_by_changes(
                 stopped.wait()
 
     thread = ServiceThread("reload", watch, on_death)
+    faulty_files: set[Path] = set()  # those in which the import of declarations has failed
     if is_reloaded():
+        faulty_files.update(*map(_files_of, import_declarations().values()))
         thread.start()  # never stopped, because Django's reloader cannot be stopped
     yield has_changed
     thread.stopped.set()
