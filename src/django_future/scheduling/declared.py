@@ -197,8 +197,8 @@ def _is_new(store: Store, fingerprint: str) -> bool:
         return True
     if fingerprint != fingerprints[-1]:
         logger.warning(
-            "This process declares other recurring jobs than the code that was deployed last. If "
-            "that was rolled back, run `manage.py migrate`"
+            "This process declares other recurring jobs than the code that was deployed last, and "
+            "does not apply them. If this code is the current one, run `manage.py migrate`."
         )
     return False
 

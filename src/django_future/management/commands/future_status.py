@@ -58,7 +58,7 @@ def _job(store: Store, pk: int) -> ScheduledJob:
     if job is None:
         raise CommandError(
             f"There is no job {pk} in the database {store.alias!r}. It was deleted, or pruned "
-            "after DJANGO_FUTURE['RETENTION'], or its transaction was rolled back."
+            "after DJANGO_FUTURE['RETENTION'], or its transaction was rolled back or is still open."
         )
     return job
 
