@@ -1,4 +1,4 @@
-"""The regular work of a worker beside its heartbeat: chores, and the progress of its handlers."""
+"""The regular work of a worker next to its heartbeat: chores, and the progress of its handlers."""
 
 import logging
 import math
