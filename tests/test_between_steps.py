@@ -18,7 +18,7 @@ from django_future import (
     schedule_recurring,
 )
 from django_future.execution.executor import execute
-from django_future.execution.outcome import NotRecorded
+from django_future.execution.outcome import Ending, NotRecorded
 from django_future.execution.watchdog import Watchdog
 from django_future.models import JobProgress, JobStatistics, Worker
 from django_future.progress import Inbox
@@ -35,6 +35,7 @@ from django_future.worker.recorder import Recorder
 from tests.shop import flaky, jobs, tasks
 from tests.support.faults import failing
 from tests.support.receivers import connected
+from tests.support.rows import rewrite
 from tests.support.waiting import MAX_WAIT_SECONDS, eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -354,6 +355,37 @@ class TestRecording:
         caught.value.record()
         job.refresh_from_db()
         assert (job.status, job.failed_attempts.count()) == (Status.SCHEDULED, 1)
+
+
+class TestLostAnswers:
+    """The connection breaks after a commit, before the answer arrives."""
+
+    @pytest.mark.parametrize("status", ["parked", "scheduled"])
+    def test_the_end_of_a_job_that_cannot_be_called_is_recorded_again(self, store, status):
+        """Otherwise the error of the second record would end the worker."""
+        job = schedule_job("0s", jobs.echo)
+        if status == "parked":
+            ScheduledJob.objects.update(signature="none")
+        else:
+            rewrite(callable_name="tests.shop.jobs.no_such_handler")
+        recorder = Recorder(store)
+        [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
+        session, update = Session(store), f"SET {connection.ops.quote_name('status')}"
+        with failing(update, is_executed=True), pytest.raises(NotRecorded) as caught:
+            session.warm_up()
+            execute(claimed, session, Watchdog(store, on_stuck=None))
+        recorder.add(caught.value)
+        recorder.record()
+        job.refresh_from_db()
+        assert (job.status, recorder.jobs) == (status, [])
+
+    def test_a_job_that_is_cancelled_before_it_is_parked_has_lost_its_lease(self, store):
+        job = schedule_job("0s", jobs.echo)
+        ScheduledJob.objects.update(signature="none")
+        [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
+        job.cancel(running=True)
+        outcome = execute(claimed, Session(store), Watchdog(store, on_stuck=None))
+        assert outcome.ending is Ending.LEASE_LOST
 
 
 class TestMaterialisation:

@@ -9,10 +9,10 @@ from django.db import OperationalError, connection
 
 
 @contextmanager
-def failing(text: str, *, after: int = 0) -> Iterator[None]:
+def failing(text: str, *, after: int = 0, is_executed: bool = False) -> Iterator[None]:
     """Let one statement that contains `text` fail, after a number of others that succeed.
 
-    If no statement fails in the block, the test fails.
+    With `is_executed`, only its answer is lost. If no statement fails in the block, the test fails.
     """
     numbers, has_failed = count(), False
 
@@ -20,6 +20,8 @@ def failing(text: str, *, after: int = 0) -> Iterator[None]:
         nonlocal has_failed
         if text in sql and next(numbers) == after:
             has_failed = True
+            if is_executed:
+                execute(sql, *rest)
             raise OperationalError("server closed the connection unexpectedly")
         return execute(sql, *rest)
 

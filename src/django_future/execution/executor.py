@@ -229,7 +229,7 @@ class Execution:
         if is_database_error or isinstance(error, JobTimeout | LeaseLost | TransactionBroken):
             # The connection may be broken, or one of its statements may still be interrupted.
             session.discard()
-        record = partial(self._choose_end(error), _as_exception(error))
+        record = partial(self._record, self._choose_end(error), _as_exception(error))
         try:
             return record()
         except (DatabaseError, InterfaceError) as refusal:
@@ -251,6 +251,12 @@ class Execution:
         if self.session.has_lost_connection and _is_about_connection(error):
             return self._rescue
         return self._fail
+
+    def _record(self, end: Callable[[Exception], Outcome], error: Exception) -> Outcome:
+        try:
+            return end(error)
+        except LeaseLost as lost:
+            return self._conclude_lost_lease(lost)
 
     def _conclude_lost_lease(self, error: Exception) -> Outcome:
         job = self.job
@@ -281,11 +287,8 @@ class Execution:
         return Outcome(self.job, error, Ending.LEASE_LOST)
 
     def _fail(self, error: Exception) -> Outcome:
-        try:
-            options = self.resolution.options if self.resolution else JobOptions()
-            conclude_attempt(self.job, error, options, self.store)
-        except LeaseLost as lost:
-            return self._conclude_lost_lease(lost)
+        options = self.resolution.options if self.resolution else JobOptions()
+        conclude_attempt(self.job, error, options, self.store)
         return self._announce(error)
 
     def _announce(self, error: Exception | None) -> Outcome:
