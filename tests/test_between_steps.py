@@ -1,6 +1,6 @@
 """An error between two steps: the work of the first is not lost, and is not done twice."""
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from threading import Event, Thread
 
@@ -16,6 +16,7 @@ from django_future import (
     schedule_job,
     schedule_jobs,
     schedule_recurring,
+    signals,
 )
 from django_future.execution.executor import execute
 from django_future.execution.outcome import Ending, NotRecorded
@@ -33,7 +34,7 @@ from django_future.worker.loop import Limits
 from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.recorder import Recorder
 from tests.shop import flaky, jobs, tasks
-from tests.support.faults import failing
+from tests.support.faults import failing, losing_answer_to_commit
 from tests.support.receivers import connected
 from tests.support.rows import rewrite
 from tests.support.waiting import MAX_WAIT_SECONDS, eventually
@@ -360,6 +361,25 @@ class TestRecording:
 class TestLostAnswers:
     """The connection breaks after a commit, before the answer arrives."""
 
+    @pytest.fixture
+    def heard(self):
+        """Return the signals about the ends of attempts, each with the status of its job."""
+        heard = []
+        with ExitStack() as stack:
+            for name in ("job_finished", "job_retried", "job_lost", "job_rescued"):
+
+                def receive(job, name=name, **_):
+                    heard.append((name, job.status))
+
+                stack.enter_context(connected(getattr(signals, name), receive))
+            yield heard
+
+    def execute_one(self, store):
+        """Execute a due job, and lose the answer to the first commit after its claim."""
+        [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
+        with losing_answer_to_commit():
+            return execute(claimed, Session(store), Watchdog(store, on_stuck=None))
+
     @pytest.mark.parametrize("status", ["parked", "scheduled"])
     def test_the_end_of_a_job_that_cannot_be_called_is_recorded_again(self, store, status):
         """Otherwise the error of the second record would end the worker."""
@@ -386,6 +406,12 @@ class TestLostAnswers:
         job.cancel(running=True)
         outcome = execute(claimed, Session(store), Watchdog(store, on_stuck=None))
         assert outcome.ending is Ending.LEASE_LOST
+
+    def test_a_job_whose_completion_was_committed_is_announced(self, store, heard):
+        schedule_job("0s", jobs.trace)
+        assert self.execute_one(store).ending is Ending.RECORDED
+        assert heard == [("job_finished", "complete")]
+        assert (with_status(Status.COMPLETE), counted(store, "complete")) == (1, 1)
 
 
 class TestMaterialisation:

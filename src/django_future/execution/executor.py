@@ -284,6 +284,9 @@ class Execution:
     def _rescue(self, error: Exception) -> Outcome:
         # The commit may have succeeded. Then the lease is no longer held, and this changes nothing.
         rescue_job(self.job, self.store, "The connection to the database broke while this job ran")
+        if self.has_returned and not leases.not_complete(self.store, [self.job]):
+            self.job.status = Status.COMPLETE
+            return self._announce(None)
         return Outcome(self.job, error, Ending.LEASE_LOST)
 
     def _fail(self, error: Exception) -> Outcome:
