@@ -413,6 +413,24 @@ class TestLostAnswers:
         assert heard == [("job_finished", "complete")]
         assert (with_status(Status.COMPLETE), counted(store, "complete")) == (1, 1)
 
+    @pytest.mark.parametrize(
+        ("handler", "announced"),
+        [
+            (jobs.trace_and_fail, ("job_finished", "failed")),
+            (flaky.charge, ("job_retried", "scheduled")),
+        ],
+        ids=["failed", "retried"],
+    )
+    def test_an_attempt_whose_end_was_committed_is_announced(
+        self, store, heard, handler, announced
+    ):
+        job = schedule_job("0s", handler, args=["1"])
+        assert self.execute_one(store).ending is Ending.RECORDED
+        job.refresh_from_db()
+        assert (heard, job.status) == ([announced], announced[1])
+        assert job.failed_attempts.count() == 1
+        assert counted(store, "failed") == (job.status == Status.FAILED)
+
 
 class TestMaterialisation:
     def test_a_run_exists_before_its_instant_if_the_round_before_has_failed(self, store):

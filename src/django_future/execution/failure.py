@@ -48,8 +48,9 @@ def conclude_attempt(
         try:
             _handle_failure(job, exception, options, store)
         except LeaseLost:
-            raise
-        except Exception as error:
+            if not transitions.apply_recorded_failure(store, job):
+                raise
+        except Exception as error:  # no error must make the job run again
             is_database_error = isinstance(error, OperationalError | InterfaceError)
             if is_database_error and _reconnect(store) and tries_remaining:
                 continue  # the connection broke, so the values to record may be valid

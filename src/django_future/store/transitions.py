@@ -36,6 +36,8 @@ NOT_FAILED = (RETRIED, WORKER_LOST, CANCELLED)
 HANDLER_UNKNOWN = "It is released for a worker that does."  # ends the error of such a job
 
 _TIMES = "scheduled_at", "first_due_at", "created_at", "expires_at"
+_FAILURE = "status", "scheduled_at", "finished_at", "error", "error_kind"
+_AFTER_FAILURE = Status.FAILED, Status.SCHEDULED
 _ATTEMPT = "task_backend", "attempts", "worker", "started_at", "finished_at"
 # The unique key is cleared, so that code can schedule the same job again.
 _PARKED: dict[str, Any] = {
@@ -169,6 +171,20 @@ def schedule_retry(store: Store, job: ScheduledJob, at: datetime, failure: Failu
     vars(job).pop("first_due_at", None)  # the next access loads it
     _apply(job, finished_at=None, return_value=None, **changes)
     store.notify()
+
+
+def apply_recorded_failure(store: Store, job: ScheduledJob) -> bool:
+    """Apply to `job` the failure of its attempt if it is recorded, and return whether it is.
+
+    An earlier try may have committed it, though its answer was lost.
+    """
+    attempts = JobAttempt.objects.using(store.alias).filter(job_id=job.pk, number=job.attempts)
+    own = attempts.filter(worker=job.worker).exclude(exception__in=(WORKER_LOST, CANCELLED))
+    rows = store.jobs.filter(pk=job.pk, lease=job.lease, status__in=_AFTER_FAILURE)
+    row = rows.values(*_FAILURE).first() if own.exists() else None
+    if row is not None:
+        _apply(job, return_value=None, **row)
+    return row is not None
 
 
 def failures(store: Store, job: ScheduledJob) -> int:
