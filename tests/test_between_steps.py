@@ -443,6 +443,21 @@ class TestMaterialisation:
         assert with_status(Status.SCHEDULED) == 1
 
 
+class TestRescue:
+    def test_a_job_that_cannot_be_read_for_some_time_does_not_fail(self, store):
+        """The failures are of the connection or of a rival, not of the row."""
+        job = schedule_job("0s", jobs.echo)
+        store.claim(Worker(name="lost"), at=clock.now(), limit=1)
+        with ExitStack() as stack:
+            for _ in range(3):  # with others, alone, and once more
+                stack.enter_context(failing("return_value"))
+            with suppress(OperationalError):
+                maintenance.rescue(store)
+        maintenance.rescue(store)
+        job.refresh_from_db()
+        assert (job.status, job.error) == (Status.SCHEDULED, "")
+
+
 @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
 class TestLockedCompletions:
     def test_a_locked_completion_is_recorded_though_others_arrive(self, store, rival, monkeypatch):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from django_future import clock
 from django_future.models import ScheduledJob
@@ -14,7 +14,7 @@ from django_future.status import Status
 from django_future.store.base import Store
 from django_future.store.contention import retry_on_contention
 from django_future.store.postgresql.prepared import Prepared
-from django_future.store.unreadable import UNREADABLE
+from django_future.store.unreadable import UNREADABLE, is_unreadable
 from django_future.store.workers import living_from, living_until
 from django_future.text import storable
 
@@ -103,9 +103,18 @@ def _load_single(store: Store, claim: _Claim) -> list[ScheduledJob]:
     try:
         return _load_unlocked(store, [claim])
     except Exception as error:
+        if _is_about_connection(error):
+            raise
         logger.exception("Job %s of a lost worker cannot be read", claim.id)
         _fail_unreadable(store, claim, error)
         return []
+
+
+def _is_about_connection(error: Exception) -> bool:
+    """Return whether the connection or a rival is the cause of `error`, and not a row."""
+    if isinstance(error, OperationalError):
+        return not is_unreadable(error)
+    return isinstance(error, InterfaceError)
 
 
 @retry_on_contention
