@@ -30,7 +30,7 @@ from django_future.store import Session, statistics, store_for
 from django_future.tasks.api import task_finished
 from django_future.worker import maintenance
 from django_future.worker.housekeeping import write_progress
-from django_future.worker.loop import Limits
+from django_future.worker.loop import Limits, Loop
 from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.recorder import Recorder
 from tests.shop import flaky, jobs, tasks
@@ -456,6 +456,31 @@ class TestRescue:
         maintenance.rescue(store)
         job.refresh_from_db()
         assert (job.status, job.error) == (Status.SCHEDULED, "")
+
+
+class TestStop:
+    def test_a_stop_waits_for_running_jobs_despite_an_error(self, store, hold_file):
+        """Let the connection break when the job that has not started is released."""
+        running, waiting = (
+            schedule_job("0s", jobs.hold, args=[str(hold_file)]),
+            schedule_job("1h", jobs.echo),
+        )
+        worker = Worker(name="any")
+        loop = Loop(store, worker)
+        loop.pool.start()
+        loop.pool.put(store.claim(worker, at=clock.now() + timedelta(hours=2), limit=2))
+        eventually(hold_file.exists)
+
+        def end_job(execute, sql, *rest):
+            hold_file.unlink(missing_ok=True)
+            return execute(sql, *rest)
+
+        update = f"SET {connection.ops.quote_name('status')}"
+        with connection.execute_wrapper(end_job), failing(update):
+            loop.close(timedelta(seconds=MAX_WAIT_SECONDS))
+        for job in (running, waiting):
+            job.refresh_from_db()
+        assert (running.status, waiting.status) == (Status.COMPLETE, Status.SCHEDULED)
 
 
 @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")

@@ -3,8 +3,10 @@
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.db import DatabaseError, InterfaceError
 
@@ -147,15 +149,22 @@ class Loop:
         up to `timeout`.
         """
         stop_at = time.monotonic() + timeout.total_seconds()
-        try:
-            self._to_release += self.pool.drain()
-            self._release()
-            self.pool.record()
-            self._to_release += self.pool.close(timeout)
-            self._release()
-            self.pool.record_last(stop_at)
-        except (DatabaseError, InterfaceError):
-            logger.exception("The database is unreachable; the jobs of this worker will be rescued")
+        self._to_release += self.pool.drain()
+        self._release_and(self.pool.record)
+        self._to_release += self.pool.close(timeout)
+        self._release_and(partial(self.pool.record_last, stop_at))
+
+    def _release_and(self, record: Callable[[], None]) -> None:
+        """Release and record while the worker stops; try twice, because a connection may break."""
+        for _ in range(2):
+            try:
+                self._release()
+                record()
+            except (DatabaseError, InterfaceError):
+                logger.exception("The database is unreachable; jobs of this worker may be rescued")
+                self._store.connection.close()
+            else:
+                return
 
     def _is_over(self) -> bool:
         if not self.why_ended:
