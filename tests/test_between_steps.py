@@ -27,6 +27,7 @@ from django_future.scheduling.runs import Materialiser
 from django_future.signals import job_finished, jobs_expired, jobs_pruned
 from django_future.status import Status
 from django_future.store import Session, statistics, store_for
+from django_future.store.postgresql.notify import NotifyLimiter
 from django_future.tasks.api import task_finished
 from django_future.worker import maintenance
 from django_future.worker.housekeeping import write_progress
@@ -430,6 +431,23 @@ class TestLostAnswers:
         assert (heard, job.status) == ([announced], announced[1])
         assert job.failed_attempts.count() == 1
         assert counted(store, "failed") == (job.status == Status.FAILED)
+
+    @pytest.mark.only_on("postgresql", reason="other databases send no notification")
+    @pytest.mark.parametrize(
+        ("name", "ending"),
+        [("flaky.poll", Ending.RECORDED), ("jobs.no_such_handler", Ending.HANDLER_UNKNOWN)],
+    )
+    def test_a_job_is_scheduled_again_without_a_notification(self, store, heard, name, ending):
+        schedule_job("0s", jobs.echo)
+        rewrite(callable_name=f"tests.shop.{name}")
+        [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
+        session = Session(store)
+        store._notify_limiter = NotifyLimiter()  # so that this one is not suppressed
+        with failing("NOTIFY"):
+            session.warm_up()
+            outcome = execute(claimed, session, Watchdog(store, on_stuck=None))
+        assert (outcome.ending, with_status(Status.SCHEDULED)) == (ending, 1)
+        assert "job_lost" not in dict(heard)
 
 
 class TestMaterialisation:

@@ -114,7 +114,7 @@ def release_unknown(store: Store, job: ScheduledJob, error: str) -> None:
         error=error,
     )
     job.status, job.error = Status.SCHEDULED, error
-    store.notify()
+    _notify_later(store)
 
 
 def is_handler_unknown(error: str) -> bool:
@@ -170,7 +170,7 @@ def schedule_retry(store: Store, job: ScheduledJob, at: datetime, failure: Failu
             _record_attempt(store, job, failure)
     vars(job).pop("first_due_at", None)  # the next access loads it
     _apply(job, finished_at=None, return_value=None, **changes)
-    store.notify()
+    _notify_later(store)
 
 
 def apply_recorded_failure(store: Store, job: ScheduledJob) -> bool:
@@ -205,7 +205,7 @@ def move(store: Store, jobs: ScheduledJobQuerySet, at: datetime) -> int:
         jobs = jobs.scheduled()
     count = sum(_move_batch(store, ids, at) for ids in batches_of_ids(jobs))
     if count and at - store.now() < NOTIFY_HORIZON:
-        transaction.on_commit(store.notify, using=store.alias, robust=True)
+        _notify_later(store)
     return count
 
 
@@ -349,7 +349,7 @@ def sign(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
     rows = store.jobs.filter(pk=job.pk, status=job.status, signature=job.signature)
     if not rows.update(**columns, status=Status.SCHEDULED, error=""):
         return False
-    transaction.on_commit(store.notify, using=store.alias, robust=True)
+    _notify_later(store)
     return True
 
 
@@ -360,7 +360,7 @@ def rename(store: Store, job: ScheduledJob, columns: Mapping[str, Any]) -> bool:
         row = store.jobs.scheduled().filter(pk=job.pk, signature=job.signature)
         is_renamed = bool(row.update(**columns, error=""))
     if is_renamed:
-        transaction.on_commit(store.notify, using=store.alias, robust=True)
+        _notify_later(store)
     return is_renamed
 
 
@@ -373,7 +373,7 @@ def retry(store: Store, jobs: ScheduledJobQuerySet) -> int:
         jobs = jobs.filter(status__in=Status.retryable())
     count = sum(_retry_batch(store, ids) for ids in batches_of_ids(jobs))
     if count:
-        transaction.on_commit(store.notify, using=store.alias, robust=True)
+        _notify_later(store)
     return count
 
 
@@ -445,8 +445,13 @@ def _schedule_again(store: Store, job: ScheduledJob, **counts: object) -> bool:
     row = leases.held(store, job)
     if not row.update(status=Status.SCHEDULED, worker="", started_at=None, **counts):
         return False
-    store.notify()
+    _notify_later(store)
     return True
+
+
+def _notify_later(store: Store) -> None:
+    # Robust, because the change is committed. Without the notification, workers poll.
+    transaction.on_commit(store.notify, using=store.alias, robust=True)
 
 
 def _finish_as(
