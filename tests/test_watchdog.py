@@ -86,7 +86,12 @@ class TestTimeout:
 @pytest.mark.every_python
 class TestStuck:
     @pytest.mark.parametrize(
-        ("handler", "lasting"), [(flaky.sleep_outside, 60), (flaky.compute_outside, 2**31 - 1)]
+        ("handler", "lasting"),
+        [
+            (flaky.sleep_outside, 60),
+            (flaky.compute_outside, 2**31 - 1),
+            (flaky.close_and_sleep, 60),
+        ],
     )
     def test_a_stuck_handler_makes_its_process_exit_with_75(
         self, handler, lasting, start_worker, trace_texts

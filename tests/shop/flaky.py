@@ -139,6 +139,13 @@ def sleep_outside(seconds):
     time.sleep(seconds)
 
 
+@job(timeout="0.2s")
+def close_and_sleep(seconds):
+    """Close the connection, and sleep in C code."""
+    connection.close()
+    time.sleep(seconds)
+
+
 @job
 def sleep_without_writing(path, seconds):
     """Create a file and sleep in C code. On SQLite a write would block those who cancel the job."""

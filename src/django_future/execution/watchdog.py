@@ -135,8 +135,9 @@ class Watchdog:
             call.interruption(),
             extra=log_extra(job),
         )
-        try:
+        with suppress(DatabaseError, InterfaceError):  # it may be closed already
             self._store.kill_session(call.driver_session)
+        try:
             self._on_stuck(job, call.interruption())
         except (DatabaseError, InterfaceError):
             logger.exception(
