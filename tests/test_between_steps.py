@@ -496,8 +496,8 @@ class TestStop:
         update = f"SET {connection.ops.quote_name('status')}"
         with connection.execute_wrapper(end_job), failing(update):
             loop.close(timedelta(seconds=MAX_WAIT_SECONDS))
-        for job in (running, waiting):
-            job.refresh_from_db()
+        for row in (running, waiting):
+            row.refresh_from_db()
         assert (running.status, waiting.status) == (Status.COMPLETE, Status.SCHEDULED)
 
 
