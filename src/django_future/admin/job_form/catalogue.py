@@ -116,15 +116,47 @@ def _text_of(default: Any) -> str:
 
 
 def _decorated() -> Iterator[KnownHandler]:
-    tasks = task_types()
     for module_name, module in list(sys.modules.items()):
-        for name, value in list(getattr(module, "__dict__", {}).items()):
-            # By the type first: it is fast, and a lazy object may be in the place of any value.
-            if type(value) in _KINDS:
-                if _is_declared(value) and _path_of_function(value) == f"{module_name}.{name}":
-                    yield KnownHandler(f"{module_name}.{name}", value)
-            elif issubclass(type(value), tasks) and value.module_path == f"{module_name}.{name}":
-                yield from _resolved(value.module_path)
+        namespace = getattr(module, "__dict__", {})
+        for name in _handlers_in(module_name, namespace):
+            value, path = namespace.get(name), f"{module_name}.{name}"
+            if _is_function_at(path, value):
+                yield KnownHandler(path, value)
+            elif _is_task_at(path, value):
+                yield from _resolved(path)
+
+
+def _handlers_in(module_name: str, namespace: dict[str, Any]) -> list[str]:
+    """Return the names of the handlers in a module.
+
+    They are remembered as long as the module has as many names, because a search through all
+    modules takes as long as the rest of a small page.
+    """
+    if module_name in _searched:
+        searched, size, names = _searched[module_name]
+        if searched is namespace and size == len(namespace):
+            return names
+    names = [
+        name
+        for name, value in list(namespace.items())
+        if _is_function_at(f"{module_name}.{name}", value)
+        or _is_task_at(f"{module_name}.{name}", value)
+    ]
+    _searched[module_name] = namespace, len(namespace), names
+    return names
+
+
+# By the name of a module, its names when it was searched, their number, and what was found.
+_searched: dict[str, tuple[dict[str, Any], int, list[str]]] = {}
+
+
+# By the type first: it is fast, and a lazy object may be in the place of any value.
+def _is_function_at(path: str, value: Any) -> bool:
+    return type(value) in _KINDS and _is_declared(value) and _path_of_function(value) == path
+
+
+def _is_task_at(path: str, value: Any) -> bool:
+    return issubclass(type(value), task_types()) and bool(value.module_path == path)
 
 
 def _path_of_function(function: Any) -> str:
