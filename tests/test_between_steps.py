@@ -38,7 +38,7 @@ from tests.shop import flaky, jobs, tasks
 from tests.support.faults import failing, losing_answer_to_commit
 from tests.support.receivers import connected
 from tests.support.rows import rewrite
-from tests.support.waiting import MAX_WAIT_SECONDS, eventually
+from tests.support.waiting import MAX_WAIT_SECONDS, eventually, has_ended
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -559,3 +559,31 @@ def lock_row(rival, row):
         cursor.execute(
             "SELECT 1 FROM django_future_scheduledjob WHERE id = %s FOR UPDATE", [row.pk]
         )
+
+
+class TestStart:
+    def test_declarations_that_could_not_be_applied_are_applied_later(
+        self, hold_file, settings, monkeypatch
+    ):
+        """Let the database fail once; a job keeps the worker running."""
+        tries = []
+
+        def synchronise(alias):
+            tries.append(alias)
+            if len(tries) == 1:
+                raise OperationalError("the server is away")
+
+        def work():
+            run_worker(WorkerOptions(alias="default", limits=Limits(burst=True)))
+            connection.close()
+
+        monkeypatch.setattr("django_future.worker.process.synchronise", synchronise)
+        settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        worker = Thread(target=work)
+        worker.start()
+        eventually(lambda: len(tries) > 1 or not worker.is_alive())
+        eventually(hold_file.exists)
+        hold_file.unlink()
+        assert has_ended(worker)
+        assert tries == ["default"] * 2

@@ -83,7 +83,7 @@ class _WorkerProcess:
         self._punctuality = Punctuality()
         self._materialiser = Materialiser(self._store)
         self._journal = Journal(self._store, self._worker, self._loop.pool)
-        self._must_recycle = self._has_died = False
+        self._must_recycle = self._has_died = self._has_declared = False
         self._beats_without_progress = 0
 
     def run(self, signals: StopSignals | None) -> int:
@@ -103,7 +103,7 @@ class _WorkerProcess:
                 stopped_by_changes(loop.stop, self._on_death) as has_changed,
             ):
                 # All chores except the last, which prunes: the first jobs need not wait for it.
-                do_chores(store, [self._declare, *self._chores()[:-1]], Event())
+                do_chores(store, self._chores()[:-1], Event())
                 self._on_beat()
                 self._journal.start(options.selection, options.threads)
                 with _loaded_objects_frozen():
@@ -149,10 +149,15 @@ class _WorkerProcess:
         def write_statistics() -> None:
             maintenance.write_statistics(store)
 
-        return [rescue, expire, loop.release_orphaned_claims, write_statistics, prune]
+        return [
+            self._declare, rescue, expire, loop.release_orphaned_claims, write_statistics, prune,
+        ]  # fmt: skip
 
     def _declare(self) -> None:
+        if self._has_declared:
+            return
         synchronise(self._store.alias)
+        self._has_declared = True  # only now, so that it is repeated if it fails
         self._materialise()  # so that a worker that ends with the due jobs runs these, too
 
     def _materialise(self) -> float:
