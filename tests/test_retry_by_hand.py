@@ -72,6 +72,7 @@ class TestOneJob:
             created_at=clock.to_row(long_ago),
             expires_at=clock.to_row(far),
         )
+        job.refresh_from_db()
         job.retry()
         assert job.expires_at is None
 

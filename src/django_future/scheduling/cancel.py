@@ -4,6 +4,7 @@ from django_future.databases import database_of_jobs, jobs_database
 from django_future.exceptions import NotCancellable
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.scheduling.own_row import own_row, refresh
 from django_future.status import Status
 from django_future.store import store_for, transitions
 from django_future.task_signals import send_all_finished
@@ -14,12 +15,13 @@ def cancel_job(job: ScheduledJob, *, running: bool = False, reason: str = "") ->
 
     The `reason` becomes its `error`.
 
-    Raises `NotCancellable` if the job has ended, or is running and `running` is false.
+    Raises `NotCancellable` if the job has ended, or is running and `running` is false, and
+    `ScheduledJob.DoesNotExist` if it has no row.
     """
     alias = jobs_database(instance=job)
-    jobs = ScheduledJob.objects.using(alias).filter(pk=job.pk)
-    cancelled = _cancel(jobs, alias, running=running, reason=reason)
-    job.refresh_from_db(using=alias, fields=["status", "finished_at", "error"])
+    row = own_row(job, alias)
+    cancelled = _cancel(row, alias, running=running, reason=reason)
+    refresh(job, row, ["status", "finished_at", "error"])
     if not cancelled:
         remedy = "" if running else " To cancel a running job, call cancel(running=True)."
         raise NotCancellable(f"Job {job.pk} is {job.status}, not scheduled.{remedy}")

@@ -7,6 +7,7 @@ from django_future.databases import database_of_jobs, jobs_database
 from django_future.exceptions import NotMovable
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.scheduling.own_row import own_row, refresh
 from django_future.status import Status
 from django_future.store import store_for
 from django_future.store.transitions import move
@@ -20,7 +21,8 @@ def move_job(job: ScheduledJob, when: When) -> None:
 
     A time that has passed means now, and a job that is due already keeps its place then.
 
-    Raises `InvalidTime`, and `NotMovable` if the job is not scheduled.
+    Raises `InvalidTime`, `NotMovable` if the job is not scheduled, and `ScheduledJob.DoesNotExist`
+    if it has no row.
     """
     _move(job, parse_when(when, now=clock.now(), zone=clock.current_zone()))
 
@@ -28,7 +30,8 @@ def move_job(job: ScheduledJob, when: When) -> None:
 def run_job_now(job: ScheduledJob) -> None:
     """Make `job` due now.
 
-    Raises `NotMovable` if the job is not scheduled.
+    Raises `NotMovable` if the job is not scheduled, and `ScheduledJob.DoesNotExist` if it has no
+    row.
     """
     _move(job, store_for(jobs_database(instance=job)).now())
 
@@ -48,8 +51,9 @@ def run_jobs_now(queryset: ScheduledJobQuerySet) -> int:
 
 def _move(job: ScheduledJob, at: datetime) -> None:
     alias = jobs_database(instance=job)
-    is_moved = move(store_for(alias), ScheduledJob.objects.using(alias).filter(pk=job.pk), at)
-    job.refresh_from_db(using=alias, fields=_TIMES)
+    row = own_row(job, alias)
+    is_moved = move(store_for(alias), row, at)
+    refresh(job, row, _TIMES)
     if not is_moved and job.status == Status.PARKED:
         raise NotMovable(
             f"Job {job.pk} is parked: its signature was not valid, so it does not run. If you "

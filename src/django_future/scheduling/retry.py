@@ -4,6 +4,7 @@ from django_future.databases import database_of_jobs, jobs_database
 from django_future.exceptions import NotRetryable
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.scheduling.own_row import own_row, refresh
 from django_future.status import Status
 from django_future.store import store_for
 from django_future.store.transitions import retry
@@ -12,11 +13,13 @@ from django_future.store.transitions import retry
 def retry_job(job: ScheduledJob) -> None:
     """Schedule `job` again, due now.
 
-    Raises `NotRetryable` unless it failed, expired or was cancelled.
+    Raises `NotRetryable` unless it failed, expired or was cancelled, and
+    `ScheduledJob.DoesNotExist` if it has no row.
     """
     alias = jobs_database(instance=job)
-    retried = retry_jobs(ScheduledJob.objects.using(alias).filter(pk=job.pk))
-    job.refresh_from_db(using=alias)
+    row = own_row(job, alias)
+    retried = retry_jobs(row)
+    refresh(job, row, None)
     if not retried and job.status == Status.PARKED:
         raise NotRetryable(
             f"Job {job.pk} is parked: its signature was not valid, so it did not run. If you "
