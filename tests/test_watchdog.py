@@ -104,6 +104,14 @@ class TestStuck:
         assert "JobTimeout" in scheduled.error
         assert trace_texts() == []
 
+    def test_the_error_of_a_stuck_handler_shows_where_it_is(self, start_worker):
+        worker = start_worker()
+        scheduled = flaky.sleep_outside.schedule("0s", 60)
+        assert wait_for_exit(worker) == 75
+        scheduled.refresh_from_db()
+        assert "in sleep_outside" in scheduled.error
+        assert scheduled.error_kind == "JobTimeout in tests.shop.flaky.sleep_outside"
+
     def test_other_jobs_end_before_a_stuck_process_exits(
         self, start_worker, trace_texts, hold_file
     ):

@@ -129,16 +129,17 @@ class Watchdog:
             return
         self.stuck.add(call.thread)
         job = call.job
+        error = call.interruption().with_traceback(_traceback_of(call.thread))
         logger.error(
             "Job %s was interrupted and does not end; its thread cannot be used again. %s",
             job_label(job),
-            call.interruption(),
+            error,
             extra=log_extra(job),
         )
         with suppress(DatabaseError, InterfaceError):  # it may be closed already
             self._store.kill_session(call.driver_session)
         try:
-            self._on_stuck(job, call.interruption())
+            self._on_stuck(job, error)
         except (DatabaseError, InterfaceError):
             logger.exception(
                 "The end of job %s could not be recorded, so the job will be rescued",
@@ -153,6 +154,15 @@ class Watchdog:
         for call in calls:
             if (call.job.pk, call.job.lease, call.job.worker) not in held:
                 call.interrupt(LeaseLost, self._store)
+
+
+def _traceback_of(thread: int) -> TracebackType | None:
+    """Return where a thread is now, as the traceback of an exception that it would raise."""
+    frame, traceback = sys._current_frames().get(thread), None
+    while frame is not None:
+        traceback = TracebackType(traceback, frame, frame.f_lasti, frame.f_lineno or 0)
+        frame = frame.f_back
+    return traceback
 
 
 class HandlerCall:
