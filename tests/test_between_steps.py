@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack, suppress
 from datetime import timedelta
+from functools import partial
 from threading import Event, Thread
 
 import pytest
@@ -26,7 +27,7 @@ from django_future.progress import Inbox
 from django_future.scheduling.runs import Materialiser
 from django_future.signals import job_finished, jobs_expired, jobs_pruned
 from django_future.status import Status
-from django_future.store import Session, statistics, store_for
+from django_future.store import Session, statistics, store_for, transitions
 from django_future.store.postgresql.notify import NotifyLimiter
 from django_future.tasks.api import task_finished
 from django_future.worker import maintenance
@@ -513,6 +514,21 @@ class TestLockedCompletions:
         complete_one(store, recorder)
         recorder.record()
         assert ScheduledJob.objects.get(pk=first.pk).status == Status.COMPLETE
+
+    def test_an_end_whose_row_is_locked_does_not_delay_the_others(self, store, rival):
+        first, second = (schedule_job("0s", jobs.echo) for _ in range(2))
+        claimed = store.claim(Worker(name="any"), at=clock.now(), limit=2)
+        lock_row(rival, first)
+        with connection.cursor() as cursor:
+            cursor.execute(SHORT_LOCK_WAIT[connection.vendor])
+        recorder = Recorder(store)
+        for each in claimed:
+            recorder.add(NotRecorded(each, partial(transitions.release, store, each)))
+        recorder.record()
+        connection.close()
+        second.refresh_from_db()
+        assert second.status == Status.SCHEDULED
+        assert [each.pk for each in recorder.jobs] == [first.pk]
 
     def test_a_worker_waits_for_a_locked_completion_before_it_ends(self, caplog):
         row = schedule_job("0s", wait_for_lock)

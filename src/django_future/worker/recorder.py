@@ -5,6 +5,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from django.db import OperationalError
+
 from django_future.execution.outcome import NotRecorded
 from django_future.execution.recording import record_completions
 from django_future.models import ScheduledJob
@@ -51,14 +53,12 @@ class Recorder:
 
         Raises a database error if the database is unreachable; the ends stay for the next call.
         """
-        while self._unrecorded:
-            self._unrecorded[0].record()
-            self._unrecorded.popleft()
+        self._record_unrecorded()
         if jobs := self._completions[:]:
             locked = record_completions(jobs, self._store, self.add)
             del self._completions[: len(jobs)]  # after they are recorded, so that none is lost
             self._retry_later(locked)
-        if self._locked and time.monotonic() >= self._retry_locked_at:
+        if time.monotonic() >= self._retry_locked_at:
             self._record_locked()
 
     def record_last(self, stop_at: float) -> None:
@@ -68,17 +68,32 @@ class Recorder:
         `record` does.
         """
         self.record()
-        while self._locked and time.monotonic() < stop_at:
+        while self.jobs and time.monotonic() < stop_at:
             time.sleep(LAST_RETRY_INTERVAL_SECONDS)
+            self._record_unrecorded()
             self._record_locked()
-        if self._locked:
+        if jobs := self.jobs:
             logger.error(
-                "%s jobs are complete, but another transaction keeps their rows locked, so they "
-                "will be rescued and run again",
-                len(self._locked),
+                "%s jobs have ended, but another transaction keeps their rows locked, so they will "
+                "be rescued and may run again",
+                len(jobs),
             )
 
+    def _record_unrecorded(self) -> None:
+        for _ in range(len(self._unrecorded)):
+            try:
+                self._unrecorded[0].record()
+            except OperationalError as error:
+                if not self._store.is_contention(error):
+                    raise
+                # A rival has locked the row. The other ends do not wait for it.
+                self._unrecorded.rotate(-1)
+            else:
+                self._unrecorded.popleft()
+
     def _record_locked(self) -> None:
+        if not self._locked:
+            return
         self._locked = record_completions(self._locked, self._store, self.add)
         self._retry_locked_at = time.monotonic() + RETRY_INTERVAL_SECONDS
 
