@@ -1,13 +1,16 @@
 """The columns of the list of recurring jobs. SQL may have written any of their values."""
 
+from datetime import date
+from functools import lru_cache
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from django.contrib.admin import display as labelled
-from django.utils import formats
+from django.utils import dateformat, formats
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
 
 from django_future import clock
 from django_future.admin import display, times
@@ -76,8 +79,8 @@ def outcome(run: Run) -> str:
 
 def _marks(runs: list[Run]) -> str:
     """Return a mark for the outcome of each run, with a label that has the outcomes in words."""
-    outcomes = groupby(run.label for run in runs)
-    text = ", ".join(f"{len([*same])} {label}" for label, same in outcomes)
+    outcomes = [[*same] for _, same in groupby(runs, key=attrgetter("status"))]
+    text = ", ".join(f"{len(same)} {same[0].label}" for same in outcomes)
     label = _("The latest runs, the oldest first: %(outcomes)s") % {"outcomes": text}
     shown = format_html_join("", "{}", ((_mark(run),) for run in runs))
     return format_html(
@@ -90,8 +93,15 @@ def _mark(run: Run) -> str:
     if run.status == Status.COMPLETE:  # most are, and without a title the page stays small
         return symbol
     local = clock.from_row(run.recurs_at or run.scheduled_at).astimezone(clock.current_zone())
-    title = f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S}: {run.label}"
+    day = _day_text(local.date(), formats.get_format("DATE_FORMAT"), get_language())
+    title = f"{day} {local:%H:%M:%S}: {run.label}"
     return format_html('<span class="future-problem" title="{}">{}</span>', title, symbol)
+
+
+# The marks of a page have few days, and each text takes as long as the rest of its mark.
+@lru_cache(maxsize=100)
+def _day_text(day: date, date_format: str, language: str | None) -> str:  # noqa: ARG001 - of texts
+    return dateformat.format(day, date_format)
 
 
 def _with_second_line(first: str, second: str) -> str:
