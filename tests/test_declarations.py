@@ -638,6 +638,13 @@ class TestDeploys:
         assert row().error == ""
         assert "deployed last" in caplog.text
 
+    def test_code_without_a_mistake_that_was_taken_back_is_current(self, caplog):
+        apply(DAILY)
+        apply(DAILY, {"name": "broken", "cron": "0 9 * *"})
+        caplog.clear()
+        apply(DAILY)
+        assert caplog.text == ""
+
     def test_migrate_applies_old_code_again(self):
         apply(HOURLY, OTHER)
         apply(DAILY)

@@ -43,7 +43,7 @@ def synchronise(using: str | None = None, *, is_deploy: bool = False) -> None:
     wanted = _read(store.alias)
     for fault in wanted.faults:
         logger.error(fault.text, exc_info=fault.error)
-    if not is_deploy and not _is_new(store, wanted.fingerprint):
+    if not is_deploy and not _is_new(store, wanted):
         return
     apply = partial(_apply, store, wanted, is_deploy=is_deploy)
     # Inside a transaction of the caller, a deadlock also rolls back the statements before it.
@@ -189,18 +189,27 @@ def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(".") + "."
 
 
-def _is_new(store: Store, fingerprint: str) -> bool:
-    """Return whether declarations were never applied; log it if others were applied since."""
+def _is_new(store: Store, wanted: _Wanted) -> bool:
+    """Return whether declarations were never applied; log it if others replaced them since."""
     known = AppliedDeclarations.objects.using(store.alias).order_by("applied_at")
     fingerprints = list(known.values_list("fingerprint", flat=True))
-    if fingerprint not in fingerprints:
+    if wanted.fingerprint not in fingerprints:
         return True
-    if fingerprint != fingerprints[-1]:
+    if wanted.fingerprint != fingerprints[-1] and _are_replaced(store, wanted):
         logger.warning(
             "This process declares other recurring jobs than the code that was deployed last, and "
             "does not apply them. If this code is the current one, run `manage.py migrate`."
         )
     return False
+
+
+def _are_replaced(store: Store, wanted: _Wanted) -> bool:
+    declared = RecurringJob.objects.using(store.alias).filter(is_declared=True)
+    current = {row.name: row for row in declared if row.error != NOT_DECLARED}
+    are_equal = all(
+        name in current and not _differs(current[name], row) for name, row in wanted.rows.items()
+    )
+    return not are_equal or any(wanted.stops(row) for row in current.values())
 
 
 def _apply(store: Store, wanted: _Wanted, *, is_deploy: bool) -> None:
