@@ -118,6 +118,7 @@ class TestBadTimes:
         job.cancel()
         long_ago = clock.to_row(clock.now() - timedelta(days=9000))
         ScheduledJob.objects.update(scheduled_at=long_ago, created_at=long_ago)
+        job.refresh_from_db()
         job.retry()
         assert job.expires_at is None
 
