@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from benchmarks.project.fill import copy_of
 from benchmarks.shape import Shape
@@ -12,11 +13,13 @@ from django_future import ScheduledJob, clock, pause_queue, resume_queue, schedu
 from django_future import schedule_jobs as schedule
 from django_future.admin.changelist import IdPaginator
 from django_future.admin.job_list import search
+from django_future.admin.job_list.name_order import newest_of_names
 from django_future.models import Worker
 from django_future.overview import overview
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, retention, store_for
 from django_future.store.backlog import MAX_PRIORITIES, MAX_QUEUES
+from django_future.store.postgresql.prepared import PLAN_SETTINGS
 from django_future.worker.queue_selector import QueueSelector
 from tests.shop import jobs
 from tests.support.index_reads import count_entries_read
@@ -173,11 +176,11 @@ def test_a_list_of_few_jobs_reads_only_these(store, condition):
     try:
         newest = ScheduledJob.objects.order_by("-pk")
         found = {
-            "queue": newest.filter(queue_name="few"),
-            "handler": newest.filter(callable_name="tests.shop.jobs.trace"),
+            "queue": newest.filter(queue_name__by_index="few"),
+            "handler": newest.filter(callable_name__by_index="tests.shop.jobs.trace"),
             "search": search.found(newest, "jobs.tra"),
         }[condition]
-        paginator = IdPaginator(found, 50, order=search.newest_of_names(found))
+        paginator = IdPaginator(found, 50, order=newest_of_names(found))
         read = count_entries_read(lambda: paginator.ids, of_primary_key=True)
         assert paginator.ids == few[::-1]
         assert read <= SLACK
@@ -217,6 +220,37 @@ def _ended(claimed):
     for job in claimed:
         job.finished_at, job.__dict__["return_value"] = job.started_at, None
     return claimed
+
+
+@pytest.mark.only_on("postgresql", reason="only its planner chooses by statistics alone")
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ({"callable_name__by_index": "tests.shop.jobs.echo"}, "future_job_handler"),
+        ({"queue_name__by_index": "default"}, "future_job_queue_id"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.django_db(transaction=True)
+def test_a_list_by_name_uses_its_index_though_all_jobs_seem_to_match(condition, index):
+    schedule([{"when": "1h", "callable": jobs.echo}] * 100)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE django_future_scheduledjob")
+    found = ScheduledJob.objects.order_by("-pk").filter(**condition)
+    paginator = IdPaginator(found, 50, order=newest_of_names(found))
+    with CaptureQueriesContext(connection) as captured:
+        assert len(paginator.ids) == 100
+    used = _plan(captured.captured_queries[-1]["sql"])
+    assert index in used
+    assert "pkey" not in used
+
+
+def _plan(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(f"{PLAN_SETTINGS}EXPLAIN {sql.removeprefix(PLAN_SETTINGS)}")
+        while cursor.nextset():
+            pass
+        return "\n".join(line for (line,) in cursor.fetchall())
 
 
 # With this mark, pytest creates the database for the whole module. The tests above have no

@@ -29,6 +29,7 @@ from django_future.admin.changelist import (
     has_own_index,
 )
 from django_future.admin.job_list import filters, line, search, time_filters
+from django_future.admin.job_list.name_order import newest_of_names
 from django_future.admin.job_list.time_filters import order_of
 from django_future.admin.job_page import page, values
 from django_future.admin.job_page.related import recurring_link
@@ -143,7 +144,7 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         order = order_of(request, queryset.db)
         if order is None and has_own_index(queryset):
             return CappedPaginator(queryset, *args, **kwargs)
-        order = order or search.newest_of_names(queryset)
+        order = order or newest_of_names(queryset)
         return IdPaginator(queryset, *args, order=order, **kwargs)
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002

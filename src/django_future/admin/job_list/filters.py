@@ -33,7 +33,7 @@ class HandlerFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
         """Return the jobs of the handler."""
         name = _text(self.value())
-        return queryset if name is None else queryset.filter(callable_name=name)
+        return queryset if name is None else queryset.filter(callable_name__by_index=name)
 
 
 class QueueFilter(SimpleListFilter):
@@ -55,7 +55,7 @@ class QueueFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
         """Return the jobs of the queue."""
         name = _text(self.value())
-        return queryset if name is None else queryset.filter(queue_name=name)
+        return queryset if name is None else queryset.filter(queue_name__by_index=name)
 
 
 class RecurringFilter(SimpleListFilter):

@@ -7,11 +7,9 @@ from typing import Any
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q, QuerySet
-from django.db.models.lookups import In
 
 from django_future.admin.display import short_name
 from django_future.admin.job_form.catalogue import known_handlers
-from django_future.admin.job_list.time_order import Arm, TimeOrder
 from django_future.admin.sensitive import has_sensitive
 from django_future.handlers import MAX_NAME_LENGTH
 from django_future.models import ScheduledJob
@@ -23,7 +21,6 @@ MAX_ID_DIGITS = 18  # a number with more digits may be larger than any primary k
 MAX_TERM_LENGTH = 500
 MAX_WITH_KEY = 20  # jobs with the same unique key, each with its own callable
 MAX_NEAR = 5
-MAX_ARMS = 20  # names in one query; if more names contain a term, many jobs match
 
 
 def found(jobs: QuerySet[Any], term: str) -> QuerySet[Any]:
@@ -40,22 +37,9 @@ def found(jobs: QuerySet[Any], term: str) -> QuerySet[Any]:
         return jobs.filter(by_id | _with_key(jobs.db, term))
     if bound := _bound(jobs.db, term):
         return jobs.filter(bound | _with_key(jobs.db, term))
-    named = Q(callable_name__in=_stored_names(jobs.db, term))
+    names = _stored_names(jobs.db, term)
+    named = Q(callable_name__by_index=names[0]) if len(names) == 1 else Q(callable_name__in=names)
     return jobs.filter(named | _with_key(jobs.db, term))
-
-
-def newest_of_names(jobs: QuerySet[Any]) -> TimeOrder | None:
-    """Return the order of a search by name, newest first; None for other conditions.
-
-    It reads the newest jobs of each name from their index. Without it, a search that few jobs match
-    would read the whole table.
-    """
-    for lookup in jobs.query.where.leaves():
-        target = getattr(getattr(lookup, "lhs", None), "target", None)
-        if isinstance(lookup, In) and target is not None and target.name == "callable_name":
-            arms = [Arm("", Q(callable_name=name), "id") for name in lookup.rhs]
-            return TimeOrder(arms, is_ascending=False) if len(arms) <= MAX_ARMS else None
-    return None
 
 
 def near_names(term: str) -> list[str]:

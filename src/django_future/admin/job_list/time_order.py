@@ -24,12 +24,14 @@ _COLUMNS: dict[str, str] = {
 class Arm(NamedTuple):
     """Jobs that an index has in the order of `column`, the time that the list shows or the id.
 
-    They have one status, or any status if that is empty.
+    They have one status, or any status if that is empty, and one value of `lead`, the first column
+    of the index, if it is named.
     """
 
     status: str
     condition: Q
     column: str
+    lead: str = ""
 
 
 class TimeOrder(NamedTuple):
@@ -73,9 +75,10 @@ def _union(jobs: QuerySet[Any], order: TimeOrder, count: int) -> tuple[str, list
     sign = "" if order.is_ascending else "-"
     statements: list[str] = []
     parameters: list[Any] = []
-    for _status, condition, column in order.arms:
+    for _status, condition, column, lead in order.arms:
         rows = jobs.filter(condition, **{f"{column}__isnull": False})
-        rows = rows.order_by(f"{sign}{column}", f"{sign}pk").annotate(shown_at=F(column))
+        columns = [name for name in (lead, column, "pk") if name]
+        rows = rows.order_by(*(f"{sign}{name}" for name in columns)).annotate(shown_at=F(column))
         rows = rows.values_list("shown_at", "pk")
         try:
             sql, values = rows[:count].query.get_compiler(using=jobs.db).as_sql()

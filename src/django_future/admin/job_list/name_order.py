@@ -1,0 +1,31 @@
+"""The order of the list by id, newest first, of jobs with some names: of a handler or a queue.
+
+Without it, a list that few jobs match would read the whole table.
+"""
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.db.models.lookups import In
+
+from django_future.admin.job_list.time_order import Arm, TimeOrder
+from django_future.models.fields import ByIndex
+
+MAX_ARMS = 20  # names in one query; if more names contain a term, many jobs match
+
+
+def newest_of_names(jobs: QuerySet[Any]) -> TimeOrder | None:
+    """Return the order that reads the newest jobs of each name; None for other conditions."""
+    for lookup in jobs.query.where.leaves():
+        target = getattr(getattr(lookup, "lhs", None), "target", None)
+        name = "" if target is None else target.name
+        if isinstance(lookup, ByIndex):
+            return _order([Arm("", Q(), "id", lead=name)])
+        if isinstance(lookup, In) and name == "callable_name" and len(lookup.rhs) <= MAX_ARMS:
+            conditions = [Q(callable_name__by_index=value) for value in lookup.rhs]
+            return _order([Arm("", condition, "id", lead=name) for condition in conditions])
+    return None
+
+
+def _order(arms: list[Arm]) -> TimeOrder:
+    return TimeOrder(arms, is_ascending=False)
