@@ -11,9 +11,9 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from django_future.admin.job_list.merged_order import MergedOrder, ids_of
 from django_future.admin.job_list.search import near_names
 from django_future.admin.job_list.time_filters import past_range
-from django_future.admin.job_list.time_order import TimeOrder, ids_of
 from django_future.store import store_for
 from django_future.store.backlog import rows_by_index
 
@@ -47,7 +47,7 @@ class IdPaginator(CappedPaginator):
     would read and sort the whole table for a filter by a column that has no index of its own.
     """
 
-    def __init__(self, jobs: Any, *args: Any, order: TimeOrder | None, **kwargs: Any) -> None:
+    def __init__(self, jobs: Any, *args: Any, order: MergedOrder | None, **kwargs: Any) -> None:
         super().__init__(jobs, *args, **kwargs)
         self.order = order
 

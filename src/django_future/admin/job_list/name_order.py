@@ -1,4 +1,4 @@
-"""The order of the list by id, newest first, of jobs with some names: of a handler or a queue.
+"""The order of a list by the name of a handler or a queue, newest first.
 
 Without it, a list that few jobs match would read the whole table.
 """
@@ -8,13 +8,13 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.db.models.lookups import In
 
-from django_future.admin.job_list.time_order import Arm, TimeOrder
+from django_future.admin.job_list.merged_order import Arm, MergedOrder
 from django_future.models.fields import ByIndex
 
 MAX_ARMS = 20  # names in one query; if more names contain a term, many jobs match
 
 
-def newest_of_names(jobs: QuerySet[Any]) -> TimeOrder | None:
+def newest_of_names(jobs: QuerySet[Any]) -> MergedOrder | None:
     """Return the order that reads the newest jobs of each name; None for other conditions."""
     for lookup in jobs.query.where.leaves():
         target = getattr(getattr(lookup, "lhs", None), "target", None)
@@ -27,5 +27,5 @@ def newest_of_names(jobs: QuerySet[Any]) -> TimeOrder | None:
     return None
 
 
-def _order(arms: list[Arm]) -> TimeOrder:
-    return TimeOrder(arms, is_ascending=False)
+def _order(arms: list[Arm]) -> MergedOrder:
+    return MergedOrder(arms, is_ascending=False)

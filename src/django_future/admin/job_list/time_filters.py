@@ -1,5 +1,6 @@
 """The filters of the list of jobs by time, and its order. They read the indexes of times."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import reduce
@@ -13,9 +14,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from django_future import clock
-from django_future.admin.job_list.time_order import (
+from django_future.admin.job_list.merged_order import (
     Arm,
-    TimeOrder,
+    MergedOrder,
     all_arms,
     scheduled_arms,
 )
@@ -36,19 +37,19 @@ def set_now(request: HttpRequest, at: datetime) -> None:
     setattr(request, _NOW, at)
 
 
-def order_of(request: HttpRequest, alias: str) -> TimeOrder | None:
+def order_of(request: HttpRequest, alias: str) -> MergedOrder | None:
     """Return the order by time that the filters of a request need; None for newest first."""
     when, waits = request.GET.get("when"), request.GET.get("waits")
     is_next_first = request.GET.get("order") == NEXT_FIRST
     if waits in _WAITS or when in _COMING or is_next_first:
-        return TimeOrder(scheduled_arms(_priorities(request, alias)), is_ascending=True)
+        return MergedOrder(scheduled_arms(_priorities(request, alias)), is_ascending=True)
     if when in _PAST:
         arms = all_arms(_priorities(request, alias))
         # PostgreSQL would count the cost of arms that another filter excludes, and may compile the
         # query for it, which takes longer than the query.
         status = request.GET.get("status__exact")
         ranged = [_within(arm, request) for arm in arms if status in {None, arm.status}]
-        return TimeOrder(ranged, is_ascending=False)
+        return MergedOrder(ranged, is_ascending=False)
     return None
 
 
@@ -78,7 +79,7 @@ def _within(arm: Arm, request: HttpRequest) -> Arm:
     return arm._replace(condition=arm.condition & Q(**times))
 
 
-class _TimeFilter(SimpleListFilter):
+class _TimeFilter(ABC, SimpleListFilter):
     """A filter by a condition on the status and on times."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -90,9 +91,9 @@ class _TimeFilter(SimpleListFilter):
             raise IncorrectLookupParameters
         return queryset.filter(self.condition(value, request, queryset.db))
 
+    @abstractmethod
     def condition(self, value: str, request: HttpRequest, alias: str) -> Q:
         """Return the condition of a choice."""
-        raise NotImplementedError
 
 
 class WhenFilter(_TimeFilter):

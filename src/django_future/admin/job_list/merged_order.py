@@ -1,7 +1,6 @@
-"""The order of the list by time, which its filters by time and "next first" need.
+"""The order of a list that no single index has: by time, or by id among the jobs of some names.
 
-No index has all jobs in the order of their times. So one query merges several arms. Each arm reads
-the first of the jobs that an index has in this order.
+One query merges several arms. Each arm reads the first of the jobs that an index has in this order.
 """
 
 from collections.abc import Iterable
@@ -24,8 +23,8 @@ _COLUMNS: dict[str, str] = {
 class Arm(NamedTuple):
     """Jobs that an index has in the order of `column`, the time that the list shows or the id.
 
-    They have one status, or any status if that is empty, and one value of `lead`, the first column
-    of the index, if it is named.
+    `status` is their status, or empty for any. `lead` is a column before `column` in the index. It
+    has one value in all of these jobs.
     """
 
     status: str
@@ -34,7 +33,7 @@ class Arm(NamedTuple):
     lead: str = ""
 
 
-class TimeOrder(NamedTuple):
+class MergedOrder(NamedTuple):
     """The arms that make up a list, and whether its earliest time or lowest id comes first."""
 
     arms: list[Arm]
@@ -58,7 +57,7 @@ def all_arms(found: Iterable[int]) -> list[Arm]:
     return [*scheduled_arms(found), *others]
 
 
-def ids_of(jobs: QuerySet[Any], order: TimeOrder, limit: int) -> list[int]:
+def ids_of(jobs: QuerySet[Any], order: MergedOrder, limit: int) -> list[int]:
     """Return the ids of up to `limit` of `jobs` in this order."""
     union, parameters = _union(jobs, order, limit)
     if not union:
@@ -70,7 +69,7 @@ def ids_of(jobs: QuerySet[Any], order: TimeOrder, limit: int) -> list[int]:
     return [pk for (pk,) in rows_by_index(store_for(jobs.db), sql, parameters)]
 
 
-def _union(jobs: QuerySet[Any], order: TimeOrder, count: int) -> tuple[str, list[Any]]:
+def _union(jobs: QuerySet[Any], order: MergedOrder, count: int) -> tuple[str, list[Any]]:
     """Return a query for the times and ids of up to `count` jobs of each arm; "" without arms."""
     sign = "" if order.is_ascending else "-"
     statements: list[str] = []
