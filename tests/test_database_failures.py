@@ -247,13 +247,13 @@ class TestRecording:
         rival = Thread(target=lock)
         rival.start()
         is_locked.wait(20)
-        locked = record_completions(gathered, store)
+        locked = record_completions(gathered, store, pytest.fail)
         may_end.set()
         rival.join()
         assert [job.pk for job in locked] == [gathered[1].pk]
         statuses = [status(job) for job in gathered]
         assert statuses == [Status.COMPLETE, Status.RUNNING, Status.COMPLETE]
-        assert record_completions(locked, store) == []
+        assert record_completions(locked, store, pytest.fail) == []
         assert status(gathered[1]) == Status.COMPLETE
 
     def test_a_refused_completion_fails_only_its_job(self, store, watchdog, monkeypatch):
@@ -271,7 +271,7 @@ class TestRecording:
             return real(self, jobs)
 
         monkeypatch.setattr(type(store), "finish_all", finish_all)
-        assert record_completions(gathered, store) == []
+        assert record_completions(gathered, store, pytest.fail) == []
         statuses = [status(job) for job in gathered]
         assert statuses == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
 

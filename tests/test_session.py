@@ -50,7 +50,7 @@ def test_completions_of_jobs_without_queries_are_recorded_together(session, run)
     gathered = run()
     session.end_idle()
     assert statuses() == [Status.RUNNING] * 3
-    record_completions(gathered, session.store)
+    record_completions(gathered, session.store, pytest.fail)
     assert statuses() == [Status.COMPLETE] * 3
     assert [job.return_value for job in ScheduledJob.objects.order_by("pk")] == [0, 1, 2]
 
@@ -84,7 +84,7 @@ def test_no_transaction_remains_open_after_a_job_that_writes(run):
 
 def test_a_failure_does_not_undo_the_previous_job(session, run):
     schedule_jobs([{"when": "0s", "callable": call} for call in (jobs.trace, jobs.echo, jobs.fail)])
-    record_completions(run(), session.store)
+    record_completions(run(), session.store, pytest.fail)
     assert statuses() == [Status.COMPLETE, Status.COMPLETE, Status.FAILED]
     assert Trace.objects.count() == 1
 
@@ -129,7 +129,7 @@ def test_a_completion_whose_lease_was_lost_is_logged(session, run, caplog):
     gathered = run()
     session.end_idle()
     ScheduledJob.objects.filter(pk=gathered[0].pk).update(lease=7)
-    record_completions(gathered, session.store)
+    record_completions(gathered, session.store, pytest.fail)
     assert statuses() == [Status.RUNNING, Status.COMPLETE]
     assert "claimed by another worker" in caplog.text
 

@@ -18,21 +18,16 @@ from django_future.store import Store
 from django_future.store.batch import complete_batch
 
 
-def _raise(error: NotRecorded) -> None:
-    raise error
-
-
 def record_completions(
     jobs: Sequence[ScheduledJob],
     store: Store,
-    add_unrecorded: Callable[[NotRecorded], object] = _raise,
+    add_unrecorded: Callable[[NotRecorded], object],
 ) -> list[ScheduledJob]:
     """Record a completion batch, and return the jobs whose rows other transactions have locked.
 
-    If the database rejects the completion of one job, only this job fails. If that cannot be
-    recorded either, `add_unrecorded` is called: the ends of the other jobs are announced, and must
-    not be passed again. Raises a database error if the database is unreachable before that; the
-    caller may then pass the same jobs again.
+    If the database rejects the completion of one job, only this job fails. `add_unrecorded`
+    receives a failure that cannot be recorded now. Raises a database error if the database is
+    unreachable before any end is announced; the caller may then pass the same jobs again.
     """
     completions = complete_batch(store, jobs)
     for job in completions.lost:
