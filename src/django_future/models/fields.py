@@ -104,10 +104,10 @@ class KeyField(models.CharField):  # type: ignore[type-arg]
 
 @KeyField.register_lookup
 class ByIndex(models.Lookup):
-    """Equality that lets PostgreSQL use only an index that begins with the column.
+    """Equality for a query that is ordered by this column and then by the id.
 
-    In the order of that index, too. After an equality, the planner drops the column from the order,
-    and then the primary key has the same order.
+    It leaves PostgreSQL only the index with this order. After a plain equality, the planner drops
+    the column from the order, and may then read the whole table by its primary key.
     """
 
     lookup_name = "by_index"

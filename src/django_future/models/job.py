@@ -71,8 +71,8 @@ class ScheduledJob(JobColumns):
             PartialIndex(
                 where=SCHEDULED, lead=("status",), fields=["expires_at"], name="future_job_expires"
             ),
-            # For the lists of the admin, newest first. In the order in which ids grow, because then
-            # PostgreSQL fills the pages of the index.
+            # For the lists of the admin, which read them backward. PostgreSQL fills the pages of an
+            # ascending index, because ids grow.
             models.Index(fields=["status", "id"], name="future_job_status"),
             models.Index(fields=["callable_name", "id"], name="future_job_handler"),
             models.Index(fields=["queue_name", "id"], name="future_job_queue_id"),

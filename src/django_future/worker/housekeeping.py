@@ -1,4 +1,4 @@
-"""The regular work of a worker next to its heartbeat: chores, and the progress of its handlers."""
+"""The regular work of a worker apart from its heartbeat: chores, and the progress of handlers."""
 
 import logging
 import math

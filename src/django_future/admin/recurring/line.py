@@ -98,7 +98,7 @@ def _mark(run: Run) -> str:
     return format_html('<span class="future-problem" title="{}">{}</span>', title, symbol)
 
 
-# The marks of a page have few days, and each text takes as long as the rest of its mark.
+# Cached, because many marks of a page have the same day.
 @lru_cache(maxsize=100)
 def _day_text(day: date, date_format: str, language: str | None) -> str:  # noqa: ARG001 - of texts
     return dateformat.format(day, date_format)

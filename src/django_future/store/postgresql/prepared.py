@@ -18,8 +18,9 @@ PLAN_SETTINGS = "SET LOCAL plan_cache_mode TO force_generic_plan; " + "".join(
     f"SET LOCAL {name} TO off; "
     for name in ("jit", "enable_seqscan", "enable_bitmapscan", "enable_sort")
 )
-# Not with an index that has only the beginning of the order, and a sort of what follows.
-SETTINGS = f"{PLAN_SETTINGS}SET LOCAL enable_incremental_sort TO off; "
+# An incremental sort would let the planner use an index that has only the first columns of the
+# order, and read all jobs of a queue.
+PREPARED_SETTINGS = f"{PLAN_SETTINGS}SET LOCAL enable_incremental_sort TO off; "
 DUPLICATE_STATEMENT, UNKNOWN_STATEMENT = "42P05", "26000"
 MILLISECOND = timedelta(milliseconds=1)
 NOT_DURABLE = "SET LOCAL synchronous_commit TO off; "
@@ -57,7 +58,7 @@ class Prepared:
         if connection.in_atomic_block:
             return _rows(connection, _composed(connection, self._plain, values))
         self.prepare(connection)
-        settings = SETTINGS + ("" if is_durable else NOT_DURABLE)
+        settings = PREPARED_SETTINGS + ("" if is_durable else NOT_DURABLE)
         if lock_timeout:
             settings += f"SET LOCAL lock_timeout TO {lock_timeout // MILLISECOND}; "
         return _rows(connection, settings + self.composed(connection, values))
