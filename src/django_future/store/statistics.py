@@ -5,9 +5,8 @@ Each process counts in memory. `flush` adds its numbers to the rows of `JobStati
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from operator import itemgetter
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -161,8 +160,9 @@ def flush(store: Store) -> None:
 class History:
     """The numbers of a period, minute by minute. `read` loads them."""
 
-    def __init__(self, minutes: Iterable[tuple[datetime, Counter[str]]]) -> None:
-        self._minutes = list(minutes)
+    def __init__(self, minutes: Sequence[datetime], numbers: Mapping[str, Sequence[int]]) -> None:
+        self._minutes = minutes
+        self._numbers = numbers  # by column, one for each minute
 
     def totals(self, since: datetime, until: datetime) -> Totals:
         """Return how many jobs ended from `since` to before `until`, by whole minutes."""
@@ -178,13 +178,9 @@ class History:
             found.append(Step(starts_at, *_outcomes(numbers), _quantile(numbers, 0.95)))
         return found
 
-    def _sum(self, since: datetime, until: datetime) -> Counter[str]:
-        first = bisect_left(self._minutes, since, key=itemgetter(0))
-        last = bisect_left(self._minutes, until, key=itemgetter(0))
-        total: Counter[str] = Counter()
-        for _, numbers in self._minutes[first:last]:
-            total.update(numbers)
-        return total
+    def _sum(self, since: datetime, until: datetime) -> dict[str, int]:
+        first, last = bisect_left(self._minutes, since), bisect_left(self._minutes, until)
+        return {name: sum(numbers[first:last]) for name, numbers in self._numbers.items()}
 
 
 def read(store: Store, since: datetime, until: datetime) -> History:
@@ -192,11 +188,11 @@ def read(store: Store, since: datetime, until: datetime) -> History:
     period = {"minute_at__gte": clock.to_row(since), "minute_at__lt": clock.to_row(until)}
     names = sorted(_COLUMNS)
     sums = [Sum(name) for name in names]
-    minutes = _rows(store).filter(**period).values_list("minute_at").annotate(*sums)
-    return History(
-        (clock.from_row(minute_at), Counter(dict(zip(names, numbers, strict=True))))
-        for minute_at, *numbers in minutes.order_by("minute_at")
-    )
+    rows = _rows(store).filter(**period).values_list("minute_at").annotate(*sums)
+    # By column, because a day has 1,440 minutes, and built-in functions add them fast.
+    columns = [*zip(*rows.order_by("minute_at"), strict=True)] or [()] * (1 + len(names))
+    minutes, *numbers = columns
+    return History([*map(clock.from_row, minutes)], dict(zip(names, numbers, strict=True)))
 
 
 def _is_queue_name(name: object) -> bool:
@@ -234,12 +230,12 @@ def _rows(store: Store) -> Any:
     return JobStatistics.objects.using(store.alias)
 
 
-def _outcomes(numbers: Counter[str]) -> tuple[int, int, int, int]:
+def _outcomes(numbers: Mapping[str, int]) -> tuple[int, int, int, int]:
     complete, failed, expired, cancelled = (numbers[outcome] for outcome in OUTCOMES)
     return complete, failed, expired, cancelled
 
 
-def _quantile(numbers: Counter[str], fraction: float) -> timedelta | None:
+def _quantile(numbers: Mapping[str, int], fraction: float) -> timedelta | None:
     """Return an estimate of a quantile of the lateness, interpolated within its column."""
     wanted = fraction * sum(numbers[name] for name in LATENESS)
     if not wanted:
