@@ -30,7 +30,8 @@ def jobs_database(using: str | None = None, *, instance: models.Model | None = N
             )
         return using
     model: type[ScheduledJob] = apps.get_model("django_future", "ScheduledJob")
-    if isinstance(instance, apps.get_model("django_future", "RecurringJob")):
+    is_object = instance is not None
+    if is_object and isinstance(instance, apps.get_model("django_future", "RecurringJob")):
         return instance._state.db or _written_to(model, None)  # never read from a replica
     if not isinstance(instance, model):
         return _written_to(model, instance)

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -23,6 +24,8 @@ _APIS = ("django.tasks.base", "django_tasks.base")
 
 def is_task(value: object) -> bool:
     """Return whether `value` is a task, without an import of the Tasks API."""
+    if isinstance(value, str | FunctionType):  # most handlers, without the search below
+        return False
     loaded = (sys.modules.get(name) for name in _APIS)
     return any(module is not None and isinstance(value, module.Task) for module in loaded)
 
