@@ -238,7 +238,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='scheduledjob',
-            index=django_future.models.indexes.PartialIndex(fields=['expires_at'], is_unique=False, lead=('status',), name='future_job_expires', where=models.Q(('status', 'scheduled'))),
+            index=django_future.models.indexes.PartialIndex(fields=['expires_at'], is_unique=False, lead=('status',), name='future_job_expires', where=models.Q(('status', 'scheduled'), ('expires_at__isnull', False))),
         ),
         migrations.AddIndex(
             model_name='scheduledjob',

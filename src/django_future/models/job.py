@@ -69,7 +69,10 @@ class ScheduledJob(JobColumns):
                 name="future_job_queue",
             ),
             PartialIndex(
-                where=SCHEDULED, lead=("status",), fields=["expires_at"], name="future_job_expires"
+                where=SCHEDULED & Q(expires_at__isnull=False),
+                lead=("status",),
+                fields=["expires_at"],
+                name="future_job_expires",
             ),
             # For the lists of the admin, which read them backward. PostgreSQL fills the pages of an
             # ascending index, because ids grow.
