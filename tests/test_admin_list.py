@@ -191,6 +191,36 @@ def test_the_pages_of_an_order_by_time_continue_each_other(admin_client, monkeyp
     assert listed(admin_client.get(f"{LIST}?order=next&all=")) == made[::-1]
 
 
+@pytest.mark.parametrize(
+    ("query", "places"),
+    [
+        ("p=2", [2, 3]), ("p=3", [4]), ("p=1&all=", [0, 1, 2, 3, 4]), ("p=-1", None), ("p=4", None),
+        (f"p={10**30}", None), ("p=x", [0, 1]),
+    ],
+)  # fmt: skip
+def test_the_list_shows_the_page_of_the_address(admin_client, monkeypatch, query, places):
+    monkeypatch.setattr(admin.site.get_model_admin(ScheduledJob), "list_per_page", 2)
+    newest = [schedule_job("1h", jobs.echo).pk for _ in range(5)][::-1]
+    response = admin_client.get(f"{LIST}?{query}")
+    if places is None:  # as in all lists of Django, the address of a page that does not exist
+        assert response["Location"].endswith("?e=1")
+    else:
+        assert listed(response) == [newest[place] for place in places]
+
+
+def test_a_page_of_too_many_jobs_to_show_all_is_the_page_of_the_address(admin_client, monkeypatch):
+    model_admin = admin.site.get_model_admin(ScheduledJob)
+    monkeypatch.setattr(model_admin, "list_per_page", 2)
+    monkeypatch.setattr(model_admin, "list_max_show_all", 3)
+    newest = [schedule_job("1h", jobs.echo).pk for _ in range(5)][::-1]
+    assert listed(admin_client.get(f"{LIST}?all=&p=2")) == newest[2:4]
+
+
+def test_a_list_of_one_page_ignores_the_page_of_the_address(admin_client):
+    newest = [schedule_job("1h", jobs.echo).pk for _ in range(3)][::-1]
+    assert listed(admin_client.get(f"{LIST}?p=2")) == newest
+
+
 def test_filters_can_be_combined(admin_client):
     wanted = schedule_job("10m", jobs.trace)
     schedule_job("10m", jobs.echo)

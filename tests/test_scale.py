@@ -13,7 +13,7 @@ from django_future import ScheduledJob, clock, pause_queue, resume_queue, schedu
 from django_future import schedule_jobs as schedule
 from django_future.admin.changelist import IdPaginator
 from django_future.admin.job_list import search
-from django_future.admin.job_list.name_order import newest_of_names
+from django_future.admin.job_list.id_order import newest_first
 from django_future.models import Worker
 from django_future.overview import overview
 from django_future.status import Status
@@ -170,19 +170,21 @@ def test_an_overview_reads_only_what_it_counts(store, shape):
     assert read <= 2 * counted + 2 * ENTRIES_PER_PRIORITY * due_query + TAKEN + SLACK
 
 
-@pytest.mark.parametrize("condition", ["queue", "handler", "search"])
+@pytest.mark.parametrize("condition", ["queue", "handler", "search", "status"])
 def test_a_list_of_few_jobs_reads_only_these(store, condition):
     few = [schedule_job("1h", jobs.trace, queue_name="few").pk for _ in range(3)]
+    ScheduledJob.objects.filter(pk__in=few).update(status=Status.CANCELLED)
     try:
         newest = ScheduledJob.objects.order_by("-pk")
         found = {
             "queue": newest.filter(queue_name__by_index="few"),
             "handler": newest.filter(callable_name__by_index="tests.shop.jobs.trace"),
             "search": search.found(newest, "jobs.tra"),
+            "status": newest.filter(status__by_index=Status.CANCELLED),
         }[condition]
-        paginator = IdPaginator(found, 50, order=newest_of_names(found))
-        read = count_entries_read(lambda: paginator.ids, of_primary_key=True)
-        assert paginator.ids == few[::-1]
+        paginator = IdPaginator(found, 50, order=newest_first(found), start=0, length=50)
+        read = count_entries_read(lambda: paginator.count, of_primary_key=True)
+        assert paginator.ids(0, 50) == few[::-1]
         assert read <= SLACK
     finally:
         ScheduledJob.objects.filter(pk__in=few).delete()
@@ -228,6 +230,7 @@ def _ended(claimed):
     [
         ({"callable_name__by_index": "tests.shop.jobs.echo"}, "future_job_handler"),
         ({"queue_name__by_index": "default"}, "future_job_queue_id"),
+        ({"status__by_index": Status.SCHEDULED}, "future_job_status"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -237,9 +240,9 @@ def test_a_list_by_name_uses_its_index_though_all_jobs_seem_to_match(condition, 
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE django_future_scheduledjob")
     found = ScheduledJob.objects.order_by("-pk").filter(**condition)
-    paginator = IdPaginator(found, 50, order=newest_of_names(found))
+    paginator = IdPaginator(found, 50, order=newest_first(found), start=0, length=50)
     with CaptureQueriesContext(connection) as captured:
-        assert len(paginator.ids) == 100
+        assert paginator.count == 100
     used = _plan(captured.captured_queries[-1]["sql"])
     assert index in used
     assert "pkey" not in used

@@ -3,19 +3,16 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import EmptyResultSet
+from django.contrib.admin.views.main import ALL_VAR, PAGE_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from django_future.admin.job_list.merged_order import MergedOrder, ids_of
+from django_future.admin.job_list.merged_order import MergedOrder, page_of
 from django_future.admin.job_list.search import near_names
 from django_future.admin.job_list.time_filters import past_range
-from django_future.store import store_for
-from django_future.store.backlog import rows_by_index
 
 MAX_COUNTED = 10_000
 SELECTIVE = frozenset({"id", "object_id", "recurring", "unique_key"})
@@ -41,34 +38,54 @@ def has_own_index(jobs: QuerySet[Any]) -> bool:
 
 
 class IdPaginator(CappedPaginator):
-    """Reads the ids of jobs in one statement, for the count and for each page.
+    """Counts jobs, and reads the ids of one page, in one statement.
 
     They are in the order of the primary key, or in an order by time. Without statistics, PostgreSQL
     would read and sort the whole table for a filter by a column that has no index of its own.
+
+    `start` and `length` are those of the page that the request is about.
     """
 
-    def __init__(self, jobs: Any, *args: Any, order: MergedOrder | None, **kwargs: Any) -> None:
+    def __init__(
+        self, jobs: Any, *args: Any, order: MergedOrder, start: int, length: int, **kwargs: Any
+    ) -> None:
         super().__init__(jobs, *args, **kwargs)
-        self.order = order
-
-    @cached_property
-    def ids(self) -> list[int]:
-        """The ids of up to `MAX_COUNTED` jobs and one more."""
-        jobs: Any = self.object_list
-        if self.order is not None:
-            return ids_of(jobs, self.order, MAX_COUNTED + 1)
-        rows = jobs.values_list("pk", flat=True)[: MAX_COUNTED + 1]
-        try:
-            sql, parameters = rows.query.get_compiler(using=rows.db).as_sql()
-        except EmptyResultSet:
-            return []
-        return [pk for (pk,) in rows_by_index(store_for(rows.db), sql, parameters)]
+        self._order = order
+        self._start = start
+        self._length = length
 
     @cached_property
     def count(self) -> int:
         """The number of jobs; it shows as "10000+" if there are more."""
-        counted = len(self.ids)
+        # The statement finds no number if the list ends before the page.
+        counted = self._page[0] or self._read(0, 0)[0]
         return counted if counted <= MAX_COUNTED else _MoreThan(counted)
+
+    def ids(self, start: int, length: int) -> list[int]:
+        """Return the ids of up to `length` jobs from `start` on."""
+        is_read = start == self._start and length <= self._length
+        _, found = self._page if is_read else self._read(start, length)
+        return found[:length]
+
+    @cached_property
+    def _page(self) -> tuple[int, list[int]]:
+        return self._read(self._start, self._length)
+
+    def _read(self, start: int, length: int) -> tuple[int, list[int]]:
+        jobs: Any = self.object_list
+        return page_of(jobs, self._order, start, length, max_count=MAX_COUNTED + 1)
+
+
+def requested_page(request: HttpRequest, model_admin: Any) -> tuple[int, int]:
+    """Return where the requested page of a list starts, and its length."""
+    if ALL_VAR in request.GET:
+        return 0, model_admin.list_max_show_all
+    try:
+        number = int(request.GET.get(PAGE_VAR, 1))
+    except ValueError:
+        number = 1
+    length = model_admin.list_per_page
+    return min(max(number - 1, 0) * length, MAX_COUNTED + 1), length
 
 
 class JobList(ChangeList):
@@ -93,10 +110,10 @@ class JobList(ChangeList):
         """Read the jobs of the page; in the order of a filter by time if there is one."""
         super().get_results(request)
         if isinstance(self.paginator, IdPaginator):
-            is_whole = self.show_all and self.can_show_all
+            is_whole = not self.multi_page or (self.show_all and self.can_show_all)
             first = 0 if is_whole else (self.page_num - 1) * self.list_per_page
             count = int(self.result_count) if is_whole else self.list_per_page
-            self.result_list = self._rows(self.paginator.ids[first : first + count])
+            self.result_list = self._rows(self.paginator.ids(first, count))
 
     @cached_property
     def near_names(self) -> list[str]:

@@ -27,9 +27,10 @@ from django_future.admin.changelist import (
     IdPaginator,
     JobList,
     has_own_index,
+    requested_page,
 )
 from django_future.admin.job_list import filters, line, search, time_filters
-from django_future.admin.job_list.name_order import newest_of_names
+from django_future.admin.job_list.id_order import newest_first
 from django_future.admin.job_list.time_filters import order_of
 from django_future.admin.job_page import page, values
 from django_future.admin.job_page.related import recurring_link
@@ -72,8 +73,9 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
     list_display_links = None
     list_per_page = 50
     list_filter = [
-        time_filters.OrderFilter, "status", time_filters.WaitsFilter, time_filters.WhenFilter,
-        filters.HandlerFilter, filters.QueueFilter, filters.RecurringFilter,
+        time_filters.OrderFilter, filters.StatusFilter, time_filters.WaitsFilter,
+        time_filters.WhenFilter, filters.HandlerFilter, filters.QueueFilter,
+        filters.RecurringFilter,
     ]  # fmt: skip
     filters = frozenset({
         "status", "queue_name", "callable_name", "worker", "content_type__id", "object_id",
@@ -144,8 +146,9 @@ class ScheduledJobAdmin(ReadOnlyAdmin):
         order = order_of(request, queryset.db)
         if order is None and has_own_index(queryset):
             return CappedPaginator(queryset, *args, **kwargs)
-        order = order or newest_of_names(queryset)
-        return IdPaginator(queryset, *args, order=order, **kwargs)
+        start, length = requested_page(request, self)
+        order = order or newest_first(queryset)
+        return IdPaginator(queryset, *args, order=order, start=start, length=length, **kwargs)
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[ChangeList]:  # noqa: ARG002
         """Return the list that stays fast with a million rows."""

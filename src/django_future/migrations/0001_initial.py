@@ -4,6 +4,7 @@ import django.core.validators
 import django.db.models.deletion
 import django_future.models.fields
 import django_future.models.indexes
+import django_future.models.key_field
 from django.db import migrations, models
 
 
@@ -19,7 +20,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='AppliedDeclarations',
             fields=[
-                ('fingerprint', django_future.models.fields.KeyField(max_length=64, primary_key=True, serialize=False, verbose_name='fingerprint')),
+                ('fingerprint', django_future.models.key_field.KeyField(max_length=64, primary_key=True, serialize=False, verbose_name='fingerprint')),
                 ('applied_at', django_future.models.fields.InstantField(verbose_name='applied at')),
             ],
             options={
@@ -47,7 +48,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('minute_at', django_future.models.fields.InstantField(verbose_name='minute')),
-                ('queue_name', django_future.models.fields.KeyField(max_length=100, verbose_name='queue')),
+                ('queue_name', django_future.models.key_field.KeyField(max_length=100, verbose_name='queue')),
                 ('complete', models.PositiveIntegerField(default=0)),
                 ('failed', models.PositiveIntegerField(default=0)),
                 ('expired', models.PositiveIntegerField(default=0)),
@@ -73,13 +74,13 @@ class Migration(migrations.Migration):
             name='RecurringJob',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('callable_name', django_future.models.fields.KeyField(max_length=255, verbose_name='callable')),
+                ('callable_name', django_future.models.key_field.KeyField(max_length=255, verbose_name='callable')),
                 ('args', django_future.models.fields.StoredField(default=list, verbose_name='arguments')),
                 ('kwargs', django_future.models.fields.StoredField(default=dict, verbose_name='keyword arguments')),
-                ('object_id', django_future.models.fields.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
-                ('object_database', django_future.models.fields.KeyField(blank=True, max_length=100, null=True, verbose_name='object database')),
-                ('task_backend', django_future.models.fields.KeyField(blank=True, max_length=100, null=True, verbose_name='task backend')),
-                ('name', django_future.models.fields.KeyField(max_length=200, unique=True, verbose_name='name')),
+                ('object_id', django_future.models.key_field.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
+                ('object_database', django_future.models.key_field.KeyField(blank=True, max_length=100, null=True, verbose_name='object database')),
+                ('task_backend', django_future.models.key_field.KeyField(blank=True, max_length=100, null=True, verbose_name='task backend')),
+                ('name', django_future.models.key_field.KeyField(max_length=200, unique=True, verbose_name='name')),
                 ('cron', models.CharField(blank=True, default='', help_text='Minute, hour, day of month, month, day of week, such as 0 9 * * mon-fri. Give this or an interval.', max_length=100, verbose_name='cron')),
                 ('every', django_future.models.fields.SpanField(blank=True, help_text='The interval, such as 90s or 1h30m.', null=True, verbose_name='every')),
                 ('timezone', models.CharField(help_text='The time zone of the cron expression, such as Europe/Berlin.', max_length=64, verbose_name='time zone')),
@@ -90,7 +91,7 @@ class Migration(migrations.Migration):
                 ('missed', models.CharField(choices=[('once', 'one run, for the latest'), ('skip', 'skip them'), ('all', 'run each of them')], default='once', help_text='For runs more than a minute late because no process ran jobs.', max_length=10, verbose_name='missed runs')),
                 ('catch_up_window', django_future.models.fields.SpanField(blank=True, help_text='Missed runs that are older are not run.', null=True, verbose_name='catch-up window')),
                 ('overlap', models.CharField(choices=[('allow', 'both run'), ('skip', 'it is skipped'), ('queue_one', 'one waits, and the others are skipped')], default='allow', help_text='For a run that is due while the last one has not ended.', max_length=10, verbose_name='overlap')),
-                ('queue_name', django_future.models.fields.KeyField(blank=True, help_text='Empty: the queue of the handler.', max_length=100, null=True, verbose_name='queue')),
+                ('queue_name', django_future.models.key_field.KeyField(blank=True, help_text='Empty: the queue of the handler.', max_length=100, null=True, verbose_name='queue')),
                 ('priority', models.SmallIntegerField(blank=True, help_text='Empty: the priority of the handler.', null=True, validators=[django.core.validators.MinValueValidator(-100), django.core.validators.MaxValueValidator(100)], verbose_name='priority')),
                 ('expires', models.CharField(blank=True, default='', help_text='How long after its time a run may start, such as 12h, or never. Empty: as the handler says.', max_length=30, verbose_name='expires')),
                 ('options', django_future.models.fields.StoredField(blank=True, help_text='Options of the runs that differ from those of the handler.', null=True, verbose_name='options')),
@@ -119,26 +120,26 @@ class Migration(migrations.Migration):
             name='ScheduledJob',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('callable_name', django_future.models.fields.KeyField(max_length=255, verbose_name='callable')),
+                ('callable_name', django_future.models.key_field.KeyField(max_length=255, verbose_name='callable')),
                 ('args', django_future.models.fields.StoredField(default=list, verbose_name='arguments')),
                 ('kwargs', django_future.models.fields.StoredField(default=dict, verbose_name='keyword arguments')),
-                ('object_id', django_future.models.fields.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
-                ('object_database', django_future.models.fields.KeyField(blank=True, max_length=100, null=True, verbose_name='object database')),
-                ('task_backend', django_future.models.fields.KeyField(blank=True, max_length=100, null=True, verbose_name='task backend')),
-                ('status', models.CharField(choices=[('scheduled', 'scheduled'), ('running', 'running'), ('complete', 'complete'), ('failed', 'failed'), ('expired', 'expired'), ('cancelled', 'cancelled'), ('parked', 'parked')], default='scheduled', max_length=10, verbose_name='status')),
+                ('object_id', django_future.models.key_field.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
+                ('object_database', django_future.models.key_field.KeyField(blank=True, max_length=100, null=True, verbose_name='object database')),
+                ('task_backend', django_future.models.key_field.KeyField(blank=True, max_length=100, null=True, verbose_name='task backend')),
+                ('status', django_future.models.key_field.KeyField(choices=[('scheduled', 'scheduled'), ('running', 'running'), ('complete', 'complete'), ('failed', 'failed'), ('expired', 'expired'), ('cancelled', 'cancelled'), ('parked', 'parked')], default='scheduled', max_length=10, verbose_name='status')),
                 ('scheduled_at', django_future.models.fields.InstantField(verbose_name='scheduled at')),
                 ('first_due_at', django_future.models.fields.InstantField(blank=True, help_text='The first time for which the job was scheduled, if a retry has moved it.', null=True, verbose_name='first due at')),
                 ('expires_at', django_future.models.fields.InstantField(blank=True, help_text='After this time, the job does not start.', null=True, verbose_name='expires at')),
-                ('queue_name', django_future.models.fields.KeyField(default='default', max_length=100, verbose_name='queue')),
+                ('queue_name', django_future.models.key_field.KeyField(default='default', max_length=100, verbose_name='queue')),
                 ('priority', models.SmallIntegerField(default=0, help_text='Of the due jobs, those with the highest priority start first.', validators=[django.core.validators.MinValueValidator(-100), django.core.validators.MaxValueValidator(100)], verbose_name='priority')),
                 ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
                 ('max_attempts', models.PositiveIntegerField(default=1, help_text='How many attempts may fail before the job fails.', verbose_name='maximum attempts')),
                 ('rescues', models.PositiveIntegerField(default=0, help_text='How often the job was rescued after its worker was lost.', verbose_name='rescues')),
                 ('is_rescuable', models.BooleanField(default=True, help_text='Whether the job is scheduled again if its worker is lost while it runs.', verbose_name='may be rescued')),
-                ('unique_key', django_future.models.fields.KeyField(blank=True, help_text='No other scheduled or running job of the same callable has this key.', max_length=200, null=True, verbose_name='unique key')),
+                ('unique_key', django_future.models.key_field.KeyField(blank=True, help_text='No other scheduled or running job of the same callable has this key.', max_length=200, null=True, verbose_name='unique key')),
                 ('options', django_future.models.fields.StoredField(blank=True, help_text='Options of this job that differ from those of its handler.', null=True, verbose_name='options')),
                 ('signature', django_future.models.fields.SignatureField(blank=True, default='', help_text='Proves that code scheduled the job. Without it, the job does not run.', max_length=22, verbose_name='signature')),
-                ('worker', django_future.models.fields.KeyField(blank=True, default='', max_length=100, verbose_name='worker')),
+                ('worker', django_future.models.key_field.KeyField(blank=True, default='', max_length=100, verbose_name='worker')),
                 ('lease', models.PositiveBigIntegerField(default=0, help_text='Each claim raises it. Only the worker with the current lease can record the end.', verbose_name='lease')),
                 ('run_after', django_future.models.fields.InstantField(blank=True, help_text='The earliest time of a task, as it was enqueued.', null=True, verbose_name='run after')),
                 ('recurs_at', django_future.models.fields.InstantField(blank=True, help_text='The instant of the recurring job for which this job runs.', null=True, verbose_name='recurs at')),
@@ -147,7 +148,7 @@ class Migration(migrations.Migration):
                 ('finished_at', django_future.models.fields.InstantField(blank=True, null=True, verbose_name='finished at')),
                 ('return_value', django_future.models.fields.StoredField(blank=True, null=True, verbose_name='return value')),
                 ('error', models.TextField(blank=True, default='', verbose_name='error')),
-                ('error_kind', django_future.models.fields.KeyField(blank=True, default='', help_text='The exception of a failed job, and the function that raised it.', max_length=255, verbose_name='kind of error')),
+                ('error_kind', django_future.models.key_field.KeyField(blank=True, default='', help_text='The exception of a failed job, and the function that raised it.', max_length=255, verbose_name='kind of error')),
                 ('failure_note', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='jobs', to='django_future.failurenote', verbose_name='failure note')),
                 ('content_type', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='contenttypes.contenttype')),
                 ('recurring', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='jobs', to='django_future.recurringjob', verbose_name='recurring job')),
@@ -162,7 +163,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='PausedQueue',
             fields=[
-                ('queue_name', django_future.models.fields.KeyField(max_length=100, primary_key=True, serialize=False, verbose_name='queue')),
+                ('queue_name', django_future.models.key_field.KeyField(max_length=100, primary_key=True, serialize=False, verbose_name='queue')),
                 ('reason', models.CharField(blank=True, default='', max_length=255, verbose_name='reason')),
                 ('paused_at', django_future.models.fields.InstantField(verbose_name='paused at')),
                 ('paused_by', models.CharField(blank=True, default='', max_length=150, verbose_name='paused by')),
@@ -178,7 +179,7 @@ class Migration(migrations.Migration):
             name='Worker',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', django_future.models.fields.KeyField(max_length=100, unique=True, verbose_name='name')),
+                ('name', django_future.models.key_field.KeyField(max_length=100, unique=True, verbose_name='name')),
                 ('host', models.CharField(max_length=255, verbose_name='host')),
                 ('pid', models.PositiveIntegerField(verbose_name='process id')),
                 ('queues', django_future.models.fields.StoredField(default=dict, help_text='The queues that the worker serves, and those it excludes.', verbose_name='queues')),
@@ -215,7 +216,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.PositiveIntegerField(verbose_name='attempt')),
-                ('worker', django_future.models.fields.KeyField(max_length=100, verbose_name='worker')),
+                ('worker', django_future.models.key_field.KeyField(max_length=100, verbose_name='worker')),
                 ('started_at', django_future.models.fields.InstantField(verbose_name='started at')),
                 ('finished_at', django_future.models.fields.InstantField(verbose_name='finished at')),
                 ('exception', models.CharField(max_length=255, verbose_name='exception')),

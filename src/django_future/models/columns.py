@@ -13,11 +13,11 @@ from django_future.content_objects import ContentObjectField
 from django_future.handlers import MAX_NAME_LENGTH
 from django_future.models.fields import (
     InstantField,
-    KeyField,
     SignatureField,
     StoredField,
     attribute,
 )
+from django_future.models.key_field import KeyField
 from django_future.options import (
     MAX_KEY_LENGTH,
     MAX_PRIORITY,
@@ -76,9 +76,7 @@ class JobColumns(CallColumns):
     """The columns of a job."""
 
     status: str = attribute(
-        models.CharField(
-            _("status"), max_length=10, choices=Status.choices, default=Status.SCHEDULED
-        )
+        KeyField(_("status"), max_length=10, choices=Status.choices, default=Status.SCHEDULED)
     )
     scheduled_at: datetime = attribute(InstantField(_("scheduled at")))
     first_due_at: datetime | None = attribute(

@@ -6,7 +6,8 @@ from typing import ClassVar
 from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
-from django_future.models.fields import InstantField, KeyField, attribute
+from django_future.models.fields import InstantField, attribute
+from django_future.models.key_field import KeyField
 from django_future.rows import TypedModel
 
 

@@ -8,7 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
 from django_future.models.failures import MAX_AUTHOR_LENGTH
-from django_future.models.fields import InstantField, KeyField, attribute
+from django_future.models.fields import InstantField, attribute
+from django_future.models.key_field import KeyField
 from django_future.options import MAX_QUEUE_NAME_LENGTH
 from django_future.rows import TypedModel
 

@@ -14,13 +14,13 @@ from django_future.models.columns import CallColumns
 from django_future.models.failures import MAX_AUTHOR_LENGTH
 from django_future.models.fields import (
     InstantField,
-    KeyField,
     SignatureField,
     SpanField,
     StoredField,
     attribute,
     without_decoding,
 )
+from django_future.models.key_field import KeyField
 from django_future.options import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
 from django_future.recurrence.cron import MAX_CRON_LENGTH
 from django_future.recurrence.missed import Missed

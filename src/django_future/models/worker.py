@@ -8,7 +8,8 @@ from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from django_future.databases import RowsWithJobs
-from django_future.models.fields import InstantField, KeyField, StoredField, attribute, raw_value
+from django_future.models.fields import InstantField, StoredField, attribute, raw_value
+from django_future.models.key_field import KeyField
 from django_future.options import is_selected
 from django_future.rows import TypedModel
 from django_future.serialization import Stored, plain_of

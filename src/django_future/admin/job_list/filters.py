@@ -14,9 +14,26 @@ from django_future.admin.display import short_name
 from django_future.admin.job_form.catalogue import known_handlers
 from django_future.admin.queue_column import known_workers
 from django_future.models import PausedQueue, RecurringJob
+from django_future.status import Status
 
 MAX_CHOICES = 50
 MAX_ID_DIGITS = 18
+
+
+class StatusFilter(SimpleListFilter):
+    """Jobs of one status."""
+
+    title = _("status")
+    parameter_name = "status__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
+        """Return the statuses."""
+        return list(Status.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        """Return the jobs of the status."""
+        status = _text(self.value())
+        return queryset if status is None else queryset.filter(status__by_index=status)
 
 
 class HandlerFilter(SimpleListFilter):

@@ -57,16 +57,26 @@ def all_arms(found: Iterable[int]) -> list[Arm]:
     return [*scheduled_arms(found), *others]
 
 
-def ids_of(jobs: QuerySet[Any], order: MergedOrder, limit: int) -> list[int]:
-    """Return the ids of up to `limit` of `jobs` in this order."""
-    union, parameters = _union(jobs, order, limit)
+def page_of(
+    jobs: QuerySet[Any], order: MergedOrder, start: int, length: int, *, max_count: int
+) -> tuple[int, list[int]]:
+    """Return the number of jobs, at most `max_count`, and the ids of `length` from `start` on.
+
+    If the list ends before `start`, the number is 0.
+    """
+    union, parameters = _union(jobs, order, max_count)
     if not union:
-        return []
+        return 0, []
     direction = "ASC" if order.is_ascending else "DESC"
-    # Only the ids, because the driver needs longer to parse a time than the server to read a row.
-    page = f"ORDER BY shown_at {direction}, pk {direction} LIMIT {int(limit)}"
-    sql = f"SELECT pk FROM ({union}) AS found {page}"  # noqa: S608 - of Django
-    return [pk for (pk,) in rows_by_index(store_for(jobs.db), sql, parameters)]
+    by = f"ORDER BY shown_at {direction}, pk {direction}"
+    # The server counts, because the driver needs longer to parse an id than the server to read it.
+    sql = f"""
+        SELECT pk, COUNT(*) OVER () FROM (
+            SELECT shown_at, pk FROM ({union}) AS merged {by} LIMIT {int(max_count)}
+        ) AS found {by} LIMIT {int(max(length, 1))} OFFSET {int(start)}
+    """  # noqa: S608 - of Django
+    rows = rows_by_index(store_for(jobs.db), sql, parameters)
+    return (rows[0][1] if rows else 0), [pk for pk, _number in rows]
 
 
 def _union(jobs: QuerySet[Any], order: MergedOrder, count: int) -> tuple[str, list[Any]]:
