@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.test.html import parse_html
 
 from django_future import ScheduledJob, clock, job, schedule_job, schedule_recurring
 from django_future.admin.changelist import CappedPaginator, IdPaginator
+from django_future.models import RecurringJob
 from django_future.status import Status
 from tests.shop import flaky, jobs
 from tests.support.admin_pages import LIST, act, body, job_in, listed, page_of
@@ -39,6 +41,13 @@ def test_the_handler_is_a_short_link_with_its_full_name_as_title(admin_client):
     shown = cell(admin_client, "call")
     assert page_of(job) in shown
     assert 'title="tests.shop.jobs.echo">echo</a>' in shown
+
+
+def test_the_checkbox_of_a_line_is_that_of_django():
+    model_admin = admin.site.get_model_admin(RecurringJob)
+    row = RecurringJob(pk=17, name='<b>"quoted" & bold</b>')
+    of_django = admin.ModelAdmin.action_checkbox(model_admin, row)
+    assert parse_html(model_admin.action_checkbox(row)) == parse_html(of_django)
 
 
 def test_the_link_of_a_job_keeps_the_filters(admin_client):

@@ -17,8 +17,9 @@ from django_future.store.postgresql.prepared import PLAN_SETTINGS
 MAX_QUERIES, MAX_MS, MAX_KB = 8, 60, 150
 TIMES = 7
 FILTERS = (
-    "", "status=scheduled", "status=failed", "status=running", "queue_name=default",
-    "callable_name=benchmarks.project.jobs.noop", "q=benchmarks.project", "q=500000", "p=2",
+    "", "status__exact=scheduled", "status__exact=failed", "status__exact=running",
+    "queue_name=default", "callable_name=benchmarks.project.jobs.noop",
+    "q=benchmarks.project", "q=500000", "p=2",
     "when=hour", "when=today", "when=week", "when=next-hour", "when=next-day", "waits=due",
     "waits=late", "waits=retrying", "order=next", "order=next&p=200", "recurring=1",
     # Few jobs match these, and no index finds them.

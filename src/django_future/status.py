@@ -21,6 +21,14 @@ class Status(models.TextChoices):
     PARKED = "parked", _("parked")
 
     @classmethod
+    def label_of(cls, value: str) -> str:
+        """Return the word for a status of a row, or the value itself if SQL wrote another one."""
+        try:
+            return str(cls(value).label)
+        except ValueError:
+            return value
+
+    @classmethod
     def final(cls) -> list["Status"]:
         """Return the statuses in which jobs end."""
         return [cls.COMPLETE, *cls.retryable()]

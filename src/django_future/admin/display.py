@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
-from django.utils import formats
+from django.utils import dateformat, formats
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from django_future import clock
@@ -36,9 +38,9 @@ def short_name(callable_name: str) -> str:
     return callable_name.rpartition(".")[2] or callable_name
 
 
-def status(value: str, label: str) -> str:
-    """Return the label of a status, with a symbol that screen readers skip."""
-    symbol = SYMBOLS.get(value, "?")
+def status(value: str, label: str = "") -> str:
+    """Return `label`, or the word for a status, with a symbol that screen readers skip."""
+    symbol, label = SYMBOLS.get(value, "?"), label or Status.label_of(value)
     return format_html('<span aria-hidden="true">{}</span>&nbsp;{}', symbol, label)
 
 
@@ -47,10 +49,15 @@ def instant(value: datetime | None) -> str:
     if value is None:
         return NOTHING
     local = clock.from_row(value).astimezone(clock.current_zone())
-    day = formats.date_format(local, "DATE_FORMAT").replace(" ", "\N{NO-BREAK SPACE}")
+    shown = day(local.date()).replace(" ", "\N{NO-BREAK SPACE}")
     return format_html(
-        '<time datetime="{}">{} {}</time>', local.isoformat(), day, f"{local:%H:%M:%S}"
+        '<time datetime="{}">{} {}</time>', local.isoformat(), shown, f"{local:%H:%M:%S}"
     )
+
+
+def day(value: date) -> str:
+    """Return a date in the format of the active language."""
+    return _day(value, formats.get_format("DATE_FORMAT"), get_language())
 
 
 def duration(length: timedelta) -> str:
@@ -80,6 +87,12 @@ def text(text: str) -> str:
 def line(text: str, max_length: int) -> str:
     """Return at most `max_length` characters; a narrow column may break long words."""
     return _breakable(re.findall(r"\s+|\S{1,20}", cut(text, max_length)))
+
+
+# Cached, because many times of a page are on the same day.
+@lru_cache(maxsize=100)
+def _day(value: date, date_format: str, language: str | None) -> str:  # noqa: ARG001 - of the words
+    return dateformat.format(value, date_format)
 
 
 def _amount(report: JobProgress) -> str:

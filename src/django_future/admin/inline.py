@@ -143,7 +143,7 @@ class JobInline(GenericInlineModelAdmin):
         return {
             "number": format_html('<a href="{}">{}</a>', address, number) if address else number,
             "callable": display.dotted(job.callable_name),
-            "status": display.status(job.status, str(job.get_status_display())),
+            "status": display.status(job.status),
             "when": times.relative(job.scheduled_at, at),
             "took": columns.duration(job),
         }

@@ -5,10 +5,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db import connections
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from django_future.store.unreadable import escaped, texts_read_as
+
+SELECT = "Select this object for an action - {}"  # Django has the translations
+CHECKBOX = '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">'
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
@@ -33,6 +40,14 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
         Other lookups would let users find out hidden values by guessing.
         """
         return lookup.removesuffix("__exact") in self.filters and "\0" not in value
+
+    def action_checkbox(self, obj: Any) -> SafeString:
+        """Return the checkbox of a row, as Django does.
+
+        Django renders a template for each one, which takes a sixth of the time of the list.
+        """
+        label = format_html(gettext(SELECT), str(obj))
+        return format_html(CHECKBOX, ACTION_CHECKBOX_NAME, obj.pk, label)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

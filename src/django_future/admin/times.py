@@ -29,7 +29,7 @@ def words(distance: timedelta) -> str:
 def exact(value: datetime, text: str) -> str:
     """Return `text` for a time from a row, with the exact time in the current zone as title."""
     local = clock.from_row(value).astimezone(clock.current_zone())
-    title = f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S}"
+    title = f"{display.day(local.date())} {local:%H:%M:%S}"
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), title, text)
 
 

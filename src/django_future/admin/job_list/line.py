@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.admin import display as labelled
-from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -26,6 +25,8 @@ MAX_PROGRESS_LENGTH = 40
 def line(model_admin: Any, request: HttpRequest, at: datetime) -> list[Callable[[Any], str]]:
     """Return the columns of one page. `at` is now; all words for times are relative to it."""
 
+    filters = model_admin.get_preserved_filters(request)
+
     # Closures, because the admin does not pass the request to a column.
     @labelled(description=_("status"))
     def status(job: Any) -> str:
@@ -33,7 +34,7 @@ def line(model_admin: Any, request: HttpRequest, at: datetime) -> list[Callable[
 
     @labelled(description=_("handler"))
     def call(job: Any) -> str:
-        return _handler(job, _address(model_admin, request, job))
+        return _handler(job, _address(job, model_admin.admin_site, filters))
 
     @labelled(description=_("when"))
     def when(job: Any) -> str:
@@ -93,7 +94,7 @@ def _word(job: Any, at: datetime) -> str:
             return gettext("due")
         if job.attempts:
             return gettext("retrying")
-    return str(job.get_status_display())
+    return Status.label_of(job.status)
 
 
 def _handler(job: Any, address: str) -> str:
@@ -106,11 +107,10 @@ def _handler(job: Any, address: str) -> str:
     return format_html('{}<div class="future-quiet">{}</div>', link, quiet)
 
 
-def _address(model_admin: Any, request: HttpRequest, job: Any) -> str:
+def _address(job: Any, site: Any, filters: str) -> str:
     page = "admin:django_future_scheduledjob_change"
-    url = reverse(page, args=[job.pk], current_app=model_admin.admin_site.name)
-    filters = model_admin.get_preserved_filters(request)
-    return add_preserved_filters({"preserved_filters": filters, "opts": model_admin.opts}, url)
+    url = reverse(page, args=[job.pk], current_app=site.name)
+    return f"{url}?{filters}" if filters else url
 
 
 def _when(job: Any, at: datetime) -> str:

@@ -19,6 +19,7 @@ from django_future.exceptions import (
     SchedulingError,
 )
 from django_future.models import ScheduledJob
+from django_future.status import Status
 
 if TYPE_CHECKING:
     from django_future.admin.jobs import ScheduledJobAdmin
@@ -79,7 +80,7 @@ def _done(
             done = button.act(job, request, model_admin.admin_site)
             model_admin.log_change(request, job, done.entry)
     except _WRONG_STATE as error:
-        details = {"status": job.get_status_display()}
+        details = {"status": Status.label_of(job.status)}
         raise Refused(_("the status of the job is “%(status)s” now") % details) from error
     except InvalidTime as error:
         raise Refused(_("the time is out of range")) from error

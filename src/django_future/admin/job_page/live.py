@@ -39,7 +39,7 @@ class Live:
     @property
     def status(self) -> str:
         """The status as a sign and a word."""
-        return display.status(self.job.status, str(self.job.get_status_display()))
+        return display.status(self.job.status)
 
     @property
     def has_changed(self) -> bool:

@@ -73,7 +73,7 @@ def context(
     is_trace = job.status == Status.FAILED or bool(job.error and job.attempts)
     return {
         "job": job,
-        "status": display.status(job.status, str(job.get_status_display())),
+        "status": display.status(job.status),
         "call": values.call(job),
         "live": live.live(job),
         "live_url": live.url(job, site.name),

@@ -80,7 +80,7 @@ def _other(row: ScheduledJob, site: AdminSite) -> Other:
     url = reverse(
         "admin:django_future_scheduledjob_change", args=[quote(row.pk)], current_app=site.name
     )
-    status = display.status(row.status, str(row.get_status_display()))
+    status = display.status(row.status)
     at = row.finished_at or row.scheduled_at
     when: Any = times.relative(at, clock.now())
     return Other(url, row.pk, row.callable_name.rpartition(".")[2], status, when)

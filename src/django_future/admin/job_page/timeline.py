@@ -135,7 +135,7 @@ def _end(job: ScheduledJob, attempts: Sequence[JobAttempt]) -> Iterator[Event]:
         length = times.length(finished_at - _instant(job.started_at))
         details = [_("took %(length)s") % {"length": length}]
     sign = display.SYMBOLS.get(job.status, "?")
-    yield Event(finished_at, sign, str(job.get_status_display()), details)
+    yield Event(finished_at, sign, Status.label_of(job.status), details)
 
 
 def _headline(attempt: JobAttempt) -> str:

@@ -3,20 +3,18 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.models import QuerySet
 
 from django_future import clock
 from django_future.databases import jobs_database
 from django_future.models import RecurringJob, ScheduledJob
-from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.latest_runs import latest_run_ids
 
 MAX_MARKS = 10  # runs in a line of the list
 AHEAD = timedelta(days=1)  # more than enough, because runs are materialised shortly before
-_LABELS: dict[str, Any] = dict(Status.choices)
 
 
 class Run(NamedTuple):
@@ -31,11 +29,6 @@ class Run(NamedTuple):
     recurs_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
-
-    @property
-    def label(self) -> str:
-        """The status in words."""
-        return str(_LABELS.get(self.status, self.status))
 
 
 def latest_runs(rows: Sequence[RecurringJob]) -> dict[int, list[Run]]:

@@ -1,16 +1,14 @@
 """The columns of the list of recurring jobs. SQL may have written any of their values."""
 
-from datetime import date
-from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 from django.contrib.admin import display as labelled
-from django.utils import dateformat, formats
+from django.utils import formats
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from django_future import clock
 from django_future.admin import display, times
@@ -74,34 +72,32 @@ def counts(recurring: RecurringJob, runs: str) -> str:
 def outcome(run: Run) -> str:
     """Return the status of a run, and whether it waits for another attempt."""
     is_retrying = run.status == Status.SCHEDULED and run.attempts
-    return display.status(run.status, _("retrying") if is_retrying else run.label)
+    return display.status(run.status, _("retrying") if is_retrying else "")
 
 
 def _marks(runs: list[Run]) -> str:
     """Return a mark for the outcome of each run, with a label that has the outcomes in words."""
-    outcomes = [[*same] for _, same in groupby(runs, key=attrgetter("status"))]
-    text = ", ".join(f"{len(same)} {same[0].label}" for same in outcomes)
-    label = _("The latest runs, the oldest first: %(outcomes)s") % {"outcomes": text}
-    shown = format_html_join("", "{}", ((_mark(run),) for run in runs))
+    outcomes, marks = [], []
+    for status, same in groupby(runs, key=attrgetter("status")):
+        found, word = [*same], Status.label_of(status)
+        outcomes.append(f"{len(found)} {word}")
+        marks += _marks_of(found, display.SYMBOLS.get(status, "?"), word)
+    label = _("The latest runs, the oldest first: %(outcomes)s") % {"outcomes": ", ".join(outcomes)}
+    shown = format_html_join("", "{}", ((mark,) for mark in marks))
     return format_html(
         '<span class="future-marks" role="img" aria-label="{}">{}</span>', label, shown
     )
 
 
-def _mark(run: Run) -> str:
-    symbol = display.SYMBOLS.get(run.status, "?")
-    if run.status == Status.COMPLETE:  # most are, and without a title the page stays small
-        return symbol
-    local = clock.from_row(run.recurs_at or run.scheduled_at).astimezone(clock.current_zone())
-    day = _day_text(local.date(), formats.get_format("DATE_FORMAT"), get_language())
-    title = f"{day} {local:%H:%M:%S}: {run.label}"
-    return format_html('<span class="future-problem" title="{}">{}</span>', title, symbol)
-
-
-# Cached, because many marks of a page have the same day.
-@lru_cache(maxsize=100)
-def _day_text(day: date, date_format: str, language: str | None) -> str:  # noqa: ARG001 - of texts
-    return dateformat.format(day, date_format)
+def _marks_of(runs: list[Run], symbol: str, word: str) -> list[str]:
+    if runs[0].status == Status.COMPLETE:  # most are, and without a title the page stays small
+        return [symbol] * len(runs)
+    zone = clock.current_zone()
+    times = [clock.from_row(run.recurs_at or run.scheduled_at).astimezone(zone) for run in runs]
+    days = {day: display.day(day) for day in {at.date() for at in times}}
+    titles = [f"{days[at.date()]} {at:%H:%M:%S}: {word}" for at in times]
+    mark = '<span class="future-problem" title="{}">{}</span>'
+    return [format_html(mark, title, symbol) for title in titles]
 
 
 def _with_second_line(first: str, second: str) -> str:

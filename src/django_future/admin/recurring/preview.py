@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from django_future import clock
-from django_future.admin import times
+from django_future.admin import display, times
 from django_future.admin.recurring.form import RecurringJobForm
 from django_future.exceptions import SchedulingError
 from django_future.models import RecurringJob
@@ -187,6 +187,6 @@ def _offset(local: datetime) -> str:
 
 def _shown(instant: datetime, zone: tzinfo) -> str:
     local = instant.astimezone(zone)
-    day = f"{formats.date_format(local, 'D')} {formats.date_format(local, 'DATE_FORMAT')}"
+    day = f"{formats.date_format(local, 'D')} {display.day(local.date())}"
     shown = f"{day} {local:%H:%M:%S}".replace(" ", "\N{NO-BREAK SPACE}")
     return format_html('<time datetime="{}">{}</time>', local.isoformat(), shown)
