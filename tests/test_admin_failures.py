@@ -52,6 +52,14 @@ def test_a_group_shows_its_handler_kind_count_and_error(login):
     assert [group["complete"] for group in response.context["groups"]] == ["0", "1"]
 
 
+def test_one_failure_is_named_in_the_singular(login):
+    made, client = failed(1), login(*OPERATOR)
+    html = body(client.get(PAGE))
+    assert "Retry the job" in html
+    assert "Retry this job" in html
+    assert "Retry this job?" in body(client.post(ACT, form(made, "retry")))
+
+
 def test_the_page_says_that_there_are_more_groups(login, monkeypatch):
     monkeypatch.setattr(groups, "MAX_GROUPS", 2)
     for number in range(3):

@@ -96,6 +96,13 @@ def test_a_confirmed_backfill_schedules_its_runs(operator, hourly):
     assert "6 runs" in LogEntry.objects.get().change_message
 
 
+def test_a_backfill_of_one_run_is_reported_in_the_singular(operator, hourly):
+    period = {**PERIOD, "end": "2026-03-01 00:30"}
+    assert "1 of 1 instant will be" in body(operator.post(address(hourly, "backfill"), period))
+    operator.post(address(hourly, "backfill"), {**period, "_confirm": "1"})
+    assert "Backfilled 1 run from" in LogEntry.objects.get().change_message
+
+
 def test_a_backfill_refuses_the_future(operator, hourly):
     period = {**PERIOD, "end": "2026-04-01 00:00"}
     assert "is in the future" in body(operator.post(address(hourly, "backfill"), period))

@@ -548,6 +548,7 @@ class TestLockedCompletions:
         holder.join()
         assert exit_code == 0
         assert ScheduledJob.objects.get(pk=row.pk).status == Status.COMPLETE
+        assert "1 job is complete, but another transaction has locked its row" in caplog.text
 
 
 is_called, may_return = Event(), Event()

@@ -424,6 +424,8 @@ class TestDecorators:
     def test_decorators_refuse_a_class_method(self):
         with pytest.raises(InvalidCallable, match="class method"):
 
+        with pytest.raises(InvalidOption, match=r"allows only 1 retry\. Give max_attempts=3"):
+            job(max_attempts=2, backoff=["1s", "2s"])
             class Shop:
                 @job
                 @classmethod

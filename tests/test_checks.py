@@ -147,6 +147,12 @@ class TestMySQLOptions:
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             "SET default_storage_engine=INNODB",
         ],
+    def test_a_pool_of_one_connection_is_named_in_the_singular(self, monkeypatch, caplog):
+        options(monkeypatch, "other", pool={"max_size": 1})
+        assert "'other' has 1 connection, but a worker" in messages()["django_future.W003"].msg
+        warn_of_small_pools("default", 4)
+        assert "'other' has 1 connection for handlers in 4 threads" in caplog.text
+
     )
     def test_the_mysql_check_names_a_redundant_init_command(self, monkeypatch, command):
         options(monkeypatch, init_command=command)

@@ -60,7 +60,7 @@ class TestStart:
         schedule_job("1h", jobs.trace)
         first, *_ = burst(caplog)
         assert first == (
-            "Worker NAME serves all queues with 4 threads; 2 jobs wait, 1 of them due. "
+            "Worker NAME serves all queues with 4 threads; 2 jobs wait, 1 due. "
             "Stop it with CONTROL-C."
         )
 
@@ -68,13 +68,13 @@ class TestStart:
         for queue_name in ("mail", "reports", "default"):
             schedule_job("1h", jobs.trace, queue_name=queue_name)
         first, *_ = burst(caplog, selection=Selection(queues=("mail", "reports")), threads=1)
-        assert "serves the queues 'mail', 'reports' with 1 thread; 2 jobs wait, 0 of" in first
+        assert "serves the queues 'mail', 'reports' with 1 thread; 2 jobs wait, 0 due" in first
 
     def test_the_start_line_does_not_count_excluded_queues(self, caplog):
         for queue_name in ("mail", "reports"):
             schedule_job("1h", jobs.trace, queue_name=queue_name)
         first, *_ = burst(caplog, selection=Selection(excluded_queues=("mail",)))
-        assert "serves all queues but 'mail' with 4 threads; 1 job waits, 0 of them due" in first
+        assert "serves all queues but 'mail' with 4 threads; 1 job waits, 0 due" in first
 
     def test_the_start_line_reports_that_no_job_waits(self, caplog):
         first, *_ = burst(caplog)

@@ -195,6 +195,9 @@ class TestWorkers:
         assert [record.message for record in caplog.records] == [
             "3 complete jobs were deleted after their retention"
         ]
+        ended(days=8)
+        maintenance.prune(store)
+        assert caplog.messages[1:] == ["1 complete job was deleted after its retention"]
 
 
 class TestCommand:

@@ -100,7 +100,7 @@ class TestAssertScheduled:
 
     def test_assert_not_scheduled_fails_if_a_job_is_scheduled(self):
         schedule_job("5d", jobs.echo)
-        with pytest.raises(AssertionError, match=r"(?s)1 jobs wait .* 0 should.*: as described"):
+        with pytest.raises(AssertionError, match=r"(?s)1 job waits .* 0 should.*: as described"):
             assert_not_scheduled(jobs.echo)
 
     def test_assert_scheduled_compares_the_current_time(self):
@@ -125,7 +125,10 @@ class TestAssertNoneLeft:
 
     def test_assert_none_left_lists_the_waiting_jobs(self):
         schedule_job("5d", jobs.echo)
-        with pytest.raises(AssertionError, match=r"1 jobs still wait:\n  tests\.shop\.jobs\.echo"):
+        with pytest.raises(AssertionError, match=r"1 job still waits:\n  tests\.shop\.jobs\.echo"):
+            assert_none_left()
+        schedule_job("5d", jobs.echo)
+        with pytest.raises(AssertionError, match="2 jobs still wait:"):
             assert_none_left()
 
 
@@ -563,11 +566,11 @@ def test_the_pytest_plugin_provides_its_fixture_and_its_mark(pytester, monkeypat
     result.assert_outcomes(passed=3, failed=2)
     result.stdout.fnmatch_lines(
         [
-            "*1 jobs still wait:*",
+            "*1 job still waits:*",
             "*assert 'this' == 'that'*",
             "FAILED*_leaves_one*",
             "FAILED*_itself*",
         ]
     )
-    failures = [line for line in result.outlines if "1 jobs still wait:" in line and line[0] == "E"]
+    failures = [line for line in result.outlines if "1 job still waits:" in line and line[0] == "E"]
     assert len(failures) == 1

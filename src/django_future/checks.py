@@ -15,6 +15,7 @@ from django_future.connection_checks import check_options, small_pools
 from django_future.databases import jobs_database
 from django_future.models import ScheduledJob
 from django_future.options import DEFAULT_THREADS
+from django_future.plural import counted
 from django_future.scheduling.declared import faults
 from django_future.schema import describe_missing, remedy
 
@@ -53,7 +54,7 @@ def check_connections(**_: Any) -> list[CheckMessage]:
 
 def _small_pool(alias: str, size: int) -> CheckMessage:
     return CheckWarning(
-        f"The pool of the database {alias!r} has {size} connections, but a worker has "
+        f"The pool of the database {alias!r} has {counted(size, 'connection')}, but a worker has "
         f"{DEFAULT_THREADS} threads. Handlers that use this database wait for each other.",
         hint="Set 'max_size' to at least the --threads of the worker, plus the connections that "
         "other code of the process needs.",

@@ -15,6 +15,7 @@ from django_future.content_objects import known_label
 from django_future.disclosure import disclosed
 from django_future.log_stream import lines_written_together
 from django_future.models import ScheduledJob
+from django_future.plural import agreeing, counted
 from django_future.resolution import options_if_known
 from django_future.retries import Retry
 from django_future.status import Status
@@ -176,10 +177,10 @@ def log_expired(*, count: int, jobs: Sequence[Expired], **_: Any) -> None:
     """Log how many jobs expired, and the first of them."""
     logger.warning(
         "%s expired before %s could run: %s%s",
-        "1 job" if count == 1 else f"{count} jobs",
-        "it" if count == 1 else "they",
+        counted(count, "job"),
+        agreeing(count, "it", "they"),
         ", ".join(f"{job.id} {job.callable_name}" for job in jobs),
-        f", and {count - len(jobs)} more" if count > len(jobs) else "",
+        f", and {count - len(jobs):,} more" if count > len(jobs) else "",
         extra={
             "facts": {
                 "count": count,
@@ -192,7 +193,8 @@ def log_expired(*, count: int, jobs: Sequence[Expired], **_: Any) -> None:
 @receiver(signals.jobs_pruned)
 def log_pruned(*, status: str, count: int, **_: Any) -> None:
     """Log how many jobs were deleted after their retention."""
-    logger.info("%s %s jobs were deleted after their retention", count, status)
+    were = agreeing(count, "was deleted after its", "were deleted after their")
+    logger.info("%s %s retention", counted(count, f"{status} job"), were)
 
 
 def job_label(job: ScheduledJob) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, TypedDict, get_type_hints
 
 from django_future.exceptions import InvalidOption, InvalidTime
+from django_future.plural import agreeing
 from django_future.remedies import did_you_mean
 from django_future.retries import Backoff, check_backoff
 from django_future.when import parse_duration
@@ -122,9 +123,10 @@ def check_delays(options: JobOptions) -> None:
     if isinstance(backoff, str) or callable(backoff) or not retries:
         return  # without retries, the delays serve a handler that raises Retry
     if len(backoff) > retries:
+        allowed = agreeing(retries, "1 retry", f"{retries} retries")
         raise InvalidOption(
             f"backoff has {len(backoff)} delays, but max_attempts={options.max_attempts} allows "
-            f"only {retries} retries. Give max_attempts={len(backoff) + 1}."
+            f"only {allowed}. Give max_attempts={len(backoff) + 1}."
         )
 
 

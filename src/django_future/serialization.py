@@ -33,6 +33,7 @@ from django.utils.encoding import force_bytes
 from django_future import remedies
 from django_future.databases import saved_objects, stored_object_database
 from django_future.exceptions import InvalidArguments, ObjectGone, TamperedArguments
+from django_future.plural import counted
 
 TAG = "__type__"
 MIN_SECRET_BYTES = 16  # a shorter SECRET_KEY is no secret, and may be an ordinary word
@@ -94,9 +95,8 @@ def decode(text: str, place: Place = NO_PLACE) -> Any:
         raise
     except _PICKLE_ERRORS as error:
         # Do not quote the text or the error: the arguments may be sensitive.
-        raise InvalidArguments(
-            f"A stored value of {len(text):,} characters is damaged ({type(error).__name__})."
-        ) from error
+        length, kind = counted(len(text), "character"), type(error).__name__
+        raise InvalidArguments(f"A stored value of {length} is damaged ({kind}).") from error
 
 
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from django_future.execution.error_kind import class_name, error_kind
 from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.options import JobOptions
+from django_future.plural import counted
 from django_future.retries import Cancel, Exponential, Retry, delay_after
 from django_future.store import Store, transitions
 from django_future.store.transitions import (
@@ -194,6 +195,5 @@ def _bounded(value: object) -> str:
 def _why_not_again(job: ScheduledJob) -> str:
     if not job.is_rescuable:
         return "It may have had effects, and with rescue=False it does not run again."
-    return (
-        f"It was rescued {job.rescues} times before. It may be the cause, so it does not run again."
-    )
+    times = counted(job.rescues, "time")
+    return f"It was rescued {times} before. It may be the cause, so it does not run again."

@@ -12,11 +12,6 @@ MAX_ARGUMENTS_LENGTH = 500  # characters of the arguments in a line
 HIDDEN = "[hidden]"
 
 
-def jobs(count: int) -> str:
-    """Return a number of jobs, such as '1 job' or '2,000 jobs'."""
-    return f"{count:,} job{'' if count == 1 else 's'}"
-
-
 def line_about(job: ScheduledJob) -> str:
     """Return one line with the handler of a job, its arguments and its time.
 

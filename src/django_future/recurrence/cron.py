@@ -17,6 +17,7 @@ from cronsim import CronSim, CronSimError
 from cronsim.explain import explain
 
 from django_future.exceptions import InvalidTime
+from django_future.plural import counted
 
 MAX_CRON_LENGTH = 100  # characters
 
@@ -212,8 +213,8 @@ def _parsed(text: str) -> CronExpression:
         raise InvalidTime(_unknown_macro(text))
     fields = re.split(r"[ \t]+", _MACROS.get(text.lower(), text)) if text else []
     if len(fields) != len(_FIELDS):
-        has = f"has {len(fields)} field{'s' * (len(fields) != 1)}"
-        raise InvalidTime(f"{text!r} is not a cron expression, because it {has}. {_REMEDY}")
+        found = counted(len(fields), "field")
+        raise InvalidTime(f"{text!r} is not a cron expression, because it has {found}. {_REMEDY}")
     for position, name in enumerate(_FIELDS):
         if not _is_valid(fields[position], position):
             raise InvalidTime(

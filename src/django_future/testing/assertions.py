@@ -12,6 +12,7 @@ from django_future.exceptions import InvalidTime
 from django_future.handlers import Target
 from django_future.models import RecurringJob, ScheduledJob
 from django_future.parameters import check_arguments
+from django_future.plural import agreeing, counted
 from django_future.recurrence.cron import parse_cron
 from django_future.recurrence.timing import describe_duration, zone_of
 from django_future.scheduling.declared import foreseen
@@ -57,7 +58,7 @@ def assert_scheduled(
     if len(found) != count if count is not None else not found:
         expected = "at least one should" if count is None else f"{count} should"
         raise AssertionError(
-            f"{len(found)} jobs wait as described, and {expected}: "
+            f"{_jobs_that_wait(len(found))} as described, and {expected}: "
             f"{wanted}.{wanted.compare(waiting)}"
         )
     return found
@@ -71,7 +72,8 @@ def assert_not_scheduled(handler: Target, **description: Unpack[Description]) ->
 def assert_none_left(*, using: str | None = None) -> None:
     """Check that no job waits."""
     if waiting := _waiting(using):
-        raise AssertionError(f"{len(waiting)} jobs still wait:{_listed(map(str, waiting))}")
+        jobs = _jobs_that_wait(len(waiting), "still ")
+        raise AssertionError(f"{jobs}:{_listed(map(str, waiting))}")
 
 
 def assert_recurs(
@@ -103,6 +105,10 @@ def assert_recurs(
 
 def _waiting(using: str | None) -> list[ScheduledJob]:
     alias = jobs_database(using)
+def _jobs_that_wait(number: int, adverb: str = "") -> str:
+    return f"{counted(number, 'job')} {adverb}{agreeing(number, 'waits', 'wait')}"
+
+
     return list(ScheduledJob.objects.using(alias).scheduled().order_by("scheduled_at", "pk"))
 
 

@@ -17,6 +17,7 @@ from django_future import __version__, clock
 from django_future.connection_checks import small_pools
 from django_future.log import job_label
 from django_future.models import ScheduledJob, Worker
+from django_future.plural import agreeing, counted
 from django_future.service_thread import ServiceThread
 from django_future.store import Selection, Store
 from django_future.store.backlog import backlogs
@@ -48,9 +49,9 @@ def warn_of_small_pools(alias: str, threads: int) -> None:
     """Log a warning for each connection pool that is too small for the threads of a worker."""
     for other, size in small_pools(alias, threads):
         logger.warning(
-            "The pool of the database %r has %s connections for handlers in %s threads, so the "
-            "threads would wait for each other. Raise its 'max_size', or lower --threads.",
-            other, size, threads,
+            "The pool of the database %r has %s for handlers in %s threads, so the threads would "
+            "wait for each other. Raise its 'max_size', or lower --threads.",
+            other, counted(size, "connection"), threads,
         )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ class Journal:
         self._log(
             logging.INFO,
             "start",
-            f"serves {_queues(selection)} with {_count(threads, 'thread')}; "
+            f"serves {_queues(selection)} with {counted(threads, 'thread')}; "
             f"{_jobs(self._store, selection)}. Stop it with CONTROL-C.",
             **selection.queue_names,
             threads=threads,
@@ -84,7 +85,7 @@ class Journal:
         text = f"stops: {why}"
         if running:
             text += (
-                f"; waiting for {_count(len(running), 'job')}, {_named(running)}, for at most "
+                f"; waiting for {counted(len(running), 'job')}, {_named(running)}, for at most "
                 f"{short_duration(timeout.total_seconds())}{how_to_stop_now}"
             )
         self._log(logging.INFO, "stop", f"{text}.", running=[job.pk for job in running])
@@ -109,7 +110,7 @@ class Journal:
         self._log(
             logging.WARNING if is_failure else logging.INFO,
             "end",
-            f"has stopped after {_count(self._pool.finished, 'job')}: {why}. "
+            f"has stopped after {counted(self._pool.finished, 'job')}: {why}. "
             f"Exit code {exit_code}.",
             exit_code=exit_code,
             jobs=self._pool.finished,
@@ -119,7 +120,7 @@ class Journal:
         running = self._pool.running_jobs
         if not running:
             return
-        jobs = f"{_count(len(running), 'job')}, {_named(running)}"
+        jobs = f"{counted(len(running), 'job')}, {_named(running)}"
         ids = [job.pk for job in running]
         if is_over:
             text = f"interrupts and releases {jobs}: the shutdown timeout is over."
@@ -135,7 +136,8 @@ class Journal:
 
 def _queues(selection: Selection) -> str:
     names = _quoted(selection.queues)
-    served = f"the {_plural(selection.queues, 'queue')} {names}" if names else "all queues"
+    queues = agreeing(len(selection.queues), "queue", "queues")
+    served = f"the {queues} {names}" if names else "all queues"
     excluded = _quoted(selection.excluded_queues)
     return f"{served} but {excluded}" if excluded else served
 
@@ -155,8 +157,8 @@ def _waiting(store: Store, selection: Selection) -> str:
     at_least = "" if all(backlog.is_exact for backlog in found) else "at least "
     if not waiting:
         return "no job waits"
-    verb = _verb(waiting, "wait")
-    return f"{at_least}{_count(waiting, 'job')} {verb}, {due:,} of them due"
+    verb = agreeing(waiting, "waits", "wait")
+    return f"{at_least}{counted(waiting, 'job')} {verb}, {due:,} due"
 
 
 def _running(store: Store, selection: Selection) -> str:
@@ -172,7 +174,8 @@ def _running(store: Store, selection: Selection) -> str:
         return ""
     number = min(held.total(), MAX_RUNNING)
     at_least = "at least " if held.total() > MAX_RUNNING else ""
-    return f"; {at_least}{_count(number, 'job')} {_verb(number, 'run')} in {_seen(store, held)}"
+    verb = agreeing(number, "runs", "run")
+    return f"; {at_least}{counted(number, 'job')} {verb} in {_seen(store, held)}"
 
 
 def _seen(store: Store, names: Iterable[str]) -> str:
@@ -204,15 +207,3 @@ def _named(jobs: Sequence[ScheduledJob]) -> str:
 
 def _quoted(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names))
-
-
-def _plural(names: Sequence[str], word: str) -> str:
-    return word if len(names) == 1 else f"{word}s"
-
-
-def _verb(number: int, verb: str) -> str:
-    return f"{verb}s" if number == 1 else verb
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

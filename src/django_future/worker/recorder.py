@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django_future.execution.outcome import NotRecorded
 from django_future.execution.recording import record_completions
 from django_future.models import ScheduledJob
+from django_future.plural import agreeing
 from django_future.store import Store
 
 logger = logging.getLogger("django_future")
@@ -73,11 +74,15 @@ class Recorder:
             self._record_unrecorded()
             self._record_locked()
         if jobs := self.jobs:
-            logger.error(
-                "%s jobs have ended, but another transaction keeps their rows locked, so they will "
-                "be rescued and may run again",
-                len(jobs),
+            one = (
+                "%s job has ended, but another transaction keeps its row locked, so it will be "
+                "rescued and may run again"
             )
+            many = (
+                "%s jobs have ended, but another transaction keeps their rows locked, so they will "
+                "be rescued and may run again"
+            )
+            logger.error(agreeing(len(jobs), one, many), len(jobs))
 
     def _record_unrecorded(self) -> None:
         for _ in range(len(self._unrecorded)):
@@ -100,10 +105,9 @@ class Recorder:
     def _retry_later(self, locked: Sequence[ScheduledJob]) -> None:
         if not locked:
             return
-        logger.warning(
-            "%s jobs are complete, but another transaction has locked their rows; trying again",
-            len(locked),
-        )
+        one = "%s job is complete, but another transaction has locked its row; trying again"
+        many = "%s jobs are complete, but another transaction has locked their rows; trying again"
+        logger.warning(agreeing(len(locked), one, many), len(locked))
         if not self._locked:
             # From the first of them, so that later ones do not postpone the next attempt.
             self._retry_locked_at = time.monotonic() + RETRY_INTERVAL_SECONDS

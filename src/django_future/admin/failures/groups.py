@@ -53,6 +53,7 @@ def shown_group(group: FailureGroup, at: datetime, list_url: str) -> dict[str, A
         "handler": display.dotted(group.callable_name),
         "error_kind": group.error_kind,
         "count": number(group.count, is_exact=group.is_exact),
+        "counter": group.count,
         "first": times.relative(group.first_at, at),
         "last": times.relative(group.last_at, at),
         "last_id": group.last_id,

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -192,7 +192,8 @@ def _confirm(
     hidden: list[tuple[str, str]],
 ) -> HttpResponse:
     count = min(len(ids), MAX_ACTED)
-    title = gettext("Retry these jobs?") if operation == "retry" else gettext("Dealt with?")
+    retry = ngettext("Retry this job?", "Retry these jobs?", count)
+    title = retry if operation == "retry" else gettext("Dealt with?")
     return _page(
         model_admin,
         request,

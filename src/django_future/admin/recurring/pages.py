@@ -9,8 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from django_future import clock
@@ -107,7 +107,11 @@ def _backfill(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -
 
 def _found(recurring: RecurringJob, period: tuple[Any, Any]) -> dict[str, Any]:
     instants, missing = missing_instants(recurring, *period)
-    text = gettext("%(missing)s of %(count)s instants will be scheduled.")
+    text = ngettext(
+        "%(missing)s of %(count)s instant will be scheduled.",
+        "%(missing)s of %(count)s instants will be scheduled.",
+        len(instants),
+    )
     shown = {"summary": text % {"missing": len(missing), "count": len(instants)}}
     if not missing:
         return shown
@@ -120,7 +124,11 @@ def _backfilled(
 ) -> HttpResponseBase:
     count = len(recurring.backfill(*period))
     start, end = (f"{value.astimezone(clock.current_zone()):%Y-%m-%d %H:%M}" for value in period)
-    text = gettext("Backfilled %(count)s runs from %(start)s to %(end)s.")
+    text = ngettext(
+        "Backfilled %(count)s run from %(start)s to %(end)s.",
+        "Backfilled %(count)s runs from %(start)s to %(end)s.",
+        count,
+    )
     model_admin.log_change(request, recurring, text % {"count": count, "start": start, "end": end})
     report = ngettext("%(count)s run was scheduled.", "%(count)s runs were scheduled.", count)
     model_admin.message_user(request, report % {"count": count}, messages.SUCCESS)

@@ -15,6 +15,7 @@ from django_future.importers.carrying import Outcome, carry_over
 from django_future.importers.entry import Entry
 from django_future.importers.old_tables import UnreadableTable
 from django_future.management.tables import check_tables
+from django_future.plural import agreeing, counted
 
 
 class _Package(NamedTuple):
@@ -143,31 +144,24 @@ def _summary(outcomes: Sequence[Outcome], *, is_dry_run: bool) -> Iterator[str]:
     created, changed = count[Outcome.CREATED], count[Outcome.CHANGED]
     create, change = ("Would create", "change") if is_dry_run else ("Created", "changed")
     if created or changed:
-        yield f"{create} {_recurring_jobs(created)}, and {change} {changed:,}."
+        yield f"{create} {counted(created, 'recurring job')}, and {change} {changed:,}."
     else:
         yield "There is nothing to change." if is_dry_run else "Nothing was changed."
     if unchanged := count[Outcome.UNCHANGED]:
-        yield f"{_recurring_jobs(unchanged)} {'is' if unchanged == 1 else 'are'} up to date."
+        jobs, are = counted(unchanged, "recurring job"), agreeing(unchanged, "is", "are")
+        yield f"{jobs} {are} up to date."
     if refused := count[Outcome.REFUSED]:
-        yield f"{refused:,} schedule{'' if refused == 1 else 's'} cannot be carried over."
+        yield f"{counted(refused, 'schedule')} cannot be carried over."
 
 
 def _summary_of_tasks(outcomes: Sequence[Outcome], *, is_dry_run: bool) -> Iterator[str]:
     count = Counter(outcomes)
     if moved := count[Outcome.MOVED]:
-        yield f"{'Would move' if is_dry_run else 'Moved'} {_tasks(moved)}."
+        yield f"{'Would move' if is_dry_run else 'Moved'} {counted(moved, 'task')}."
     else:
         yield "There is nothing to move." if is_dry_run else "Nothing was moved."
     if refused := count[Outcome.REFUSED]:
-        yield f"{_tasks(refused)} cannot be moved."
-
-
-def _tasks(count: int) -> str:
-    return f"{count:,} task{'' if count == 1 else 's'}"
-
-
-def _recurring_jobs(count: int) -> str:
-    return f"{count:,} recurring job{'' if count == 1 else 's'}"
+        yield f"{counted(refused, 'task')} cannot be moved."
 
 
 def _printable(text: str) -> str:

@@ -11,6 +11,7 @@ from django_future import clock
 from django_future.conf import config
 from django_future.databases import jobs_database
 from django_future.management.tables import check_tables
+from django_future.plural import counted
 from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.retention import count_prunable
@@ -59,9 +60,9 @@ def _prunable(store: Store, status: Status, length: timedelta) -> str:
 
 
 def _jobs(status: Status, count: int, length: timedelta) -> str:
-    return f"{status}: {count:,} job{'' if count == 1 else 's'} older than {_length_text(length)}"
+    return f"{status}: {counted(count, 'job')} older than {_length_text(length)}"
 
 
 def _length_text(length: timedelta) -> str:
     days, rest = divmod(length, timedelta(days=1))
-    return str(length) if rest or not days else f"{days} day{'' if days == 1 else 's'}"
+    return str(length) if rest or not days else counted(days, "day")

@@ -11,8 +11,9 @@ from django_future import handlers
 from django_future.databases import jobs_database
 from django_future.exceptions import HandlerUnknown, InvalidCallable, TamperedArguments
 from django_future.management.tables import check_tables
-from django_future.management.wording import jobs, line_about
+from django_future.management.wording import line_about
 from django_future.models import ScheduledJob
+from django_future.plural import counted
 from django_future.resolution import model_of
 from django_future.scheduling.signing import rename_handler
 
@@ -46,8 +47,8 @@ class Command(BaseCommand):
                 self.stderr.write(f"Job {job.pk} was skipped: {reason}")
         verb = "Would rename" if dry_run else "Renamed"
         self.stdout.write(
-            f"{verb} the handler of {jobs(renamed)}."
-            + (f" Skipped {jobs(skipped)}." if skipped else "")
+            f"{verb} the handler of {counted(renamed, 'job')}."
+            + (f" Skipped {counted(skipped, 'job')}." if skipped else "")
         )
 
 

@@ -9,9 +9,10 @@ from django.db import connections
 from django_future.databases import jobs_database
 from django_future.exceptions import TamperedArguments
 from django_future.management.tables import check_tables
-from django_future.management.wording import jobs, line_about
+from django_future.management.wording import line_about
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
+from django_future.plural import counted
 from django_future.scheduling.signing import jobs_to_sign, sign_job
 
 
@@ -48,7 +49,8 @@ class Command(BaseCommand):
                 self.stderr.write(f"Job {job.pk} was skipped: {reason}")
         verb = "Would sign" if dry_run else "Signed"
         self.stdout.write(
-            f"{verb} {jobs(signed)}." + (f" Skipped {jobs(skipped)}." if skipped else "")
+            f"{verb} {counted(signed, 'job')}."
+            + (f" Skipped {counted(skipped, 'job')}." if skipped else "")
         )
 
 

@@ -17,6 +17,7 @@ from django_future.log import job_label
 from django_future.management.tables import check_tables
 from django_future.models import ScheduledJob, Worker
 from django_future.overview import Overview, Queue, overview
+from django_future.plural import agreeing, counted
 from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.recent import SHOWN, Recent
@@ -154,7 +155,7 @@ def _failed(state: Overview) -> Iterator[str]:
     if failed.number or not failed.dealt_with:
         yield from _list(failed, description, state.at)
     if failed.dealt_with:
-        are = "is" if failed.dealt_with == 1 else "are"
+        are = agreeing(failed.dealt_with, "is", "are")
         jobs = _jobs(failed.dealt_with, is_exact=failed.is_exact)
         yield f"{jobs} {description} and {are} dealt with.".capitalize()
 
@@ -175,7 +176,7 @@ def _list(recent: Recent, description: str, at: datetime) -> Iterator[str]:
 
 def _jobs(number: int, *, is_exact: bool) -> str:
     at_least = "" if is_exact else "at least "
-    return "1 job" if number == 1 else f"{at_least}{number:,} jobs"
+    return f"{at_least}{counted(number, 'job')}"
 
 
 def _when(job: ScheduledJob, at: datetime) -> str:
