@@ -357,6 +357,18 @@ class TestSwappedArguments:
             call()
 
     @pytest.mark.parametrize(
+        ("options", "similar"),
+        [
+            ({"MAX_ATTEMPTS": 3}, "max_attempts"),
+            ({"on_delete": "Fail"}, "fail"),
+            ({"using": "defalt"}, "default"),
+        ],
+    )
+    def test_a_similar_name_or_value_is_suggested(self, options, similar):
+        with pytest.raises(InvalidOption, match=rf"Did you mean '{similar}'\?"):
+            schedule_job("5d", jobs.echo, **options)
+
+    @pytest.mark.parametrize(
         ("target", "words"),
         [
             (partial(jobs.echo, 1), "Pass its function as callable, and its arguments"),
@@ -412,6 +424,8 @@ class TestSwappedArguments:
     def test_too_many_backoff_delays_are_refused(self):
         with pytest.raises(InvalidOption, match="Give at most 1000"):
             schedule_job("5d", jobs.echo, backoff=["1s"] * 1001)
+        with pytest.raises(InvalidOption, match=r"allows only 1 retry\. Give max_attempts=3"):
+            job(max_attempts=2, backoff=["1s", "2s"])
 
 
 class TestDecorators:
@@ -424,8 +438,6 @@ class TestDecorators:
     def test_decorators_refuse_a_class_method(self):
         with pytest.raises(InvalidCallable, match="class method"):
 
-        with pytest.raises(InvalidOption, match=r"allows only 1 retry\. Give max_attempts=3"):
-            job(max_attempts=2, backoff=["1s", "2s"])
             class Shop:
                 @job
                 @classmethod

@@ -27,14 +27,24 @@ def test_a_correct_project_passes_all_checks(db):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"HEARTBEET": "5s"}, "no setting 'HEARTBEET'"),
+        ({"HEARTBEET": "5s"}, r"no setting 'HEARTBEET'.*\. Did you mean 'HEARTBEAT'\?"),
+        ({"retention": {}}, r"no setting 'retention'.* Did you mean 'RETENTION'\?"),
+        (
+            {"CALLABLE": [], "HEART": "5s"},
+            r"'CALLABLE', 'HEART'.* 'CALLABLES'\? Did .* 'HEARTBEAT'",
+        ),
+        ({5: "5s", "X": 1}, "no setting 'X', 5. Settings: CALLABLES, HEARTBEAT, RECURRING, RET"),
+        ("HEARTBEAT", "DJANGO_FUTURE is 'HEARTBEAT'. Give a dictionary"),
+        (None, "DJANGO_FUTURE is None. Give a dictionary"),
         ({"HEARTBEAT": "often"}, "'often' is not a duration"),
         ({"HEARTBEAT": 5}, "5 is not a duration"),
         ({"HEARTBEAT": "0s"}, "more than 0"),
         ({"CALLABLES": "library.jobs"}, "Give a list"),
         ({"CALLABLES": [5]}, "Give a list"),
+        ({"CALLABLES": None}, "Give a list"),
         ({"RETENTION": "7d"}, "Give a dictionary"),
         ({"RETENTION": {"done": "7d"}}, "names 'done', which is not a final status"),
+        ({"RETENTION": {"completed": "7d"}}, r"Did you mean 'complete'\?"),
         ({"RETENTION": {"running": "7d", 5: "7d"}}, "Use one of complete, failed, expired"),
         (
             {"RETENTION": {"failed": "long"}},
@@ -137,6 +147,12 @@ class TestPoolChecks:
         warn_of_small_pools("default", 9)
         assert "'other' has 8 connections for handlers in 9 threads" in caplog.text
 
+    def test_a_pool_of_one_connection_is_named_in_the_singular(self, monkeypatch, caplog):
+        options(monkeypatch, "other", pool={"max_size": 1})
+        assert "'other' has 1 connection, but a worker" in messages()["django_future.W003"].msg
+        warn_of_small_pools("default", 4)
+        assert "'other' has 1 connection for handlers in 4 threads" in caplog.text
+
 
 @pytest.mark.only_on("mysql", reason="it is about the options of MySQL's drivers")
 class TestMySQLOptions:
@@ -147,12 +163,6 @@ class TestMySQLOptions:
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             "SET default_storage_engine=INNODB",
         ],
-    def test_a_pool_of_one_connection_is_named_in_the_singular(self, monkeypatch, caplog):
-        options(monkeypatch, "other", pool={"max_size": 1})
-        assert "'other' has 1 connection, but a worker" in messages()["django_future.W003"].msg
-        warn_of_small_pools("default", 4)
-        assert "'other' has 1 connection for handlers in 4 threads" in caplog.text
-
     )
     def test_the_mysql_check_names_a_redundant_init_command(self, monkeypatch, command):
         options(monkeypatch, init_command=command)

@@ -12,7 +12,7 @@ from django.db import connections
 
 from django_future.exceptions import InvalidOption, SchedulingError
 from django_future.options import JobOptions, check_delays, validate_queue_name
-from django_future.remedies import did_you_mean
+from django_future.remedies import no_such
 from django_future.tasks.api import (
     BaseTaskBackend,
     InvalidTask,
@@ -172,12 +172,8 @@ class FutureBackend(BaseTaskBackend):
 
         Raises `InvalidTaskBackend`.
         """
-        for name in sorted(set(self.options) - set(_OPTIONS)):
-            similar = did_you_mean(name, _OPTIONS)
-            raise InvalidTaskBackend(
-                f"{self._place} has no option {name!r}. Options: {', '.join(sorted(_OPTIONS))}."
-                f"{similar}"
-            )
+        if unknown := set(self.options) - set(_OPTIONS):
+            raise InvalidTaskBackend(f"{self._place} has {no_such('option', unknown, _OPTIONS)}")
         if not isinstance(self.options.get("STRICT_JSON", True), bool):
             raise InvalidTaskBackend(
                 f"{self._place}['STRICT_JSON'] is {self.options['STRICT_JSON']!r}. Give True or "

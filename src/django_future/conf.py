@@ -1,6 +1,6 @@
 """Reads and checks the setting `DJANGO_FUTURE`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cache
@@ -12,6 +12,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from django_future.exceptions import InvalidTime
+from django_future.remedies import did_you_mean, no_such
 from django_future.status import Status
 from django_future.when import parse_duration
 
@@ -38,18 +39,14 @@ def config() -> Config:
 
     Raises `ImproperlyConfigured` for an unknown name or an invalid value.
     """
-    values: dict[str, Any] = getattr(settings, "DJANGO_FUTURE", {})
+    values: Any = getattr(settings, "DJANGO_FUTURE", {})
     known = {field.name for field in fields(Config)}
+    if not isinstance(values, Mapping):
+        raise ImproperlyConfigured(
+            f"DJANGO_FUTURE is {values!r}. Give a dictionary such as {{'HEARTBEAT': '20s'}}."
+        )
     if unknown := set(values) - known:
-        raise ImproperlyConfigured(
-            f"DJANGO_FUTURE has no setting {', '.join(map(repr, sorted(unknown)))}. "
-            f"Settings: {', '.join(sorted(known))}."
-        )
-    callables = values.get("CALLABLES", ())
-    if isinstance(callables, str) or not all(isinstance(path, str) for path in callables):
-        raise ImproperlyConfigured(
-            f"DJANGO_FUTURE['CALLABLES'] is {callables!r}. Give a list of dotted paths."
-        )
+        raise ImproperlyConfigured(f"DJANGO_FUTURE has {no_such('setting', unknown, known)}")
     try:
         heartbeat = parse_duration(values.get("HEARTBEAT", Config.HEARTBEAT))
     except InvalidTime as error:
@@ -57,11 +54,20 @@ def config() -> Config:
     if heartbeat <= timedelta():
         raise ImproperlyConfigured(f"DJANGO_FUTURE['HEARTBEAT'] is {heartbeat}. Give more than 0.")
     return Config(
-        CALLABLES=tuple(callables),
+        CALLABLES=_checked_callables(values.get("CALLABLES", ())),
         HEARTBEAT=heartbeat,
         RECURRING=_checked_recurring(values.get("RECURRING", ())),
         RETENTION=_checked_retention(values.get("RETENTION", {})),
     )
+
+
+def _checked_callables(values: Any) -> tuple[str, ...]:
+    is_list = isinstance(values, Collection) and not isinstance(values, str)
+    if not is_list or not all(isinstance(path, str) for path in values):
+        raise ImproperlyConfigured(
+            f"DJANGO_FUTURE['CALLABLES'] is {values!r}. Give a list of dotted paths."
+        )
+    return tuple(values)
 
 
 def _checked_recurring(values: Any) -> tuple[Mapping[str, Any], ...]:
@@ -85,6 +91,7 @@ def _checked_retention(values: Any) -> dict[Status, timedelta]:
         raise ImproperlyConfigured(
             f"DJANGO_FUTURE['RETENTION'] names {', '.join(sorted(map(repr, unknown)))}, which "
             f"is not a final status. Use one of {', '.join(Status.final())}."
+            + "".join(did_you_mean(name, Status.final()) for name in sorted(unknown, key=repr))
         )
     # In the order of Status.final(), as in all lists of statuses.
     return {

@@ -26,7 +26,7 @@ def jobs_database(using: str | None = None, *, instance: models.Model | None = N
         if using not in connections:
             raise InvalidOption(
                 f"using is {using!r}, which DATABASES does not have. Use one of "
-                f"{', '.join(map(repr, connections))}."
+                f"{', '.join(map(repr, connections))}.{remedies.did_you_mean(using, connections)}"
             )
         return using
     model: type[ScheduledJob] = apps.get_model("django_future", "ScheduledJob")

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypedDict, get_type_hints
 
 from django_future.exceptions import InvalidOption, InvalidTime
 from django_future.plural import agreeing
-from django_future.remedies import did_you_mean
+from django_future.remedies import did_you_mean, no_such
 from django_future.retries import Backoff, check_backoff
 from django_future.when import parse_duration
 
@@ -19,6 +19,7 @@ MAX_QUEUE_NAME_LENGTH = 100
 MAX_KEY_LENGTH = 200
 MAX_ATTEMPTS_LIMIT = 1000
 ONE_WEEK = timedelta(days=7)
+_ON_DELETE = ("cancel", "fail")
 
 Unique = bool | str | Callable[..., str]
 
@@ -111,10 +112,7 @@ def unknown_option_message(unknown: Iterable[str], known: type, otherwise: str =
 
     `otherwise` is the remedy if no known name is similar.
     """
-    unknown, names = sorted(unknown), sorted(get_type_hints(known))
-    similar = "".join(did_you_mean(name, names) for name in unknown)
-    quoted = ", ".join(map(repr, unknown))
-    return f"there is no option {quoted}. Options: {', '.join(names)}.{similar or otherwise}"
+    return f"there is {no_such('option', unknown, get_type_hints(known), otherwise)}"
 
 
 def check_delays(options: JobOptions) -> None:
@@ -209,8 +207,9 @@ def _check_unique(unique: Unique) -> None:
 
 
 def _check_on_delete(on_delete: str) -> None:
-    if on_delete not in {"cancel", "fail"}:
-        raise InvalidOption(f"on_delete is {on_delete!r}. Give 'cancel' or 'fail'.")
+    if on_delete not in _ON_DELETE:
+        similar = did_you_mean(on_delete, _ON_DELETE)
+        raise InvalidOption(f"on_delete is {on_delete!r}. Give 'cancel' or 'fail'.{similar}")
 
 
 def _check_sensitive_arguments(names: bool | Collection[str]) -> None:  # noqa: FBT001

@@ -143,10 +143,26 @@ def similar_method(model: type[Model], name: str) -> str:
     return did_you_mean(name, {key for key, value in found if _is_public_function(key, value)})
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question with the most similar of the `known` names, or '' if none is similar."""
-    similar = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {similar[0]!r}?" if similar else ""
+def no_such(kind: str, unknown: Iterable[object], known: Iterable[str], otherwise: str = "") -> str:
+    """Return that there are no such names, which names there are, and which of them are similar.
+
+    `kind` is what a name stands for, such as "option". `otherwise` is the remedy if no known name
+    is similar.
+    """
+    names, wrong = sorted(known), sorted(unknown, key=repr)
+    similar = "".join(did_you_mean(name, names) for name in wrong)
+    quoted = ", ".join(map(repr, wrong))
+    return f"no {kind} {quoted}. {kind.capitalize()}s: {', '.join(names)}.{similar or otherwise}"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return a question with the most similar of the `known` names, or '' if none is similar.
+
+    Upper and lower case do not matter.
+    """
+    folded = {each.casefold(): str(each) for each in known}
+    similar = get_close_matches(str(name).casefold(), folded, n=1)
+    return f" Did you mean {folded[similar[0]]!r}?" if similar else ""
 
 
 def kind_of(value: object) -> str:

@@ -18,6 +18,7 @@ from django_future.options import UNSET, Unset, unknown_option_message
 from django_future.recurrence.cron import parse_cron
 from django_future.recurrence.missed import Missed
 from django_future.recurrence.timing import MIN_INTERVAL, describe_duration, zone_of
+from django_future.remedies import did_you_mean
 from django_future.retries import Backoff
 from django_future.scheduling.builder import SchedulingContext, build
 from django_future.serialization import encode
@@ -239,6 +240,7 @@ def _choice(name: str, value: str, choices: type[models.TextChoices]) -> str:
     if value not in choices.values:
         raise InvalidOption(
             f"{name} is {value!r}. Give one of {', '.join(map(repr, choices.values))}."
+            f"{did_you_mean(value, choices.values)}"
         )
     return str(value)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django_future.options import UNSET
-from django_future.remedies import did_you_mean
+from django_future.remedies import no_such
 
 # The fields of a `FutureTask` that a task of Django does not have.
 NAMES = ("max_attempts", "backoff", "timeout", "expires", "unique", "unique_replace", "atomic",
@@ -18,9 +18,6 @@ def own_options(task: Any) -> dict[str, Any]:
 
 def check_names(options: dict[str, Any]) -> None:
     """Raise `TypeError` if one of these is not the name of an option of a task."""
-    for name in sorted(options.keys() - set(NAMES)):
+    if unknown := options.keys() - set(NAMES):
         known = ["priority", "queue_name", "run_after", "backend", *NAMES]
-        raise TypeError(
-            f"using() has no option {name!r}. Options: {', '.join(sorted(known))}."
-            f"{did_you_mean(name, known)}"
-        )
+        raise TypeError(f"using() has {no_such('option', unknown, known)}")
