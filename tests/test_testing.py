@@ -20,7 +20,7 @@ from django_future import (
     schedule_recurring,
     signals,
 )
-from django_future.exceptions import InvalidArguments, InvalidCallable, InvalidTime
+from django_future.exceptions import InvalidArguments, InvalidCallable, InvalidObject, InvalidTime
 from django_future.testing import (
     assert_none_left,
     assert_not_scheduled,
@@ -73,6 +73,19 @@ class TestAssertScheduled:
             schedule_job("5d", "remind", bound)
         [found] = assert_scheduled("remind", content_object=other)
         assert found.content_object == other
+
+    def test_the_assertions_accept_the_content_object_where_schedule_job_does(self, order):
+        scheduled = schedule_job("5d", jobs.echo, order)
+        other = Order.objects.create(number="B2")
+        assert assert_scheduled(jobs.echo, order, args=[]) == [scheduled]
+        assert_not_scheduled(jobs.echo, other)
+
+    @pytest.mark.parametrize("check", [assert_scheduled, assert_not_scheduled, perform_job])
+    def test_a_content_object_that_no_job_can_have_is_refused(self, check):
+        with pytest.raises(InvalidObject, match=r"is of type int, not a model .* in args"):
+            check(jobs.take, 5)
+        with pytest.raises(InvalidObject, match="is not saved yet"):
+            check(jobs.take, content_object=Order())
 
     def test_assert_not_scheduled_ignores_jobs_that_have_run(self):
         schedule_job("0s", jobs.echo)
@@ -327,6 +340,10 @@ class TestPerformJob:
         perform_job("remind", kwargs={"times": 3}, content_object=order)
         order.refresh_from_db()
         assert order.reminders == 3
+
+    def test_perform_job_accepts_the_content_object_where_schedule_job_does(self, order):
+        assert perform_job("ring", order, args=[2]) == "A1: ring ring"
+        assert perform_job(jobs.echo, order) == order
 
     def test_perform_job_accepts_decorated_handlers(self):
         assert perform_job(greet, args=["you"]) == "hello you"

@@ -16,6 +16,7 @@ from django_future.plural import agreeing, counted
 from django_future.recurrence.cron import parse_cron
 from django_future.recurrence.timing import describe_duration, zone_of
 from django_future.scheduling.declared import foreseen
+from django_future.scheduling.validation import check_object
 from django_future.when import When, parse_duration, parse_when
 
 DEFAULT_TOLERANCE = "1s"
@@ -27,7 +28,6 @@ class Description(TypedDict, total=False):
 
     args: Sequence[Any] | None
     kwargs: Mapping[str, Any] | None
-    content_object: Model | None
     at: When | None
     within: timedelta | str
     using: str | None
@@ -35,10 +35,10 @@ class Description(TypedDict, total=False):
 
 def assert_scheduled(
     handler: Target,
+    content_object: Model | None = None,
     *,
     args: Sequence[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
-    content_object: Model | None = None,
     at: When | None = None,
     within: timedelta | str = DEFAULT_TOLERANCE,
     count: int | None = None,
@@ -49,8 +49,8 @@ def assert_scheduled(
     Arguments that you omit match anything. `at` matches if the scheduled time differs from it by
     at most `within`; an offset counts from now.
 
-    Raises `AssertionError` with the waiting jobs and their differences, and `InvalidArguments` if
-    the handler does not accept the arguments.
+    Raises `AssertionError` with the waiting jobs and their differences, and a `SchedulingError` if
+    no such job can be scheduled.
     """
     wanted = _Description(handler, args, kwargs, content_object, at, parse_duration(within))
     waiting = _waiting(using)
@@ -64,9 +64,11 @@ def assert_scheduled(
     return found
 
 
-def assert_not_scheduled(handler: Target, **description: Unpack[Description]) -> None:
+def assert_not_scheduled(
+    handler: Target, content_object: Model | None = None, **description: Unpack[Description]
+) -> None:
     """Check that no waiting job matches the description; see `assert_scheduled`."""
-    assert_scheduled(handler, **description, count=0)
+    assert_scheduled(handler, content_object, **description, count=0)
 
 
 def assert_none_left(*, using: str | None = None) -> None:
@@ -103,12 +105,12 @@ def assert_recurs(
     return found
 
 
-def _waiting(using: str | None) -> list[ScheduledJob]:
-    alias = jobs_database(using)
 def _jobs_that_wait(number: int, adverb: str = "") -> str:
     return f"{counted(number, 'job')} {adverb}{agreeing(number, 'waits', 'wait')}"
 
 
+def _waiting(using: str | None) -> list[ScheduledJob]:
+    alias = jobs_database(using)
     return list(ScheduledJob.objects.using(alias).scheduled().order_by("scheduled_at", "pk"))
 
 
@@ -124,6 +126,7 @@ class _Description:
         at: When | None,
         within: timedelta,
     ) -> None:
+        check_object(content_object)
         self._name, found = handlers.identify(handler, content_object)
         is_bound = content_object is not None
         leading = handlers.leading_arguments(self._name, found, is_bound=is_bound)

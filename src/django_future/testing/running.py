@@ -25,33 +25,33 @@ R = TypeVar("R")
 @overload
 def perform_job(
     handler: Callable[..., Coroutine[Any, Any, R]],
+    content_object: Model | None = None,
     *,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
-    content_object: Model | None = None,
 ) -> R: ...
 @overload
 def perform_job(
     handler: Callable[..., R],
+    content_object: Model | None = None,
     *,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
-    content_object: Model | None = None,
 ) -> R: ...
 @overload
 def perform_job(
     handler: str,
+    content_object: Model | None = None,
     *,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
-    content_object: Model | None = None,
 ) -> Any: ...
 def perform_job(
     handler: Target,
+    content_object: Model | None = None,
     *,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
-    content_object: Model | None = None,
 ) -> Any:
     """Call `handler` as a job would, without a row, and return what the job would store.
 
