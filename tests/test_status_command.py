@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from django_future import (
     RecurringJob,
@@ -19,12 +20,13 @@ from django_future import (
     schedule_recurring,
 )
 from django_future import schedule_jobs as schedule
-from django_future.store import Selection, backlog, recent, store_for
+from django_future.store import Selection, backlog, recent, store_for, unknown_handlers
 from django_future.store.backlog import backlog_of
 from django_future.store.workers import register
 from django_future.worker import maintenance
 from django_future.worker.heartbeat import new_worker
 from tests.shop import jobs
+from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
 
@@ -189,6 +191,67 @@ class TestFinishedJobs:
         schedule([{"when": "0s", "callable": jobs.fail}] * 13)
         run_jobs(ignore_errors=True)
         assert "At least 12 jobs failed in the last 24 hours; the latest 10:" in show()
+
+
+class TestUnknownHandlers:
+    @pytest.fixture
+    def moved(self, order):
+        """Return released jobs of a function and of a method that the code does not have."""
+        [first, *_] = schedule([{"when": "0s", "callable": jobs.trace}] * 3)
+        method = schedule_job("0s", "remind", order, priority=5)
+        rewrite(first, callable_name="tests.shop.jobs.trase")
+        rewrite(method, callable_name="remnd")
+        run_jobs()
+        return first, method
+
+    def test_future_status_lists_handlers_that_a_worker_did_not_know(self, show, moved):
+        for _ in range(2):
+            rewrite(schedule_job("0s", jobs.trace), callable_name="tests.shop.jobs.trase")
+        lines = show().splitlines()
+        start = next(i for i, line in enumerate(lines) if line.startswith("Handlers that a worker"))
+        assert "rename them with `manage.py future_rename`:" in lines[start]
+        function, method = lines[start + 1 : start + 3]
+        assert function.startswith("  tests.shop.jobs.trase: 3 jobs due. Worker ")
+        assert function.endswith("Did you mean 'tests.shop.jobs.trace'?")
+        assert method.startswith("  remnd: 1 job due. Worker ")
+        assert method.endswith("Did you mean 'remind'?")
+
+    def test_the_json_contains_handlers_that_a_worker_did_not_know(self, data, moved):
+        [method, function] = sorted(data()["unknown_handlers"], key=lambda each: each["handler"])
+        assert (function["handler"], function["due"]) == ("tests.shop.jobs.trase", 1)
+        assert (method["handler"], method["is_exact"]) == ("remnd", True)
+        assert "shop.Order has no public method 'remnd'" in method["error"]
+
+    def test_handlers_are_counted_and_listed_up_to_a_maximum(self, show, monkeypatch):
+        for number in range(12):
+            rewrite(schedule_job("0s", jobs.trace), callable_name=f"tests.shop.jobs.gone_{number}")
+        run_jobs()
+        text = show()
+        assert text.count(": 1 job due. Worker") == 10
+        assert "\n  and 2 more\n" in text
+        monkeypatch.setattr(unknown_handlers, "MAX_COUNTED", 11)
+        assert "\n  and at least 1 more\n" in show()
+
+    def test_a_handler_that_no_worker_has_tried_is_not_listed(self, show):
+        rewrite(schedule_job("0s", jobs.trace), callable_name="tests.shop.jobs.trase")
+        assert "Handlers that a worker" not in show()
+
+    def test_a_job_that_has_ended_or_waits_for_later_is_not_listed(self, show, moved):
+        first, method = moved
+        first.cancel()
+        method.move("1h")
+        assert "Handlers that a worker" not in show()
+
+    @pytest.mark.only_on("sqlite", reason="only SQLite takes a text that is not UTF-8")
+    def test_a_name_that_is_not_utf8_hides_no_handler(self, show, moved):
+        broken = schedule_job("0s", jobs.trace)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE django_future_scheduledjob SET callable_name = CAST(x'ff' AS TEXT) "
+                "WHERE id = %s",
+                [broken.pk],
+            )
+        assert "  remnd: 1 job due." in show()
 
 
 class TestWorkers:

@@ -9,7 +9,7 @@ from django_future.models import PausedQueue, RecurringJob, Worker
 from django_future.status import Status
 from django_future.store import Store
 from django_future.store.backlog import Backlog
-from django_future.store.queue_states import queue_states
+from django_future.store.queue_states import QueueState, queue_states
 from django_future.store.recent import (
     MAX_LISTED,
     Recent,
@@ -21,6 +21,7 @@ from django_future.store.recent import (
     running_by_worker,
 )
 from django_future.store.recurring import broken
+from django_future.store.unknown_handlers import UnknownHandlers, unknown_handlers
 from django_future.store.workers import is_alive
 
 RECENTLY = timedelta(days=1)
@@ -51,16 +52,18 @@ class Overview:
     overdue: Recent
     parked: Recent
     broken: list[RecurringJob]
+    unknown_handlers: UnknownHandlers
 
 
 def overview(store: Store) -> Overview:
     """Return the state now; counts and lists have an upper bound, however large the table is."""
     at = store.now()
-    workers = workers_of(store)
+    workers, states = workers_of(store), queue_states(store, at)
+    priorities = {priority for state in states for priority in state.priorities}
     return Overview(
         alias=store.alias,
         at=at,
-        queues=_queues(store, workers, at),
+        queues=_queues(states, workers, at),
         workers=workers,
         running=running(store),
         running_by_worker=running_by_worker(store),
@@ -69,10 +72,11 @@ def overview(store: Store) -> Overview:
         overdue=overdue(store, at),
         parked=parked(store),
         broken=broken(store, limit=MAX_LISTED),
+        unknown_handlers=unknown_handlers(store, priorities, at),
     )
 
 
-def _queues(store: Store, workers: list[Worker], at: datetime) -> list[Queue]:
+def _queues(states: list[QueueState], workers: list[Worker], at: datetime) -> list[Queue]:
     alive = [worker for worker in workers if is_alive(worker, at)]
     return [
         Queue(
@@ -81,5 +85,5 @@ def _queues(store: Store, workers: list[Worker], at: datetime) -> list[Queue]:
             state.paused,
             [worker.name for worker in alive if worker.serves(state.backlog.queue_name)],
         )
-        for state in queue_states(store, at)
+        for state in states
     ]

@@ -13,10 +13,10 @@ from django.utils.translation import gettext, gettext_lazy
 
 from django_future import clock
 from django_future.admin import columns, display, times
-from django_future.admin.read_only import escaped_texts
 from django_future.content_objects import content_type_of
 from django_future.databases import jobs_database
 from django_future.models import ScheduledJob
+from django_future.store.unreadable import escaped_texts
 
 MAX_SHOWN = 10
 _SHOWN = (

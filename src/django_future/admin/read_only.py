@@ -1,18 +1,16 @@
 """Base class for an admin in which users cannot add or edit rows."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db import connections
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from django_future.store.unreadable import escaped, texts_read_as
+from django_future.store.unreadable import escaped_texts
 
 SELECT = "Select this object for an action - {}"  # Django has the translations
 CHECKBOX = '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">'
@@ -79,15 +77,3 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
             if is_escaping and hasattr(response, "render"):
                 response.render()  # rendering runs queries too
             return response
-
-
-@contextmanager
-def escaped_texts(alias: str) -> Iterator[bool]:
-    """Escape text that is not UTF-8, which only SQLite can store; yield whether that is active."""
-    connection = connections[alias]
-    if connection.vendor != "sqlite":
-        yield False
-        return
-    connection.ensure_connection()
-    with texts_read_as(connection.connection, escaped):
-        yield True

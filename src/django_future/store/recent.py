@@ -55,7 +55,7 @@ def failed_since(store: Store, since: datetime) -> Recent:
         )
         ids = [pk for (pk,) in cursor.fetchall()]
     number = min(count - dealt_with, MAX_COUNTED)
-    return Recent(number, count <= MAX_COUNTED, _load(store, ids), min(dealt_with, MAX_COUNTED))
+    return Recent(number, count <= MAX_COUNTED, load_jobs(store, ids), min(dealt_with, MAX_COUNTED))
 
 
 def overdue(store: Store, at: datetime) -> Recent:
@@ -94,10 +94,10 @@ def _recent(store: Store, index: str, condition: str, values: list[Any], order: 
         count = cursor.fetchone()[0]
         cursor.execute(f"SELECT id {table}", [*values, MAX_LISTED])
         ids = [pk for (pk,) in cursor.fetchall()]
-    return Recent(min(count, MAX_COUNTED), count <= MAX_COUNTED, _load(store, ids))
+    return Recent(min(count, MAX_COUNTED), count <= MAX_COUNTED, load_jobs(store, ids))
 
 
-def _load(store: Store, ids: list[int]) -> list[ScheduledJob]:
+def load_jobs(store: Store, ids: list[int]) -> list[ScheduledJob]:
     """Return jobs by their ids, without deleted jobs and jobs that the driver cannot read."""
     found: list[ScheduledJob] = []
     for pk in ids:

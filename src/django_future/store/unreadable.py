@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any
 
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.db.models import CharField, TextField
 
 from django_future import clock, signals
@@ -66,6 +66,18 @@ def texts_read_as(session: Connection, convert: Any) -> Iterator[None]:
         yield
     finally:
         session.text_factory = original
+
+
+@contextmanager
+def escaped_texts(alias: str) -> Iterator[bool]:
+    """Escape text that is not UTF-8, which only SQLite can store; yield whether that is active."""
+    connection = connections[alias]
+    if connection.vendor != "sqlite":
+        yield False
+        return
+    connection.ensure_connection()
+    with texts_read_as(connection.connection, escaped):
+        yield True
 
 
 def escaped(text: bytes) -> str:

@@ -21,6 +21,7 @@ from django_future.plural import agreeing, counted
 from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.recent import SHOWN, Recent
+from django_future.store.transitions import HANDLER_UNKNOWN
 from django_future.store.workers import is_alive
 
 COLUMNS = (*SHOWN, "expires_at", "queue_name", "scheduled_at")
@@ -107,6 +108,7 @@ def _as_text(state: Overview) -> Iterator[str]:
         yield from _list(state.overdue, "overdue, and not yet marked as expired", state.at)
     if state.parked.number:
         yield from _list(state.parked, "parked", state.at)
+    yield from _unknown_handlers(state)
     if state.broken:
         yield "Recurring jobs that cannot be followed:"
         for recurring in state.broken:
@@ -174,6 +176,26 @@ def _list(recent: Recent, description: str, at: datetime) -> Iterator[str]:
         yield f"  {_label(job)}{_when(job, at)}{error}"
 
 
+def _unknown_handlers(state: Overview) -> Iterator[str]:
+    unknown = state.unknown_handlers
+    if not unknown.number:
+        return
+    yield (
+        "Handlers that a worker did not know. Deploy their code, or rename them with `manage.py "
+        "future_rename`:"
+    )
+    for handler in unknown.first:
+        due = _jobs(handler.due, is_exact=handler.is_exact)
+        reason = _why_unknown(handler.job)
+        yield f"  {handler.job.callable_name}: {due} due. {reason}"
+    if (more := unknown.number - len(unknown.first)) > 0:
+        yield f"  and {'' if unknown.is_exact else 'at least '}{more:,} more"
+
+
+def _why_unknown(job: ScheduledJob) -> str:
+    return last_line(" ".join(job.error.removesuffix(HANDLER_UNKNOWN).split()))
+
+
 def _jobs(number: int, *, is_exact: bool) -> str:
     at_least = "" if is_exact else "at least "
     return f"{at_least}{counted(number, 'job')}"
@@ -209,6 +231,15 @@ def _as_json(state: Overview) -> str:
             "expired": _recent_as_json(state.expired),
             "overdue": _recent_as_json(state.overdue),
             "parked": _recent_as_json(state.parked),
+            "unknown_handlers": [
+                {
+                    "handler": handler.job.callable_name,
+                    "due": handler.due,
+                    "is_exact": handler.is_exact,
+                    "error": _why_unknown(handler.job),
+                }
+                for handler in state.unknown_handlers.first
+            ],
             "broken_recurring": [
                 {
                     "name": recurring.name,
