@@ -5,6 +5,7 @@ from decimal import Decimal
 from urllib.parse import urlencode
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 
@@ -14,7 +15,7 @@ from django_future.admin.job_form.catalogue import known_handlers
 from django_future.serialization import Stored
 from django_future.status import Status
 from tests.shop import decorated, jobs, tasks
-from tests.shop.models import Order, Subscription
+from tests.shop.models import Order, Parcel, Subscription
 from tests.support.admin_pages import LIST, UNPICKLED, Suitcase, body, page_of
 
 pytestmark = pytest.mark.django_db
@@ -45,11 +46,15 @@ def count_last(number):
     """Run once for each number, at the latest time."""
 
 
-class OwnOrders(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Shows the orders A1 and A2, of which A2 may not be viewed."""
+class Registered(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Shows all objects of a model."""
 
     def has_module_permission(self, request):
         return False  # the URLs of the site do not have its pages
+
+
+class OwnOrders(Registered):
+    """Shows the orders A1 and A2, of which A2 may not be viewed."""
 
     def get_queryset(self, request):
         return super().get_queryset(request).filter(number__in=["A1", "A2"])
@@ -58,12 +63,27 @@ class OwnOrders(admin.ModelAdmin):  # type: ignore[type-arg]
         return super().has_view_permission(request, obj) and getattr(obj, "number", "") != "A2"
 
 
-@pytest.fixture
-def own_orders():
-    """Register an admin that shows only some orders."""
-    admin.site.register(Order, OwnOrders)
+@pytest.fixture(autouse=True)
+def _registered():
+    models = [Order, Parcel, Subscription]
+    admin.site.register(models, Registered)
     yield
+    admin.site.unregister(models)
+
+
+@pytest.fixture
+def own_orders(_registered):
+    """Register an admin that shows only some orders."""
     admin.site.unregister(Order)
+    admin.site.register(Order, OwnOrders)
+
+
+@pytest.fixture
+def not_registered(_registered):
+    """Remove the admin of the orders."""
+    admin.site.unregister(Order)
+    yield
+    admin.site.register(Order, Registered)
 
 
 def values(handler=GREET, arguments="'Ada'", when="3h", **others):
@@ -313,6 +333,25 @@ class TestMistakes:
         found = errors(client, handler=REMIND, content_type="shop.order", object_id=order.pk)
         assert list(found) == ["content_type"]
 
+    def test_only_models_of_the_site_are_offered(self, admin_client):
+        form = admin_client.get(ADD).context["adminform"].form
+        offered = {label for label, _ in form.fields["content_type"].choices if label}
+        assert {"shop.order", "shop.parcel", "auth.user"} <= offered
+        assert offered == {
+            model._meta.label_lower
+            for model in apps.get_models()
+            if admin.site.is_registered(model)
+        }
+        assert offered.isdisjoint(
+            {"sessions.session", "admin.logentry", "contenttypes.contenttype", "auth.permission"}
+        )
+
+    @pytest.mark.usefixtures("not_registered")
+    def test_an_object_of_a_model_that_is_not_registered_is_refused(self, login, order):
+        client = login(*ALLOWED, "view_order")
+        found = errors(client, handler=REMIND, content_type="shop.order", object_id=order.pk)
+        assert list(found) == ["content_type"]
+
     def test_the_view_permission_for_the_model_allows_its_objects(self, login, order):
         client = login(*ALLOWED, "view_order")
         new = added(
@@ -488,6 +527,15 @@ class TestDuplicating:
         assert client.post(duplicate_of(old), values()).url == page_of(old)
         assert ScheduledJob.objects.count() == 1
 
+    @pytest.mark.usefixtures("not_registered")
+    def test_a_job_whose_object_is_of_a_model_that_is_not_registered_is_duplicated(
+        self, login, order
+    ):
+        old = schedule_job("1h", decorated.remind, order)
+        client = login(*ALLOWED, "view_order")
+        new = added(client, duplicate_of(old), **shown_values(client, duplicate_of(old)))
+        assert new.content_object == order
+
     @pytest.mark.usefixtures("own_orders")
     @pytest.mark.parametrize("number", ["A2", "B1"])
     def test_a_job_whose_object_the_admin_of_the_model_hides_is_not_duplicated(self, number, login):
@@ -506,6 +554,7 @@ class TestDuplicating:
         new = added(client, duplicate_of(old), **shown_values(client, duplicate_of(old)))
         assert new.content_object == order
 
+    @pytest.mark.usefixtures("not_registered")
     @pytest.mark.django_db(databases=["default", "other"])
     def test_a_job_whose_object_is_in_another_database_is_duplicated(self, admin_client):
         far = Order.objects.using("other").create(number="A1")

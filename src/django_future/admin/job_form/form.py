@@ -17,7 +17,7 @@ from django_future.admin.job_form.call_text import NotACall, read_call
 from django_future.admin.job_form.catalogue import is_declared_method, known_handlers
 from django_future.admin.job_form.objects import (
     lookup_url,
-    visible_models,
+    offered_models,
     visible_object,
     visible_object_of,
 )
@@ -114,7 +114,7 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self._request, self._site, self._original = request, site, original
         self._known = known_handlers()
-        self._models = visible_models(request, site)
+        self._models = offered_models(request, site, original)
         self._set_choices()
         zone = {"zone": clock.current_zone()}
         self.fields["when"].help_text = (

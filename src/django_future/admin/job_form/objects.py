@@ -11,17 +11,38 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from django_future.content_objects import content_type
 from django_future.databases import saved_objects
 from django_future.exceptions import InvalidObject
 from django_future.models import ScheduledJob
 
 
-def visible_models(request: HttpRequest, site: AdminSite) -> dict[str, type[Model]]:
-    """Return the models whose objects the user may view, by labels such as 'shop.order'."""
+def offered_models(
+    request: HttpRequest, site: AdminSite, original: ScheduledJob | None
+) -> dict[str, type[Model]]:
+    """Return the models whose objects the user may view, by labels such as 'shop.order'.
+
+    These are the models of the site, because others, such as sessions, are not for people to
+    choose; and that of the object of `original`.
+    """
+    kind = None if original is None else content_type(original)
+    own = None if kind is None else kind.model_class()
     models = {model._meta.label_lower: model for model in apps.get_models()}
     return {
-        label: model for label, model in sorted(models.items()) if _may_view(model, request, site)
+        label: model
+        for label, model in sorted(models.items())
+        if (model is own or site.is_registered(model)) and may_view(model, request, site)
     }
+
+
+def may_view(
+    model: type[Model], request: HttpRequest, site: AdminSite, found: Model | None = None
+) -> bool:
+    """Return whether the user may view the objects of `model`, or the one that is `found`."""
+    if site.is_registered(model):
+        return bool(site.get_model_admin(model).has_view_permission(request, found))
+    label, name = model._meta.app_label, model._meta.model_name
+    return request.user.has_perms([f"{label}.view_{name}"])
 
 
 def visible_object(
@@ -38,7 +59,7 @@ def visible_object(
             found = site.get_model_admin(model).get_object(request, object_id)
         else:
             found = saved_objects(model, None).get(pk=object_id)
-    return found if found is not None and _may_view(model, request, site, found) else None
+    return found if found is not None and may_view(model, request, site, found) else None
 
 
 def object_of(job: ScheduledJob) -> Model | None:
@@ -59,12 +80,12 @@ def visible_object_of(job: ScheduledJob, request: HttpRequest, site: AdminSite) 
         # The admin may have found an object with the same key in another database.
         is_same = seen is not None and job.object_database in {None, seen._state.db}
         return found if is_same else None
-    return found if _may_view(type(found), request, site) else None
+    return found if may_view(type(found), request, site) else None
 
 
 def lookup_url(model: type[Model], request: HttpRequest, site: AdminSite) -> str | None:
     """Return the address of the page on which the user can choose an object, if there is one."""
-    if not site.is_registered(model) or not _may_view(model, request, site):
+    if not site.is_registered(model) or not may_view(model, request, site):
         return None
     page = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
     key: Any = model._meta.pk
@@ -72,12 +93,3 @@ def lookup_url(model: type[Model], request: HttpRequest, site: AdminSite) -> str
         return f"{reverse(page, current_app=site.name)}?_to_field={key.name}"
     except NoReverseMatch:
         return None
-
-
-def _may_view(
-    model: type[Model], request: HttpRequest, site: AdminSite, found: Model | None = None
-) -> bool:
-    if site.is_registered(model):
-        return bool(site.get_model_admin(model).has_view_permission(request, found))
-    label, name = model._meta.app_label, model._meta.model_name
-    return request.user.has_perms([f"{label}.view_{name}"])

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from django_future import clock
 from django_future.admin.job_form.form import FIELDSETS, JobForm
-from django_future.admin.job_form.objects import object_of, visible_models, visible_object_of
+from django_future.admin.job_form.objects import may_view, object_of, visible_object_of
 from django_future.admin.job_form.original import initial_values
 from django_future.content_objects import content_type
 from django_future.databases import jobs_database
@@ -74,7 +74,7 @@ def _why_not(job: ScheduledJob, model_admin: Any, request: HttpRequest) -> str:
         return ""
     kind = content_type(job)
     model, site = None if kind is None else kind.model_class(), model_admin.admin_site
-    is_visible = model is not None and model in visible_models(request, site).values()
+    is_visible = model is not None and may_view(model, request, site)
     # If the object is gone, the user can choose another one.
     is_hidden = object_of(job) is not None and visible_object_of(job, request, site) is None
     if not is_visible or is_hidden:
