@@ -12,6 +12,8 @@ __all__ = ["drainers", "fill", "scheduler"]
 
 THREADS = 16
 TABLE = "dbtasks_scheduledtask"
+# A runner that was killed still counts as active, and another of the same name refuses to start.
+RUNNERS = "dbtasks_worker"
 UNFINISHED = f"SELECT 1 FROM {TABLE} WHERE status IN ('READY', 'RUNNING')"
 
 
@@ -33,7 +35,9 @@ def _drainer(env: dict[str, str], job: str, processes: int) -> Drainer:
             python("-m", "django", "taskrunner", *options, "--worker-id", f"runner-{number}")
             for number in range(processes)
         ],
-        backlog=SqlBacklog(env["DATABASE_URL"], UNFINISHED, emptied(env, f"{TABLE}, {EFFECTS}")),
+        backlog=SqlBacklog(
+            env["DATABASE_URL"], UNFINISHED, emptied(env, f"{TABLE}, {RUNNERS}, {EFFECTS}")
+        ),
         has_bulk=False,
         env=env,
     )
