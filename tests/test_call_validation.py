@@ -410,6 +410,10 @@ class TestSwappedArguments:
         with pytest.raises(InvalidOption, match="'gone', which DATABASES does not have"):
             call()
 
+    def test_run_jobs_says_how_to_give_a_time(self):
+        with pytest.raises(InvalidOption, match="Give a time as now"):
+            run_jobs("5d")
+
     @pytest.mark.parametrize("options", [{"delete_completed": "default"}, {"ignore_errors": 1}])
     def test_run_jobs_refuses_options_that_are_not_booleans(self, options):
         with pytest.raises(InvalidOption, match="Give True or False"):
@@ -471,6 +475,7 @@ class TestSpecs:
         ("specs", "words"),
         [
             ([{"when": "1d"}], "at index 0 has no 'callable'. Give it"),
+            ([{"when": "1d", "calable": "x"}], "Give it instead of 'calable'"),
             ([{}], "has no 'when' and no 'callable'"),
             ([("1d", TRACE)], "is of type tuple. Give a dictionary"),
             (["1d"], "is of type str. Give a dictionary"),

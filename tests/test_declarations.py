@@ -24,6 +24,7 @@ from django_future import (
     run_jobs,
     schedule_recurring,
 )
+from django_future.exceptions import InvalidOption
 from django_future.models import AppliedDeclarations
 from django_future.models.recurring import NOT_DECLARED
 from django_future.scheduling import declared
@@ -447,6 +448,11 @@ def nested():
 
 
 class TestMistakes:
+    @pytest.mark.parametrize("given", [jobs.trace, "0 9 * * *"])
+    def test_an_argument_without_a_name_is_refused_with_the_remedy(self, given):
+        with pytest.raises(InvalidOption, match=r"by name, such as @recurring\(cron="):
+            recurring(given)
+
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [

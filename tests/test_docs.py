@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
+from typing import Never
 
 import django
 import pytest
@@ -350,7 +351,7 @@ def parameters_of(function):
     return [
         (parameter.name, parameter.kind, parameter.default)
         for parameter in inspect.signature(function).parameters.values()
-        if parameter.name != "self"
+        if parameter.name != "self" and parameter.annotation is not Never  # always refused
     ]
 
 

@@ -120,8 +120,10 @@ def test_a_proxy_model_has_its_own_methods():
         ("shopp.jobs.echo", "there is no module 'shopp'. Check its spelling"),
         ("test.shop.jobs.echo2", "so jobs may not call it"),
         ("tets.shop.jobs.echo", "Did you mean 'tests"),
-        (5, "Pass a function, its dotted path"),
-        (None, "Pass a function, its dotted path"),
+        ("tests.shop.job.echo", r"Did you mean 'tests.shop.jobs'\?"),
+        ("tests.shop.models.Order.remind", "is a method of Order. .* pass the name .*, 'remind'"),
+        (5, "Pass a function without calling it, its dotted path"),
+        (None, "Pass a function without calling it, its dotted path"),
     ],
 )
 def test_a_target_that_no_job_can_call_is_refused(target, reason):
@@ -133,6 +135,11 @@ def test_a_target_that_no_job_can_call_is_refused(target, reason):
 def test_a_name_that_is_no_public_method_of_the_object_is_refused(name):
     with pytest.raises(InvalidCallable, match="no public method"):
         name_of(name, Order())
+
+
+def test_the_error_about_a_method_says_how_to_call_a_function():
+    with pytest.raises(InvalidCallable, match="For a function, give its dotted path"):
+        name_of("echo", Order())
 
 
 def test_the_error_names_the_child_model_that_has_the_method():

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 
 from django_future.conf import config
+from django_future.exceptions import InvalidOption
 from django_future.tasks.handler import is_task
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Declaration:
 
 
 def recurring(
-    *, name: str | None = None, **arguments: "Unpack[DeclaredArguments]"
+    *given: Never, name: str | None = None, **arguments: "Unpack[DeclaredArguments]"
 ) -> Callable[[F], F]:
     """Declare that a handler recurs, and return it unchanged.
 
@@ -49,7 +50,14 @@ def recurring(
     to the dotted path of the handler. Write it above or below `@job`, more than once with a `name`
     each. The declarations in the modules `jobs` and `tasks` of the installed apps are synchronised
     after `migrate` and when a worker starts. `manage.py check` finds mistakes.
+
+    Raises `InvalidOption` only for an argument that is not given by name.
     """
+    if given:
+        raise InvalidOption(
+            "@recurring takes its arguments by name, such as @recurring(cron='0 9 * * mon-fri') or "
+            "@recurring(every='90m')."
+        )
 
     def declare(handler: F) -> F:
         function: Any = handler

@@ -163,8 +163,8 @@ def _path_of(target: Handler) -> str:
         return f"{module}.{name}"
     if not callable(target):
         raise InvalidCallable(
-            f"callable is of type {remedies.kind_of(target)}. Pass a function, its dotted path, or "
-            "the name of a method of the content object."
+            f"callable is of type {remedies.kind_of(target)}. Pass a function without "
+            "calling it, its dotted path, or the name of a method of the content object."
         )
     raise InvalidCallable(
         f"No worker can import {name or 'this callable'} by its name. "
@@ -210,8 +210,9 @@ def _module(module_name: str, name: str, *, is_of_task: bool) -> ModuleType:
         return import_module(module_name)
     # An import can raise anything. The module may load in a process that has working code.
     except (Exception, SystemExit) as error:
+        remedy = remedies.for_failed_import(module_name, name, error)
         raise HandlerUnknown(
-            f"{name!r} cannot be imported: {type(error).__name__}: {error}."
+            f"{name!r} cannot be imported: {type(error).__name__}: {error}.{remedy}"
         ) from error
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import partial
+from pkgutil import iter_modules
 from types import EllipsisType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
@@ -134,7 +135,20 @@ def for_missing_method(model: type[Model], name: str) -> str:
         for child in _descendants(model):
             if callable(getattr(child, name, None)):
                 return f"{child._meta.label} has it: bind the job to an object of that model."
-    return f"Check its spelling.{similar_method(model, name)}"
+    similar = similar_method(model, name)
+    return f"Check its spelling.{similar or ' For a function, give its dotted path.'}"
+
+
+def for_failed_import(module_name: str, name: str, error: BaseException) -> str:
+    """Return what to give instead of `name` if there is no module `module_name`, or ''."""
+    if not isinstance(error, ModuleNotFoundError) or error.name != module_name:
+        return ""  # the module exists, or its package does not
+    package, _, last = module_name.rpartition(".")
+    parent = sys.modules.get(package)
+    if isinstance(getattr(parent, last, None), type):
+        return f" {_for_method(name.removeprefix(f'{package}.'))}"
+    siblings = iter_modules(getattr(parent, "__path__", None) or [])
+    return did_you_mean(module_name, [f"{package}.{sibling.name}" for sibling in siblings])
 
 
 def similar_method(model: type[Model], name: str) -> str:

@@ -189,10 +189,10 @@ def _checked_name(name: str) -> str:
 
 def _checked_cron(cron: str | None, every: object) -> str:
     if (cron is None) == (every is None):
-        given = "neither" if cron is None else "both"
+        given = "neither of them was given" if cron is None else "both of them were given"
         raise InvalidTime(
-            f"cron is {cron!r} and every is {every!r}: {given} of them was given. Give one, such "
-            "as cron='0 9 * * mon-fri' or every='90m'."
+            f"cron is {cron!r} and every is {every!r}: {given}. Give one, such as cron='0 9 * * "
+            "mon-fri' or every='90m'."
         )
     if cron is None:
         return ""

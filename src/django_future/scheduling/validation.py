@@ -71,7 +71,9 @@ def describe_fault(spec: Any, error: TypeError) -> str:
         kind = remedies.kind_of(spec)
         return f"is of type {kind}. Give a dictionary, or what handler.spec() returns."
     if missing := [name for name in ("when", "callable") if name not in spec]:
-        return f"has no {' and no '.join(map(repr, missing))}. Give it."
+        similar = next((key for key in spec if remedies.did_you_mean(key, missing)), None)
+        instead = "" if similar is None else f" instead of {similar!r}"
+        return f"has no {' and no '.join(map(repr, missing))}. Give it{instead}."
     return f"is not valid: {error}."
 
 

@@ -25,7 +25,7 @@ from django_future.scheduling.runs import Materialiser
 from django_future.store import Selection, Session, Store, store_for, transitions
 from django_future.store.due import newest_id
 from django_future.store.queues import paused_queues
-from django_future.when import When, parse_when
+from django_future.when import When, is_time, parse_when
 from django_future.worker import maintenance
 from django_future.worker.heartbeat import heartbeat, new_worker
 from django_future.worker.sessions import sessions_recorded
@@ -52,15 +52,17 @@ def run_jobs(
 
     Raises `RunInsideTransaction` if a transaction is open, and `InvalidOption`.
     """
-    for name, value in (
-        ("delete_completed", delete_completed),
-        ("ignore_errors", ignore_errors),
-    ):
-        if not isinstance(value, bool):
-            raise InvalidOption(f"{name} is of type {kind_of(value)}. Give True or False.")
+    _check_is_bool("delete_completed", delete_completed)
+    _check_is_bool("ignore_errors", ignore_errors)
     for outcome in one_pass(delete_completed=delete_completed, now=now, using=using):
         if outcome.failure and not ignore_errors:
             raise outcome.failure
+
+
+def _check_is_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        remedy = " Give a time as now." if is_time(value) else ""
+        raise InvalidOption(f"{name} is of type {kind_of(value)}. Give True or False.{remedy}")
 
 
 def one_pass(
