@@ -61,6 +61,31 @@ def test_the_settings_check_names_a_wrong_setting(settings, given, words):
         config()
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        (
+            "DJANGO_FUTURES",
+            "Rename it to DJANGO_FUTURE, whose entries are CALLABLES, HEARTBEAT",
+        ),
+        ("DJANGO_FUTRE", "Rename it to DJANGO_FUTURE"),
+        ("DJANGO_FUTURE_HEART", "Rename it to DJANGO_FUTURE"),
+        ("DJANGO_FUTURE_RETENTION", "Give it as an entry: DJANGO_FUTURE = {'RETENTION': ...}."),
+    ],
+)
+def test_the_settings_check_names_a_misspelt_setting(settings, name, hint):
+    setattr(settings, name, {})
+    found = messages()["django_future.W008"]
+    assert found.msg == f"The setting {name} has no effect."
+    assert found.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("name", ["DJANGO_FEATURE", "DJANGO_FEATURES", "FUTURE", "django_futures"])
+def test_the_settings_check_ignores_settings_of_others(settings, name):
+    setattr(settings, name, {})
+    assert messages() == {}
+
+
 @pytest.mark.parametrize("path", ["library", "library.jobs", "tests.shop.jobs.missing"])
 def test_the_settings_check_names_a_missing_callable(settings, path):
     settings.DJANGO_FUTURE = {"CALLABLES": [path]}

@@ -2,15 +2,17 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
-from django_future.conf import config
+from django_future.conf import SETTING, SETTINGS, config
 from django_future.connection_checks import check_options, small_pools
 from django_future.databases import jobs_database
 from django_future.models import ScheduledJob
@@ -18,6 +20,8 @@ from django_future.options import DEFAULT_THREADS
 from django_future.plural import counted
 from django_future.scheduling.declared import faults
 from django_future.schema import describe_missing, remedy
+
+MIN_SIMILARITY = 0.9  # of another setting that is meant as ours, from 0 to 1
 
 
 @register("django_future")
@@ -28,6 +32,32 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     except ImproperlyConfigured as error:
         return [Error(str(error), id="django_future.E001")]
     return [message for path in paths for message in _check_callable(path)]
+
+
+@register("django_future")
+def check_names(**_: Any) -> list[CheckMessage]:
+    """Check that no other setting seems to be meant as `DJANGO_FUTURE` or as an entry of it."""
+    return [
+        CheckWarning(
+            f"The setting {name} has no effect.",
+            hint=_hint_for(name),
+            id="django_future.W008",
+        )
+        for name in dir(settings)
+        if name.isupper() and name != SETTING and _is_meant(name)
+    ]
+
+
+def _is_meant(name: str) -> bool:
+    is_longer = name.startswith(f"{SETTING}_")
+    return is_longer or bool(get_close_matches(name, [SETTING], cutoff=MIN_SIMILARITY))
+
+
+def _hint_for(name: str) -> str:
+    entry = name.removeprefix(f"{SETTING}_")
+    if entry in SETTINGS:
+        return f"Give it as an entry: {SETTING} = {{{entry!r}: ...}}."
+    return f"Rename it to {SETTING}, whose entries are {', '.join(sorted(SETTINGS))}."
 
 
 @register("django_future")

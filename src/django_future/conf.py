@@ -16,6 +16,8 @@ from django_future.remedies import did_you_mean, no_such
 from django_future.status import Status
 from django_future.when import parse_duration
 
+SETTING = "DJANGO_FUTURE"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -33,20 +35,22 @@ class Config:
     RETENTION: Mapping[Status, timedelta] = field(default_factory=dict)
 
 
+SETTINGS = frozenset(each.name for each in fields(Config))  # the entries of the dictionary
+
+
 @cache
 def config() -> Config:
     """Return the current settings.
 
     Raises `ImproperlyConfigured` for an unknown name or an invalid value.
     """
-    values: Any = getattr(settings, "DJANGO_FUTURE", {})
-    known = {field.name for field in fields(Config)}
+    values: Any = getattr(settings, SETTING, {})
     if not isinstance(values, Mapping):
         raise ImproperlyConfigured(
             f"DJANGO_FUTURE is {values!r}. Give a dictionary such as {{'HEARTBEAT': '20s'}}."
         )
-    if unknown := set(values) - known:
-        raise ImproperlyConfigured(f"DJANGO_FUTURE has {no_such('setting', unknown, known)}")
+    if unknown := set(values) - SETTINGS:
+        raise ImproperlyConfigured(f"DJANGO_FUTURE has {no_such('setting', unknown, SETTINGS)}")
     try:
         heartbeat = parse_duration(values.get("HEARTBEAT", Config.HEARTBEAT))
     except InvalidTime as error:
@@ -118,5 +122,5 @@ def _checked_duration(status: Status, value: Any) -> timedelta:
 
 @receiver(setting_changed)
 def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "DJANGO_FUTURE":
+    if setting == SETTING:
         config.cache_clear()
