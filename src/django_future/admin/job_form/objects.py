@@ -22,8 +22,8 @@ def offered_models(
 ) -> dict[str, type[Model]]:
     """Return the models whose objects the user may view, by labels such as 'shop.order'.
 
-    These are the models of the site, because others, such as sessions, are not for people to
-    choose; and that of the object of `original`.
+    These are the models of the site, without those of this package, and that of the object of
+    `original`. Others, such as sessions, are not for people to choose.
     """
     kind = None if original is None else content_type(original)
     own = None if kind is None else kind.model_class()
@@ -31,8 +31,12 @@ def offered_models(
     return {
         label: model
         for label, model in sorted(models.items())
-        if (model is own or site.is_registered(model)) and may_view(model, request, site)
+        if (model is own or _is_offered(model, site)) and may_view(model, request, site)
     }
+
+
+def _is_offered(model: type[Model], site: AdminSite) -> bool:
+    return site.is_registered(model) and model._meta.app_label != ScheduledJob._meta.app_label
 
 
 def may_view(
