@@ -211,12 +211,13 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("entry", "words"),
         [
-            ({"cron": "0 9 * * *", "name": "x"}, r"'x' \(None\) is not valid: callable is of type"),
+            ({"cron": "0 9 * * *", "name": "x"}, r"'x' \(None\) .* has no 'callable'. Give it"),
             ({"callable": "tests.shop.jobs.gone", "every": "1h"}, "does not exist"),
             ({"callable": "trace", "every": "1h"}, "'trace' is not a dotted path"),
             ({"callable": "tests.shop.jobs.trace", "every": "1h", 5: 5, "z": 5}, "option '5', 'z'"),
             ({"callable": "tests.shop.jobs.trace", "every": "1h", "name": ""}, "name is ''"),
-            ({}, r"None \(None\) is not valid: name is None"),
+            ({}, r"None \(None\) is not valid: .* has no 'callable'. Give it\."),
+            ({"calable": "x", "cron": "@daily"}, "Give it instead of 'calable'"),
         ],
     )
     def test_a_wrong_entry_is_found_by_the_check(self, settings, entry, words):

@@ -22,6 +22,7 @@ from django_future.models.recurring import NOT_DECLARED
 from django_future.options import unknown_option_message
 from django_future.scheduling.recurring import write
 from django_future.scheduling.recurring_columns import COLUMNS, DeclaredArguments, build_recurring
+from django_future.scheduling.validation import describe_missing
 from django_future.store import Store, store_for
 from django_future.store import recurring as rows
 from django_future.store.contention import with_retries, write_transaction
@@ -170,6 +171,9 @@ def _add(wanted: _Wanted, declaration: Declaration) -> None:
 
 def _build(declaration: Declaration) -> RecurringJob:
     arguments: dict[str, Any] = dict(declaration.arguments)
+    if declaration.callable is None:
+        fault = describe_missing(["callable"], arguments)
+        raise InvalidCallable(f"The entry of DJANGO_FUTURE['RECURRING'] {fault}")
     for name in ("starts_at", "ends_at"):
         if is_offset(arguments.get(name)):
             raise InvalidOption(

@@ -1,6 +1,6 @@
 """Checks the arguments of `schedule_job`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import models
@@ -71,10 +71,15 @@ def describe_fault(spec: Any, error: TypeError) -> str:
         kind = remedies.kind_of(spec)
         return f"is of type {kind}. Give a dictionary, or what handler.spec() returns."
     if missing := [name for name in ("when", "callable") if name not in spec]:
-        similar = next((key for key in spec if remedies.did_you_mean(key, missing)), None)
-        instead = "" if similar is None else f" instead of {similar!r}"
-        return f"has no {' and no '.join(map(repr, missing))}. Give it{instead}."
+        return describe_missing(missing, spec)
     return f"is not valid: {error}."
+
+
+def describe_missing(missing: Sequence[str], given: Iterable[str]) -> str:
+    """Return that names are missing, and which of the `given` ones may stand for one of them."""
+    similar = next((name for name in given if remedies.did_you_mean(name, missing)), None)
+    instead = "" if similar is None else f" instead of {similar!r}"
+    return f"has no {' and no '.join(map(repr, missing))}. Give it{instead}."
 
 
 def _order_error(when: object, **others: object) -> InvalidTime | None:
