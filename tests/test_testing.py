@@ -87,6 +87,12 @@ class TestAssertScheduled:
         with pytest.raises(InvalidObject, match="is not saved yet"):
             check(jobs.take, content_object=Order())
 
+    def test_an_object_that_was_deleted_is_refused_as_such(self, order):
+        order.delete()
+        for check in (assert_not_scheduled, perform_job):
+            with pytest.raises(InvalidObject, match="was deleted, so no job can be bound to it"):
+                check(jobs.echo, order)
+
     def test_assert_not_scheduled_ignores_jobs_that_have_run(self):
         schedule_job("0s", jobs.echo)
         run_due_jobs()

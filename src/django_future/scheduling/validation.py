@@ -22,8 +22,10 @@ def check_object(content_object: models.Model | None) -> None:
             f"content_object is of type {remedies.kind_of(content_object)}, not a model instance. "
             f"{remedies.for_object(content_object)}"
         )
-    if content_object._state.adding or content_object.pk is None:
+    if content_object._state.adding:
         raise InvalidObject(f"{content_object!r} is not saved yet. Save it first.")
+    if content_object.pk is None:
+        raise InvalidObject(f"{content_object!r} was deleted, so no job can be bound to it.")
     if isinstance(content_object.pk, tuple) or len(str(content_object.pk)) > MAX_OBJECT_ID_LENGTH:
         raise InvalidObject(
             f"The primary key {content_object.pk!r} is composite or has more than "
