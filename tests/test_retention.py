@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from itertools import islice
 from threading import Thread
 
 import pytest
@@ -98,6 +99,22 @@ class TestPruning:
             prune(store)
         finally:
             pre_delete.disconnect(protect, sender=ScheduledJob)
+        assert job_ids() == set(protected)
+
+    def test_protected_jobs_that_ended_together_do_not_make_pruning_endless(
+        self, store, monkeypatch
+    ):
+        monkeypatch.setattr(retention, "BATCH_SIZE", 2)
+        protected = ended(days=9, count=2)
+        ended(days=8)
+
+        def protect(instance, **_):
+            if instance.pk in protected:
+                raise ProtectedError("an invoice refers to it", {instance})
+
+        with connected(pre_delete, protect):
+            counts = retention.prune(store, Status.COMPLETE, store.now() - WEEK)
+            assert list(islice(counts, 10)) == [1]
         assert job_ids() == set(protected)
 
     def test_pruning_sends_pre_delete_to_connected_receivers(self, store):

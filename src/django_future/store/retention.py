@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.backends.utils import CursorWrapper
@@ -20,21 +21,33 @@ from django_future.store.contention import retry_on_contention, write_transactio
 INDEX = "future_job_finished"
 
 
+class _Batch(NamedTuple):
+    """How many jobs were found and deleted, and when the last of them ended."""
+
+    found: int
+    deleted: int
+    ended_at: datetime | None
+
+
 def prune(store: Store, status: Status, ended_before: datetime) -> Iterator[int]:
     """Delete the jobs that ended in `status` before `ended_before`, and yield how many.
 
     Yields a number after each thousand. The oldest jobs go first, each batch in a short transaction
-    of its own.
+    of its own. Jobs that a model of the project protects stay.
     """
     # Each batch starts where the last one ended. From the beginning of the index, it would scan the
     # entries of all deleted rows, which remain until a vacuum.
-    ended_since = None
+    since, is_after = None, False
     while True:
-        count, ended_since = _prune_batch(store, status, ended_since, ended_before)
-        if count:
-            yield count
-        if count < BATCH_SIZE:
+        batch = _prune_batch(store, status, since, ended_before, is_after=is_after)
+        if batch.deleted:
+            yield batch.deleted
+        if batch.found < BATCH_SIZE:
             return
+        # Protected jobs that ended at the same instant may fill a batch. The next batch would find
+        # them again, without an end.
+        is_after = not batch.deleted and batch.ended_at == since
+        since = batch.ended_at
 
 
 def count_prunable(
@@ -48,42 +61,48 @@ def count_prunable(
 
 @retry_on_contention
 def _prune_batch(
-    store: Store, status: Status, ended_since: datetime | None, ended_before: datetime
-) -> tuple[int, datetime | None]:
+    store: Store,
+    status: Status,
+    since: datetime | None,
+    ended_before: datetime,
+    *,
+    is_after: bool,
+) -> _Batch:
     # Locks up to a thousand rows, which no worker claims, until the transaction commits. A rival
     # skips them and takes the next ones. On SQLite this is the database's write lock, and a rival
     # waits for it. Deletes by primary key, for the reason given in Store._claim_priority.
     with write_transaction(store) as cursor:
         if store.plan_settings:
             cursor.execute(store.plan_settings)
-        since = [ended_since] if ended_since else []
-        instants = [as_parameter(at, store.connection) for at in (ended_before, *since)]
+        starts = [since] if since else []
+        instants = [as_parameter(at, store.connection) for at in (ended_before, *starts)]
+        from_start = f"AND finished_at {'>' if is_after else '>='} %s" if starts else ""
         can_skip_locked = store.connection.features.has_select_for_update_skip_locked
         cursor.execute(
             f"""
             SELECT id FROM django_future_scheduledjob {store.index_hint.format(INDEX)}
-            WHERE status = %s AND finished_at < %s {"AND finished_at >= %s" if since else ""}
+            WHERE status = %s AND finished_at < %s {from_start}
             ORDER BY finished_at LIMIT %s {"FOR UPDATE SKIP LOCKED" if can_skip_locked else ""}
             """,
             [str(status), *instants, BATCH_SIZE],
         )
         ids = [pk for (pk,) in cursor.fetchall()]
-        if ids:
-            newest = store.jobs.only("finished_at").get(pk=ids[-1])
-            ended_since = clock.from_row(newest.__dict__["finished_at"])
-            _delete(store, ids, cursor)
-    return len(ids), ended_since
+        if not ids:
+            return _Batch(0, 0, since)
+        newest = store.jobs.only("finished_at").get(pk=ids[-1])
+        ended_at = clock.from_row(newest.__dict__["finished_at"])
+        return _Batch(len(ids), _delete(store, ids, cursor), ended_at)
 
 
-def _delete(store: Store, ids: list[int], cursor: CursorWrapper) -> None:
+def _delete(store: Store, ids: list[int], cursor: CursorWrapper) -> int:
     if _has_delete_receivers_or_relations():
         jobs = store.jobs.filter(pk__in=ids).only("pk")
         try:
             with transaction.atomic(using=store.alias):
                 jobs.delete()
         except (ProtectedError, RestrictedError):
-            _delete_unprotected(store, jobs)
-        return
+            return _delete_unprotected(store, jobs)
+        return len(ids)
     # SQL is several times as fast as the ORM.
     id_list = ", ".join(map(str, ids))
     for table, key in (("jobattempt", "job_id"), ("jobprogress", "job_id"), ("scheduledjob", "id")):
@@ -92,12 +111,16 @@ def _delete(store: Store, ids: list[int], cursor: CursorWrapper) -> None:
             cursor.executemany(f"{delete} = %s", [(pk,) for pk in ids])
         else:
             cursor.execute(f"{delete} IN ({id_list})")
+    return len(ids)
 
 
-def _delete_unprotected(store: Store, jobs: ScheduledJobQuerySet) -> None:
+def _delete_unprotected(store: Store, jobs: ScheduledJobQuerySet) -> int:
+    count = 0
     for job in jobs:
         with suppress(ProtectedError, RestrictedError), transaction.atomic(using=store.alias):
             job.delete()
+            count += 1
+    return count
 
 
 def _has_delete_receivers_or_relations() -> bool:
