@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 from django.db import connection
@@ -19,9 +20,12 @@ from django_future.exceptions import InvalidJobs
 from django_future.models import FailureNote
 from django_future.status import Status
 from django_future.store import failure_notes, failures, store_for, transitions
+from django_future.worker.loop import Limits
+from django_future.worker.process import WorkerOptions, run_worker
 from tests.shop import jobs
 from tests.support.admin_pages import job_in
 from tests.support.index_reads import count_entries_read
+from tests.support.waiting import eventually, has_ended
 
 
 def failed(count=1, kind="ValueError", **options):
@@ -186,6 +190,25 @@ class TestPruning:
         self.old_note()
         assert failure_notes.prune(store()) == 1
         assert not FailureNote.objects.exists()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_worker_without_retention_deletes_notes(self, settings, hold_file):
+        """A job keeps the worker running."""
+        settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
+        self.old_note()
+        schedule_job("0s", jobs.hold, args=[str(hold_file)])
+        limits = Limits(burst=True)
+
+        def work():
+            run_worker(WorkerOptions(alias="default", limits=limits))
+            connection.close()
+
+        worker = Thread(target=work)
+        worker.start()
+        eventually(hold_file.exists)
+        eventually(lambda: not FailureNote.objects.exists())
+        hold_file.unlink()
+        assert has_ended(worker)
 
     def test_a_note_with_failed_jobs_is_kept(self):
         failed(1).update(failure_note=self.old_note())

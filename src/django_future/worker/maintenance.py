@@ -15,7 +15,7 @@ from django_future.execution.failure import rescue_job
 from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
 from django_future.status import Status
-from django_future.store import Expired, Store, failure_notes, retention, statistics
+from django_future.store import Expired, Store, retention, statistics
 from django_future.store.lost_jobs import lost_jobs
 from django_future.store.workers import MAX_SILENCE, LostWorker, forget, lost_workers
 from django_future.task_signals import send_all_finished
@@ -88,19 +88,13 @@ def prune(store: Store) -> None:
     # With a short HEARTBEAT, the next round of housekeeping must not be late.
     seconds = min(MAX_PRUNE_SECONDS, config().HEARTBEAT.total_seconds() / 8)
     retentions = config().RETENTION
-    pruned = 0
     for status, length in retentions.items():
         try:
-            pruned += prune_status(store, status, length, seconds=seconds / len(retentions))
+            prune_status(store, status, length, seconds=seconds / len(retentions))
         except Exception:
             logger.exception(
                 "The %s jobs could not be pruned; pruning continues with other statuses", status
             )
-    try:
-        if pruned:  # so a note may have lost its last job
-            failure_notes.prune(store)
-    except Exception:
-        logger.exception("The failure notes could not be pruned; trying again later")
 
 
 def prune_status(

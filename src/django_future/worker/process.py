@@ -20,7 +20,7 @@ from django_future.options import DEFAULT_THREADS
 from django_future.scheduling.declared import synchronise
 from django_future.scheduling.runs import LEAD, Materialiser
 from django_future.service_thread import ServiceThread
-from django_future.store import EVERYTHING, Selection, store_for
+from django_future.store import EVERYTHING, Selection, failure_notes, store_for
 from django_future.store.pooling import dedicated_connection
 from django_future.worker import maintenance
 from django_future.worker.heartbeat import heartbeat, new_worker
@@ -36,6 +36,8 @@ from django_future.worker.stop_signals import StopSignals
 logger = logging.getLogger("django_future")
 
 MAX_EXPIRY_SECONDS = MAX_RESCUE_SECONDS = 5.0  # in each round of housekeeping
+# A note may lose its last job in any process, also without pruning, so a worker looks for them.
+PRUNE_NOTES_SECONDS = 3600.0
 RECONNECT_SECONDS = 5.0  # before the next attempt to listen for new jobs
 
 
@@ -85,6 +87,7 @@ class _WorkerProcess:
         self._journal = Journal(self._store, self._worker, self._loop.pool)
         self._must_recycle = self._has_died = self._has_declared = False
         self._beats_without_progress = 0
+        self._prune_notes_at = 0.0
 
     def run(self, signals: StopSignals | None) -> int:
         loop, store, worker, options = self._loop, self._store, self._worker, self._options
@@ -145,6 +148,9 @@ class _WorkerProcess:
 
         def prune() -> None:
             maintenance.prune(store)
+            if time.monotonic() >= self._prune_notes_at:
+                self._prune_notes_at = time.monotonic() + PRUNE_NOTES_SECONDS
+                failure_notes.prune(store)
 
         def write_statistics() -> None:
             maintenance.write_statistics(store)
