@@ -8,12 +8,15 @@ from threading import Event, Thread
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 from django.db.backends.signals import connection_created
+from django.test.utils import CaptureQueriesContext
 
 from django_future import (
     ScheduledJob,
     clock,
     job,
+    retry_jobs,
     run_jobs,
+    run_jobs_now,
     schedule_job,
     schedule_jobs,
     schedule_recurring,
@@ -234,6 +237,33 @@ class TestBatches:
                 maintenance.prune_status(store, Status.CANCELLED, timedelta(days=1))
             maintenance.prune_status(store, Status.CANCELLED, timedelta(days=1))
         assert numbers == [1, 2]
+
+
+@pytest.mark.only_on("postgresql", reason="only PostgreSQL has NOTIFY")
+class TestNotifications:
+    """Two batches of one job each; the second one fails."""
+
+    @pytest.fixture(autouse=True)
+    def single(self, store, monkeypatch):
+        """Let each batch have one job, and suppress no notification."""
+        monkeypatch.setattr(transitions, "BATCH_SIZE", 1)
+        monkeypatch.setattr(store, "_notify_limiter", NotifyLimiter())
+
+    @pytest.mark.parametrize("change", [retry_jobs, run_jobs_now])
+    def test_the_jobs_before_an_error_are_notified(self, change):
+        """Otherwise workers would find them only when they poll."""
+        schedule_jobs([{"when": "1h", "callable": jobs.echo}] * 2)
+        if change is retry_jobs:
+            ScheduledJob.objects.update(status=Status.FAILED)
+        update = f"UPDATE {connection.ops.quote_name('django_future_scheduledjob')}"
+        with (
+            CaptureQueriesContext(connection) as queries,
+            failing(update, after=1),
+            suppress(OperationalError),
+        ):
+            change(ScheduledJob.objects.all())
+        assert ScheduledJob.objects.due().count() == 1
+        assert sum(str(query["sql"]).startswith("NOTIFY") for query in queries) == 1
 
 
 @pytest.fixture

@@ -203,10 +203,7 @@ def move(store: Store, jobs: ScheduledJobQuerySet, at: datetime) -> int:
     """
     if not jobs.query.is_sliced:
         jobs = jobs.scheduled()
-    count = sum(_move_batch(store, ids, at) for ids in batches_of_ids(jobs))
-    if count and at - store.now() < NOTIFY_HORIZON:
-        _notify_later(store)
-    return count
+    return sum(_move_batch(store, ids, at) for ids in batches_of_ids(jobs))
 
 
 @retry_on_contention
@@ -230,6 +227,8 @@ def _move_batch(store: Store, ids: Sequence[int], at: datetime) -> int:
             store.jobs.filter(pk__in=group).update(
                 scheduled_at=clock.to_row(at), first_due_at=None, expires_at=_expiry(at, lifetime)
             )
+        if count and at - now < NOTIFY_HORIZON:
+            _notify_later(store)
     return count
 
 
@@ -371,10 +370,7 @@ def retry(store: Store, jobs: ScheduledJobQuerySet) -> int:
     """Schedule those of `jobs` that may be retried, to run now, and return how many."""
     if not jobs.query.is_sliced:
         jobs = jobs.filter(status__in=Status.retryable())
-    count = sum(_retry_batch(store, ids) for ids in batches_of_ids(jobs))
-    if count:
-        _notify_later(store)
-    return count
+    return sum(_retry_batch(store, ids) for ids in batches_of_ids(jobs))
 
 
 @retry_on_contention
@@ -390,6 +386,8 @@ def _retry_batch(store: Store, ids: Sequence[int]) -> int:
             if job.status in Status.retryable():
                 ids_by_lifetime[job.lifetime].append(job.pk)
                 _keep_cancelled_attempt(store, job)
+        if ids_by_lifetime:
+            _notify_later(store)
         return sum(
             _retry_with_lifetime(store, group, at, lifetime)
             for lifetime, group in ids_by_lifetime.items()
