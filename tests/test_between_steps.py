@@ -3,6 +3,7 @@
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from threading import Event, Thread
 
 import pytest
@@ -12,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_future import (
     ScheduledJob,
+    cancel_jobs,
     clock,
     job,
     retry_jobs,
@@ -264,6 +266,48 @@ class TestNotifications:
             change(ScheduledJob.objects.all())
         assert ScheduledJob.objects.due().count() == 1
         assert sum(str(query["sql"]).startswith("NOTIFY") for query in queries) == 1
+
+
+class TestCancel:
+    @pytest.fixture
+    def ended(self):
+        """Return the ids of the tasks whose end was announced."""
+        ids = []
+
+        def receive(task_result, **_):
+            ids.append(task_result.id)
+
+        with connected(task_finished, receive):
+            yield ids
+
+    def test_a_task_is_cancelled_and_announced_or_neither(self, ended):
+        task, other = tasks.echo.enqueue(1), schedule_job("1h", jobs.echo)
+        with failing("return_value"), pytest.raises(OperationalError):
+            cancel_jobs(ScheduledJob.objects.all())
+        assert (with_status(Status.CANCELLED), ended) == (0, [])
+        assert cancel_jobs(ScheduledJob.objects.all()) == 2
+        assert (with_status(Status.CANCELLED), ended) == (2, [task.id])
+        other.refresh_from_db()
+        assert other.status == Status.CANCELLED
+
+    @pytest.mark.only_on("postgresql", "mysql", reason="the rival would wait for SQLite's lock")
+    def test_a_task_that_a_rival_cancels_first_is_announced_once(self, ended):
+        """Let the rival cancel it after it was found, and before it is changed."""
+        task, numbers = tasks.echo.enqueue(1), count()
+
+        def cancel_first(execute, sql, *rest):
+            if next(numbers) == 1:
+                rival = Thread(target=lambda: [cancel_all(), connection.close()])
+                rival.start()
+                assert has_ended(rival)
+            return execute(sql, *rest)
+
+        def cancel_all():
+            return cancel_jobs(ScheduledJob.objects.all())
+
+        with connection.execute_wrapper(cancel_first):
+            assert cancel_all() == 0
+        assert ended == [task.id]
 
 
 @pytest.fixture

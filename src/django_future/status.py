@@ -37,3 +37,8 @@ class Status(models.TextChoices):
     def retryable(cls) -> list["Status"]:
         """Return the final statuses from which a job can be retried."""
         return [cls.FAILED, cls.EXPIRED, cls.CANCELLED]
+
+    @classmethod
+    def cancellable(cls, *, running: bool = False) -> list["Status"]:
+        """Return the statuses from which a job can be cancelled."""
+        return [cls.SCHEDULED, cls.PARKED, *([cls.RUNNING] if running else [])]

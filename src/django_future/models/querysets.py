@@ -79,8 +79,7 @@ class ScheduledJobQuerySet(RowsWithJobs["ScheduledJob"]):
 
     def cancellable(self, *, running: bool = False) -> Self:
         """Return the jobs that wait or are parked, and with `running` also those that run."""
-        states = [Status.SCHEDULED, Status.PARKED, *([Status.RUNNING] if running else [])]
-        return self.filter(status__in=states)
+        return self.filter(status__in=Status.cancellable(running=running))
 
     def finished(self) -> Self:
         """Return the jobs whose status is final."""

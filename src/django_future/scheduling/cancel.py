@@ -5,7 +5,6 @@ from django_future.exceptions import NotCancellable
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.scheduling.own_row import own_row, refresh
-from django_future.status import Status
 from django_future.store import store_for, transitions
 from django_future.task_signals import send_all_finished
 
@@ -40,14 +39,7 @@ def cancel_jobs(queryset: ScheduledJobQuerySet, *, running: bool = False, reason
 
 
 def _cancel(jobs: ScheduledJobQuerySet, alias: str, *, running: bool, reason: str) -> int:
-    if jobs.query.is_sliced:
-        jobs = ScheduledJob.objects.using(alias).filter(
-            pk__in=list(jobs.values_list("pk", flat=True))
-        )
-    cancellable = jobs.cancellable(running=running)
-    tasks = list(cancellable.filter(task_backend__isnull=False).values_list("pk", flat=True))
-    count = transitions.cancel(store_for(alias), jobs, running=running, reason=reason)
-    if tasks:
-        cancelled = ScheduledJob.objects.using(alias).filter(pk__in=tasks, status=Status.CANCELLED)
-        send_all_finished(list(cancelled.values_list("pk", flat=True)), alias)
-    return count
+    store = store_for(alias)
+    return transitions.cancel(
+        store, jobs, running=running, reason=reason, on_tasks=send_all_finished
+    )

@@ -5,7 +5,7 @@ databases differ in them.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -43,6 +43,9 @@ _ATTEMPT = "task_backend", "attempts", "worker", "started_at", "finished_at"
 _PARKED: dict[str, Any] = {
     "status": Status.PARKED, "worker": "", "started_at": None, "unique_key": None,
 }  # fmt: skip
+
+
+OnTasks = Callable[[Collection[int], str], None]  # with the ids, and the alias of the database
 
 
 class Failure(NamedTuple):
@@ -305,20 +308,44 @@ def has_deleted_itself(store: Store, job: ScheduledJob) -> bool:
 
 @retry_on_contention
 def cancel(
-    store: Store, jobs: ScheduledJobQuerySet, *, running: bool = False, reason: str = ""
+    store: Store,
+    jobs: ScheduledJobQuerySet,
+    *,
+    running: bool = False,
+    reason: str = "",
+    on_tasks: OnTasks = lambda *_: None,
 ) -> int:
     """Cancel those of `jobs` that wait or are parked, and with `running` those that run.
 
     Returns how many. A running job loses its lease, and with it everything its handler writes.
+    `on_tasks` is called in the transaction in which tasks are cancelled.
     """
     if jobs.query.is_sliced:
         jobs = store.jobs.filter(pk__in=list(jobs.values_list("pk", flat=True)))
-    return jobs.cancellable(running=running).update(
-        status=Status.CANCELLED,
-        finished_at=clock.to_row(store.now()),
-        error=shortened(storable(reason)),
-        unique_key=None,
-    )
+    states = Status.cancellable(running=running)
+    jobs = jobs.filter(status__in=states)
+    changes = {
+        "status": Status.CANCELLED,
+        "finished_at": clock.to_row(store.now()),
+        "error": shortened(storable(reason)),
+        "unique_key": None,
+    }
+    batches = batches_of_ids(jobs.filter(task_backend__isnull=False))
+    # A task that is added after this query stays as it is, because `on_tasks` would not get it.
+    others = jobs.filter(task_backend__isnull=True)
+    if not batches:
+        return others.update(**changes)
+    with transaction.atomic(using=store.alias):
+        store.take_write_lock()
+        count = 0
+        for ids in batches:
+            # Locks the rows by primary key, for the reasons given in `_move_batch`. A rival that
+            # cancels them waits, and then finds them cancelled.
+            rows = store.jobs.select_for_update().filter(pk__in=ids).order_by("pk")
+            own = [pk for pk, status in rows.values_list("pk", "status") if status in states]
+            count += store.jobs.filter(pk__in=own).update(**changes)
+            on_tasks(own, store.alias)
+        return count + others.update(**changes)
 
 
 # running or scheduled -> parked, parked -> scheduled
