@@ -1,6 +1,7 @@
 """An error between two steps: the work of the first is not lost, and is not done twice."""
 
 from contextlib import ExitStack, suppress
+from copy import copy
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -9,6 +10,7 @@ from threading import Event, Thread
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 from django.db.backends.signals import connection_created
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from django_future import (
@@ -38,9 +40,10 @@ from django_future.tasks.api import task_finished
 from django_future.worker import maintenance
 from django_future.worker.housekeeping import write_progress
 from django_future.worker.loop import Limits, Loop
+from django_future.worker.pool import Pool
 from django_future.worker.process import WorkerOptions, run_worker
 from django_future.worker.recorder import Recorder
-from tests.shop import flaky, jobs, tasks
+from tests.shop import flaky, hostile, jobs, tasks
 from tests.support.faults import failing, losing_answer_to_commit
 from tests.support.receivers import connected
 from tests.support.rows import rewrite
@@ -507,6 +510,63 @@ class TestLostAnswers:
         assert job.failed_attempts.count() == 1
         assert counted(store, "failed") == (job.status == Status.FAILED)
 
+    @pytest.mark.parametrize("atomic", [True, False])
+    def test_a_retry_that_was_committed_is_announced(self, store, heard, atomic):
+        job = schedule_job("0s", flaky.poll, atomic=atomic)
+        assert self.execute_one(store).ending is Ending.RECORDED
+        job.refresh_from_db()
+        assert (heard, job.status) == ([("job_retried", "scheduled")], "scheduled")
+
+    @pytest.mark.parametrize("atomic", [True, False])
+    def test_a_cancellation_that_was_committed_is_announced(self, store, heard, atomic):
+        schedule_job("0s", flaky.cancel_running, atomic=atomic)
+        assert self.execute_one(store).ending is Ending.RECORDED
+        assert heard == [("job_finished", "cancelled")]
+        assert (with_status(Status.CANCELLED), counted(store, "cancelled")) == (1, 1)
+
+    def test_a_job_that_cancels_itself_is_announced(self, store, heard):
+        schedule_job("0s", hostile.cancel_itself)
+        with pytest.raises(NotRecorded) as caught:
+            self.execute_one(store)
+        caught.value.record()
+        assert (heard, with_status(Status.CANCELLED)) == ([("job_finished", "cancelled")], 1)
+
+    def test_a_cancellation_by_another_process_is_not_that_of_the_handler(self, store, heard):
+        job = schedule_job("0s", flaky.cancel_running)
+        [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
+        job.cancel(running=True)
+        outcome = execute(claimed, Session(store), Watchdog(store, on_stuck=None))
+        assert (outcome.ending, heard) == (Ending.LEASE_LOST, [("job_lost", "running")])
+
+    def test_a_rescue_by_another_process_is_not_a_retry_of_the_handler(self, store, heard):
+        schedule_job("0s", flaky.poll)
+        ScheduledJob.objects.update(first_due_at=F("scheduled_at"))
+        [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
+        transitions.rescue(store, copy(claimed), is_counted=True)
+        outcome = execute(claimed, Session(store), Watchdog(store, on_stuck=None))
+        assert (outcome.ending, heard) == (Ending.LEASE_LOST, [("job_lost", "running")])
+
+    @pytest.mark.parametrize(
+        ("max_attempts", "announced"),
+        [(1, ("job_finished", "failed")), (2, ("job_retried", "scheduled"))],
+    )
+    def test_the_end_of_a_stuck_job_is_announced_once(
+        self, store, heard, max_attempts, announced, monkeypatch
+    ):
+        """The watchdog records it, before the handler returns."""
+        monkeypatch.setattr("django_future.execution.watchdog.GRACE_SECONDS", 0.1)
+        may_end.clear()
+        schedule_job("0s", ignore_interruptions, timeout="0.1s", max_attempts=max_attempts)
+        pool = Pool(store, threads=1, on_idle=lambda: None)
+        pool.start()
+        pool.put(store.claim(Worker(name="any"), at=clock.now(), limit=1))
+        eventually(lambda: heard)
+        may_end.set()
+        eventually(lambda: not pool.running_jobs)
+        pool.drain()
+        pool.close(timedelta(seconds=MAX_WAIT_SECONDS))
+        assert heard == [announced, ("job_lost", "running")]
+
     @pytest.mark.only_on("postgresql", reason="other databases send no notification")
     @pytest.mark.parametrize(
         ("name", "ending"),
@@ -523,6 +583,15 @@ class TestLostAnswers:
             outcome = execute(claimed, session, Watchdog(store, on_stuck=None))
         assert (outcome.ending, with_status(Status.SCHEDULED)) == (ending, 1)
         assert "job_lost" not in dict(heard)
+
+
+may_end = Event()
+
+
+@job
+def ignore_interruptions():
+    """Wait in a call that no exception interrupts."""
+    assert may_end.wait()
 
 
 class TestMaterialisation:

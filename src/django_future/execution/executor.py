@@ -177,9 +177,9 @@ class Execution:
             call = prepared_call(self.job, resolution, watched.cancellable)
             self.is_called = True
             result = call()
+        self.job.finished_at = clock.to_row(self.store.now())
         self.has_returned = True
         self.job.return_value = None if result is None else result_text(result, self.name)
-        self.job.finished_at = clock.to_row(self.store.now())
 
     def _finish(self, options: JobOptions) -> bool:
         """Record the completion; return False if it belongs in a completion batch.
@@ -226,6 +226,8 @@ class Execution:
         if isinstance(error, Interrupted):
             transitions.release(self.store, job)
             raise error
+        if not self.has_returned:
+            job.finished_at = clock.to_row(self.store.now())
         if is_database_error or isinstance(error, JobTimeout | LeaseLost | TransactionBroken):
             # The connection may be broken, or one of its statements may still be interrupted.
             session.discard()
@@ -264,6 +266,8 @@ class Execution:
             # The handler cancelled or deleted its own row, and the rollback undid that.
             reason = "The handler cancelled or deleted its own job."
             transitions.record_cancelled(self.store, job, reason)
+            return self._announce(None)
+        if transitions.apply_recorded_end(self.store, job, is_retry=False):
             return self._announce(None)
         signals.job_lost.send_robust(ScheduledJob, job=job)
         return Outcome(job, error, Ending.LEASE_LOST)

@@ -39,8 +39,8 @@ def conclude_attempt(
 ) -> None:
     """Record the failed attempt of a running job, and schedule a retry if its options allow one.
 
-    If this cannot be recorded, for example because the time of the retry is out of range, the job
-    fails with an error that says so.
+    The job already has its `finished_at`. If the end cannot be recorded, for example because the
+    time of the retry is out of range, the job fails with an error that says so.
 
     Raises `LeaseLost` if the lease is lost, and a database error only if the database is
     unreachable, or another transaction keeps the row locked.
@@ -49,7 +49,8 @@ def conclude_attempt(
         try:
             _handle_failure(job, exception, options, store)
         except LeaseLost:
-            if not transitions.apply_recorded_failure(store, job):
+            is_retry = isinstance(exception, Retry)
+            if not transitions.apply_recorded_end(store, job, is_retry=is_retry):
                 raise
         except Exception as error:  # no error must make the job run again
             is_database_error = isinstance(error, OperationalError | InterfaceError)
@@ -78,6 +79,7 @@ def rescue_job(job: ScheduledJob, store: Store, reason: str) -> None:
         return
     error = WorkerLost(f"{reason}. {_why_not_again(job)}")
     name = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
+    job.finished_at = clock.to_row(store.now())
     try:
         fail(store, job, Failure(name, f"{name}: {error}", WorkerLost.__name__))
     except LeaseLost:

@@ -7,7 +7,7 @@ from functools import partial
 
 from django.db import DatabaseError, InterfaceError
 
-from django_future import signals
+from django_future import clock, signals
 from django_future.exceptions import LeaseLost
 from django_future.execution.announcement import announce, announce_complete
 from django_future.execution.failure import conclude_attempt
@@ -44,7 +44,9 @@ def record_completions(
 
 def abandon(job: ScheduledJob, exception: Exception, store: Store) -> None:
     """Record the end of a job whose handler does not return."""
-    _record_failure(copy(job), exception, store)  # the handler may still use the instance
+    job = copy(job)  # the handler may still use the instance
+    job.finished_at = clock.to_row(store.now())
+    _record_failure(job, exception, store)
 
 
 def _record_failure(job: ScheduledJob, exception: Exception, store: Store) -> None:

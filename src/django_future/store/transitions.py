@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Count, F, OuterRef, Subquery, Value
+from django.db.models import Count, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from django_future import clock
@@ -36,8 +36,7 @@ NOT_FAILED = (RETRIED, WORKER_LOST, CANCELLED)
 HANDLER_UNKNOWN = "It is released for a worker that does."  # ends the error of such a job
 
 _TIMES = "scheduled_at", "first_due_at", "created_at", "expires_at"
-_FAILURE = "status", "scheduled_at", "finished_at", "error", "error_kind"
-_AFTER_FAILURE = Status.FAILED, Status.SCHEDULED
+_AFTER_ATTEMPT = "status", "scheduled_at", "finished_at", "error", "error_kind"
 _ATTEMPT = "task_backend", "attempts", "worker", "started_at", "finished_at"
 # The unique key is cleared, so that code can schedule the same job again.
 _PARKED: dict[str, Any] = {
@@ -157,7 +156,7 @@ def rescue(store: Store, job: ScheduledJob, *, is_counted: bool) -> bool:
 def schedule_retry(store: Store, job: ScheduledJob, at: datetime, failure: Failure | None) -> None:
     """Schedule a running job again for the instant `at`, and record its failed attempt.
 
-    Raises `LeaseLost`.
+    The job already has its `finished_at`, which is that of the attempt. Raises `LeaseLost`.
     """
     changes: dict[str, Any] = {"status": Status.SCHEDULED, "scheduled_at": clock.to_row(at)}
     if failure is not None:
@@ -169,22 +168,31 @@ def schedule_retry(store: Store, job: ScheduledJob, at: datetime, failure: Failu
         if failure is None and job.task_backend is not None:
             failure = Failure(RETRIED, f"{RETRIED}: another attempt follows")
         if failure is not None:
-            job.finished_at = clock.to_row(store.now())
             _record_attempt(store, job, failure)
     vars(job).pop("first_due_at", None)  # the next access loads it
     _apply(job, finished_at=None, return_value=None, **changes)
     _notify_later(store)
 
 
-def apply_recorded_failure(store: Store, job: ScheduledJob) -> bool:
-    """Apply to `job` the failure of its attempt if it is recorded, and return whether it is.
+def apply_recorded_end(store: Store, job: ScheduledJob, *, is_retry: bool) -> bool:
+    """Apply to `job` the end of its attempt if it is recorded, and return whether it is.
 
-    An earlier try may have committed it, though its answer was lost.
+    An earlier try may have committed it, though its answer was lost. `is_retry` says whether the
+    attempt ended with a `Retry`.
     """
+    # An end that another process has recorded has another time.
+    finished_at: Any = job.finished_at
+    is_own = Q(finished_at=finished_at)
     attempts = JobAttempt.objects.using(store.alias).filter(job_id=job.pk, number=job.attempts)
-    own = attempts.filter(worker=job.worker).exclude(exception__in=(WORKER_LOST, CANCELLED))
-    rows = store.jobs.filter(pk=job.pk, lease=job.lease, status__in=_AFTER_FAILURE)
-    row = rows.values(*_FAILURE).first() if own.exists() else None
+    if attempts.filter(finished_at=finished_at).exists():
+        is_own |= Q(status=Status.SCHEDULED)
+    elif is_retry and job.task_backend is None:
+        # The time of such an attempt is not stored. A rescue would have counted itself, and a
+        # change by hand would have cleared the time when the job was first due.
+        counts = {"attempts": job.attempts, "rescues": job.rescues}
+        is_own |= Q(status=Status.SCHEDULED, first_due_at__isnull=False, **counts)
+    rows = store.jobs.filter(is_own, pk=job.pk, lease=job.lease)
+    row = rows.values(*_AFTER_ATTEMPT).first()
     if row is not None:
         _apply(job, return_value=None, **row)
     return row is not None
@@ -245,7 +253,7 @@ def _may_start(job: ScheduledJob, at: datetime) -> bool:
 
 @retry_on_contention
 def fail(store: Store, job: ScheduledJob, failure: Failure) -> None:
-    """Record that a job failed, and why.
+    """Record that a job failed, and why. It already has its `finished_at`.
 
     Raises `LeaseLost`.
     """
@@ -258,9 +266,10 @@ def fail(store: Store, job: ScheduledJob, failure: Failure) -> None:
 def record_cancelled(store: Store, job: ScheduledJob, reason: str) -> None:
     """Record that a running job is cancelled by its own execution, and why.
 
-    Raises `LeaseLost`.
+    It already has its `finished_at`. Raises `LeaseLost`.
     """
-    _finish_as(store, job, Status.CANCELLED, reason)
+    with transaction.atomic(using=store.alias):
+        _finish_as(store, job, Status.CANCELLED, reason)
 
 
 def delete_complete(store: Store, job: ScheduledJob) -> None:
@@ -484,7 +493,7 @@ def _finish_as(
 ) -> None:
     changes = {
         "status": status,
-        "finished_at": clock.to_row(store.now()),
+        "finished_at": job.finished_at,
         "error": error,
         "error_kind": error_kind,
     }
