@@ -445,7 +445,10 @@ class TestLostAnswers:
         """Return the signals about the ends of attempts, each with the status of its job."""
         heard = []
         with ExitStack() as stack:
-            for name in ("job_finished", "job_retried", "job_lost", "job_rescued"):
+            for name in (
+                "job_finished", "job_retried", "job_lost", "job_rescued", "job_parked",
+                "job_handler_unknown",
+            ):  # fmt: skip
 
                 def receive(job, name=name, **_):
                     heard.append((name, job.status))
@@ -459,8 +462,12 @@ class TestLostAnswers:
         with losing_answer_to_commit():
             return execute(claimed, Session(store), Watchdog(store, on_stuck=None))
 
-    @pytest.mark.parametrize("status", ["parked", "scheduled"])
-    def test_the_end_of_a_job_that_cannot_be_called_is_recorded_again(self, store, status):
+    @pytest.mark.parametrize(
+        ("name", "status"), [("job_parked", "parked"), ("job_handler_unknown", "scheduled")]
+    )
+    def test_the_end_of_a_job_that_cannot_be_called_is_recorded_again(
+        self, store, heard, name, status
+    ):
         """Otherwise the error of the second record would end the worker."""
         job = schedule_job("0s", jobs.echo)
         if status == "parked":
@@ -469,14 +476,13 @@ class TestLostAnswers:
             rewrite(callable_name="tests.shop.jobs.no_such_handler")
         recorder = Recorder(store)
         [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
-        session, update = Session(store), f"SET {connection.ops.quote_name('status')}"
-        with failing(update, is_executed=True), pytest.raises(NotRecorded) as caught:
-            session.warm_up()
-            execute(claimed, session, Watchdog(store, on_stuck=None))
+        with losing_answer_to_commit(), pytest.raises(NotRecorded) as caught:
+            execute(claimed, Session(store), Watchdog(store, on_stuck=None))
         recorder.add(caught.value)
         recorder.record()
         job.refresh_from_db()
-        assert (job.status, recorder.jobs) == (status, [])
+        assert (job.status, job.attempts, recorder.jobs) == (status, 0, [])
+        assert heard == [(name, status)]
 
     def test_a_job_that_is_cancelled_before_it_is_parked_has_lost_its_lease(self, store):
         job = schedule_job("0s", jobs.echo)

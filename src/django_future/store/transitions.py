@@ -14,6 +14,7 @@ from django.db.models import Count, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from django_future import clock
+from django_future.exceptions import LeaseLost
 from django_future.models import JobAttempt, ScheduledJob, Worker
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
@@ -106,15 +107,17 @@ def release_unknown(store: Store, job: ScheduledJob, error: str) -> None:
 
     Raises `LeaseLost`.
     """
-    _update_held(
-        store,
-        job,
-        status=Status.SCHEDULED,
-        worker="",
-        started_at=None,
-        attempts=F("attempts") - 1,
-        error=error,
-    )
+    with transaction.atomic(using=store.alias):
+        _update_once(
+            store,
+            job,
+            Q(status=Status.SCHEDULED, error=error),
+            status=Status.SCHEDULED,
+            worker="",
+            started_at=None,
+            attempts=F("attempts") - 1,
+            error=error,
+        )
     job.status, job.error = Status.SCHEDULED, error
     _notify_later(store)
 
@@ -366,7 +369,9 @@ def park(store: Store, job: ScheduledJob, reason: str) -> None:
 
     Raises `LeaseLost`.
     """
-    _update_held(store, job, **_PARKED, attempts=F("attempts") - 1, error=reason)
+    with transaction.atomic(using=store.alias):
+        is_parked = Q(status=Status.PARKED)
+        _update_once(store, job, is_parked, **_PARKED, attempts=F("attempts") - 1, error=reason)
     job.status, job.error = Status.PARKED, reason
 
 
@@ -504,6 +509,15 @@ def _finish_as(
 def _update_held(store: Store, job: ScheduledJob, **changes: Any) -> None:
     if not leases.held(store, job).update(**changes):
         raise leases.lease_lost(job)
+
+
+def _update_once(store: Store, job: ScheduledJob, recorded: Q, **changes: Any) -> None:
+    """Write `changes` unless the row is as `recorded`: an earlier try, whose answer was lost."""
+    try:
+        _update_held(store, job, **changes)
+    except LeaseLost:
+        if not store.jobs.filter(recorded, pk=job.pk, lease=job.lease).exists():
+            raise
 
 
 def _apply(job: ScheduledJob, **changes: Any) -> None:
