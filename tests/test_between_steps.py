@@ -498,6 +498,15 @@ class TestLostAnswers:
         assert heard == [("job_finished", "complete")]
         assert (with_status(Status.COMPLETE), counted(store, "complete")) == (1, 1)
 
+    @pytest.mark.parametrize("handler", [jobs.trace, hostile.delete_itself])
+    def test_a_job_whose_deletion_was_committed_is_announced(self, store, heard, handler):
+        schedule_job("0s", handler)
+        [claimed] = store.claim(Worker(name="any"), at=clock.now(), limit=1)
+        with losing_answer_to_commit():
+            outcome = execute(claimed, Session(store), Watchdog(store, on_stuck=None), keep=False)
+        assert (outcome.ending, heard) == (Ending.RECORDED, [("job_finished", "complete")])
+        assert not ScheduledJob.objects.exists()
+
     @pytest.mark.parametrize(
         ("handler", "announced"),
         [

@@ -83,8 +83,8 @@ def execute(
 class Execution:
     """One execution of one job, with all of its state; the next job gets another instance."""
 
-    __slots__ = ("batch", "confirm", "has_returned", "is_called", "job", "keep", "name",
-                 "resolution", "row", "session", "store", "waits_until_due",
+    __slots__ = ("batch", "confirm", "has_returned", "is_called", "is_deleted", "job", "keep",
+                 "name", "resolution", "row", "session", "store", "waits_until_due",
                  "watchdog")  # fmt: skip
 
     def __init__(
@@ -111,6 +111,7 @@ class Execution:
         self.resolution: Resolution | None = None
         self.is_called = False  # whether the handler was called
         self.has_returned = False  # whether the handler has returned
+        self.is_deleted = False  # whether its transaction deletes the row of the job
 
     def run(self) -> Outcome:
         """Execute the job, and return how it ended."""
@@ -196,10 +197,12 @@ class Execution:
         is_deletion_possible = job.pk is None or (is_bound and _is_content_object_deleted(job))
         job.pk, job.lease, job.worker = self.row
         if is_deletion_possible and transitions.has_deleted_itself(self.store, job):
+            self.is_deleted = True
             job.status = Status.COMPLETE  # there is no row to record it in
         elif self.keep:
             self.store.finish(job)
         else:
+            self.is_deleted = True
             transitions.delete_complete(self.store, job)
         return True
 
@@ -288,10 +291,15 @@ class Execution:
     def _rescue(self, error: Exception) -> Outcome:
         # The commit may have succeeded. Then the lease is no longer held, and this changes nothing.
         rescue_job(self.job, self.store, "The connection to the database broke while this job ran")
-        if self.has_returned and not leases.not_complete(self.store, [self.job]):
+        if self.has_returned and self._is_complete():
             self.job.status = Status.COMPLETE
             return self._announce(None)
         return Outcome(self.job, error, Ending.LEASE_LOST)
+
+    def _is_complete(self) -> bool:
+        if self.is_deleted:
+            return not self.store.jobs.filter(pk=self.job.pk).exists()
+        return not leases.not_complete(self.store, [self.job])
 
     def _fail(self, error: Exception) -> Outcome:
         options = self.resolution.options if self.resolution else JobOptions()
