@@ -661,7 +661,13 @@ class TestStop:
 
 
 @pytest.mark.only_on("postgresql", "mysql", reason="SQLite locks the database, not rows")
-class TestLockedCompletions:
+class TestLockedRows:
+    @pytest.fixture(autouse=True)
+    def unset(self):
+        """Let each test wait for its own events."""
+        is_called.clear()
+        may_return.clear()
+
     def test_a_locked_completion_is_recorded_though_others_arrive(self, store, rival, monkeypatch):
         monkeypatch.setattr("django_future.worker.recorder.RETRY_INTERVAL_SECONDS", 0.0)
         recorder = Recorder(store)
@@ -674,19 +680,77 @@ class TestLockedCompletions:
         assert ScheduledJob.objects.get(pk=first.pk).status == Status.COMPLETE
 
     def test_an_end_whose_row_is_locked_does_not_delay_the_others(self, store, rival):
-        first, second = (schedule_job("0s", jobs.echo) for _ in range(2))
-        claimed = store.claim(Worker(name="any"), at=clock.now(), limit=2)
-        lock_row(rival, first)
-        with connection.cursor() as cursor:
-            cursor.execute(SHORT_LOCK_WAIT[connection.vendor])
         recorder = Recorder(store)
-        for each in claimed:
+        first, second = (schedule_job("0s", jobs.echo) for _ in range(2))
+        for each in store.claim(Worker(name="any"), at=clock.now(), limit=2):
             recorder.add(NotRecorded(each, partial(transitions.release, store, each)))
-        recorder.record()
-        connection.close()
+        lock_row(rival, first)
+        assert is_done_in_thread(recorder.record)
         second.refresh_from_db()
         assert second.status == Status.SCHEDULED
         assert [each.pk for each in recorder.jobs] == [first.pk]
+
+    def test_a_job_whose_row_is_locked_does_not_delay_the_release_of_others(self, store, rival):
+        first, second = (schedule_job("1h", jobs.echo) for _ in range(2))
+        worker = Worker(name="any")
+        loop = Loop(store, worker)
+        loop.pool.start()
+        loop.pool.put(store.claim(worker, at=clock.now() + timedelta(hours=2), limit=2))
+        lock_row(rival, first)
+        assert is_done_in_thread(lambda: loop.close(timedelta()))
+        second.refresh_from_db()
+        assert second.status == Status.SCHEDULED
+        assert [each.pk for each in loop.pool.jobs] == [first.pk]
+
+    def test_a_worker_continues_while_the_row_of_a_failed_job_is_locked(self):
+        """It has one thread. The rival ends when another job is complete."""
+        row = schedule_job("0s", wait_for_lock, kwargs={"fail": True})
+
+        def lock_until_another_job_is_complete():
+            is_called.wait(MAX_WAIT_SECONDS)
+            rival = connection.copy()
+            rival.set_autocommit(False)
+            lock_row(rival, row)
+            another = ScheduledJob.objects.filter(pk=schedule_job("0s", jobs.echo).pk)
+            may_return.set()
+            try:
+                eventually(lambda: another.get().status == Status.COMPLETE)
+            finally:
+                rival.close()
+                connection.close()
+
+        holder = Thread(target=lock_until_another_job_is_complete)
+        holder.start()
+        options = WorkerOptions(alias="default", threads=1, limits=Limits(burst=True))
+        exit_code = run_worker(options)
+        holder.join()
+        assert exit_code == 0
+        row.refresh_from_db()
+        assert (row.status, row.failed_attempts.count()) == (Status.FAILED, 1)
+
+    def test_a_one_off_run_waits_for_the_locked_row_of_a_failed_job(self, rival, monkeypatch):
+        """The rival ends at the second try to record the failure."""
+        monkeypatch.setattr("django_future.store.contention.MAX_TRIES", 1)
+        row, numbers = schedule_job("0s", wait_for_lock, kwargs={"fail": True}), count()
+        rival.inc_thread_sharing()
+
+        def lock():
+            is_called.wait(MAX_WAIT_SECONDS)
+            lock_row(rival, row)
+            may_return.set()
+
+        def end_rival(execute, sql, *rest):
+            if "NOWAIT" in sql and next(numbers) == 1:
+                rival.rollback()
+            return execute(sql, *rest)
+
+        holder = Thread(target=lock)
+        holder.start()
+        with connection.execute_wrapper(end_rival):
+            run_jobs(ignore_errors=True)
+        assert has_ended(holder)
+        row.refresh_from_db()
+        assert (row.status, row.failed_attempts.count()) == (Status.FAILED, 1)
 
     def test_a_worker_waits_for_a_locked_completion_before_it_ends(self, caplog):
         row = schedule_job("0s", wait_for_lock)
@@ -713,10 +777,19 @@ is_called, may_return = Event(), Event()
 
 
 @job
-def wait_for_lock():
-    """Return when the row of this job is locked."""
+def wait_for_lock(*, fail=False):
+    """Return, or fail, when the row of this job is locked."""
     is_called.set()
     assert may_return.wait(MAX_WAIT_SECONDS)
+    if fail:
+        raise ValueError("failed")
+
+
+def is_done_in_thread(act):
+    """Call `act` in another thread, and return whether it has returned in time."""
+    thread = Thread(target=lambda: [act(), connection.close()])
+    thread.start()
+    return has_ended(thread)
 
 
 def complete_one(store, recorder):

@@ -135,7 +135,7 @@ class TestBeforeStart:
             raise OperationalError("server closed the connection unexpectedly")
 
         with monkeypatch.context() as patch:
-            patch.setattr("django_future.store.transitions.release", refuse)
+            patch.setattr("django_future.store.transitions.release_unlocked", refuse)
             pool.put(held)
             released = []
             eventually(lambda: released.extend(pool.pop_overdue()) or released)

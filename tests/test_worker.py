@@ -247,7 +247,7 @@ def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings, 
     """
     settings.DJANGO_FUTURE = {"HEARTBEAT": "0.2s"}
     store = store_for("default")
-    claim, release, lost, refused = store.claim, transitions.release, [], []
+    claim, release, lost, refused = store.claim, transitions.release_unlocked, [], []
 
     def claim_unheard(*args, **options):
         claimed = claim(*args, **options)
@@ -263,7 +263,7 @@ def test_a_claim_whose_answer_was_lost_is_executed_later(monkeypatch, settings, 
         return release(*args)
 
     monkeypatch.setattr(store, "claim", claim_unheard)
-    monkeypatch.setattr(transitions, "release", release_late)
+    monkeypatch.setattr(transitions, "release_unlocked", release_late)
     job = schedule_job("0s", jobs.trace)
     limits = Limits(max_jobs=1, max_seconds=MAX_WAIT_SECONDS)
     run_worker(WorkerOptions(alias="default", limits=limits))

@@ -53,11 +53,11 @@ def conclude_attempt(
             if not transitions.apply_recorded_end(store, job, is_retry=is_retry):
                 raise
         except Exception as error:  # no error must make the job run again
+            if isinstance(error, OperationalError) and store.is_contention(error):
+                raise  # another attempt may follow, once the rival has ended
             is_database_error = isinstance(error, OperationalError | InterfaceError)
             if is_database_error and _reconnect(store) and tries_remaining:
                 continue  # the connection broke, so the values to record may be valid
-            if isinstance(error, OperationalError) and store.is_contention(error):
-                raise  # another attempt may follow, once the rival has ended
             _fail_without_details(job, exception, error, store)
         return
 

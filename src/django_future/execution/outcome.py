@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django_future.exceptions import FutureError
 from django_future.models import ScheduledJob
@@ -46,12 +46,13 @@ class NotStarted(FutureError):
 
 
 class NotRecorded(FutureError):
-    """Raised if the end of `job` could not be recorded, because the database was unreachable.
+    """Raised if the end of `job` could not be recorded.
 
-    Call `record` when the database is reachable again; any thread may do so.
+    The database was unreachable, or another transaction had locked the row. Call `record` again
+    later; any thread may do so.
     """
 
-    def __init__(self, job: ScheduledJob, record: Callable[[], object]) -> None:
+    def __init__(self, job: ScheduledJob, record: Callable[[], Any]) -> None:
         super().__init__(f"The end of job {job.pk} could not be recorded.")
         self.job = job
         self.record = record

@@ -43,10 +43,17 @@ def record_completions(
 
 
 def abandon(job: ScheduledJob, exception: Exception, store: Store) -> None:
-    """Record the end of a job whose handler does not return."""
+    """Record the end of a job whose handler does not return.
+
+    Raises `NotRecorded` if the database is unreachable, or another transaction has locked the row.
+    """
     job = copy(job)  # the handler may still use the instance
     job.finished_at = clock.to_row(store.now())
-    _record_failure(job, exception, store)
+    record = partial(_record_failure, job, exception, store)
+    try:
+        record()
+    except (DatabaseError, InterfaceError) as error:
+        raise NotRecorded(job, record) from error
 
 
 def _record_failure(job: ScheduledJob, exception: Exception, store: Store) -> None:

@@ -20,6 +20,7 @@ from django.db import DatabaseError, InterfaceError
 from django_future.exceptions import JobTimeout, LeaseLost
 from django_future.execution import forked_child
 from django_future.execution.async_exceptions import drop_pending, raise_in
+from django_future.execution.outcome import NotRecorded
 from django_future.handlers import Handler
 from django_future.log import job_label, log_extra
 from django_future.models import ScheduledJob
@@ -140,7 +141,7 @@ class Watchdog:
             self._store.kill_session(call.driver_session)
         try:
             self._on_stuck(job, error)
-        except (DatabaseError, InterfaceError):
+        except NotRecorded:
             logger.exception(
                 "The end of job %s could not be recorded, so the job will be rescued",
                 job_label(job),

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from django.db import transaction
+
 from django_future.exceptions import LeaseLost
 from django_future.models import ScheduledJob, Worker
 from django_future.models.querysets import ScheduledJobQuerySet
@@ -17,6 +19,42 @@ def held(store: "Store", job: ScheduledJob) -> ScheduledJobQuerySet:
     # The lease alone is not enough: a server that crashes may lose a claim that was not durable,
     # and then the next claim has the same lease.
     return store.jobs.running().filter(pk=job.pk, lease=job.lease, worker=job.worker)
+
+
+def hold(store: "Store", job: ScheduledJob) -> None:
+    """Lock the row of a running job until the open transaction ends.
+
+    Raises an `OperationalError` if another transaction has locked it, which may last for hours.
+    """
+    if _has_row_locks(store):
+        no_key = store.connection.features.has_select_for_no_key_update
+        list(held(store, job).select_for_update(nowait=True, no_key=no_key).values_list("pk"))
+
+
+def hold_unlocked(store: "Store", jobs: Sequence[ScheduledJob]) -> set[int]:
+    """Lock the rows of `jobs` until the open transaction ends.
+
+    Returns the ids of those that another transaction has locked.
+    """
+    if not _has_row_locks(store):
+        return set()
+    rows = store.jobs.filter(pk__in=[job.pk for job in jobs])
+    existing = set(rows.values_list("pk", flat=True))
+    no_key = store.connection.features.has_select_for_no_key_update
+    unlocked = rows.select_for_update(skip_locked=True, no_key=no_key).order_by("pk")
+    return existing - set(unlocked.values_list("pk", flat=True))
+
+
+def locked(store: "Store", jobs: Sequence[ScheduledJob]) -> set[int]:
+    """Return the ids of those of `jobs` whose rows another transaction has locked now."""
+    if not _has_row_locks(store):
+        return set()
+    with transaction.atomic(using=store.alias):
+        return hold_unlocked(store, jobs)
+
+
+def _has_row_locks(store: "Store") -> bool:
+    return bool(store.connection.features.has_select_for_update)
 
 
 def confirm(store: "Store", job: ScheduledJob) -> None:

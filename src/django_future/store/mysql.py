@@ -18,7 +18,7 @@ from django_future.store.leases import not_complete
 from django_future.store.server_clock import ServerClock
 from django_future.store.server_sessions import SessionId
 
-LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
+LOCK_WAIT_TIMEOUT, DEADLOCK, LOCKED_NOWAIT = 1205, 1213, 3572
 STATUS_IN_TRANSACTION = 1  # a bit of the status that the server sends with each answer
 
 # Not ||, which means OR. Not as text, because names that differ only in case would be equal.
@@ -54,7 +54,7 @@ class MySQLStore(Store):
         return self._clock.round_trip
 
     def is_contention(self, error: OperationalError) -> bool:
-        return error.args[:1] in {(LOCK_WAIT_TIMEOUT,), (DEADLOCK,)}
+        return error.args[:1] in {(LOCK_WAIT_TIMEOUT,), (DEADLOCK,), (LOCKED_NOWAIT,)}
 
     def is_idle(self, session: Any) -> bool:
         return not _is_in_transaction(session)

@@ -89,7 +89,8 @@ def record_start(store: Store, job: ScheduledJob) -> None:
 
     Raises `LeaseLost`.
     """
-    _update_held(store, job, started_at=job.started_at)
+    if not leases.held(store, job).update(started_at=job.started_at):
+        raise leases.lease_lost(job)
 
 
 # running -> scheduled
@@ -98,7 +99,20 @@ def record_start(store: Store, job: ScheduledJob) -> None:
 @retry_on_contention
 def release(store: Store, job: ScheduledJob) -> bool:
     """Release a claimed job as if it had never been claimed; False if its lease is lost."""
-    return _schedule_again(store, job, attempts=F("attempts") - 1)
+    with transaction.atomic(using=store.alias):
+        leases.hold(store, job)
+        return _release(store, job)
+
+
+@retry_on_contention
+def release_unlocked(store: Store, jobs: Sequence[ScheduledJob]) -> list[ScheduledJob]:
+    """Release those of `jobs` whose rows no other transaction has locked; return the others."""
+    with transaction.atomic(using=store.alias):
+        locked = leases.hold_unlocked(store, jobs)
+        for job in jobs:
+            if job.pk not in locked:
+                _release(store, job)
+    return [job for job in jobs if job.pk in locked]
 
 
 @retry_on_contention
@@ -134,6 +148,8 @@ def postpone(store: Store, job: ScheduledJob, at: datetime) -> None:
     The age counts as at least 1 s and at most 10 min. So a job whose handler no worker knows is
     claimed less and less often, and delays no other job.
     """
+    if leases.locked(store, [job]):
+        return  # then the next claim finds the job again
     # If another worker has claimed the job in the meantime, the lease differs and nothing changes.
     released = store.jobs.scheduled().filter(pk=job.pk, lease=job.lease)
     for row in released.only("scheduled_at", "first_due_at"):
@@ -147,6 +163,7 @@ def postpone(store: Store, job: ScheduledJob, at: datetime) -> None:
 def rescue(store: Store, job: ScheduledJob, *, is_counted: bool) -> bool:
     """Schedule the job of a lost worker again; False if it has ended in the meantime."""
     with transaction.atomic(using=store.alias):
+        leases.hold(store, job)
         is_rescued = _schedule_again(store, job, rescues=F("rescues") + int(is_counted))
         if is_rescued and job.task_backend is not None and job.started_at is not None:
             job.finished_at = clock.to_row(store.now())
@@ -480,6 +497,10 @@ def _expiry(at: datetime, lifetime: timedelta | None) -> datetime | None:
     return clock.to_row(at + lifetime)
 
 
+def _release(store: Store, job: ScheduledJob) -> bool:
+    return _schedule_again(store, job, attempts=F("attempts") - 1)
+
+
 def _schedule_again(store: Store, job: ScheduledJob, **counts: object) -> bool:
     row = leases.held(store, job)
     if not row.update(status=Status.SCHEDULED, worker="", started_at=None, **counts):
@@ -507,6 +528,7 @@ def _finish_as(
 
 
 def _update_held(store: Store, job: ScheduledJob, **changes: Any) -> None:
+    leases.hold(store, job)
     if not leases.held(store, job).update(**changes):
         raise leases.lease_lost(job)
 

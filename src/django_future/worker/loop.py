@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError
 
 from django_future.models import ScheduledJob, Worker
 from django_future.service_thread import OnDeath, ignore_death
-from django_future.store import EVERYTHING, Selection, Store, leases, transitions
+from django_future.store import EVERYTHING, Selection, Store, leases
 from django_future.worker.lookahead import Lookahead
 from django_future.worker.pool import MAX_WAIT_FOR_THREAD, Pool
 from django_future.worker.queue_selector import QueueSelector
@@ -136,8 +136,9 @@ class Loop:
         unknown = held.keys() - known
         # Only those that were unknown at the last beat, too: the answer of a claim may be on its
         # way.
-        for key in unknown & self._orphan_candidates:
-            transitions.release(self._store, held[key])
+        orphans = [held[key] for key in unknown & self._orphan_candidates]
+        if orphans:
+            self.pool.release(orphans)
         self._orphan_candidates = set(unknown)
         # Only now, so that a check that fails is repeated by the next beat.
         self._orphan_checks_remaining -= 1
@@ -252,7 +253,7 @@ class Loop:
         return sleep
 
     def _release(self) -> None:
-        while self._to_release:
-            transitions.release(self._store, self._to_release[-1])
-            self._to_release.pop()
-            self._claimed -= 1
+        if self._to_release:
+            self.pool.release(self._to_release)
+            self._claimed -= len(self._to_release)
+            self._to_release = []

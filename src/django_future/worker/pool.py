@@ -127,6 +127,12 @@ class Pool:
         """Record the last ends; see `Recorder.record_last`."""
         self._recorder.record_last(stop_at)
 
+    def release(self, jobs: Sequence[ScheduledJob]) -> None:
+        """Release claimed jobs; those whose rows a rival has locked are released later."""
+        for job in transitions.release_unlocked(self._store, jobs):
+            release = partial(transitions.release, self._store, job)
+            self._recorder.add(NotRecorded(job, release))
+
     def put(self, jobs: Sequence[ScheduledJob]) -> None:
         """Execute claimed jobs, each at its time."""
         self._accepted += len(jobs)
@@ -157,7 +163,12 @@ class Pool:
         self._join(INTERRUPT_GRACE_SECONDS)
         self._watchdog.stop()
         drop_pending()  # an exception for a thread that had just ended
-        return [*self._not_started, *(job for job, _ in self._running.values())]
+        # The watchdog has recorded the ends of stuck jobs, or the recorder will.
+        stuck = self._watchdog.stuck
+        running = [
+            job for thread, (job, _) in list(self._running.items()) if thread.ident not in stuck
+        ]
+        return [*self._not_started, *running]
 
     def _now_ahead(self) -> datetime:
         """Return the time until which jobs are passed to threads, which wait for the exact time.
@@ -170,7 +181,10 @@ class Pool:
 
     def _abandon(self, job: ScheduledJob, exception: Exception) -> None:
         self._on_idle()
-        abandon(job, exception, self._store)
+        try:
+            abandon(job, exception, self._store)
+        except NotRecorded as error:
+            self._record_later(error)
 
     def _capacity(self) -> int:
         """Return how many jobs to have in flight.
@@ -268,13 +282,7 @@ class Pool:
         except NotStarted:
             raise
         except NotRecorded as error:
-            logger.exception(
-                "Job %s has ended, but its end could not be recorded; trying again",
-                job_label(job),
-                exc_info=loggable(job, error),
-                extra=log_extra(job),
-            )
-            self._recorder.add(error)
+            self._record_later(error)
         except Exception as error:
             logger.exception(
                 "The end of job %s could not be recorded, so the job will be rescued",
@@ -287,10 +295,19 @@ class Pool:
             record = partial(rescue_job, job, self._store, reason)
             self._recorder.add(NotRecorded(job, record))
 
+    def _record_later(self, error: NotRecorded) -> None:
+        logger.error(
+            "Job %s has ended, but its end could not be recorded; trying again",
+            job_label(error.job),
+            exc_info=loggable(error.job, error),
+            extra=log_extra(error.job),
+        )
+        self._recorder.add(error)
+
     def _release_expired(self, job: ScheduledJob, session: Session) -> None:
         session.end_idle()
         try:
-            transitions.release(self._store, job)
+            self.release([job])
         except (DatabaseError, InterfaceError) as error:
             session.discard()
             raise NotStarted(f"Job {job.pk} has expired, and is not released: {error}") from error

@@ -11,11 +11,11 @@ from django_future.execution.outcome import NotRecorded
 from django_future.execution.recording import record_completions
 from django_future.models import ScheduledJob
 from django_future.plural import agreeing
-from django_future.store import Store
+from django_future.store import Store, leases
 
 logger = logging.getLogger("django_future")
 
-# Between two attempts at completions whose rows another transaction has locked.
+# Between two attempts at ends whose rows another transaction has locked.
 RETRY_INTERVAL_SECONDS, LAST_RETRY_INTERVAL_SECONDS = 1.0, 0.1
 
 
@@ -29,7 +29,7 @@ class Recorder:
         self._store = store
         self._completions: list[ScheduledJob] = []
         self._locked: list[ScheduledJob] = []
-        self._retry_locked_at = 0.0
+        self._retry_locked_at = self._retry_unrecorded_at = 0.0
         self._unrecorded: deque[NotRecorded] = deque()
         # Threads call this for each complete job that belongs in a completion batch.
         self.add_completion: Callable[[ScheduledJob], None] = self._completions.append
@@ -54,7 +54,8 @@ class Recorder:
 
         Raises a database error if the database is unreachable; the ends stay for the next call.
         """
-        self._record_unrecorded()
+        if time.monotonic() >= self._retry_unrecorded_at:
+            self._record_unrecorded()
         if jobs := self._completions[:]:
             locked = record_completions(jobs, self._store, self.add)
             del self._completions[: len(jobs)]  # after they are recorded, so that none is lost
@@ -68,6 +69,7 @@ class Recorder:
         Waits for locked rows until `stop_at`, by the monotonic clock. Raises a database error as
         `record` does.
         """
+        self._retry_unrecorded_at = 0.0
         self.record()
         while self.jobs and time.monotonic() < stop_at:
             time.sleep(LAST_RETRY_INTERVAL_SECONDS)
@@ -75,26 +77,37 @@ class Recorder:
             self._record_locked()
         if jobs := self.jobs:
             one = (
-                "%s job has ended, but another transaction keeps its row locked, so it will be "
-                "rescued and may run again"
+                "Another transaction keeps the row of %s job locked, so its end is not recorded. "
+                "It will be rescued and may run again"
             )
             many = (
-                "%s jobs have ended, but another transaction keeps their rows locked, so they will "
-                "be rescued and may run again"
+                "Another transaction keeps the rows of %s jobs locked, so their ends are not "
+                "recorded. They will be rescued and may run again"
             )
             logger.error(agreeing(len(jobs), one, many), len(jobs))
 
     def _record_unrecorded(self) -> None:
+        if not self._unrecorded:
+            return
+        # The other ends do not wait for those whose rows a rival has locked.
+        locked = leases.locked(self._store, [error.job for error in list(self._unrecorded)])
         for _ in range(len(self._unrecorded)):
-            try:
-                self._unrecorded[0].record()
-            except OperationalError as error:
-                if not self._store.is_contention(error):
-                    raise
-                # A rival has locked the row. The other ends do not wait for it.
+            error = self._unrecorded[0]
+            if error.job.pk in locked or not self._is_recorded(error):
                 self._unrecorded.rotate(-1)
             else:
                 self._unrecorded.popleft()
+        if self._unrecorded:
+            self._retry_unrecorded_at = time.monotonic() + RETRY_INTERVAL_SECONDS
+
+    def _is_recorded(self, end: NotRecorded) -> bool:
+        try:
+            end.record()
+        except OperationalError as error:
+            if not self._store.is_contention(error):
+                raise
+            return False
+        return True
 
     def _record_locked(self) -> None:
         if not self._locked:

@@ -1,6 +1,7 @@
 """One-off runs, which execute the due jobs once: for cron, for tests, and for the shell."""
 
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from threading import current_thread, main_thread
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from django_future import clock
 from django_future.databases import jobs_database
@@ -34,6 +35,7 @@ from django_future.worker.unknown_handlers import UnknownHandlers
 # How often one call of `run_due` executes a job that loses its lease each time. The rescues allow
 # one execution before the first of them and one after each; this is once more.
 MAX_EXECUTIONS = 1 + MAX_RESCUES + 1
+LOCK_RETRY_SECONDS = 0.1  # between two tries to record the end of a job whose row is locked
 
 
 def run_jobs(
@@ -135,22 +137,40 @@ def _released_at_end(store: Store) -> Iterator[list[ScheduledJob]]:
     try:
         yield to_release
     finally:
-        for job in to_release:
-            transitions.release(store, job)
+        if to_release:
+            transitions.release_unlocked(store, to_release)  # the others will be rescued
 
 
 def _execute(job: ScheduledJob, session: Session, watchdog: Watchdog, *, keep: bool) -> Outcome:
     try:
         with _interrupted_by_ctrl_c():
             return execute(job, session, watchdog, keep=keep)
-    except (NotStarted, NotRecorded) as error:
+    except NotStarted as error:
         # The one-off run ends. If its job cannot be released, it will be rescued.
-        if isinstance(error, NotStarted):
-            with suppress(DatabaseError, InterfaceError):
-                transitions.release(session.store, job)
+        with suppress(DatabaseError, InterfaceError):
+            transitions.release(session.store, job)
         raise error.__cause__ or error from None
+    except NotRecorded as error:
+        return _record(error, session.store)
     finally:
         session.tidy()
+
+
+def _record(error: NotRecorded, store: Store) -> Outcome:
+    """Record the end of a job once no other transaction keeps its row locked.
+
+    Raises a database error if the database is unreachable. Then the job will be rescued.
+    """
+    refusal: BaseException = error.__cause__ or error
+    while isinstance(refusal, OperationalError) and store.is_contention(refusal):
+        time.sleep(LOCK_RETRY_SECONDS)
+        try:
+            outcome: Outcome = error.record()
+        except OperationalError as again:
+            refusal = again
+        else:
+            return outcome
+    raise refusal from None
 
 
 @contextmanager
