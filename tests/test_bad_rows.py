@@ -10,8 +10,11 @@ from django.db import DatabaseError, connection, transaction
 
 from django_future import ScheduledJob, clock, pause_queue, run_jobs, schedule_job
 from django_future.exceptions import InvalidOption, InvalidTime
+from django_future.models import Worker
 from django_future.serialization import Stored
 from django_future.status import Status
+from django_future.store import store_for
+from django_future.store.transitions import claim_one
 from django_future.text import MAX_ERROR_BYTES
 from tests.shop import jobs
 from tests.support.admin_pages import LIST, act, body, page_of
@@ -166,6 +169,13 @@ class TestCounters:
         run_jobs()
         assert trace_texts() == ["counted", "the next"]
         assert status_of(job) == Status.COMPLETE
+
+    @pytest.mark.parametrize(("column", "value"), [("attempts", 2**31 - 1), ("lease", 2**63 - 1)])
+    def test_a_counter_at_its_maximum_does_not_block_the_claim_of_one_job(self, column, value):
+        job = schedule_job("0s", jobs.echo)
+        ScheduledJob.objects.update(**{column: value})
+        claimed = claim_one(store_for("default"), Worker(name="any"), job.pk)
+        assert (claimed.status, claimed.lease) == (Status.RUNNING, 1)
 
     def test_a_job_with_many_attempts_can_fail_and_be_retried(self):
         job = schedule_job("0s", jobs.fail, max_attempts=2)

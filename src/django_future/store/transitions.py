@@ -16,10 +16,11 @@ from django.db.models.functions import Coalesce, Greatest
 from django_future import clock
 from django_future.exceptions import LeaseLost
 from django_future.models import JobAttempt, ScheduledJob, Worker
+from django_future.models.fields import as_parameter
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
 from django_future.store import leases
-from django_future.store.base import NOTIFY_HORIZON, Store
+from django_future.store.base import JOBS, NOTIFY_HORIZON, SET_CLAIMED, Store
 from django_future.store.contention import retry_on_contention
 from django_future.text import shortened, storable
 from django_future.when import MAX_INSTANT
@@ -61,24 +62,17 @@ class Failure(NamedTuple):
 
 @retry_on_contention
 def claim_one(store: Store, worker: Worker, job_id: int) -> ScheduledJob | None:
-    """Claim the job of that id for `worker`, even if it is not due; None if it is not scheduled.
-
-    The claim increments the lease of the job and its number of attempts.
-    """
+    """Claim the job of that id for `worker`, even if it is not due; None if it is not scheduled."""
     # Locks one row for the length of this statement, or of the open transaction. A rival's claim
     # skips the row, or waits and then no longer sees it as scheduled.
-    claimed = (
-        store.jobs.scheduled()
-        .filter(pk=job_id)
-        .update(
-            status=Status.RUNNING,
-            worker=worker.name,
-            lease=F("lease") + 1,
-            attempts=F("attempts") + 1,
-            started_at=clock.to_row(store.now()),
+    now = as_parameter(store.now(), store.connection)
+    with store.connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {JOBS} SET {SET_CLAIMED} WHERE id = %s AND status = 'scheduled'",
+            [worker.name, now, job_id],
         )
-    )
-    return store.jobs.get(pk=job_id) if claimed else None
+        is_claimed = bool(cursor.rowcount)
+    return store.jobs.get(pk=job_id) if is_claimed else None
 
 
 @retry_on_contention
