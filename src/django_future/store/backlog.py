@@ -158,22 +158,18 @@ def _count(store: Store, queue_name: str, condition: str, values: list[Any], lim
 def _of_queue(store: Store) -> str:
     # With an array of one name, PostgreSQL keeps the queue in the order. Otherwise it drops the
     # queue from the order, and may choose the index without queues.
-    name = "ANY(ARRAY[%s]::varchar[])" if _chooses_index_by_order(store) else "%s"
+    name = "ANY(ARRAY[%s]::varchar[])" if store.chooses_index_by_order else "%s"
     hint = store.index_hint.format(INDEX)
     return f"FROM {JOBS} {hint} WHERE status = 'scheduled' AND queue_name = {name}"
 
 
 def _order(store: Store) -> str:
-    return f"queue_name, {ORDER}" if _chooses_index_by_order(store) else ORDER
+    return f"queue_name, {ORDER}" if store.chooses_index_by_order else ORDER
 
 
 def _counting_order(store: Store) -> str:
     # Where the index is named, an order may make the server sort all jobs before it counts them.
-    return f"ORDER BY {_order(store)}" if _chooses_index_by_order(store) else ""
-
-
-def _chooses_index_by_order(store: Store) -> bool:
-    return store.connection.vendor == "postgresql"
+    return f"ORDER BY {_order(store)}" if store.chooses_index_by_order else ""
 
 
 @contextmanager

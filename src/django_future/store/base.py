@@ -58,8 +58,10 @@ class Store:
     # Whether rows are deleted with one statement for each id.
     deletes_singly = False
 
-    # The syntax that names the index through which a table is read.
+    # The syntax that names the index through which a table is read. Without it, a query chooses an
+    # index by an order that no other index has.
     index_hint = ""
+    chooses_index_by_order = False
 
     # Settings for the transaction that leave the planner one plan, where no index can be named.
     plan_settings = ""

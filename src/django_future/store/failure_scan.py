@@ -64,7 +64,7 @@ def count_limit(groups: int, max_counted: int) -> int:
 def counts(store: Store, conditions: Iterable[Condition], limit: int) -> list[int]:
     """Return how many failed jobs match each condition, at most `limit`."""
     # Without an order, PostgreSQL may choose another index, and others sort all entries with it.
-    order = _ORDER if store.connection.vendor == "postgresql" else ""
+    order = _ORDER if store.chooses_index_by_order else ""
     # On MySQL, the index also contains jobs that have not failed. They have no kind and no note.
     has_failed = "" if store.connection.vendor == "mysql" else "status = 'failed' AND"
     columns, parameters = [], list[Any]()

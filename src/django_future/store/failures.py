@@ -68,8 +68,8 @@ def jobs_of_all(store: Store) -> ScheduledJobQuerySet:
     """Return the jobs of all groups, in an order for which the database reads few other jobs."""
     # For the order of the ids, PostgreSQL may read all jobs. Other databases do not use the index:
     # SQLite because the status is a parameter, MySQL because there it contains all jobs.
-    is_partial = store.connection.vendor == "postgresql"
-    index = ("failure_note_id", "error_kind", "callable_name") if is_partial else ()
+    is_ordered = store.chooses_index_by_order
+    index = ("failure_note_id", "error_kind", "callable_name") if is_ordered else ()
     return open_failures(store.jobs).order_by(*index, "pk")
 
 

@@ -142,7 +142,7 @@ def _sql(store: Store) -> str:
 def _waiting(store: Store, row: str) -> str:
     """Return the waiting jobs of the queue of `row`, as the beginning of a query."""
     # With an array of one name, PostgreSQL keeps the queue in the order; see backlog.py.
-    is_array = store.connection.vendor == "postgresql"
+    is_array = store.chooses_index_by_order
     name = f"ANY(ARRAY[{row}.queue_name])" if is_array else f"{row}.queue_name"
     hint = store.index_hint.format(backlog.INDEX)
     return f"FROM {JOBS} {hint} WHERE status = 'scheduled' AND queue_name = {name}"

@@ -55,6 +55,7 @@ class PostgreSQLStore(Store):
     """Claims with SKIP LOCKED and RETURNING."""
 
     claim_round_trips = 1
+    chooses_index_by_order = True
     plan_settings = PLAN_SETTINGS
 
     def __init__(self, alias: str) -> None:
