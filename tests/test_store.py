@@ -190,7 +190,7 @@ def test_jobs_expire_in_batches_and_are_counted(store, caplog):
         == 1100
     )
     assert ScheduledJob.objects.scheduled().count() == 1
-    assert "1100 jobs expired" in caplog.text
+    assert "1,100 jobs expired" in caplog.text
 
 
 class TestRescue:
