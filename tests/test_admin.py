@@ -97,12 +97,17 @@ def test_the_admin_unpickles_and_fetches_nothing_for_display(admin_client, order
 )
 def test_the_admin_shows_a_damaged_job_as_stored(admin_client, text):
     job = schedule_job("1h", jobs.echo)
-    ScheduledJob.objects.update(
-        callable_name="<b>", args=Stored(text), kwargs=Stored(text), return_value=Stored(text)
-    )
+    ScheduledJob.objects.update(args=Stored(text), kwargs=Stored(text), return_value=Stored(text))
+    for address in (LIST, page_of(job)):
+        assert text.replace('"', "&quot;")[:10] in body(admin_client.get(address))
+
+
+def test_the_admin_escapes_the_name_of_a_handler(admin_client):
+    job = schedule_job("1h", jobs.echo)
+    ScheduledJob.objects.update(callable_name="<b>")
     for address in (LIST, page_of(job)):
         html = body(admin_client.get(address))
-        assert text.replace('"', "&quot;")[:10] in html
+        assert "&lt;b&gt;" in html
         assert "<b>" not in html
 
 

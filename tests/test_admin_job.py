@@ -41,6 +41,11 @@ def pay_for(job, order, card):
     """Take a card for an order."""
 
 
+@job(sensitive_arguments=["secrets"])
+def connect(host, **secrets):
+    """Take any secrets by name."""
+
+
 def seen(client, scheduled):
     """Return the HTML of the list and of the page of a job."""
     pages = [client.get(LIST), client.get(f"{LIST}{scheduled.pk}/change/")]
@@ -63,6 +68,13 @@ def test_the_admin_hides_sensitive_arguments(args, kwargs, visible, login):
         assert visible in page
 
 
+def test_the_admin_hides_keyword_arguments_that_a_sensitive_parameter_collects(login):
+    scheduled = schedule_job("5d", connect, kwargs={"host": "in plain sight", "pin": SECRET})
+    for page in seen(login("view_scheduledjob"), scheduled):
+        assert SECRET not in page
+        assert "in plain sight" in page
+
+
 def test_the_admin_hides_all_arguments_if_all_are_sensitive(login):
     scheduled = log_in.schedule("5d", "Ada", password=SECRET)
     for page in seen(login("view_scheduledjob"), scheduled):
@@ -74,6 +86,18 @@ def test_the_admin_hides_all_arguments_if_all_are_sensitive(login):
 def test_the_admin_hides_all_arguments_of_an_unknown_handler(login):
     scheduled = schedule_job("5d", log_in, args=["Ada", SECRET])
     type(scheduled).objects.update(callable_name="tests.gone.log_in")
+    for page in seen(login("view_scheduledjob"), scheduled):
+        assert SECRET not in page
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_the_admin_hides_all_arguments_of_an_unknown_method(is_signed, login, order):
+    scheduled = schedule_job("5d", "remind", order, args=[SECRET])
+    scheduled.callable_name = "renamed"
+    if is_signed:
+        scheduled.save()  # which signs it
+    else:
+        type(scheduled).objects.update(callable_name="renamed")
     for page in seen(login("view_scheduledjob"), scheduled):
         assert SECRET not in page
 
