@@ -257,6 +257,17 @@ def test_the_job_page_does_not_link_a_content_object_without_view_permission(log
     assert ">customer<" not in html
 
 
+def test_the_job_page_does_not_name_a_content_object_that_its_admin_does_not_show(
+    admin_client, customer, monkeypatch
+):
+    users = type(admin.site.get_model_admin(type(customer)))
+    monkeypatch.setattr(users, "get_queryset", lambda *_: type(customer).objects.none())
+    job = schedule_job("1h", jobs.trace_object, customer)
+    html = body(admin_client.get(page_of(job)))
+    assert f">auth.user {customer.pk}<" in html
+    assert ">customer<" not in html
+
+
 def test_the_job_page_does_not_link_a_content_object_outside_the_admin(admin_client, order):
     job = schedule_job("1h", "remind", order)
     assert f">shop.order {order.pk}<" in body(admin_client.get(page_of(job)))

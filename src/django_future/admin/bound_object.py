@@ -1,5 +1,7 @@
 """How the admin shows the object of a job."""
 
+from contextlib import suppress
+
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.db.models import Model
@@ -9,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from django_future.admin.display import NOTHING
+from django_future.admin.job_form.objects import visible_object
 from django_future.content_objects import content_type, find
 from django_future.exceptions import InvalidObject, ObjectGone
 from django_future.models import ScheduledJob
@@ -29,11 +32,11 @@ def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
     model = None if kind is None else kind.model_class()
     if job.object_id is None or model is None:
         return label(job)
-    found = _find(job, model)
+    found = _visible(job, model, request, site)
+    if found is None and _exists(job, model):
+        return label(job)
     if found is None:
         return _("%(object)s (deleted)") % {"object": label(job)}
-    if not _may_view(found, request, site):
-        return label(job)
     page = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
     try:
         url = reverse(page, args=[quote(found.pk)], current_app=site.name)
@@ -42,15 +45,20 @@ def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
     return format_html('<a href="{}">{}</a> ({})', url, found, label(job))
 
 
-def _find(job: ScheduledJob, model: type[Model]) -> Model | None:
-    try:
-        return find(job, model)
-    except (InvalidObject, ObjectGone):
+def _visible(
+    job: ScheduledJob, model: type[Model], request: HttpRequest, site: AdminSite
+) -> Model | None:
+    """Return the object if its own admin shows it to the user, or None."""
+    if not site.is_registered(model):
         return None
+    found = visible_object(model, str(job.object_id), request, site)
+    # The admin may have found an object with the same key in another database.
+    is_same = found is not None and job.object_database in {None, found._state.db}
+    return found if is_same else None
 
 
-def _may_view(found: Model, request: HttpRequest, site: AdminSite) -> bool:
-    model = type(found)
-    return site.is_registered(model) and site.get_model_admin(model).has_view_permission(
-        request, found
-    )
+def _exists(job: ScheduledJob, model: type[Model]) -> bool:
+    with suppress(InvalidObject, ObjectGone):
+        find(job, model)
+        return True
+    return False
