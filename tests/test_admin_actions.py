@@ -2,12 +2,14 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 
 from django_future import ScheduledJob, run_jobs, schedule_job
 from django_future.serialization import Stored
 from django_future.status import Status
 from tests.shop import jobs
 from tests.support.admin_pages import LIST, UNPICKLED, Suitcase, act, body, job_in
+from tests.support.busy_database import rival_writes_after_first_read
 from tests.support.rows import rewrite
 
 pytestmark = pytest.mark.django_db
@@ -166,3 +168,44 @@ def test_the_delete_action_refuses_more_jobs_than_its_maximum(admin_client, monk
         "No more than 2 jobs can be deleted at once. Nothing was deleted."
     ]
     assert ScheduledJob.objects.count() == 3
+
+
+@pytest.mark.only_on("sqlite", reason="only SQLite refuses to write after a read that is old")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("action", "status", "report"),
+    [
+        ("run_selected_now", Status.SCHEDULED, "1 job is due now."),
+        ("cancel_selected", Status.SCHEDULED, "1 job was cancelled."),
+        ("retry_selected", Status.FAILED, "1 job will be retried."),
+        ("run_again", Status.FAILED, "1 job will run again."),
+        ("sign_selected", Status.PARKED, "1 job was signed."),
+    ],
+)
+def test_an_action_survives_a_rival_that_writes(admin_client, action, status, report):
+    job = job_in(status)
+    with rival_writes_after_first_read(ScheduledJob._meta.db_table):
+        assert act(admin_client, action, job) == [report]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("action", "before", "after"),
+    [
+        ("cancel_selected", Status.SCHEDULED, Status.CANCELLED),
+        ("retry_selected", Status.FAILED, Status.SCHEDULED),
+    ],
+)
+def test_the_history_does_not_claim_what_a_rival_did(admin_client, action, before, after):
+    job, rivals = job_in(before), []
+
+    def interrupted(execute, sql, params, many, context):
+        if connection.in_atomic_block and "scheduledjob" in sql and not rivals:
+            rivals.append(sql)
+            ScheduledJob.objects.filter(pk=job.pk).update(status=after)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(interrupted):
+        assert "1 job was not" in act(admin_client, action, job)[0]
+    assert rivals
+    assert not LogEntry.objects.exists()

@@ -6,7 +6,8 @@ from django.db import connection
 from django.urls import reverse
 
 from django_future import ScheduledJob, deal_with_failures, run_jobs, schedule_job
-from django_future.admin.failures import acts, groups, pages
+from django_future.admin import logged_acts
+from django_future.admin.failures import groups, pages
 from django_future.models import FailureNote
 from django_future.status import Status
 from tests.shop import jobs
@@ -96,7 +97,7 @@ def test_the_confirmation_says_the_number_and_changes_nothing(login):
 
 
 def test_a_group_is_retried_and_the_history_records_it(login, monkeypatch):
-    monkeypatch.setattr(acts, "BATCH_SIZE", 2)
+    monkeypatch.setattr(logged_acts, "BATCH_SIZE", 2)
     made, other = failed(5), failed(1, "KeyError")
     response = login(*OPERATOR).post(ACT, form(made, "retry", confirmed="yes"), follow=True)
     assert told(response) == ["5 jobs will be retried."]
@@ -116,10 +117,10 @@ def test_jobs_that_fail_after_the_page_was_shown_are_not_retried(login):
 
 
 def test_all_failures_are_dealt_with_by_one_note(login, monkeypatch):
-    monkeypatch.setattr(acts, "BATCH_SIZE", 2)
+    monkeypatch.setattr(logged_acts, "BATCH_SIZE", 2)
     failed(3)
     last = failed(2, "KeyError")[-1]
-    data = {"scope": "all", "operation": "deal", "last_id": last.pk, "confirmed": "yes"}
+    data = form([last], "deal", scope="all", confirmed="yes")
     client = login(*OPERATOR)
     response = client.post(ACT, {**data, "note": "Paid by transfer."}, follow=True)
     assert told(response) == ["5 failures are dealt with."]
@@ -228,3 +229,18 @@ def test_the_action_is_only_for_operators(login):
     [job] = failed(1)
     act(login("view_scheduledjob"), "deal_with_selected", job)
     assert not FailureNote.objects.exists()
+
+
+def test_a_note_with_text_that_a_database_refuses_is_stored_and_logged(login):
+    [job] = failed(1)
+    address = reverse("admin:django_future_scheduledjob_dealt_with", args=[job.pk])
+    login(*OPERATOR).post(address, {"note": "a\0b"})
+    assert FailureNote.objects.get().text == "a\\0b"
+    assert LogEntry.objects.get().change_message == "Dealt with: a\\0b"
+
+
+def test_the_confirmation_of_the_action_leads_back_to_the_filtered_list(login):
+    [job] = failed(1)
+    address = f"{LIST}?status__exact=failed"
+    data = {"action": "deal_with_selected", "_selected_action": [job.pk]}
+    assert f'<a href="{address}">No, take me back</a>' in body(login(*OPERATOR).post(address, data))

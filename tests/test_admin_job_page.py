@@ -30,6 +30,7 @@ from django_future.worker.heartbeat import new_worker
 from tests.shop import jobs
 from tests.shop.models import Order
 from tests.support.admin_pages import LIST, body, job_in, page_of
+from tests.support.busy_database import rival_writes_after_first_read
 
 pytestmark = pytest.mark.django_db
 
@@ -560,3 +561,23 @@ def test_a_failure_that_is_open_can_be_dealt_with_and_duplicated(is_dealt_with, 
     html = body(client.get(address))
     assert (f'action="{address.replace("change", "dealt-with")}"' in html) is not is_dealt_with
     assert f'href="{address.replace("change", "duplicate")}"' in html
+
+
+@pytest.mark.only_on("sqlite", reason="only SQLite refuses to write after a read that is old")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [
+        ("run_now", Status.SCHEDULED),
+        ("move", Status.SCHEDULED),
+        ("cancel", Status.SCHEDULED),
+        ("stop", Status.RUNNING),
+        ("retry", Status.FAILED),
+        ("run_again", Status.FAILED),
+    ],
+)
+def test_a_button_survives_a_rival_that_writes(operator, action, status):
+    scheduled = job_in(status)
+    with rival_writes_after_first_read(ScheduledJob._meta.db_table):
+        act(operator, scheduled, action, when="2h")
+    assert LogEntry.objects.count() == 1

@@ -15,6 +15,7 @@ from django_future.store.workers import register
 from django_future.worker.heartbeat import new_worker
 from tests.shop import jobs
 from tests.support.admin_pages import LIST, act, body, page_of
+from tests.support.busy_database import rival_writes_after_first_read
 
 pytestmark = pytest.mark.django_db
 
@@ -206,3 +207,14 @@ def test_the_admin_shows_workers_read_only(admin_client):
     assert admin_client.get(f"{address}add/").status_code == 403
     assert admin_client.post(f"{address}{worker.pk}/change/", {"pid": 1}).status_code == 403
     assert admin_client.get(f"{address}{worker.pk}/delete/").status_code == 403
+
+
+@pytest.mark.only_on("sqlite", reason="only SQLite refuses to write after a read that is old")
+@pytest.mark.django_db(transaction=True)
+def test_the_resume_action_survives_a_rival_that_writes(admin_client):
+    pause_queue("mail")
+    paused = PausedQueue.objects.get()
+    with rival_writes_after_first_read(PausedQueue._meta.db_table):
+        assert act(admin_client, "resume_selected", paused, address=QUEUES) == [
+            "1 queue was resumed."
+        ]

@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import DELETION, LogEntry
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext_lazy
@@ -17,6 +16,8 @@ from django_future.admin.permissions import may_pause_queues
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.models import PausedQueue
 from django_future.scheduling.queues import pause_queue, resume_queue
+from django_future.store import Store, store_for
+from django_future.store.contention import retry_on_contention, write_transaction
 
 _RESUMED = ngettext_lazy("%(count)s queue was resumed.", "%(count)s queues were resumed.", "count")
 _NOT_PAUSED = ngettext_lazy(
@@ -31,22 +32,33 @@ def resume_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[PausedQueue]
 ) -> None:
     """Resume the selected queues, unless another user has paused them since the page was shown."""
-    user_id: Any = request.user.pk
-    with transaction.atomic(using=queryset.db):
-        queues = list(queryset.select_for_update())
-        if _is_paused_again(request, queues):
-            reason = gettext("the queue was resumed and paused again after the page was loaded")
-            text = gettext("Nothing was changed: %(reason)s.") % {"reason": reason}
-            model_admin.message_user(request, text, messages.ERROR)
-            return
-        for queue in queues:
-            resume_queue(queue.queue_name, using=queryset._db)  # type: ignore[attr-defined]
-        LogEntry.objects.log_actions(user_id, queues, DELETION, change_message=gettext("Resumed."))
+    queues = _resumed(store_for(queryset.db), request, queryset)
+    if queues is None:
+        reason = gettext("the queue was resumed and paused again after the page was loaded")
+        text = gettext("Nothing was changed: %(reason)s.") % {"reason": reason}
+        model_admin.message_user(request, text, messages.ERROR)
+        return
     if queues:
         model_admin.message_user(request, _RESUMED % {"count": len(queues)}, messages.SUCCESS)
     selected = {*request.POST.getlist(ACTION_CHECKBOX_NAME)}
     if missing := len(selected - {queue.queue_name for queue in queues}):
         model_admin.message_user(request, _NOT_PAUSED % {"count": missing}, messages.WARNING)
+
+
+@retry_on_contention
+def _resumed(
+    store: Store, request: HttpRequest, queryset: QuerySet[PausedQueue]
+) -> list[PausedQueue] | None:
+    """Resume the queues, and return them; None if one was paused again since the page was shown."""
+    user_id: Any = request.user.pk
+    with write_transaction(store):
+        queues = list(queryset.select_for_update())
+        if _is_paused_again(request, queues):
+            return None
+        for queue in queues:
+            resume_queue(queue.queue_name, using=store.alias)
+        LogEntry.objects.log_actions(user_id, queues, DELETION, change_message=gettext("Resumed."))
+    return queues
 
 
 def _is_paused_again(request: HttpRequest, queues: list[PausedQueue]) -> bool:

@@ -52,6 +52,19 @@ NOT_DEALT_WITH = ngettext_lazy(
     "%(count)s jobs were not touched: they have not failed, or were dealt with before.",
     "count",
 )
+NOT_OPEN = ngettext_lazy(
+    "%(count)s job was not touched: it has not failed, or is dealt with.",
+    "%(count)s jobs were not touched: they have not failed, or are dealt with.",
+    "count",
+)
+REOPENED = ngettext_lazy(
+    "%(count)s failure is open again.", "%(count)s failures are open again.", "count"
+)
+NOT_REOPENED = ngettext_lazy(
+    "%(count)s job was not touched: it has not failed, or is not dealt with.",
+    "%(count)s jobs were not touched: they have not failed, or are not dealt with.",
+    "count",
+)
 DELETED = ngettext_lazy("%(count)s job was deleted.", "%(count)s jobs were deleted.", "count")
 NOT_DELETED = ngettext_lazy(
     "%(count)s job was not deleted: it no longer exists.",

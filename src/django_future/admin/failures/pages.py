@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import action
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
@@ -18,6 +19,7 @@ from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.bulk import or_on_all
 from django_future.admin.failures import acts
 from django_future.admin.failures.groups import number, shown_groups, shown_notes
+from django_future.admin.logged_acts import Act, perform
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
@@ -90,13 +92,14 @@ def act_on_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
     operation = request.POST.get("operation")
     if operation not in {"retry", "deal"}:
         raise Http404
-    ids = _ids(store, _chosen(store, request))
+    ids, back_url = _ids(store, _chosen(store, request)), _url(model_admin, "failures")
     if "confirmed" not in request.POST:
         fields = ("operation", "scope", "callable_name", "error_kind", "last_id")
         hidden = [(name, request.POST[name]) for name in fields if name in request.POST]
-        return _confirm(model_admin, request, operation, ids, hidden)
-    _perform(request, operation, ids, store.alias)
-    return HttpResponseRedirect(_url(model_admin, "failures"))
+        return _confirm(model_admin, request, operation, ids, hidden, back_url)
+    act = acts.RETRY if operation == "retry" else _deal_with(request, store.alias)
+    _perform(act, ids, request, store.alias)
+    return HttpResponseRedirect(back_url)
 
 
 def reopen_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
@@ -108,7 +111,7 @@ def reopen_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
     note_id = _number(request.POST.get("note"))
     jobs = store.jobs.filter(status=Status.FAILED, failure_note=note_id)
     ids = _ids(store, jobs) if note_id else []
-    acts.perform(acts.reopen(), ids, request, store.alias)
+    _perform(acts.REOPEN, ids, request, store.alias)
     return HttpResponseRedirect(_url(model_admin, "failures"))
 
 
@@ -121,7 +124,8 @@ def deal_with_job(model_admin: Any, request: HttpRequest, object_id: str) -> Htt
     page = _url(model_admin, "scheduledjob_change", job.pk)
     if request.method != "POST":
         return nothing_done(model_admin, request, page)
-    _perform(request, "deal", [job.pk], _store(model_admin, request).alias)
+    database = _store(model_admin, request).alias
+    _perform(_deal_with(request, database), [job.pk], request, database)
     return HttpResponseRedirect(page)
 
 
@@ -135,14 +139,14 @@ def deal_with_selected(
     """Mark the selected failed jobs as dealt with, after a confirmation with a note."""
     ids = sorted(queryset.order_by().values_list("pk", flat=True)[: MAX_ACTED + 1])
     if "confirmed" in request.POST:
-        _perform(request, "deal", ids[:MAX_ACTED], queryset.db)
+        _perform(_deal_with(request, queryset.db), ids, request, queryset.db)
         return None
     hidden = [
         (name, value)
         for name in ("action", ACTION_CHECKBOX_NAME)
         for value in request.POST.getlist(name)
     ]
-    return _confirm(model_admin, request, "deal", ids, hidden)
+    return _confirm(model_admin, request, "deal", ids, hidden, request.get_full_path())
 
 
 def _require_operator(model_admin: Any, request: HttpRequest) -> None:
@@ -175,13 +179,18 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and is_id else None
 
 
-def _perform(request: HttpRequest, operation: str, ids: Sequence[int], database: str) -> None:
-    if operation == "retry":
-        act = acts.retry()
-    else:
-        text = request.POST.get("note", "").strip()[:MAX_NOTE_LENGTH]
-        act = acts.deal_with(text, request.user.get_username(), database)
-    acts.perform(act, ids[:MAX_ACTED], request, database, is_all=len(ids) <= MAX_ACTED)
+def _deal_with(request: HttpRequest, database: str) -> Act:
+    note = request.POST.get("note", "").strip()
+    return acts.deal_with(note, request.user.get_username(), database)
+
+
+def _perform(act: Act, ids: Sequence[int], request: HttpRequest, database: str) -> None:
+    """Act on up to `MAX_ACTED` jobs, and show whether more remain."""
+    perform(act, ids[:MAX_ACTED], request, database)
+    if len(ids) > MAX_ACTED:
+        messages.warning(request, gettext("There are more jobs. Do it again for the rest."))
+    if not ids:
+        messages.warning(request, gettext("No job was found. Nothing was changed."))
 
 
 def _confirm(
@@ -190,6 +199,7 @@ def _confirm(
     operation: str,
     ids: Sequence[int],
     hidden: list[tuple[str, str]],
+    back_url: str,
 ) -> HttpResponse:
     count = min(len(ids), MAX_ACTED)
     retry = ngettext("Retry this job?", "Retry these jobs?", count)
@@ -208,7 +218,7 @@ def _confirm(
             "name": request.POST.get("callable_name", ""),
             "kind": request.POST.get("error_kind", ""),
             "max_note_length": MAX_NOTE_LENGTH,
-            "back_url": _url(model_admin, "failures"),
+            "back_url": back_url,
         },
     )
 

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -20,6 +19,8 @@ from django_future.exceptions import (
 )
 from django_future.models import ScheduledJob
 from django_future.status import Status
+from django_future.store import Store, store_for
+from django_future.store.contention import retry_on_contention, write_transaction
 
 if TYPE_CHECKING:
     from django_future.admin.jobs import ScheduledJobAdmin
@@ -76,9 +77,7 @@ def _done(
     model_admin: "ScheduledJobAdmin", request: HttpRequest, job: ScheduledJob, button: Button
 ) -> Done:
     try:
-        with transaction.atomic(using=job._state.db):
-            done = button.act(job, request, model_admin.admin_site)
-            model_admin.log_change(request, job, done.entry)
+        return _logged(store_for(job._state.db), model_admin, request, job, button)
     except _WRONG_STATE as error:
         details = {"status": Status.label_of(job.status)}
         raise Refused(_("the status of the job is “%(status)s” now") % details) from error
@@ -86,4 +85,17 @@ def _done(
         raise Refused(_("the time is out of range")) from error
     except SchedulingError as error:
         raise Refused(str(error).removesuffix(".")) from error
+
+
+@retry_on_contention
+def _logged(
+    store: Store,
+    model_admin: "ScheduledJobAdmin",
+    request: HttpRequest,
+    job: ScheduledJob,
+    button: Button,
+) -> Done:
+    with write_transaction(store):
+        done = button.act(job, request, model_admin.admin_site)
+        model_admin.log_change(request, job, done.entry)
     return done
