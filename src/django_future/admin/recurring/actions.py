@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import action
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext, ngettext_lazy
@@ -16,6 +16,8 @@ from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.models import RecurringJob
 from django_future.models.failures import MAX_AUTHOR_LENGTH
 from django_future.models.recurring import NOT_DECLARED
+from django_future.store import Store, store_for
+from django_future.store.contention import retry_on_contention, write_transaction
 
 MAX_REFUSALS = 10  # messages
 _PAUSED = ngettext_lazy(
@@ -115,6 +117,19 @@ def trigger(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: list[Recurri
     _act(model_admin, request, rows, trigger_one, _TRIGGERED)
 
 
+@retry_on_contention
+def act_and_log(
+    store: Store,
+    model_admin: ReadOnlyAdmin,
+    request: HttpRequest,
+    row: RecurringJob,
+    act: Callable[[RecurringJob], str],
+) -> None:
+    """Act on a row, and write what `act` returns into its history."""
+    with write_transaction(store):
+        model_admin.log_change(request, row, act(row))
+
+
 def _act(
     model_admin: ReadOnlyAdmin,
     request: HttpRequest,
@@ -126,8 +141,7 @@ def _act(
     done, refusals = 0, []
     for row in rows:
         try:
-            with transaction.atomic(using=row._state.db):
-                model_admin.log_change(request, row, act(row))
+            act_and_log(store_for(row._state.db), model_admin, request, row, act)
         except (DatabaseError, InterfaceError):
             raise
         except Exception as error:  # noqa: BLE001 - a row that SQL wrote may raise anything
