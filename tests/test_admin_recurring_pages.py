@@ -1,12 +1,13 @@
 """The pages that pause, resume, trigger and backfill a recurring job."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db.models.expressions import RawSQL
 
-from django_future import RecurringJob, ScheduledJob, schedule_recurring
+from django_future import RecurringJob, ScheduledJob, clock, schedule_recurring
 from django_future.testing.travel import stopped_clock
 from tests.shop import jobs
 from tests.support.admin_pages import body
@@ -40,6 +41,18 @@ def operator(login):
 
 def address(recurring, page):
     return f"{LIST}{recurring.pk}/{page}/"
+
+
+def confirmation(page):
+    """Return the name and the value of the button that confirms a backfill."""
+    return dict(re.findall(r'name="(_confirm)" value="([^"]*)"', body(page)))
+
+
+def confirm_backfill(client, recurring, **changes):
+    """Count the runs of the period, and confirm them with changes of the form."""
+    page = client.post(address(recurring, "backfill"), PERIOD)
+    data = {**PERIOD, **confirmation(page), **changes}
+    return client.post(address(recurring, "backfill"), data, follow=True)
 
 
 def break_text(recurring, column):
@@ -92,9 +105,49 @@ def test_a_backfill_counts_its_runs_before_it_schedules_them(operator, hourly):
 
 def test_a_confirmed_backfill_schedules_its_runs(operator, hourly):
     before = ScheduledJob.objects.count()
-    operator.post(address(hourly, "backfill"), {**PERIOD, "_confirm": "1"})
+    confirm_backfill(operator, hourly)
     assert ScheduledJob.objects.count() == before + 6
-    assert "6 runs" in LogEntry.objects.get().change_message
+    assert LogEntry.objects.get().change_message == (
+        "Backfilled 6 runs from 2026-03-01 00:00 to 2026-03-01 05:30."
+    )
+
+
+def test_a_confirmed_backfill_counts_again_if_the_period_has_changed(operator, hourly):
+    before = ScheduledJob.objects.count()
+    html = body(confirm_backfill(operator, hourly, end="2026-03-01 07:30"))
+    assert "8 of 8 instants" in html
+    assert ScheduledJob.objects.count() == before
+
+
+def test_a_backfill_of_no_runs_is_not_in_the_history(operator, hourly):
+    page = operator.post(address(hourly, "backfill"), PERIOD)
+    hourly.backfill(PERIOD["start"], PERIOD["end"])
+    response = operator.post(
+        address(hourly, "backfill"), {**PERIOD, **confirmation(page)}, follow=True
+    )
+    assert "0 runs were scheduled." in body(response)
+    assert not LogEntry.objects.exists()
+
+
+def test_a_backfill_of_a_recurring_job_that_was_just_deleted_says_so(operator, hourly, monkeypatch):
+    def deleted(recurring, *period):
+        RecurringJob.objects.all().delete()
+        return found(recurring, *period)
+
+    found = RecurringJob.backfill
+    monkeypatch.setattr(RecurringJob, "backfill", deleted)
+    assert "was deleted" in body(confirm_backfill(operator, hourly))
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_the_period_of_a_backfill_is_in_the_current_time_zone(operator, settings, use_tz):
+    recurring = schedule_recurring("tokyo", jobs.trace, cron="0 * * * *", timezone="Asia/Tokyo")
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "Europe/Berlin"
+    page = operator.post(address(recurring, "backfill"), PERIOD)
+    assert "Europe/Berlin" in body(page)
+    operator.post(address(recurring, "backfill"), {**PERIOD, **confirmation(page)})
+    first = ScheduledJob.objects.order_by("recurs_at").first()
+    assert clock.from_row(first.recurs_at) == datetime(2026, 2, 28, 23, tzinfo=UTC)
 
 
 def test_a_backfill_of_one_run_is_reported_in_the_singular(operator, hourly):

@@ -1,5 +1,6 @@
 """Pages that pause, resume, trigger and backfill one recurring job, and the preview of a form."""
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -17,9 +18,11 @@ from django_future import clock
 from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.recurring import actions, display, preview
 from django_future.admin.recurring.pause import PauseForm, pause_page
-from django_future.exceptions import SchedulingError
+from django_future.exceptions import FutureError
 from django_future.models import RecurringJob
 from django_future.scheduling.recurring import missing_instants
+from django_future.store import Store, store_for
+from django_future.store.contention import retry_on_contention, write_transaction
 
 _TEMPLATES = "admin/django_future/recurringjob"
 
@@ -27,8 +30,19 @@ _TEMPLATES = "admin/django_future/recurringjob"
 class BackfillForm(forms.Form):
     """A period whose instants get a run."""
 
-    start = forms.DateTimeField(label=_("Start"), help_text=_("Such as 2026-03-27 00:00."))
+    start = forms.DateTimeField(label=_("Start"))
     end = forms.DateTimeField(label=_("End"), help_text=_("Inclusive, and not in the future."))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        text = _("Such as 2026-03-27 00:00 in the zone %(zone)s.")
+        self.fields["start"].help_text = text % {"zone": clock.current_zone()}
+
+    @property
+    def period(self) -> tuple[datetime, datetime]:
+        """The first and the last instant, after validation."""
+        start, end = (self.cleaned_data[name] for name in ("start", "end"))
+        return _aware(start), _aware(end)
 
 
 def urls(model_admin: Any) -> list[Any]:
@@ -92,11 +106,11 @@ def _backfill(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -
     found: dict[str, Any] = {}
     if form.is_valid():
         try:
-            period = form.cleaned_data["start"], form.cleaned_data["end"]
-            if "_confirm" in request.POST:
-                return _backfilled(model_admin, request, recurring, period)
-            found = _found(recurring, period)
-        except SchedulingError as error:
+            # Only a period whose runs were counted.
+            if request.POST.get("_confirm") == _text_of(form.period):
+                return _backfilled(model_admin, request, recurring, form.period)
+            found = _found(recurring, form.period)
+        except FutureError as error:
             form.add_error(None, str(error))
         except (ValueError, OverflowError, TypeError) as error:  # of a row that SQL wrote
             form.add_error(None, str(error) or type(error).__name__)
@@ -105,7 +119,7 @@ def _backfill(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -
     )
 
 
-def _found(recurring: RecurringJob, period: tuple[Any, Any]) -> dict[str, Any]:
+def _found(recurring: RecurringJob, period: tuple[datetime, datetime]) -> dict[str, Any]:
     instants, missing = missing_instants(recurring, *period)
     text = ngettext(
         "%(missing)s of %(count)s instant will be scheduled.",
@@ -116,23 +130,51 @@ def _found(recurring: RecurringJob, period: tuple[Any, Any]) -> dict[str, Any]:
     if not missing:
         return shown
     first, last = (display.with_zone(instant) for instant in (missing[0], missing[-1]))
-    return {**shown, "first": first, "last": last, "is_confirmable": True}
+    return {**shown, "first": first, "last": last, "counted": _text_of(period)}
 
 
 def _backfilled(
-    model_admin: Any, request: HttpRequest, recurring: RecurringJob, period: tuple[Any, Any]
+    model_admin: Any,
+    request: HttpRequest,
+    recurring: RecurringJob,
+    period: tuple[datetime, datetime],
 ) -> HttpResponseBase:
-    count = len(recurring.backfill(*period))
-    start, end = (f"{value.astimezone(clock.current_zone()):%Y-%m-%d %H:%M}" for value in period)
-    text = ngettext(
-        "Backfilled %(count)s run from %(start)s to %(end)s.",
-        "Backfilled %(count)s runs from %(start)s to %(end)s.",
-        count,
+    count = _backfill_and_log(
+        store_for(recurring._state.db), model_admin, request, recurring, period
     )
-    model_admin.log_change(request, recurring, text % {"count": count, "start": start, "end": end})
     report = ngettext("%(count)s run was scheduled.", "%(count)s runs were scheduled.", count)
     model_admin.message_user(request, report % {"count": count}, messages.SUCCESS)
     return _to_page(model_admin, recurring)
+
+
+@retry_on_contention
+def _backfill_and_log(
+    store: Store,
+    model_admin: Any,
+    request: HttpRequest,
+    recurring: RecurringJob,
+    period: tuple[datetime, datetime],
+) -> int:
+    with write_transaction(store):
+        if count := len(recurring.backfill(*period)):
+            zone = clock.current_zone()
+            start, end = (f"{value.astimezone(zone):%Y-%m-%d %H:%M}" for value in period)
+            text = ngettext(
+                "Backfilled %(count)s run from %(start)s to %(end)s.",
+                "Backfilled %(count)s runs from %(start)s to %(end)s.",
+                count,
+            )
+            details = {"count": count, "start": start, "end": end}
+            model_admin.log_change(request, recurring, text % details)
+    return count
+
+
+def _aware(value: datetime) -> datetime:
+    return value if value.tzinfo is not None else value.replace(tzinfo=clock.current_zone())
+
+
+def _text_of(period: tuple[datetime, datetime]) -> str:
+    return "/".join(instant.isoformat() for instant in period)
 
 
 def _page(
