@@ -11,7 +11,7 @@ from django_future.admin.failures import groups, pages
 from django_future.models import FailureNote
 from django_future.status import Status
 from tests.shop import jobs
-from tests.support.admin_pages import LIST, act, body, job_in, listed
+from tests.support.admin_pages import LIST, act, body, job_in, listed, page_of
 
 pytestmark = pytest.mark.django_db
 PAGE, ACT, REOPEN = f"{LIST}failures/", f"{LIST}failures/act/", f"{LIST}failures/reopen/"
@@ -244,3 +244,14 @@ def test_the_confirmation_of_the_action_leads_back_to_the_filtered_list(login):
     address = f"{LIST}?status__exact=failed"
     data = {"action": "deal_with_selected", "_selected_action": [job.pk]}
     assert f'<a href="{address}">No, take me back</a>' in body(login(*OPERATOR).post(address, data))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("Paid.", "Dealt with by ada: Paid."), ("", "Dealt with by ada.")]
+)
+@pytest.mark.parametrize("error", ["Traceback", ""])
+def test_the_page_of_a_job_says_who_has_dealt_with_its_failure(login, text, shown, error):
+    [job] = failed(1, error=error)
+    deal_with_failures(ScheduledJob.objects.all(), note=text, author="ada")
+    html = body(login("view_scheduledjob").get(page_of(job)))
+    assert f"<p>{shown}</p>" in html

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
 
 from django_future import clock
 from django_future.admin import display
@@ -19,7 +20,7 @@ from django_future.admin.job_page import (
     tracebacks,
     values,
 )
-from django_future.models import ScheduledJob
+from django_future.models import FailureNote, ScheduledJob
 from django_future.status import Status
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def context(
         "dealt_with_url": buttons.dealt_with_url(job, site) if may_operate else "",
         "button_links": buttons.links_for(job, request, site),
         "may_delete": model_admin.has_delete_permission(request, job),
+        "dealt_with": _dealt_with(job.failure_note),
         "errors": tracebacks.parse(job.error) if is_trace else [],
         "arguments": values.arguments(job),
         "raw_arguments": values.raw_arguments(job),
@@ -89,3 +91,15 @@ def context(
         "others": related.others(job, site),
         "links": related.links(job, site),
     }
+
+
+def _dealt_with(note: FailureNote | None) -> str:
+    """Return who has dealt with the failure, and why."""
+    if note is None:
+        return ""
+    given = {"author": note.author, "text": note.text, "note": note.text}
+    if note.author and note.text:
+        return _("Dealt with by %(author)s: %(text)s") % given
+    if note.author:
+        return _("Dealt with by %(author)s.") % given
+    return _("Dealt with: %(note)s") % given if note.text else _("Dealt with.")
