@@ -1,11 +1,13 @@
 """The page of failures in the admin."""
 
+import re
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.urls import reverse
 
-from django_future import ScheduledJob, deal_with_failures, run_jobs, schedule_job
+from django_future import ScheduledJob, clock, deal_with_failures, run_jobs, schedule_job
 from django_future.admin import logged_acts
 from django_future.admin.failures import groups, pages
 from django_future.models import FailureNote
@@ -29,7 +31,8 @@ def failed(count=1, kind=KIND, error="Traceback\nValueError: card expired\n", **
 def form(made, operation, **more):
     job = made[-1]
     group = {"callable_name": job.callable_name, "error_kind": job.error_kind}
-    return {"scope": "group", "operation": operation, "last_id": job.pk, **group, **more}
+    shown = {"last_id": job.pk, "shown_at": clock.now().isoformat()}
+    return {"scope": "group", "operation": operation, **shown, **group, **more}
 
 
 def told(response):
@@ -203,6 +206,9 @@ def test_a_user_without_the_permission_to_operate_sees_no_button(login):
         {"operation": "retry", "last_id": "9" * 40, "confirmed": "yes"},
         {"operation": "deal", "last_id": "5", "callable_name": "\0", "confirmed": "yes"},
         {"operation": "deal", "last_id": "x", "scope": "all", "confirmed": "yes"},
+        {"operation": "deal", "last_id": "5", "scope": "all", "confirmed": "yes"},
+        {"operation": "deal", "last_id": "5", "scope": "all", "confirmed": "yes", "shown_at": "x"},
+        {"operation": "deal", "last_id": "5", "confirmed": "yes", "shown_at": "0001-01-01T00+14"},
     ],
 )
 def test_a_crafted_form_changes_nothing(login, data):
@@ -229,6 +235,19 @@ def test_the_action_is_only_for_operators(login):
     [job] = failed(1)
     act(login("view_scheduledjob"), "deal_with_selected", job)
     assert not FailureNote.objects.exists()
+
+
+def test_a_job_that_fails_again_after_the_page_was_shown_is_not_dealt_with(login):
+    made = failed(2)
+    client = login(*OPERATOR)
+    response = client.get(PAGE)
+    data = {
+        name: re.findall(rf'name="{name}" value="([^"]*)"', body(response))[-1]
+        for name in ("scope", "callable_name", "error_kind", "last_id", "shown_at")
+    }
+    ScheduledJob.objects.filter(pk=made[0].pk).update(finished_at=clock.to_row(clock.now()))
+    client.post(ACT, {**data, "operation": "deal", "confirmed": "yes"})
+    assert ScheduledJob.objects.get(failure_note=None).pk == made[0].pk
 
 
 def test_a_note_with_text_that_a_database_refuses_is_stored_and_logged(login):

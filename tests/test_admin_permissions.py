@@ -92,7 +92,13 @@ VIEW_ONLY = VIEW, SEE_RECURRING, SEE_QUEUES, SEE_WORKERS
 CRAFTED = [
     {"confirmed": "yes", "post": "yes", "note": "x", "reason": "x"},
     *(
-        {"operation": operation, "scope": "all", "last_id": "999999", "confirmed": "yes"}
+        {
+            "operation": operation,
+            "scope": "all",
+            "last_id": "999999",
+            "confirmed": "yes",
+            "shown_at": "2999-01-01T00:00Z",
+        }
         for operation in ("retry", "deal")
     ),
     *(

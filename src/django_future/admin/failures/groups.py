@@ -18,7 +18,8 @@ MAX_NOTES = 50
 
 def shown_groups(store: Store, list_url: str) -> dict[str, Any]:
     """Return what the template needs to show the open failures."""
-    found, at = failure_groups(store, MAX_GROUPS + 1), store.now()
+    at = store.now()  # first, so that no job that fails later belongs to the groups
+    found = failure_groups(store, MAX_GROUPS + 1)
     shown = found[:MAX_GROUPS]
     complete = recently_complete(store) if shown else {}
     total = sum(group.count for group in found)
@@ -36,6 +37,7 @@ def shown_groups(store: Store, list_url: str) -> dict[str, Any]:
         "is_cut": len(found) > len(shown),
         "max_groups": number(MAX_GROUPS),
         "last_id": max((group.last_id for group in shown), default=0),
+        "shown_at": at.isoformat(),
         "max_complete": number(MAX_COMPLETE),
     }
 

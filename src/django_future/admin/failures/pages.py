@@ -1,6 +1,7 @@
 """The views of the page of failures, and the action of the list of jobs."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
@@ -15,6 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from django_future import clock
 from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.bulk import or_on_all
 from django_future.admin.failures import acts
@@ -94,7 +96,7 @@ def act_on_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
         raise Http404
     ids, back_url = _ids(store, _chosen(store, request)), _url(model_admin, "failures")
     if "confirmed" not in request.POST:
-        fields = ("operation", "scope", "callable_name", "error_kind", "last_id")
+        fields = ("operation", "scope", "callable_name", "error_kind", "last_id", "shown_at")
         hidden = [(name, request.POST[name]) for name in fields if name in request.POST]
         return _confirm(model_admin, request, operation, ids, hidden, back_url)
     act = acts.RETRY if operation == "retry" else _deal_with(request, store.alias)
@@ -162,11 +164,13 @@ def _chosen(store: Store, request: HttpRequest) -> ScheduledJobQuerySet:
     """Return the jobs that the form names, without those that failed after it was shown."""
     name, kind = (request.POST.get(field, "") for field in ("callable_name", "error_kind"))
     last_id = _number(request.POST.get("last_id"))
-    if last_id is None or "\0" in name + kind:
+    shown_at = _row_time(request.POST.get("shown_at", ""))
+    if last_id is None or shown_at is None or "\0" in name + kind:
         return store.jobs.none()
     is_group = request.POST.get("scope") != "all"
     jobs = jobs_of(store, name, kind) if is_group else jobs_of_all(store)
-    return jobs.filter(pk__lte=last_id)
+    # A job with a lower id may fail again. The id keeps the server from reading all newer ones.
+    return jobs.filter(pk__lte=last_id).exclude(finished_at__gt=shown_at)
 
 
 def _ids(store: Store, jobs: ScheduledJobQuerySet) -> list[int]:
@@ -177,6 +181,13 @@ def _ids(store: Store, jobs: ScheduledJobQuerySet) -> list[int]:
 def _number(text: str | None) -> int | None:
     is_id = text is not None and text.isascii() and text.isdecimal() and len(text) <= MAX_ID_DIGITS
     return int(text) if text and is_id else None
+
+
+def _row_time(text: str) -> datetime | None:
+    try:
+        return clock.to_row(datetime.fromisoformat(text).astimezone(UTC))
+    except (OverflowError, ValueError):
+        return None
 
 
 def _deal_with(request: HttpRequest, database: str) -> Act:
