@@ -209,3 +209,18 @@ def test_the_history_does_not_claim_what_a_rival_did(admin_client, action, befor
         assert "1 job was not" in act(admin_client, action, job)[0]
     assert rivals
     assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["run_selected_now", "cancel_selected", "retry_selected", "run_again", "sign_selected"],
+)
+def test_an_action_says_that_a_selected_job_has_left_the_filter(admin_client, action):
+    kept, left, gone = (schedule_job("1h", jobs.echo) for _ in range(3))
+    ScheduledJob.objects.filter(pk=left.pk).update(status=Status.RUNNING)
+    gone_pk = ScheduledJob(pk=gone.pk)
+    gone.delete()
+    address = f"{LIST}?status__exact=scheduled"
+    assert act(admin_client, action, kept, left, gone_pk, address=address)[0] == (
+        "2 selected jobs do not match the filter any more, or were deleted. They were not touched."
+    )

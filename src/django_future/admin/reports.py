@@ -67,7 +67,14 @@ NOT_REOPENED = ngettext_lazy(
 )
 DELETED = ngettext_lazy("%(count)s job was deleted.", "%(count)s jobs were deleted.", "count")
 NOT_DELETED = ngettext_lazy(
-    "%(count)s job was not deleted: it no longer exists.",
-    "%(count)s jobs were not deleted: they no longer exist.",
+    "%(count)s job was not deleted: it does not exist or match the filter any more.",
+    "%(count)s jobs were not deleted: they do not exist or match the filter any more.",
+    "count",
+)
+NOT_FOUND = ngettext_lazy(
+    "%(count)s selected job does not match the filter any more, or was deleted. It was not "
+    "touched.",
+    "%(count)s selected jobs do not match the filter any more, or were deleted. They were not "
+    "touched.",
     "count",
 )
