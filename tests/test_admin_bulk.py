@@ -462,3 +462,43 @@ def test_a_confirmation_of_no_jobs_is_not_in_the_log(login):
 
 def test_each_batch_commits_alone_even_if_requests_are_atomic():
     assert resolve(BULK).func._non_atomic_requests == {"default", "other"}
+
+
+@pytest.mark.parametrize(
+    ("action", "query", "change"),
+    [
+        ("delete_selected", "status__exact=failed", {"status": Status.SCHEDULED}),
+        ("cancel_selected", "when=next-day", {"scheduled_at": "2999-01-01T00:00Z"}),
+        ("deal_with_selected", "status__exact=failed", {"status": Status.SCHEDULED}),
+    ],
+)
+def test_a_job_that_stops_matching_before_its_turn_is_left_out(
+    admin_client, monkeypatch, action, query, change
+):
+    ids = made(3, Status.FAILED if "failed" in query else Status.SCHEDULED)
+    found = running.Matching.after
+
+    def after(self, *args):
+        rows = found(self, *args)
+        ScheduledJob.objects.filter(pk=ids[0]).update(**change)
+        return rows
+
+    monkeypatch.setattr(running.Matching, "after", after)
+    messages, _requests = run(admin_client, action, query)
+    assert messages[0].startswith("2 ")
+    left = ScheduledJob.objects.get(pk=ids[0])
+    assert (left.status, left.failure_note_id) == (Status.SCHEDULED, None)
+
+
+def test_a_job_that_changes_and_still_matches_is_not_left_out(login, monkeypatch):
+    ids = made(3)
+    found = running.Matching.after
+
+    def after(self, *args):
+        rows = found(self, *args)
+        ScheduledJob.objects.filter(pk=ids[0]).update(status=Status.RUNNING)
+        return rows
+
+    monkeypatch.setattr(running.Matching, "after", after)
+    messages, _requests = run(login(*OPERATOR), "cancel_running", "queue_name=default")
+    assert messages == ["3 jobs were cancelled."]

@@ -1,6 +1,6 @@
 """The jobs that match the filter of the list, relative to when an act began."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,9 @@ from django.utils.translation import gettext
 from django_future.admin.changelist import CappedPaginator
 from django_future.admin.job_list.time_filters import set_now
 
+# What a job may match by, and what may change. The id and the status come first.
+COLUMNS = ("pk", "status", "scheduled_at", "started_at", "finished_at", "attempts",
+           "failure_note_id")  # fmt: skip
 _OF_THE_PAGE = (PAGE_VAR, ORDER_VAR, ALL_VAR, ERROR_FLAG)  # parameters that select no jobs
 
 
@@ -47,9 +50,14 @@ class Matching:
         self._list: ChangeList = model_admin.get_changelist_instance(filtered)
         self._jobs: QuerySet[Any] = self._list.queryset.order_by("pk")
 
-    def after(self, last: int, limit: int) -> list[tuple[int, str]]:
-        """Return the ids and the statuses of the first jobs after the id `last`, in order."""
-        return list(self._rest(last).values_list("pk", "status")[:limit])
+    def after(self, last: int, limit: int) -> list[tuple[Any, ...]]:
+        """Return the `COLUMNS` of the first jobs after the id `last`, in order."""
+        return list(self._rest(last).values_list(*COLUMNS)[:limit])
+
+    def among(self, ids: Sequence[int]) -> list[int]:
+        """Return those of these ids whose jobs match now, and lock the jobs."""
+        jobs = self._rest(0).filter(pk__in=ids).select_for_update()
+        return list(jobs.values_list("pk", flat=True))
 
     def count(self, last: int = 0) -> int:
         """Return how many jobs are after the id `last`, capped like the count of the list."""
