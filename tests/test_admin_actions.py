@@ -224,3 +224,12 @@ def test_an_action_says_that_a_selected_job_has_left_the_filter(admin_client, ac
     assert act(admin_client, action, kept, left, gone_pk, address=address)[0] == (
         "2 selected jobs do not match the filter any more, or were deleted. They were not touched."
     )
+
+
+@pytest.mark.only_on("sqlite", reason="only SQLite refuses to write after a read that is old")
+@pytest.mark.django_db(transaction=True)
+def test_a_job_is_deleted_from_its_page_although_a_rival_writes(admin_client):
+    job = schedule_job("1h", jobs.echo)
+    with rival_writes_after_first_read(ScheduledJob._meta.db_table):
+        admin_client.post(f"{LIST}{job.pk}/delete/", {"post": "yes"})
+    assert not ScheduledJob.objects.exists()

@@ -218,3 +218,11 @@ def test_the_resume_action_survives_a_rival_that_writes(admin_client):
         assert act(admin_client, "resume_selected", paused, address=QUEUES) == [
             "1 queue was resumed."
         ]
+
+
+@pytest.mark.only_on("sqlite", reason="only SQLite refuses to write after a read that is old")
+@pytest.mark.django_db(transaction=True)
+def test_a_queue_is_paused_although_a_rival_writes(admin_client):
+    with rival_writes_after_first_read(PausedQueue._meta.db_table):
+        admin_client.post(f"{QUEUES}add/", {"queue_name": "mail", "reason": ""})
+    assert PausedQueue.objects.get().queue_name == "mail"

@@ -1,15 +1,19 @@
 """Base class for an admin in which users cannot add or edit rows."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db import router
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from django_future.store import store_for
+from django_future.store.contention import write_transaction
 from django_future.store.unreadable import escaped_texts
 
 SELECT = "Select this object for an action - {}"  # Django has the translations
@@ -58,16 +62,33 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
         return self._with_readable_text(super().changelist_view, request, *args, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Show a row, even if it contains text that is not UTF-8."""
-        return self._with_readable_text(super().changeform_view, request, *args, **kwargs)
+        """Show or write a row, even if it contains text that is not UTF-8."""
+        view = partial(self._locking, super().changeform_view)
+        return self._with_readable_text(view, request, *args, **kwargs)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Delete a row, even if it contains text that is not UTF-8."""
-        return self._with_readable_text(super().delete_view, request, *args, **kwargs)
+        view = partial(self._locking, super().delete_view)
+        return self._with_readable_text(view, request, *args, **kwargs)
 
     def history_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Show the history of a row, even if it contains text that is not UTF-8."""
         return self._with_readable_text(super().history_view, request, *args, **kwargs)
+
+    def _locking(
+        self,
+        view: Callable[..., HttpResponseBase],
+        request: HttpRequest,
+        *args: Any,
+        **kwargs: Any,
+    ) -> HttpResponseBase:
+        """Call a view of Django that may write, with the write lock if the database has one."""
+        if request.method != "POST":
+            return view(request, *args, **kwargs)
+        # The transaction of the view begins with a read. If a worker writes after it, SQLite
+        # refuses the write of the view.
+        with write_transaction(store_for(router.db_for_write(self.model))):
+            return view(request, *args, **kwargs)
 
     def _with_readable_text(
         self, view: Callable[..., HttpResponseBase], *args: Any, **kwargs: Any
