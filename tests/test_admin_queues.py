@@ -131,6 +131,13 @@ def test_the_admin_refuses_to_pause_a_paused_queue_again(admin_client):
     assert PausedQueue.objects.get().reason == ""
 
 
+@pytest.mark.parametrize("name", ["mail\u200b", "a\tb", "x" * 101])
+def test_the_admin_refuses_to_pause_a_queue_that_no_job_can_have(admin_client, name):
+    response = admin_client.post(f"{QUEUES}add/", {"queue_name": name, "reason": ""})
+    assert response.context["adminform"].form.errors.keys() == {"queue_name"}
+    assert not PausedQueue.objects.exists()
+
+
 def resume_form(client):
     """Return what the only form of the overview that resumes a queue sends."""
     html = body(client.get(OVERVIEW))

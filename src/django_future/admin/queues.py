@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import DELETION, LogEntry
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext_lazy
@@ -14,7 +15,9 @@ from django_future.admin import display
 from django_future.admin.columns import column
 from django_future.admin.permissions import may_pause_queues
 from django_future.admin.read_only import ReadOnlyAdmin
+from django_future.exceptions import InvalidOption
 from django_future.models import PausedQueue
+from django_future.options import validate_queue_name
 from django_future.scheduling.queues import pause_queue, resume_queue
 from django_future.store import Store, store_for
 from django_future.store.contention import retry_on_contention, write_transaction
@@ -96,6 +99,7 @@ class PausedQueueAdmin(ReadOnlyAdmin):
         """Return the field of a form. The name of a queue keeps the spaces at both of its ends."""
         if db_field.name == "queue_name":
             kwargs["strip"] = False
+            kwargs["validators"] = [_check_name]
             kwargs["error_messages"] = {
                 "unique": _("This queue is paused already. Resume it first.")
             }
@@ -108,3 +112,10 @@ class PausedQueueAdmin(ReadOnlyAdmin):
     def save_model(self, request: Any, obj: PausedQueue, form: Any, change: Any) -> None:  # noqa: ARG002
         """Pause the queue."""
         pause_queue(obj.queue_name, reason=obj.reason, paused_by=request.user.get_username())
+
+
+def _check_name(name: str) -> None:
+    try:
+        validate_queue_name(name)
+    except InvalidOption as error:
+        raise ValidationError(str(error)) from error
