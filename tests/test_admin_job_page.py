@@ -452,7 +452,7 @@ class TestOtherJobs:
         bound = schedule_job("1h", "remind", order)
         schedule_job("1h", jobs.echo)
         html = body(operator.get(page_of(bound)))
-        for label in ("All jobs of this callable", "All jobs of this object"):
+        for label in ("All jobs of this handler", "All jobs of this object"):
             [url] = re.findall(rf'<a href="([^"]+)">{label}</a>', html)
             response = operator.get(url.replace("&amp;", "&"))
             assert [row.pk for row in response.context["cl"].result_list] == [bound.pk]

@@ -99,7 +99,7 @@ def test_a_backfill_counts_its_runs_before_it_schedules_them(operator, hourly):
     hourly.backfill("2026-03-01 02:00", "2026-03-01 03:30")
     before = ScheduledJob.objects.count()
     html = body(operator.post(address(hourly, "backfill"), PERIOD))
-    assert "4 of 6 instants will be scheduled." in html
+    assert "4 of 6 instants will get a run." in html
     assert ScheduledJob.objects.count() == before
 
 

@@ -82,12 +82,12 @@ def test_a_user_cancels_a_job(page):
     assert ScheduledJob.objects.get().status == Status.CANCELLED
 
 
-def test_a_user_stops_a_running_job_and_sees_it_stop(page, start_worker, hold_file):
+def test_a_user_cancels_a_running_job_and_sees_it_stop(page, start_worker, hold_file):
     job = schedule_job("0s", jobs.hold, args=[str(hold_file)])
     start_worker()
     eventually(hold_file.exists)
     page.goto(page_of(job))
-    click(page, "Stop")
+    click(page, "Cancel the running job")
     expect(page.locator(".future-badge")).to_contain_text("cancelled")
     eventually(lambda: running_jobs(page) == "0")
 

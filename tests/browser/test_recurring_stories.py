@@ -32,7 +32,7 @@ def click(page, name):
 def test_a_user_makes_a_recurring_job(page):
     page.goto(f"{LIST}add/")
     page.get_by_label("Name:", exact=True).fill("nightly")
-    page.get_by_label("Callable:").fill("tests.shop.jobs.trace")
+    page.get_by_label("Handler:").fill("tests.shop.jobs.trace")
     page.get_by_label("Cron:").fill("0 3 * * *")
     click(page, "Save")
     expect(page.locator(".success")).to_contain_text("nightly")
@@ -43,7 +43,7 @@ def test_a_user_makes_a_recurring_job(page):
 def test_a_user_who_gives_a_bad_rhythm_reads_the_error_at_the_field(page):
     page.goto(f"{LIST}add/")
     page.get_by_label("Name:", exact=True).fill("nightly")
-    page.get_by_label("Callable:").fill("tests.shop.jobs.trace")
+    page.get_by_label("Handler:").fill("tests.shop.jobs.trace")
     page.get_by_label("Cron:").fill("0 25 * * *")
     click(page, "Save")
     expect(page.locator(".field-cron .errorlist, .fieldBox.errors .errorlist")).to_be_visible()
@@ -72,7 +72,7 @@ def test_a_user_counts_the_runs_of_a_backfill_and_then_schedules_them(page, hour
     page.get_by_label("Start:").fill("2026-03-02 00:00")
     page.get_by_label("End:").fill("2026-03-02 05:30")
     click(page, "Count the runs")
-    expect(page.get_by_role("status")).to_contain_text("6 of 6 instants will be scheduled.")
+    expect(page.get_by_role("status")).to_contain_text("6 of 6 instants will get a run.")
     before = ScheduledJob.objects.count()
     click(page, "Schedule these runs")
     expect(page.locator(".success")).to_contain_text("6 runs were scheduled.")

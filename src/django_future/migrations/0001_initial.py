@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
             name='RecurringJob',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('callable_name', django_future.models.key_field.KeyField(max_length=255, verbose_name='callable')),
+                ('callable_name', django_future.models.key_field.KeyField(max_length=255, verbose_name='handler')),
                 ('args', django_future.models.fields.StoredField(default=list, verbose_name='arguments')),
                 ('kwargs', django_future.models.fields.StoredField(default=dict, verbose_name='keyword arguments')),
                 ('object_id', django_future.models.key_field.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
@@ -120,7 +120,7 @@ class Migration(migrations.Migration):
             name='ScheduledJob',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('callable_name', django_future.models.key_field.KeyField(max_length=255, verbose_name='callable')),
+                ('callable_name', django_future.models.key_field.KeyField(max_length=255, verbose_name='handler')),
                 ('args', django_future.models.fields.StoredField(default=list, verbose_name='arguments')),
                 ('kwargs', django_future.models.fields.StoredField(default=dict, verbose_name='keyword arguments')),
                 ('object_id', django_future.models.key_field.KeyField(blank=True, max_length=255, null=True, verbose_name='object id')),
@@ -136,7 +136,7 @@ class Migration(migrations.Migration):
                 ('max_attempts', models.PositiveIntegerField(default=1, help_text='How many attempts may fail before the job fails.', verbose_name='maximum attempts')),
                 ('rescues', models.PositiveIntegerField(default=0, help_text='How often the job was rescued after its worker was lost.', verbose_name='rescues')),
                 ('is_rescuable', models.BooleanField(default=True, help_text='Whether the job is scheduled again if its worker is lost while it runs.', verbose_name='may be rescued')),
-                ('unique_key', django_future.models.key_field.KeyField(blank=True, help_text='No other scheduled or running job of the same callable has this key.', max_length=200, null=True, verbose_name='unique key')),
+                ('unique_key', django_future.models.key_field.KeyField(blank=True, help_text='No other scheduled or running job of the same handler has this key.', max_length=200, null=True, verbose_name='unique key')),
                 ('options', django_future.models.fields.StoredField(blank=True, help_text='Options of this job that differ from those of its handler.', null=True, verbose_name='options')),
                 ('signature', django_future.models.fields.SignatureField(blank=True, default='', help_text='Proves that code scheduled the job. Without it, the job does not run.', max_length=22, verbose_name='signature')),
                 ('worker', django_future.models.key_field.KeyField(blank=True, default='', max_length=100, verbose_name='worker')),

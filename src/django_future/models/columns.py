@@ -40,7 +40,7 @@ class CallColumns(TypedModel):
     """The columns that say what is called. The annotations are the types of the attributes."""
 
     id: int
-    callable_name: str = attribute(KeyField(_("callable"), max_length=MAX_NAME_LENGTH))
+    callable_name: str = attribute(KeyField(_("handler"), max_length=MAX_NAME_LENGTH))
     args: list[Any] = attribute(StoredField(_("arguments"), default=list))
     kwargs: dict[str, Any] = attribute(StoredField(_("keyword arguments"), default=dict))
 
@@ -135,7 +135,7 @@ class JobColumns(CallColumns):
             max_length=MAX_KEY_LENGTH,
             null=True,
             blank=True,
-            help_text=_("No other scheduled or running job of the same callable has this key."),
+            help_text=_("No other scheduled or running job of the same handler has this key."),
         )
     )
     options: Any = attribute(

@@ -214,7 +214,7 @@ def _confirm(
 ) -> HttpResponse:
     count = min(len(ids), MAX_ACTED)
     retry = ngettext("Retry this job?", "Retry these jobs?", count)
-    title = retry if operation == "retry" else gettext("Dealt with?")
+    title = retry if operation == "retry" else gettext("Mark as dealt with?")
     return _page(
         model_admin,
         request,

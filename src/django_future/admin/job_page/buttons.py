@@ -148,7 +148,7 @@ def chosen_time(text: str) -> datetime:
 BUTTONS = [
     Button("run_now", gettext_lazy("Run now"), [Status.SCHEDULED], _run_now, is_strong=True),
     Button("retry", gettext_lazy("Retry"), Status.retryable(), _retry, is_strong=True),
-    Button("run_again", gettext_lazy("Run a copy"), Status.final(), _run_again),
+    Button("run_again", gettext_lazy("Run again"), Status.final(), _run_again),
     Button("move", gettext_lazy("Move"), [Status.SCHEDULED], _move, needs_time=True),
     Button(
         "cancel",
@@ -157,6 +157,8 @@ BUTTONS = [
         _cancel,
         is_dangerous=True,
     ),
-    Button("stop", gettext_lazy("Stop"), [Status.RUNNING], _stop, is_dangerous=True),
+    Button(
+        "stop", gettext_lazy("Cancel the running job"), [Status.RUNNING], _stop, is_dangerous=True
+    ),
 ]
 BUTTONS_BY_NAME = {button.name: button for button in BUTTONS}

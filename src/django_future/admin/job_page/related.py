@@ -56,7 +56,7 @@ def others(job: ScheduledJob, site: AdminSite) -> list[Other]:
 def links(job: ScheduledJob, site: AdminSite) -> list[Link]:
     """Return links to the lists of jobs that have something in common with this one."""
     found: list[tuple[str, dict[str, Any]]] = [
-        (_("All jobs of this callable"), {"callable_name__exact": job.callable_name})
+        (_("All jobs of this handler"), {"callable_name__exact": job.callable_name})
     ]
     if job.object_id is not None:
         same = {"content_type__id__exact": job.content_type_id, "object_id__exact": job.object_id}

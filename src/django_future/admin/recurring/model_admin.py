@@ -108,7 +108,7 @@ class RecurringJobAdmin(ReadOnlyAdmin):
     ordering = ["name"]
     sortable_by = ["name", line.next_run]  # type: ignore[list-item]
     search_fields = ["name__icontains", "callable_name__icontains"]
-    search_help_text = _("A part of the name or the callable.")
+    search_help_text = _("A part of the name or of the handler.")
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
     paginator = CappedPaginator

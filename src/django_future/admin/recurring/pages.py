@@ -122,8 +122,8 @@ def _backfill(model_admin: Any, request: HttpRequest, recurring: RecurringJob) -
 def _found(recurring: RecurringJob, period: tuple[datetime, datetime]) -> dict[str, Any]:
     instants, missing = missing_instants(recurring, *period)
     text = ngettext(
-        "%(missing)s of %(count)s instant will be scheduled.",
-        "%(missing)s of %(count)s instants will be scheduled.",
+        "%(missing)s of %(count)s instant will get a run.",
+        "%(missing)s of %(count)s instants will get a run.",
         len(instants),
     )
     shown = {"summary": text % {"missing": len(missing), "count": len(instants)}}
