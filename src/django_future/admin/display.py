@@ -89,6 +89,11 @@ def line(text: str, max_length: int) -> str:
     return _breakable(re.findall(r"\s+|\S{1,20}", cut(text, max_length)))
 
 
+def cut(text: str, max_length: int) -> str:
+    """Return at most `max_length` characters of `text`, with "…" at the end if it is longer."""
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
+
+
 # Cached, because many times of a page are on the same day.
 @lru_cache(maxsize=100)
 def _day(value: date, date_format: str, language: str | None) -> str:  # noqa: ARG001 - of the words
@@ -105,11 +110,6 @@ def _amount(report: JobProgress) -> str:
     percent = formats.number_format(100 * report.done // report.total)
     shown["percent"] = f"{percent}\N{NO-BREAK SPACE}%"
     return _("%(done)s of %(total)s, %(percent)s") % shown
-
-
-def cut(text: str, max_length: int) -> str:
-    """Return at most `max_length` characters of `text`, with "…" at the end if it is longer."""
-    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
 def _breakable(parts: Iterable[str]) -> str:

@@ -18,7 +18,6 @@ from django_future import clock
 from django_future.admin import bound_object, display
 from django_future.admin.columns import NO_ARGS, NO_KWARGS, column
 from django_future.admin.sensitive import without_sensitive
-from django_future.databases import jobs_database
 from django_future.models import RecurringJob, ScheduledJob
 from django_future.models.fields import raw_value
 from django_future.recurrence.timing import describe_duration, zone_of
@@ -27,20 +26,6 @@ from django_future.serialization import plain_of
 UPCOMING = 5  # instants on the page of a recurring job
 MAX_TEXT_LENGTH = 100  # characters of one cell of the list
 ARGUMENTS = ("args", "kwargs")
-
-
-def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
-    """Return a link to the recurring job of a run, or only its name if the user may not view it."""
-    rows = RecurringJob.objects.using(jobs_database(instance=job))
-    recurring = rows.filter(pk=job.recurring_id or 0).only("name").first()
-    if recurring is None:
-        return _("%(number)s (deleted)") % {"number": job.recurring_id}
-    is_registered = site.is_registered(RecurringJob)
-    if not is_registered or not site.get_model_admin(RecurringJob).has_view_permission(request):
-        return recurring.name
-    page = "admin:django_future_recurringjob_change"
-    url = reverse(page, args=[recurring.pk], current_app=site.name)
-    return format_html('<a href="{}">{}</a>', url, recurring.name)
 
 
 def jobs_url(request: HttpRequest, site: AdminSite) -> str:
