@@ -90,6 +90,10 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg]
         with write_transaction(store_for(router.db_for_write(self.model))):
             return view(request, *args, **kwargs)
 
+    def readable(self, view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        """Return a view that calls `view` with this admin first, and can show any stored text."""
+        return partial(self._with_readable_text, partial(view, self))
+
     def _with_readable_text(
         self, view: Callable[..., HttpResponseBase], *args: Any, **kwargs: Any
     ) -> HttpResponseBase:

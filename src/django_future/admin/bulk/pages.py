@@ -59,14 +59,7 @@ def or_on_all(name: str) -> Callable[[Action], Action]:
 
 def urls(model_admin: Any) -> list[URLPattern]:
     """Return the URL to which the confirmation and the page of the progress post."""
-
-    @acting_view
-    def view(request: HttpRequest) -> HttpResponse:
-        response: HttpResponse = model_admin._with_readable_text(
-            lambda request: _run(model_admin, request), request
-        )
-        return response
-
+    view = acting_view(model_admin.readable(_run))
     for alias in connections:  # each batch is a transaction of its own
         view = transaction.non_atomic_requests(using=alias)(view)
     pattern: URLPattern = path(

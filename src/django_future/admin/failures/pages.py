@@ -39,19 +39,9 @@ def urls(model_admin: Any) -> list[URLPattern]:
     """Return the addresses of the page of failures and of its acts."""
 
     def route(address: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
-        @(require_safe if view is show_failures else acting_view)
-        def with_admin(request: HttpRequest, **arguments: Any) -> HttpResponse:
-            if not model_admin.has_view_permission(request):
-                raise PermissionDenied
-            readable = model_admin._with_readable_text
-            response: HttpResponse = readable(
-                lambda request: view(model_admin, request, **arguments), request
-            )
-            return response
-
-        pattern: URLPattern = path(
-            address, model_admin.admin_site.admin_view(with_admin), name=name
-        )
+        restricted = require_safe if view is show_failures else acting_view
+        own = model_admin.admin_site.admin_view(restricted(model_admin.readable(view)))
+        pattern: URLPattern = path(address, own, name=name)
         return pattern
 
     return [
@@ -68,6 +58,8 @@ def urls(model_admin: Any) -> list[URLPattern]:
 
 def show_failures(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Show the open failures in groups, and the notes on those that are dealt with."""
+    if not model_admin.has_view_permission(request):
+        raise PermissionDenied
     store = _store(model_admin, request)
     list_url = _url(model_admin, "scheduledjob_changelist")
     return _page(

@@ -1,6 +1,5 @@
 """The pages that schedule a job by a form."""
 
-from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -29,13 +28,7 @@ _FROM_URL = ("handler", "arguments", "content_type", "object_id", "when", "queue
 
 def urls(model_admin: Any) -> list[URLPattern]:
     """Return the URL of the page that duplicates a job."""
-
-    def duplicate(request: HttpRequest, object_id: str) -> HttpResponseBase:
-        shown = partial(_duplicate_page, model_admin)
-        found: HttpResponseBase = model_admin._with_readable_text(shown, request, object_id)
-        return found
-
-    view = model_admin.admin_site.admin_view(duplicate)
+    view = model_admin.admin_site.admin_view(model_admin.readable(_duplicate_page))
     name = "django_future_scheduledjob_duplicate"
     return [path("<path:object_id>/duplicate/", view, name=name)]
 

@@ -1,11 +1,10 @@
 """What the page of a job shows, and the addresses that belong to it."""
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import F, QuerySet
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 
@@ -30,19 +29,14 @@ if TYPE_CHECKING:
 def urls(model_admin: Any) -> list[URLPattern]:
     """Return the addresses of the actions and of the part that refreshes."""
 
-    def wrapped(view: Any) -> Any:
-        def with_admin(request: HttpRequest, job_id: int) -> HttpResponseBase:
-            shown = partial(view, model_admin)
-            found: HttpResponseBase = model_admin._with_readable_text(shown, request, job_id)
-            return found
+    def pattern(name: str, view: Any) -> URLPattern:
+        own = model_admin.admin_site.admin_view(model_admin.readable(view))
+        found: URLPattern = path(
+            f"<int:job_id>/{name}/", own, name=f"django_future_scheduledjob_{name}"
+        )
+        return found
 
-        return model_admin.admin_site.admin_view(with_admin)
-
-    name = "django_future_scheduledjob"
-    return [
-        path("<int:job_id>/act/", wrapped(acting.view), name=f"{name}_act"),
-        path("<int:job_id>/progress/", wrapped(live.view), name=f"{name}_progress"),
-    ]
+    return [pattern("act", acting.view), pattern("progress", live.view)]
 
 
 def rows(jobs: "QuerySet[Any]") -> "QuerySet[Any]":
