@@ -118,9 +118,9 @@ def _run(model_admin: Any, request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return nothing_done(model_admin, request, _list_url(model_admin, ""))
     key = request.POST.get("bulk", "")
-    entry_id = request.session.get(SESSION_KEY, {}).get(key)
-    if isinstance(entry_id, str):
-        entry_id = _confirmed(model_admin, request, Progress.from_text(entry_id))
+    remembered = request.session.get(SESSION_KEY, {}).get(key)
+    is_confirmation = isinstance(remembered, str)  # later it is the id of the entry
+    entry_id = _confirmed(model_admin, request, remembered) if is_confirmation else remembered
     progress = None if entry_id is None else recorded(entry_id, request.user.pk)
     if progress is None:
         return _lost(model_admin, request)
@@ -139,8 +139,9 @@ def _run(model_admin: Any, request: HttpRequest) -> HttpResponse:
     return _show(model_admin, request, act, progress, matching.count(progress.last), key)
 
 
-def _confirmed(model_admin: Any, request: HttpRequest, progress: Progress) -> int:
+def _confirmed(model_admin: Any, request: HttpRequest, remembered: str) -> int:
     """Return the id of the entry of the log for an act that this request confirms."""
+    progress = Progress.from_text(remembered)
     act = ACTS[progress.act]
     _require(model_admin, request, act)
     if act.has_note:
