@@ -6,10 +6,10 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.db.models import Model
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from django_future.admin.addresses import address
 from django_future.admin.display import NOTHING
 from django_future.admin.job_form.objects import visible_object
 from django_future.content_objects import content_type, find
@@ -37,12 +37,9 @@ def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
         return label(job)
     if found is None:
         return _("%(object)s (deleted)") % {"object": label(job)}
-    page = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
-    try:
-        url = reverse(page, args=[quote(found.pk)], current_app=site.name)
-    except NoReverseMatch:
-        return label(job)
-    return format_html('<a href="{}">{}</a> ({})', url, found, label(job))
+    page = f"{model._meta.app_label}_{model._meta.model_name}_change"
+    url = address(site, page, quote(found.pk))
+    return format_html('<a href="{}">{}</a> ({})', url, found, label(job)) if url else label(job)
 
 
 def _visible(

@@ -1,18 +1,17 @@
 """`JobInline`, which shows the jobs of an object on the page of the object in any admin."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django import forms
 from django.contrib.contenttypes.admin import GenericInlineModelAdmin
 from django.db.models import Model
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_lazy
 
 from django_future import clock
 from django_future.admin import columns, display, times
+from django_future.admin.addresses import address
 from django_future.content_objects import content_type_of
 from django_future.databases import jobs_database
 from django_future.models import ScheduledJob
@@ -95,13 +94,13 @@ class JobInline(GenericInlineModelAdmin):
         class JobsOfObject(JobsFormSet):
             model = ScheduledJob
 
-            def rows(self) -> list[dict[str, Any]]:
-                return inline.rows(request, self.instance)
+            def table(self) -> dict[str, Any]:
+                rows = inline.rows(request, self.instance)
+                has_more = len(rows) > MAX_SHOWN
+                list_url = inline.list_url(self.instance) if has_more else ""
+                return {"rows": rows[:MAX_SHOWN], "list_url": list_url}
 
-            def list_url(self) -> str | None:
-                return inline.list_url(self.instance)
-
-            def add_url(self) -> str | None:
+            def add_url(self) -> str:
                 return inline.add_url(request, self.instance)
 
             def add_label(self) -> str:
@@ -112,48 +111,44 @@ class JobInline(GenericInlineModelAdmin):
         return JobsOfObject if obj is not None else JobsFormSet
 
     def rows(self, request: HttpRequest, content_object: Model) -> list[dict[str, Any]]:  # noqa: ARG002
-        """Return what the table shows of the newest jobs of an object."""
+        """Return what the table shows of the newest jobs of an object, and one more if there is."""
         alias, at = jobs_database(instance=content_object), clock.now()
         jobs = ScheduledJob.objects.using(alias).for_object(content_object)
         with escaped_texts(alias):
             newest = list(jobs.only(*_SHOWN).order_by("-pk")[: MAX_SHOWN + 1])
         return [self._row(job, at) for job in newest]
 
-    def list_url(self, content_object: Model) -> str | None:
-        """Return the address of the list of all jobs of this object."""
+    def list_url(self, content_object: Model) -> str:
+        """Return the address of the list of all jobs of this object; "" if there is none."""
         kind = content_type_of(content_object, jobs_database())  # the list shows this database
         same = {"content_type__id__exact": kind.pk, "object_id__exact": str(content_object.pk)}
-        return self._address("changelist", query=urlencode(same))
+        return self._address("changelist", **same)
 
-    def add_url(self, request: HttpRequest, content_object: Model) -> str | None:
-        """Return the address of the form that schedules a job for the object, if allowed."""
+    def add_url(self, request: HttpRequest, content_object: Model) -> str:
+        """Return the address of the form that schedules a job for the object; "" if not allowed."""
         is_registered = self.admin_site.is_registered(ScheduledJob)
         if not is_registered or isinstance(content_object.pk, tuple):
-            return None
+            return ""
         if not self.admin_site.get_model_admin(ScheduledJob).has_add_permission(request):
-            return None
+            return ""
         bound = {"content_type": content_object._meta.label_lower, "object_id": content_object.pk}
-        return self._address("add", query=urlencode(bound))
+        return self._address("add", **bound)
 
     def _row(self, job: ScheduledJob, at: Any) -> dict[str, Any]:
         # The admin of jobs shows those of one database.
         is_shown = job._state.db == jobs_database()
-        address = self._address("change", [job.pk]) if is_shown else None
+        url = self._address("change", job.pk) if is_shown else ""
         number = str(job.pk)
         return {
-            "number": format_html('<a href="{}">{}</a>', address, number) if address else number,
+            "number": format_html('<a href="{}">{}</a>', url, number) if url else number,
             "callable": display.dotted(job.callable_name),
             "status": display.status(job.status),
             "when": times.relative(job.scheduled_at, at),
             "took": columns.duration(job),
         }
 
-    def _address(self, page: str, args: Any = (), *, query: str = "") -> str | None:
-        name = f"admin:django_future_scheduledjob_{page}"
+    def _address(self, page: str, *arguments: Any, **query: Any) -> str:
         if not self.admin_site.is_registered(ScheduledJob):
-            return None
-        try:
-            address = reverse(name, args=args, current_app=self.admin_site.name)
-        except NoReverseMatch:
-            return None
-        return f"{address}?{query}" if query else address
+            return ""
+        name = f"django_future_scheduledjob_{page}"
+        return address(self.admin_site, name, *arguments, **query)

@@ -6,10 +6,8 @@ from datetime import datetime
 
 from django import forms
 from django.contrib.admin import AdminSite
-from django.contrib.admin.utils import quote
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html
@@ -18,6 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from django_future import clock
 from django_future.admin import display
+from django_future.admin.addresses import address
 from django_future.exceptions import InvalidTime
 from django_future.models import ScheduledJob
 from django_future.status import Status
@@ -51,39 +50,16 @@ class Button:
     is_dangerous: bool = False
 
 
-@dataclass(frozen=True)
-class Link:
-    """A link among the buttons."""
-
-    label: Label
-    url: str
-
-
 def buttons_for(job: ScheduledJob) -> list[Button]:
     """Return the buttons for a job in its state."""
     return [button for button in BUTTONS if job.status in button.states]
-
-
-def links_for(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> list[Link]:
-    """Return the links to the forms of other modules that act on the job."""
-    if not request.user.has_perm("django_future.add_scheduledjob"):
-        return []
-    url = _url("admin:django_future_scheduledjob_duplicate", job, site)
-    return [Link(_("Duplicate with changes"), url)] if url else []
 
 
 def dealt_with_url(job: ScheduledJob, site: AdminSite) -> str:
     """Return where a note says that the failure is dealt with; empty if that cannot be said."""
     if job.status != Status.FAILED or job.failure_note_id is not None:
         return ""
-    return _url("admin:django_future_scheduledjob_dealt_with", job, site)
-
-
-def _url(name: str, job: ScheduledJob, site: AdminSite) -> str:
-    try:
-        return reverse(name, args=[job.pk], current_app=site.name)
-    except NoReverseMatch:
-        return ""
+    return address(site, "django_future_scheduledjob_dealt_with", job.pk)
 
 
 def _run_now(job: ScheduledJob, _request: HttpRequest, _site: AdminSite) -> Done:
@@ -119,8 +95,7 @@ def _run_again(job: ScheduledJob, _request: HttpRequest, site: AdminSite) -> Don
     if job.status not in Status.final():
         raise Refused(_("it has not ended"))
     copy = job.reschedule("0s")
-    page = "admin:django_future_scheduledjob_change"
-    url = reverse(page, args=[quote(copy.pk)], current_app=site.name)
+    url = address(site, "django_future_scheduledjob_change", copy.pk)
     link = format_html('<a href="{}">{}</a>', url, copy.pk)
     message = format_html(_("The job will run again as job {}."), link)
     return Done(message, _("Run again as job %(number)s.") % {"number": copy.pk})

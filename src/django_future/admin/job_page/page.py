@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from django_future import clock
 from django_future.admin import display
+from django_future.admin.addresses import address
 from django_future.admin.job_page import (
     acting,
     buttons,
@@ -21,6 +22,8 @@ from django_future.admin.job_page import (
 )
 from django_future.models import FailureNote, ScheduledJob
 from django_future.status import Status
+from django_future.store.failure_notes import MAX_NOTE_LENGTH
+from django_future.when import MAX_TEXT_LENGTH
 
 if TYPE_CHECKING:
     from django_future.admin.jobs import ScheduledJobAdmin
@@ -75,7 +78,13 @@ def context(
         "live_seconds": live.refresh_seconds(job),
         "buttons": buttons.buttons_for(job) if may_operate else [],
         "dealt_with_url": buttons.dealt_with_url(job, site) if may_operate else "",
-        "button_links": buttons.links_for(job, request, site),
+        "duplicate_url": (
+            address(site, "django_future_scheduledjob_duplicate", job.pk)
+            if model_admin.has_add_permission(request)
+            else ""
+        ),
+        "max_note_length": MAX_NOTE_LENGTH,
+        "max_time_length": MAX_TEXT_LENGTH,
         "may_delete": model_admin.has_delete_permission(request, job),
         "dealt_with": _dealt_with(job.failure_note),
         "errors": tracebacks.parse(job.error) if is_trace else [],

@@ -1,17 +1,15 @@
 """Other jobs, and the pages that list them."""
 
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
-from django.contrib.admin.utils import quote
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from django_future import clock
 from django_future.admin import display, times
+from django_future.admin.addresses import address
 from django_future.databases import jobs_database
 from django_future.models import RecurringJob, ScheduledJob
 from django_future.status import Status
@@ -68,29 +66,11 @@ def links(job: ScheduledJob, site: AdminSite) -> list[Link]:
             "error_kind__exact": job.error_kind,
         }
         found.append((_("Other failures with this error"), same_error))
-    pages: list[Link] = []
-    if address := _address("admin:django_future_scheduledjob_changelist", site):
-        pages = [Link(label, f"{address}?{urlencode(query)}") for label, query in found]
-    if job.status == Status.FAILED and (address := _address("admin:django_future_failures", site)):
-        pages.append(Link(_("All failures"), address))
-    return pages
-
-
-def _other(row: ScheduledJob, site: AdminSite) -> Other:
-    url = reverse(
-        "admin:django_future_scheduledjob_change", args=[quote(row.pk)], current_app=site.name
-    )
-    status = display.status(row.status)
-    at = row.finished_at or row.scheduled_at
-    when: Any = times.relative(at, clock.now())
-    return Other(url, row.pk, row.callable_name.rpartition(".")[2], status, when)
-
-
-def _address(name: str, site: AdminSite) -> str:
-    try:
-        return reverse(name, current_app=site.name)
-    except NoReverseMatch:
-        return ""
+    jobs = "django_future_scheduledjob_changelist"
+    pages = [Link(label, address(site, jobs, **query)) for label, query in found]
+    if job.status == Status.FAILED:
+        pages.append(Link(_("All failures"), address(site, "django_future_failures")))
+    return [page for page in pages if page.url]
 
 
 def recurring_link(job: Any, request: HttpRequest, site: AdminSite) -> str:
@@ -101,6 +81,13 @@ def recurring_link(job: Any, request: HttpRequest, site: AdminSite) -> str:
     is_registered = site.is_registered(RecurringJob)
     if not is_registered or not site.get_model_admin(RecurringJob).has_view_permission(request):
         return str(name)
-    page = "admin:django_future_recurringjob_change"
-    url = reverse(page, args=[job.recurring_id], current_app=site.name)
+    url = address(site, "django_future_recurringjob_change", job.recurring_id)
     return format_html('<a href="{}">{}</a>', url, name)
+
+
+def _other(row: ScheduledJob, site: AdminSite) -> Other:
+    url = address(site, "django_future_scheduledjob_change", row.pk)
+    status = display.status(row.status)
+    at = row.finished_at or row.scheduled_at
+    when: Any = times.relative(at, clock.now())
+    return Other(url, row.pk, row.callable_name.rpartition(".")[2], status, when)
