@@ -222,7 +222,8 @@ def test_an_action_says_that_a_selected_job_has_left_the_filter(admin_client, ac
     gone.delete()
     address = f"{LIST}?status__exact=scheduled"
     assert act(admin_client, action, kept, left, gone_pk, address=address)[0] == (
-        "2 selected jobs do not match the filter any more, or were deleted. They were not touched."
+        "2 of the selected scheduled jobs do not match the filter any more, or were deleted. They "
+        "were not touched."
     )
 
 

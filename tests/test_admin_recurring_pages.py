@@ -202,3 +202,13 @@ def test_a_button_survives_a_rival_that_writes(operator, hourly, page):
     with rival_writes_after_first_read(RecurringJob._meta.db_table):
         operator.post(address(hourly, page))
     assert LogEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("action", ["resume_selected", "trigger_selected", "pause_selected"])
+def test_an_action_says_that_a_selected_one_has_left_the_filter(operator, hourly, action):
+    data = {"action": action, "_selected_action": hourly.pk, "post": "yes"}
+    response = operator.post(f"{LIST}?state=error", data, follow=True)
+    assert (
+        "1 of the selected recurring jobs does not match the filter any more, or was deleted. It "
+        "was not touched."
+    ) in [str(message) for message in response.context["messages"]]

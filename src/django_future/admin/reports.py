@@ -1,5 +1,11 @@
 """What a user reads after an act on jobs: how many were touched, how many not, and why."""
 
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import ngettext_lazy
 
 CANCELLED = ngettext_lazy("%(count)s job was cancelled.", "%(count)s jobs were cancelled.", "count")
@@ -71,10 +77,18 @@ NOT_DELETED = ngettext_lazy(
     "%(count)s jobs were not deleted: they do not exist or match the filter any more.",
     "count",
 )
-NOT_FOUND = ngettext_lazy(
-    "%(count)s selected job does not match the filter any more, or was deleted. It was not "
-    "touched.",
-    "%(count)s selected jobs do not match the filter any more, or were deleted. They were not "
-    "touched.",
+_NOT_FOUND = ngettext_lazy(
+    "%(count)s of the selected %(name)s does not match the filter any more, or was deleted. It was "
+    "not touched.",
+    "%(count)s of the selected %(name)s do not match the filter any more, or were deleted. They "
+    "were not touched.",
     "count",
 )
+
+
+def report_missing(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+    """Show how many selected rows are not in the list any more, so that an action skips them."""
+    selected = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
+    if missing := len(selected) - queryset.order_by().count():
+        details = {"count": missing, "name": model_admin.opts.verbose_name_plural}
+        model_admin.message_user(request, _NOT_FOUND % details, messages.WARNING)

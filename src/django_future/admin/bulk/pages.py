@@ -8,7 +8,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db import connections, transaction
@@ -19,7 +18,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext, ngettext
 
 from django_future import clock
-from django_future.admin import reports
 from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.bulk.acts import ACTS, Act
 from django_future.admin.bulk.matching import Matching, filter_of
@@ -27,6 +25,7 @@ from django_future.admin.bulk.progress import Progress, begin, newest_entry, rec
 from django_future.admin.bulk.result import report, sentences
 from django_future.admin.bulk.running import EntryGone, advance
 from django_future.admin.changelist import MAX_COUNTED
+from django_future.admin.reports import report_missing
 from django_future.models import ScheduledJob
 from django_future.store import store_for
 from django_future.store.due import newest_id
@@ -49,7 +48,7 @@ def or_on_all(name: str) -> Callable[[Action], Action]:
             across = forms.BooleanField(required=False).clean(request.POST.get("select_across"))
             if across:
                 return _confirm(model_admin, request, ACTS[name])
-            _report_missing(model_admin, request, queryset)
+            report_missing(model_admin, request, queryset)
             return action(model_admin, request, queryset)
 
         return act
@@ -66,16 +65,6 @@ def urls(model_admin: Any) -> list[URLPattern]:
         "bulk/", model_admin.admin_site.admin_view(view), name="django_future_scheduledjob_bulk"
     )
     return [pattern]
-
-
-def _report_missing(
-    model_admin: Any, request: HttpRequest, queryset: QuerySet[ScheduledJob]
-) -> None:
-    """Show how many of the selected jobs are not in the list any more, which the action skips."""
-    selected = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
-    if missing := len(selected) - queryset.order_by().count():
-        text = reports.NOT_FOUND % {"count": missing}
-        model_admin.message_user(request, text, messages.WARNING)
 
 
 def _confirm(model_admin: Any, request: HttpRequest, act: Act) -> HttpResponse:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future.admin import actions
 from django_future.admin.read_only import ReadOnlyAdmin
+from django_future.admin.reports import report_missing
 from django_future.models import RecurringJob
 from django_future.models.failures import MAX_AUTHOR_LENGTH
 from django_future.models.recurring import NOT_DECLARED
@@ -57,6 +58,7 @@ def resume_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
 ) -> None:
     """Resume the selected recurring jobs, and report how many were not paused."""
+    report_missing(model_admin, request, queryset)
     resume(model_admin, request, list(queryset))
 
 
@@ -65,6 +67,7 @@ def trigger_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
 ) -> None:
     """Schedule one more run of each selected recurring job, due at once."""
+    report_missing(model_admin, request, queryset)
     trigger(model_admin, request, list(queryset))
 
 

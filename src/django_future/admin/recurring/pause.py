@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.admin.recurring import actions
+from django_future.admin.reports import report_missing
 from django_future.models import RecurringJob
 
 MAX_LISTED = 50  # names on the page
@@ -30,6 +31,7 @@ def pause_selected(
     model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[RecurringJob]
 ) -> HttpResponseBase | None:
     """Pause the selected recurring jobs after a confirmation, and report how many were paused."""
+    report_missing(model_admin, request, queryset)
     rows = list(queryset)
     form = PauseForm(request.POST if _CONFIRMED in request.POST else None)
     if form.is_valid():
