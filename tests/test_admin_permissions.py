@@ -243,3 +243,30 @@ def test_a_user_who_is_not_logged_in_gets_to_the_login(client, rows):
         response = client.post(address(name, rows), {"confirmed": "yes"})
         assert "/login/" in response.headers["Location"], name
     assert FailureNote.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "page"),
+    [
+        *(
+            (ScheduledJob, page)
+            for page in ("act", "progress", "duplicate", "dealt-with", "change")
+        ),
+        *((RecurringJob, page) for page in ("pause", "resume", "trigger", "backfill", "change")),
+    ],
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_an_admin_that_hides_a_row_hides_all_of_its_pages(
+    admin_client, model, page, method, monkeypatch
+):
+    schedule_recurring("hourly", jobs.trace, every="1h")
+    schedule_job("1h", jobs.echo)
+    row, model_admin = model.objects.first(), type(admin.site.get_model_admin(model))
+
+    def only_without_a_row(_admin, _request, obj=None):
+        return obj is None
+
+    monkeypatch.setattr(model_admin, "has_view_permission", only_without_a_row)
+    monkeypatch.setattr(model_admin, "has_change_permission", only_without_a_row)
+    address = f"/admin/django_future/{model._meta.model_name}/{row.pk}/{page}/"
+    assert getattr(admin_client, method)(address).status_code == 403

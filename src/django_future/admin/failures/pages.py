@@ -115,6 +115,8 @@ def deal_with_job(model_admin: Any, request: HttpRequest, object_id: str) -> Htt
     job = model_admin.get_object(request, object_id)
     if job is None:
         raise Http404
+    if not model_admin.has_view_permission(request, job):
+        raise PermissionDenied
     page = _url(model_admin, "scheduledjob_change", job.pk)
     if request.method != "POST":
         return nothing_done(model_admin, request, page)

@@ -48,6 +48,8 @@ def _duplicate_page(model_admin: Any, request: HttpRequest, object_id: str) -> H
             request, model_admin.opts, object_id
         )
         return missing
+    if not model_admin.has_view_permission(request, job):
+        raise PermissionDenied
     refusal = _why_not(job, model_admin, request)
     if refusal:
         model_admin.message_user(request, refusal, messages.ERROR)

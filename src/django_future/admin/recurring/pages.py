@@ -80,6 +80,8 @@ def _operable(model_admin: Any, request: HttpRequest, pk: int) -> RecurringJob:
     recurring: RecurringJob | None = model_admin.get_object(request, str(pk))
     if recurring is None:
         raise Http404
+    if not model_admin.has_view_permission(request, recurring):
+        raise PermissionDenied
     return recurring
 
 
