@@ -563,6 +563,19 @@ def test_a_failure_that_is_open_can_be_dealt_with_and_duplicated(is_dealt_with, 
     assert f'href="{address.replace("change", "duplicate")}"' in html
 
 
+def test_the_other_jobs_are_those_that_the_admin_shows(operator, order, monkeypatch):
+    shown, other, hidden = (schedule_job("1h", jobs.take, order) for _ in range(3))
+    of_all = ScheduledJobAdmin.get_queryset
+
+    def without_hidden(model_admin, request):
+        return of_all(model_admin, request).exclude(pk=hidden.pk)
+
+    monkeypatch.setattr(ScheduledJobAdmin, "get_queryset", without_hidden)
+    html = body(operator.get(page_of(shown)))
+    assert page_of(other) in html
+    assert page_of(hidden) not in html
+
+
 @pytest.mark.only_on("sqlite", reason="only SQLite refuses to write after a read that is old")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(

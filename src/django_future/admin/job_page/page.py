@@ -91,7 +91,7 @@ def context(
         "arguments": values.arguments(job),
         "raw_arguments": values.raw_arguments(job),
         "events": timeline.events(job, attempts, at),
-        "others": related.others(job, site),
+        "others": related.others(job, model_admin.get_queryset(request), site),
         "links": related.links(job, site),
     }
 

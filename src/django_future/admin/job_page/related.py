@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from django.contrib.admin import AdminSite
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -10,7 +11,6 @@ from django.utils.translation import gettext as _
 from django_future import clock
 from django_future.admin import display, times
 from django_future.admin.addresses import address
-from django_future.databases import jobs_database
 from django_future.models import RecurringJob, ScheduledJob
 from django_future.status import Status
 
@@ -35,12 +35,12 @@ class Link(NamedTuple):
     url: str
 
 
-def others(job: ScheduledJob, site: AdminSite) -> list[Other]:
-    """Return the latest other jobs that are bound to the object of `job`."""
+def others(job: ScheduledJob, jobs: QuerySet[Any], site: AdminSite) -> list[Other]:
+    """Return the latest of `jobs` that are bound to the object of `job`, without this one."""
     if job.object_id is None:
         return []
     # In the order of the index. An order by id could make the server read all jobs by their ids.
-    rows = ScheduledJob.objects.using(jobs_database(instance=job)).filter(
+    rows = jobs.order_by().filter(
         content_type_id=job.content_type_id,
         object_id=job.object_id,
         object_database=job.object_database,
