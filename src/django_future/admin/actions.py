@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django_future.admin import reports
 from django_future.admin.bulk import or_on_all
 from django_future.admin.bulk.acts import try_to_sign
-from django_future.admin.logged_acts import Act, batches, log_changes, perform
+from django_future.admin.logged_acts import LoggedAct, batches, log_changes, perform
 from django_future.admin.read_only import ReadOnlyAdmin
 from django_future.exceptions import SchedulingError
 from django_future.models import ScheduledJob
@@ -31,28 +31,28 @@ MAX_DELETED = 500  # jobs; the confirmation page has one form field for each
 _TOO_MANY = _("No more than %(count)s jobs can be deleted at once. Nothing was deleted.")
 _WAITING = frozenset({Status.SCHEDULED, Status.PARKED})
 
-RUN_NOW = Act(
+RUN_NOW = LoggedAct(
     run_jobs_now,
     lambda job: job.status == Status.SCHEDULED,
     _("Made due now."),
     reports.NOW,
     reports.NOT_NOW,
 )
-CANCEL = Act(
+CANCEL = LoggedAct(
     cancel_jobs,
     lambda job: job.status in _WAITING,
     _("Cancelled."),
     reports.CANCELLED,
     reports.NOT_CANCELLED,
 )
-CANCEL_RUNNING = Act(
+CANCEL_RUNNING = LoggedAct(
     partial(cancel_jobs, running=True),
     lambda job: job.status in _WAITING | {Status.RUNNING},
     _("Cancelled."),
     reports.CANCELLED,
     reports.ENDED,
 )
-RETRY = Act(
+RETRY = LoggedAct(
     retry_jobs,
     lambda job: job.status in Status.retryable(),
     _("Retried."),

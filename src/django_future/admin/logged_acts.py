@@ -16,7 +16,7 @@ from django_future.store.contention import retry_on_contention, write_transactio
 BATCH_SIZE = 500  # jobs in one transaction
 
 
-class Act(NamedTuple):
+class LoggedAct(NamedTuple):
     """Something that can be done to jobs, and what a user reads about it.
 
     `apply` changes each job that `fits` accepts. `entry` is the text in the history of a job.
@@ -29,7 +29,7 @@ class Act(NamedTuple):
     untouched: Any
 
 
-def perform(act: Act, ids: Sequence[int], request: HttpRequest, database: str) -> None:
+def perform(act: LoggedAct, ids: Sequence[int], request: HttpRequest, database: str) -> None:
     """Act on the jobs with these ids, and show how many changed and how many did not."""
     store = store_for(database)
     count = sum(_perform_on_batch(store, batch, act, request) for batch in batches(ids))
@@ -52,7 +52,9 @@ def log_changes(request: HttpRequest, jobs: Iterable[ScheduledJob], entry: str |
 
 
 @retry_on_contention
-def _perform_on_batch(store: Store, ids: Sequence[int], act: Act, request: HttpRequest) -> int:
+def _perform_on_batch(
+    store: Store, ids: Sequence[int], act: LoggedAct, request: HttpRequest
+) -> int:
     # Locks the rows in the order of their keys, so that the history names exactly the jobs that
     # change. A rival waits, and then finds that they have changed.
     with write_transaction(store):

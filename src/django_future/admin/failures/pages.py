@@ -21,7 +21,7 @@ from django_future.admin.after_login import acting_view, nothing_done
 from django_future.admin.bulk import or_on_all
 from django_future.admin.failures import acts
 from django_future.admin.failures.groups import number, shown_groups, shown_notes
-from django_future.admin.logged_acts import Act, perform
+from django_future.admin.logged_acts import LoggedAct, perform
 from django_future.models import ScheduledJob
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
@@ -184,12 +184,12 @@ def _row_time(text: str) -> datetime | None:
         return None
 
 
-def _deal_with(request: HttpRequest, database: str) -> Act:
+def _deal_with(request: HttpRequest, database: str) -> LoggedAct:
     note = request.POST.get("note", "").strip()
     return acts.deal_with(note, request.user.get_username(), database)
 
 
-def _perform(act: Act, ids: Sequence[int], request: HttpRequest, database: str) -> None:
+def _perform(act: LoggedAct, ids: Sequence[int], request: HttpRequest, database: str) -> None:
     """Act on up to `MAX_ACTED` jobs, and show whether more remain."""
     perform(act, ids[:MAX_ACTED], request, database)
     if len(ids) > MAX_ACTED:
