@@ -54,7 +54,7 @@ def others(job: ScheduledJob, jobs: QuerySet[Any], site: AdminSite) -> list[Othe
 def links(job: ScheduledJob, site: AdminSite) -> list[Link]:
     """Return links to the lists of jobs that have something in common with this one."""
     found: list[tuple[str, dict[str, Any]]] = [
-        (_("All jobs of this handler"), {"callable_name__exact": job.callable_name})
+        (_("All jobs of this handler"), {"callable_name": job.callable_name})
     ]
     if job.object_id is not None:
         same = {"content_type__id__exact": job.content_type_id, "object_id__exact": job.object_id}
@@ -62,7 +62,7 @@ def links(job: ScheduledJob, site: AdminSite) -> list[Link]:
     if job.status == Status.FAILED and job.error_kind:
         same_error = {
             "status__exact": job.status,
-            "callable_name__exact": job.callable_name,
+            "callable_name": job.callable_name,
             "error_kind__exact": job.error_kind,
         }
         found.append((_("Other failures with this error"), same_error))
