@@ -186,9 +186,23 @@ class TestOwnJob:
         job = run_between(hostile.delete_itself_unseen)
         assert (job.status, inner(trace_texts)) == (Status.CANCELLED, [])
 
-    def test_a_job_completes_if_its_handler_changes_the_instance(self, run_between, trace_texts):
-        job = run_between(hostile.scribble)
-        assert (job.status, inner(trace_texts)) == (Status.COMPLETE, ["kept"])
+    @pytest.mark.parametrize("text", ["kept", ""], ids=["with queries", "without queries"])
+    def test_a_job_completes_if_its_handler_changes_the_instance(
+        self, run_between, trace_texts, text
+    ):
+        job = run_between(hostile.scribble, kwargs={"text": text})
+        assert (job.status, inner(trace_texts)) == (Status.COMPLETE, [text] if text else [])
+
+    @pytest.mark.parametrize(
+        ("max_attempts", "status"), [(1, Status.FAILED), (2, Status.SCHEDULED)]
+    )
+    def test_a_job_fails_or_is_retried_if_its_handler_changes_the_instance(
+        self, run_between, trace_texts, max_attempts, status
+    ):
+        options = {"kwargs": {"fail": True}, "max_attempts": max_attempts, "backoff": ["1h"]}
+        job = run_between(hostile.scribble, **options)
+        assert (job.status, inner(trace_texts)) == (status, [])
+        assert job.failed_attempts.get().exception == "builtins.ValueError"
 
     def test_a_job_completes_if_its_handler_deletes_the_content_object(
         self, run_between, trace_texts, order

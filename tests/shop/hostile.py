@@ -247,10 +247,13 @@ def delete_itself_unseen(job):
 
 
 @job_as_parameter
-def scribble(job):
-    """Write, and change attributes of the job instance."""
-    Trace.objects.create(text="kept")
-    job.pk, job.lease, job.worker, job.status = 10**6, 77, "another", "failed"
+def scribble(job, *, text="kept", fail=False):
+    """Write, unless the text is empty, and change all columns of the job instance."""
+    if text:
+        Trace.objects.create(text=text)
+    vars(job).update({field.attname: object() for field in job._meta.concrete_fields})
+    if fail:
+        raise ValueError("not kept")
 
 
 def delete_order(order):

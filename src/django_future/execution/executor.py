@@ -83,9 +83,9 @@ def execute(
 class Execution:
     """One execution of one job, with all of its state; the next job gets another instance."""
 
-    __slots__ = ("batch", "confirm", "has_returned", "is_called", "is_deleted", "job", "keep",
-                 "name", "resolution", "row", "session", "store", "waits_until_due",
-                 "watchdog")  # fmt: skip
+    __slots__ = ("batch", "confirm", "has_returned", "is_called", "is_deleted",
+                 "is_deletion_possible", "job", "keep", "name", "resolution", "row", "session",
+                 "store", "waits_until_due", "watchdog")  # fmt: skip
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Execution:
     ) -> None:
         self.job = job
         self.name = job.callable_name
-        self.row = job.id, job.lease, job.worker  # as claimed; a handler may change its instance
+        self.row: dict[str, object] = {}  # the values of `job` before the call
         self.session = session
         self.store = session.store
         self.watchdog = watchdog
@@ -111,7 +111,8 @@ class Execution:
         self.resolution: Resolution | None = None
         self.is_called = False  # whether the handler was called
         self.has_returned = False  # whether the handler has returned
-        self.is_deleted = False  # whether its transaction deletes the row of the job
+        self.is_deletion_possible = False  # whether the handler may have deleted the row of the job
+        self.is_deleted = False  # whether its transaction deletes the row
 
     def run(self) -> Outcome:
         """Execute the job, and return how it ended."""
@@ -129,7 +130,6 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 - any exception of a handler is its failure
             return self._conclude(error)
         if self.batch is not None and not is_recorded:
-            self.job.id, self.job.lease, self.job.worker = self.row
             self.batch(self.job)
             return Outcome(self.job)
         return self._announce(None)
@@ -173,11 +173,15 @@ class Execution:
         send_started(self.job)
 
     def _call(self, resolution: Resolution) -> None:
+        self.row = {**self.job.__dict__}
         watched = self.watchdog.watch(self.job, self.session, resolution.options.timeout)
         with watched, watched:  # twice: see `HandlerCall`
             call = prepared_call(self.job, resolution, watched.cancellable)
             self.is_called = True
             result = call()
+        # Django clears the primary key of an instance that it deletes.
+        self.is_deletion_possible = self.job.pk is None
+        self._restore_job()
         self.job.finished_at = clock.to_row(self.store.now())
         self.has_returned = True
         self.job.return_value = None if result is None else result_text(result, self.name)
@@ -191,12 +195,11 @@ class Execution:
         job, may_be_batched = self.job, self.batch is not None and options.atomic
         if not self.session.verify(may_stay_open=may_be_batched):
             return False
-        # Django clears the primary key of an instance that it deletes: of the job, or of the object
-        # with its jobs. Without this sign, the query of `has_deleted_itself` is not worth its time.
-        is_bound = job.__dict__.get("object_id") is not None
-        is_deletion_possible = job.pk is None or (is_bound and _is_content_object_deleted(job))
-        job.pk, job.lease, job.worker = self.row
-        if is_deletion_possible and transitions.has_deleted_itself(self.store, job):
+        # The handler may have deleted the job, or the object with its jobs. Without a sign of that,
+        # the query of `has_deleted_itself` is not worth its time.
+        is_bound = job.object_id is not None
+        self.is_deletion_possible |= is_bound and _is_content_object_deleted(job)
+        if self.is_deletion_possible and transitions.has_deleted_itself(self.store, job):
             self.is_deleted = True
             job.status = Status.COMPLETE  # there is no row to record it in
         elif self.keep:
@@ -211,7 +214,8 @@ class Execution:
     def _conclude(self, error: BaseException) -> Outcome:
         """Record the end of an execution that raised `error`, and return how it ended."""
         job, session = self.job, self.session
-        job.pk, job.lease, job.worker = self.row
+        if not self.has_returned:
+            self._restore_job()
         if session.is_committed:
             logger.error(
                 "Job %s is complete, but one of its on_commit() hooks raised an exception",
@@ -240,6 +244,13 @@ class Execution:
         except (DatabaseError, InterfaceError) as refusal:
             session.discard()
             raise NotRecorded(job, record) from refusal
+
+    def _restore_job(self) -> None:
+        """Undo what the handler has changed in its instance, which may be any value.
+
+        An error of such a value would come after the call, and could end the worker.
+        """
+        self.job.__dict__.update(self.row)
 
     def _is_sensitive(self) -> bool:
         return bool(self.resolution and self.resolution.options.sensitive_arguments)
