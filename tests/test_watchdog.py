@@ -1,18 +1,21 @@
 """Timeouts, stuck handlers and the cancelling of running jobs."""
 
 import math
-from threading import Thread
+from datetime import timedelta
+from threading import Event, Thread
 
 import pytest
 from django.db import connection
 
-from django_future import ScheduledJob, cancel_jobs, run_jobs, schedule_job
+from django_future import ScheduledJob, cancel_jobs, clock, run_jobs, schedule_job
 from django_future.exceptions import InvalidOption, NotCancellable
 from django_future.execution import watchdog
-from django_future.models import JobAttempt
+from django_future.models import JobAttempt, Worker
 from django_future.status import Status
-from tests.shop import flaky, jobs
-from tests.support.waiting import eventually, has_ended, wait_for_exit
+from django_future.store import store_for
+from django_future.worker.pool import Pool
+from tests.shop import flaky, hostile, jobs
+from tests.support.waiting import MAX_WAIT_SECONDS, eventually, has_ended, wait_for_exit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,6 +83,53 @@ class TestTimeout:
     def test_an_invalid_timeout_is_refused(self, timeout):
         with pytest.raises(InvalidOption, match="timeout"):
             schedule_job("0s", jobs.echo, timeout=timeout)
+
+
+class TestChangedInstance:
+    """The handler changes all columns of its instance."""
+
+    def test_its_lease_is_still_known(self, monkeypatch):
+        monkeypatch.setattr(watchdog, "SLOW_INTERVAL_SECONDS", 0.05)
+        check, is_checked = watchdog.Watchdog._check_leases, Event()
+
+        def check_leases(self, calls):
+            check(self, calls)
+            if calls:
+                is_checked.set()
+
+        monkeypatch.setattr(watchdog.Watchdog, "_check_leases", check_leases)
+        monkeypatch.setattr(hostile, "wait", lambda: is_checked.wait(MAX_WAIT_SECONDS))
+        scheduled = schedule_job("0s", hostile.scribble_and_wait)
+        run(scheduled)
+        assert (scheduled.status, is_checked.is_set()) == (Status.COMPLETE, True)
+
+    def test_its_pool_still_knows_it(self, monkeypatch):
+        """Otherwise a worker that stops, or that looks for lost claims, could not release it."""
+        is_waiting, may_end = Event(), Event()
+        monkeypatch.setattr(hostile, "wait", lambda: [is_waiting.set(), may_end.wait()])
+        scheduled = schedule_job("0s", hostile.scribble_and_wait)
+        store = store_for("default")
+        pool = Pool(store, threads=1, on_idle=lambda: None)
+        pool.start()
+        pool.put(store.claim(Worker(name="any"), at=clock.now(), limit=1))
+        assert is_waiting.wait(MAX_WAIT_SECONDS)
+        assert [(job.pk, job.lease) for job in pool.jobs] == [(scheduled.pk, 1)]
+        may_end.set()
+        pool.drain()
+        assert pool.close(timedelta(seconds=MAX_WAIT_SECONDS)) == []
+
+    def test_its_end_is_recorded_if_it_is_stuck(self, monkeypatch):
+        monkeypatch.setattr(watchdog, "GRACE_SECONDS", 0.1)
+        may_end = Event()
+        monkeypatch.setattr(hostile, "wait", may_end.wait)
+        scheduled = schedule_job("0s", hostile.scribble_and_wait, timeout="0.1s")
+        worker = Thread(target=lambda: [run_jobs(ignore_errors=True), connection.close()])
+        worker.start()
+        eventually(lambda: ScheduledJob.objects.get().status == Status.FAILED)
+        may_end.set()
+        assert has_ended(worker)
+        scheduled.refresh_from_db()
+        assert scheduled.failed_attempts.get().exception == "django_future.exceptions.JobTimeout"
 
 
 @pytest.mark.slow

@@ -256,6 +256,17 @@ def scribble(job, *, text="kept", fail=False):
         raise ValueError("not kept")
 
 
+def wait():
+    """Wait for something that a test sets."""
+
+
+@job_as_parameter
+def scribble_and_wait(job):
+    """Change all columns of the job instance, and wait."""
+    scribble(job, text="")
+    wait()
+
+
 def delete_order(order):
     """Write, and delete the content object."""
     Trace.objects.create(text="kept")

@@ -173,8 +173,8 @@ class Execution:
         send_started(self.job)
 
     def _call(self, resolution: Resolution) -> None:
-        self.row = {**self.job.__dict__}
         watched = self.watchdog.watch(self.job, self.session, resolution.options.timeout)
+        self.row = watched.row
         with watched, watched:  # twice: see `HandlerCall`
             call = prepared_call(self.job, resolution, watched.cancellable)
             self.is_called = True

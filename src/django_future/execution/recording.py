@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from copy import copy
 from functools import partial
 
 from django.db import DatabaseError, InterfaceError
@@ -43,11 +42,10 @@ def record_completions(
 
 
 def abandon(job: ScheduledJob, exception: Exception, store: Store) -> None:
-    """Record the end of a job whose handler does not return.
+    """Record the end of a job whose handler does not return, and uses another instance.
 
     Raises `NotRecorded` if the database is unreachable, or another transaction has locked the row.
     """
-    job = copy(job)  # the handler may still use the instance
     job.finished_at = clock.to_row(store.now())
     record = partial(_record_failure, job, exception, store)
     try:

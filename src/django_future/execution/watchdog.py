@@ -11,6 +11,7 @@ import time
 from asyncio import AbstractEventLoop, Task, current_task, get_running_loop
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from threading import Event, get_ident
 from types import TracebackType
 from typing import Any, Self
@@ -129,7 +130,7 @@ class Watchdog:
         if call.thread in self.stuck:
             return
         self.stuck.add(call.thread)
-        job = call.job
+        job = call.claimed
         error = call.interruption().with_traceback(_traceback_of(call.thread))
         logger.error(
             "Job %s was interrupted and does not end; its thread cannot be used again. %s",
@@ -151,9 +152,10 @@ class Watchdog:
     def _check_leases(self, calls: list["HandlerCall"]) -> None:
         if not calls:
             return
-        held = leases.running_leases(self._store, [call.job for call in calls])
-        for call in calls:
-            if (call.job.pk, call.job.lease, call.job.worker) not in held:
+        jobs = [call.claimed for call in calls]
+        held = leases.running_leases(self._store, jobs)
+        for call, job in zip(calls, jobs, strict=True):
+            if (job.pk, job.lease, job.worker) not in held:
                 call.interrupt(LeaseLost, self._store)
 
 
@@ -190,7 +192,8 @@ class HandlerCall:
         session: Session,
         seconds: float | None,
     ) -> None:
-        self.job = job
+        self.row = {**job.__dict__}  # before the call; the handler may change its instance
+        self._job = job
         self.driver_session = session.driver_session
         self.thread = self._target = get_ident()
         self._watchdog = watchdog
@@ -222,6 +225,13 @@ class HandlerCall:
                 raise self._error from error
 
     @property
+    def claimed(self) -> ScheduledJob:
+        """A copy of the job as it was before the call."""
+        job = copy(self._job)
+        job.__dict__.update(self.row)
+        return job
+
+    @property
     def is_urgent(self) -> bool:
         """Whether the call has a timeout, or was interrupted."""
         return self._seconds is not None or self._reason is not None
@@ -241,10 +251,9 @@ class HandlerCall:
     def interruption(self) -> Exception:
         """Return the exception that shows why the call was interrupted."""
         if self._reason is JobTimeout:
-            return JobTimeout(
-                f"{self.job.callable_name} ran for longer than its timeout of {self._seconds:g} s."
-            )
-        return LeaseLost(f"Job {self.job.pk} was cancelled or claimed again while it ran.")
+            name = self.row["callable_name"]
+            return JobTimeout(f"{name} ran for longer than its timeout of {self._seconds:g} s.")
+        return LeaseLost(f"Job {self.row['id']} was cancelled or claimed again while it ran.")
 
     def interrupt(self, reason: type[Exception], store: Store) -> None:
         """Raise `reason` in the handler, and cancel its statement in the database.

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock, Thread, current_thread
@@ -91,13 +92,14 @@ class Pool:
     @property
     def jobs(self) -> list[ScheduledJob]:
         """The claimed jobs whose end is not recorded, in no order."""
-        running = [job for job, _ in list(self._running.values())]
-        return [*self._ready.jobs, *running, *list(self._not_started), *self._recorder.jobs]
+        return [
+            *self._ready.jobs, *self.running_jobs, *list(self._not_started), *self._recorder.jobs
+        ]  # fmt: skip
 
     @property
     def running_jobs(self) -> list[ScheduledJob]:
-        """The running jobs."""
-        return [job for job, _ in list(self._running.values())]
+        """The running jobs, as they were before the calls of their handlers."""
+        return self._running_except(frozenset())
 
     @property
     def is_stuck(self) -> bool:
@@ -164,11 +166,16 @@ class Pool:
         self._watchdog.stop()
         drop_pending()  # an exception for a thread that had just ended
         # The watchdog has recorded the ends of stuck jobs, or the recorder will.
-        stuck = self._watchdog.stuck
-        running = [
-            job for thread, (job, _) in list(self._running.items()) if thread.ident not in stuck
+        return [*self._not_started, *self._running_except(self._watchdog.stuck)]
+
+    def _running_except(self, threads: AbstractSet[int]) -> list[ScheduledJob]:
+        running = list(self._running.items())
+        calls = dict(self._watchdog.calls)
+        return [
+            calls[thread.ident].claimed if thread.ident in calls else job
+            for thread, (job, _) in running
+            if thread.ident not in threads
         ]
-        return [*self._not_started, *running]
 
     def _now_ahead(self) -> datetime:
         """Return the time until which jobs are passed to threads, which wait for the exact time.
