@@ -102,6 +102,13 @@ class TestGroups:
         [group] = failures.groups(store())
         assert (group.first_at, group.last_at) == (clock.from_row(first.finished_at), later)
 
+    def test_the_first_failure_of_a_group_is_the_earlier_one(self):
+        retried, last = failed(2)
+        later = clock.from_row(last.finished_at) + timedelta(hours=1)
+        ScheduledJob.objects.filter(pk=retried.pk).update(finished_at=clock.to_row(later))
+        [group] = failures.groups(store())
+        assert (group.first_at, group.last_at) == (clock.from_row(last.finished_at), later)
+
     def test_jobs_that_are_dealt_with_or_not_failed_are_in_no_group(self):
         deal_with_failures(failed(2))
         job_in(Status.CANCELLED)

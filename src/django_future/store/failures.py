@@ -20,8 +20,8 @@ class FailureGroup:
     """Failed jobs of one callable with one kind of error that are not dealt with.
 
     The count is a lower bound unless `is_exact`. The times are those at which the jobs with the
-    lowest and the highest id failed. `error_end` is the end of the error of the job with the
-    highest id.
+    lowest and the highest id failed, the earlier one first. `error_end` is the end of the error of
+    the job with the highest id.
     """
 
     callable_name: str
@@ -44,19 +44,16 @@ def groups(
     """
     rows = newest_groups(store, limit, max_counted)
     most = count_limit(len(rows), max_counted)
-    return [
-        FailureGroup(
-            name,
-            kind,
-            min(count, most),
-            count <= most,
-            from_statement(first_at, store.connection),
-            from_statement(last_at, store.connection),
-            last_id,
-            error_end or "",
+    found = []
+    for name, kind, count, _, last_id, *failed_at, error_end in rows:
+        times = [from_statement(at, store.connection) for at in failed_at]
+        # A job with a lower id may have failed later, for example after a retry.
+        first_at, last_at = times if None in times else sorted(filter(None, times))
+        number, is_exact = min(count, most), count <= most
+        found.append(
+            FailureGroup(name, kind, number, is_exact, first_at, last_at, last_id, error_end or "")
         )
-        for name, kind, count, _, last_id, first_at, last_at, error_end in rows
-    ]
+    return found
 
 
 def open_failures(jobs: ScheduledJobQuerySet) -> ScheduledJobQuerySet:
