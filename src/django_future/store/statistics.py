@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, NamedTuple
 
-from django.db.models import F, Sum
+from django.db.models import F
 
 from django_future import clock
 from django_future.models import JobStatistics, ScheduledJob
+from django_future.models.fields import as_parameter, from_statement
 from django_future.options import MAX_QUEUE_NAME_LENGTH
 from django_future.status import Status
 from django_future.store.base import Expired, Store
@@ -185,14 +186,23 @@ class History:
 
 def read(store: Store, since: datetime, until: datetime) -> History:
     """Return the numbers from `since` to before `until`, of all queues, in one statement."""
-    period = {"minute_at__gte": clock.to_row(since), "minute_at__lt": clock.to_row(until)}
-    names = sorted(_COLUMNS)
-    sums = [Sum(name) for name in names]
-    rows = _rows(store).filter(**period).values_list("minute_at").annotate(*sums)
-    # By column, because a day has 1,440 minutes, and built-in functions add them fast.
-    columns = [*zip(*rows.order_by("minute_at"), strict=True)] or [()] * (1 + len(names))
-    minutes, *numbers = columns
-    return History([*map(clock.from_row, minutes)], dict(zip(names, numbers, strict=True)))
+    names, connection = sorted(_COLUMNS), store.connection
+    # Not by the ORM, which calls a function for each of the 14 numbers of each minute.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT minute_at, {", ".join(f"SUM({name})" for name in names)}
+            FROM {JobStatistics._meta.db_table} WHERE minute_at >= %s AND minute_at < %s
+            GROUP BY minute_at ORDER BY minute_at
+            """,
+            [as_parameter(since, connection), as_parameter(until, connection)],
+        )
+        minutes, *numbers = [*zip(*cursor.fetchall(), strict=True)] or [()] * (1 + len(names))
+    starts = [from_statement(minute, connection) for minute in minutes]
+    return History(
+        [*filter(None, starts)],
+        {name: [*map(int, column)] for name, column in zip(names, numbers, strict=True)},
+    )
 
 
 def _is_queue_name(name: object) -> bool:
