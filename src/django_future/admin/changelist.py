@@ -103,12 +103,17 @@ class JobList(ChangeList):
     ) -> QuerySet[Any]:
         """Return the jobs that match, in the order of the primary key."""
         jobs: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        self._in_any_range = jobs = _without_large_columns(jobs)
         within = past_range(request, jobs.db)
-        return _without_large_columns(jobs if within is None else jobs.filter(within))
+        return jobs if within is None else jobs.filter(within)
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the jobs of the page; in the order of a filter by time if there is one."""
+        # The order has the range as a condition of each index. The same condition for the whole
+        # list would take a tenth of the time of the page.
+        matching, self.queryset = self.queryset, self._in_any_range
         super().get_results(request)
+        self.queryset = matching
         if isinstance(self.paginator, IdPaginator):
             is_whole = not self.multi_page or (self.show_all and self.can_show_all)
             first = 0 if is_whole else (self.page_num - 1) * self.list_per_page
