@@ -501,7 +501,7 @@ def test_a_time_is_fixed_without_a_star_or_step_in_its_minute_and_hour(text, is_
 def test_a_name_stands_for_its_fields(name, fields):
     named, expression = parse_cron(name), parse_cron(fields)
     assert named.text == name
-    assert named.describe() == expression.describe()
+    assert named.words == expression.words
     assert [*islice(named.after(NOON, UTC), 5)] == [*islice(expression.after(NOON, UTC), 5)]
 
 
@@ -596,7 +596,7 @@ LOOKALIKES = st.lists(st.lists(CHARACTERS, max_size=4).map("".join), min_size=5,
 def test_any_text_is_refused_or_works(text):
     expression = parsed_or_none(text)
     if expression is not None:
-        assert expression.describe()
+        assert expression.words
         assert next(expression.after(NOON, UTC)) > NOON
 
 
@@ -634,4 +634,4 @@ def test_any_text_is_refused_or_works(text):
     ],
 )
 def test_an_expression_is_described_in_words(text, description):
-    assert parse_cron(text).describe() == description
+    assert parse_cron(text).words == description

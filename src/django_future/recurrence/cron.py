@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from cronsim import CronSim, CronSimError
@@ -110,8 +110,9 @@ class CronExpression:
             total += self._number_between(first, stop + offset)
         return total
 
-    def describe(self) -> str:
-        """Return the expression in English, such as "At 09:00, Monday to Friday"."""
+    @cached_property
+    def words(self) -> str:
+        """The expression in English, such as "At 09:00, Monday to Friday"."""
         fields = self._fields
         if not self._sim.day_and and self._has_every_day():
             # explain() leaves out a field that matches every day, as if the other one decided.

@@ -79,7 +79,7 @@ class Timing:
     def describe(self) -> str:
         """Return the rhythm in words, such as "At 09:00, Monday to Friday, Europe/Berlin"."""
         if self.cron:
-            return f"{parse_cron(self.cron).describe()}, {self.zone}"
+            return f"{parse_cron(self.cron).words}, {self.zone}"
         return gettext("Every %(length)s") % {
             "length": describe_duration(self.every or timedelta())
         }
