@@ -152,8 +152,9 @@ def test_the_period_of_a_backfill_is_in_the_current_time_zone(operator, settings
 
 def test_a_backfill_of_one_run_is_reported_in_the_singular(operator, hourly):
     period = {**PERIOD, "end": "2026-03-01 00:30"}
-    assert "1 of 1 instant will be" in body(operator.post(address(hourly, "backfill"), period))
-    operator.post(address(hourly, "backfill"), {**period, "_confirm": "1"})
+    page = operator.post(address(hourly, "backfill"), period)
+    assert "1 of 1 instant will get" in body(page)
+    operator.post(address(hourly, "backfill"), {**period, **confirmation(page)})
     assert "Backfilled 1 run from" in LogEntry.objects.get().change_message
 
 
