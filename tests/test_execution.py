@@ -300,6 +300,15 @@ class TestTransactions:
             run_jobs()
         assert trace_texts() == []
 
+    def test_a_job_completes_although_a_receiver_changes_its_instance(self, trace_texts):
+        def claim_in_memory(job, **_):
+            job.lease, job.worker, job.started_at = job.lease + 1, "another", "never"
+
+        with connected(signals.job_started, claim_in_memory):
+            run_one(jobs.trace, None, args=["kept"])
+        assert trace_texts() == ["kept"]
+        assert ScheduledJob.objects.get().status == Status.COMPLETE
+
     def test_every_recorded_end_requires_the_lease(self):
         store, worker = store_for("default"), Worker(name="one")
         schedule_job("0s", jobs.echo)

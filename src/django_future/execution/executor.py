@@ -100,7 +100,8 @@ class Execution:
     ) -> None:
         self.job = job
         self.name = job.callable_name
-        self.row: dict[str, object] = {}  # the values of `job` before the call
+        # The values of `job` before code of the project gets it, which may change the instance.
+        self.row: dict[str, object] = {}
         self.session = session
         self.store = session.store
         self.watchdog = watchdog
@@ -151,6 +152,7 @@ class Execution:
             if now - job.started_at > limit:
                 self.confirm(job, session, now - limit)
         job.started_at = now
+        self.row = {**job.__dict__}
         if signals.job_started.receivers:
             if self.waits_until_due:
                 self._wait_until_due()
@@ -161,7 +163,7 @@ class Execution:
         # The clock of the database may be read again during the sleep, and may be behind.
         while (now := clock.to_row(self.store.now())) < self.job.scheduled_at:
             time.sleep((self.job.scheduled_at - now).total_seconds())
-        self.job.started_at = now
+        self.job.started_at = self.row["started_at"] = now
         self.waits_until_due = False
 
     def _announce_task(self) -> None:
@@ -173,8 +175,8 @@ class Execution:
         send_started(self.job)
 
     def _call(self, resolution: Resolution) -> None:
-        watched = self.watchdog.watch(self.job, self.session, resolution.options.timeout)
-        self.row = watched.row
+        timeout = resolution.options.timeout
+        watched = self.watchdog.watch(self.job, self.row, self.session, timeout)
         with watched, watched:  # twice: see `HandlerCall`
             call = prepared_call(self.job, resolution, watched.cancellable)
             self.is_called = True
@@ -246,10 +248,8 @@ class Execution:
             raise NotRecorded(job, record) from refusal
 
     def _restore_job(self) -> None:
-        """Undo what the handler has changed in its instance, which may be any value.
-
-        An error of such a value would come after the call, and could end the worker.
-        """
+        # Otherwise the record of the end could raise an error, for example because of a text in
+        # place of a time. Such an error could end the worker.
         self.job.__dict__.update(self.row)
 
     def _is_sensitive(self) -> bool:

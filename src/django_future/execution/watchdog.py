@@ -76,10 +76,15 @@ class Watchdog:
         self._thread.stop()
         forked_child.unregister_runner(self)
 
-    def watch(self, job: ScheduledJob, session: Session, timeout: Delay | None) -> "HandlerCall":
-        """Return the context manager of a handler call, which runs for at most `timeout`."""
+    def watch(
+        self, job: ScheduledJob, row: dict[str, object], session: Session, timeout: Delay | None
+    ) -> "HandlerCall":
+        """Return the context manager of a handler call, which runs for at most `timeout`.
+
+        `row` has the values of `job`, whose instance the handler may change.
+        """
         seconds = None if timeout is None else parse_duration(timeout).total_seconds()
-        return HandlerCall(self, job, session, seconds)
+        return HandlerCall(self, job, row, session, seconds)
 
     def cancel_tasks(self) -> None:
         """Cancel the tasks of all coroutines that run; their threads only wait for them."""
@@ -189,11 +194,12 @@ class HandlerCall:
         self,
         watchdog: Watchdog,
         job: ScheduledJob,
+        row: dict[str, object],
         session: Session,
         seconds: float | None,
     ) -> None:
-        self.row = {**job.__dict__}  # before the call; the handler may change its instance
         self._job = job
+        self._row = row
         self.driver_session = session.driver_session
         self.thread = self._target = get_ident()
         self._watchdog = watchdog
@@ -228,7 +234,7 @@ class HandlerCall:
     def claimed(self) -> ScheduledJob:
         """A copy of the job as it was before the call."""
         job = copy(self._job)
-        job.__dict__.update(self.row)
+        job.__dict__.update(self._row)
         return job
 
     @property
@@ -251,9 +257,9 @@ class HandlerCall:
     def interruption(self) -> Exception:
         """Return the exception that shows why the call was interrupted."""
         if self._reason is JobTimeout:
-            name = self.row["callable_name"]
+            name = self._row["callable_name"]
             return JobTimeout(f"{name} ran for longer than its timeout of {self._seconds:g} s.")
-        return LeaseLost(f"Job {self.row['id']} was cancelled or claimed again while it ran.")
+        return LeaseLost(f"Job {self._row['id']} was cancelled or claimed again while it ran.")
 
     def interrupt(self, reason: type[Exception], store: Store) -> None:
         """Raise `reason` in the handler, and cancel its statement in the database.
