@@ -30,17 +30,13 @@ def jobs_database(using: str | None = None, *, instance: models.Model | None = N
             )
         return using
     model: type[ScheduledJob] = apps.get_model("django_future", "ScheduledJob")
-    is_object = instance is not None
-    if is_object and isinstance(instance, apps.get_model("django_future", "RecurringJob")):
+    if instance is None:
+        return _written_to(model, None)
+    if isinstance(instance, apps.get_model("django_future", "RecurringJob")):
         return instance._state.db or _written_to(model, None)  # never read from a replica
-    if not isinstance(instance, model):
-        return _written_to(model, instance)
-    read_from, written_to = instance._state.db, _written_to(model, instance)
-    if read_from is None or read_from == written_to:
-        return written_to
-    if instance._state.adding or not _is_copied(instance, read_from, written_to):
-        return read_from
-    return written_to
+    if isinstance(instance, model):
+        return _database_of_job(instance)
+    return _written_to(model, instance)
 
 
 def database_of_jobs(jobs: "models.QuerySet[ScheduledJob]") -> str:
@@ -102,6 +98,15 @@ class RowsWithJobs(TypedQuerySet[Row]):
         """The alias of the database of this queryset."""
         instance = self._hints.get("instance")  # type: ignore[attr-defined]
         return jobs_database(self._db, instance=instance)  # type: ignore[attr-defined]
+
+
+def _database_of_job(job: "ScheduledJob") -> str:
+    read_from, written_to = job._state.db, _written_to(type(job), job)
+    if read_from is None or read_from == written_to:
+        return written_to
+    if job._state.adding or not _is_copied(job, read_from, written_to):
+        return read_from
+    return written_to
 
 
 def _written_to(model: type[models.Model], instance: models.Model | None) -> str:
