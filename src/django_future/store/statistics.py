@@ -197,12 +197,11 @@ def read(store: Store, since: datetime, until: datetime) -> History:
             """,
             [as_parameter(since, connection), as_parameter(until, connection)],
         )
-        minutes, *numbers = [*zip(*cursor.fetchall(), strict=True)] or [()] * (1 + len(names))
-    starts = [from_statement(minute, connection) for minute in minutes]
-    return History(
-        [*filter(None, starts)],
-        {name: [*map(int, column)] for name, column in zip(names, numbers, strict=True)},
-    )
+        rows = cursor.fetchall()
+    minutes = (from_statement(row[0], connection) for row in rows)
+    # MySQL returns a sum as a decimal number.
+    numbers = {name: [int(row[place]) for row in rows] for place, name in enumerate(names, 1)}
+    return History([*filter(None, minutes)], numbers)
 
 
 def _is_queue_name(name: object) -> bool:
