@@ -57,8 +57,9 @@ class IdPaginator(CappedPaginator):
     @cached_property
     def count(self) -> int:
         """The number of jobs; it shows as "10000+" if there are more."""
-        # The statement finds no number if the list ends before the page.
-        counted = self._page[0] or self._read(0, 0)[0]
+        counted, _ = self._page
+        if not counted and self._start:  # the list ends before the page
+            counted, _ = self._read(0, 1)
         return counted if counted <= MAX_COUNTED else _MoreThan(counted)
 
     def ids(self, start: int, length: int) -> list[int]:

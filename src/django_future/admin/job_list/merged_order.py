@@ -73,7 +73,7 @@ def page_of(
     sql = f"""
         SELECT pk, COUNT(*) OVER () FROM (
             SELECT shown_at, pk FROM ({union}) AS merged {by} LIMIT {int(max_count)}
-        ) AS found {by} LIMIT {int(max(length, 1))} OFFSET {int(start)}
+        ) AS found {by} LIMIT {int(length)} OFFSET {int(start)}
     """  # noqa: S608 - of Django
     rows = rows_by_index(store_for(jobs.db), sql, parameters)
     return (rows[0][1] if rows else 0), [pk for pk, _number in rows]
