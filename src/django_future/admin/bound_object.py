@@ -1,19 +1,15 @@
 """How the admin shows the object of a job."""
 
-from contextlib import suppress
-
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
-from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from django_future.admin.addresses import address
 from django_future.admin.display import NOTHING
-from django_future.admin.job_form.objects import visible_object
-from django_future.content_objects import content_type, find
-from django_future.exceptions import InvalidObject, ObjectGone
+from django_future.admin.job_form.objects import listed_object_of, object_of
+from django_future.content_objects import content_type
 from django_future.models import ScheduledJob
 
 
@@ -32,30 +28,11 @@ def link(job: ScheduledJob, request: HttpRequest, site: AdminSite) -> str:
     model = None if kind is None else kind.model_class()
     if job.object_id is None or model is None:
         return label(job)
-    found = _visible(job, model, request, site)
-    if found is None and _exists(job, model):
+    found = listed_object_of(job, model, request, site)
+    if found is None and object_of(job) is not None:
         return label(job)
     if found is None:
         return _("%(object)s (deleted)") % {"object": label(job)}
     page = f"{model._meta.app_label}_{model._meta.model_name}_change"
     url = address(site, page, quote(found.pk))
     return format_html('<a href="{}">{}</a> ({})', url, found, label(job)) if url else label(job)
-
-
-def _visible(
-    job: ScheduledJob, model: type[Model], request: HttpRequest, site: AdminSite
-) -> Model | None:
-    """Return the object if its own admin shows it to the user, or None."""
-    if not site.is_registered(model):
-        return None
-    found = visible_object(model, str(job.object_id), request, site)
-    # The admin may have found an object with the same key in another database.
-    is_same = found is not None and job.object_database in {None, found._state.db}
-    return found if is_same else None
-
-
-def _exists(job: ScheduledJob, model: type[Model]) -> bool:
-    with suppress(InvalidObject, ObjectGone):
-        find(job, model)
-        return True
-    return False

@@ -80,11 +80,20 @@ def visible_object_of(job: ScheduledJob, request: HttpRequest, site: AdminSite) 
     if found is None:
         return None
     if site.is_registered(type(found)):
-        seen = visible_object(type(found), str(job.object_id), request, site)
-        # The admin may have found an object with the same key in another database.
-        is_same = seen is not None and job.object_database in {None, seen._state.db}
-        return found if is_same else None
+        return listed_object_of(job, type(found), request, site)
     return found if may_view(type(found), request, site) else None
+
+
+def listed_object_of(
+    job: ScheduledJob, model: type[Model], request: HttpRequest, site: AdminSite
+) -> Model | None:
+    """Return the object of a job if the admin of its model shows it to the user, or None."""
+    if not site.is_registered(model):
+        return None
+    found = visible_object(model, str(job.object_id), request, site)
+    # The admin may have found an object with the same key in another database.
+    is_same = found is not None and job.object_database in {None, found._state.db}
+    return found if is_same else None
 
 
 def lookup_url(model: type[Model], request: HttpRequest, site: AdminSite) -> str | None:
