@@ -22,6 +22,7 @@ from django_future.status import Status
 from django_future.store import Store, store_for
 from django_future.store.recent import SHOWN, Recent
 from django_future.store.transitions import HANDLER_UNKNOWN
+from django_future.store.unknown_handlers import UnknownHandler
 from django_future.store.workers import is_alive
 
 COLUMNS = (*SHOWN, "expires_at", "queue_name", "scheduled_at")
@@ -232,13 +233,7 @@ def _as_json(state: Overview) -> str:
             "overdue": _recent_as_json(state.overdue),
             "parked": _recent_as_json(state.parked),
             "unknown_handlers": [
-                {
-                    "handler": handler.job.callable_name,
-                    "due": handler.due,
-                    "is_exact": handler.is_exact,
-                    "error": _why_unknown(handler.job),
-                }
-                for handler in state.unknown_handlers.first
+                _handler_as_json(handler) for handler in state.unknown_handlers.first
             ],
             "broken_recurring": [
                 {
@@ -264,6 +259,15 @@ def _queue_as_json(queue: Queue) -> dict[str, Any]:
         "paused_at": clock.from_row(paused.paused_at) if paused else None,
         "reason": paused.reason if paused else "",
         "workers": queue.workers,
+    }
+
+
+def _handler_as_json(handler: UnknownHandler) -> dict[str, Any]:
+    return {
+        "handler": handler.job.callable_name,
+        "due": handler.due,
+        "is_exact": handler.is_exact,
+        "error": _why_unknown(handler.job),
     }
 
 
