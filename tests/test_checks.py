@@ -76,7 +76,7 @@ def test_the_settings_check_names_a_wrong_setting(settings, given, words):
 def test_the_settings_check_names_a_misspelt_setting(settings, name, hint):
     setattr(settings, name, {})
     found = messages()["django_future.W008"]
-    assert found.msg == f"The setting {name} has no effect."
+    assert found.msg == f"django-future does not read the setting {name}."
     assert found.hint.startswith(hint)
 
 

@@ -39,7 +39,7 @@ def check_names(**_: Any) -> list[CheckMessage]:
     """Check that no other setting seems to be meant as `DJANGO_FUTURE` or as an entry of it."""
     return [
         CheckWarning(
-            f"The setting {name} has no effect.",
+            f"django-future does not read the setting {name}.",
             hint=_hint_for(name),
             id="django_future.W008",
         )
