@@ -361,7 +361,9 @@ def test_an_act_whose_entry_was_deleted_ends(login, slow):
     assert count_in(Status.CANCELLED) == 500
 
 
-def test_jobs_that_change_while_the_act_runs_are_counted(login, monkeypatch):
+@pytest.fixture
+def changed_between_reading_and_acting(monkeypatch):
+    """Let one of three jobs start after the act has read them."""
     ids = made(3)
     found = running.Matching.after
 
@@ -371,6 +373,10 @@ def test_jobs_that_change_while_the_act_runs_are_counted(login, monkeypatch):
         return rows
 
     monkeypatch.setattr(running.Matching, "after", after)
+
+
+@pytest.mark.usefixtures("changed_between_reading_and_acting")
+def test_jobs_that_change_while_the_act_runs_are_counted(login):
     messages, _requests = run(login(*OPERATOR))
     assert messages[0] == "2 jobs were cancelled."
     assert messages[1].startswith("1 job was not cancelled")
@@ -490,15 +496,7 @@ def test_a_job_that_stops_matching_before_its_turn_is_left_out(
     assert (left.status, left.failure_note_id) == (Status.SCHEDULED, None)
 
 
-def test_a_job_that_changes_and_still_matches_is_not_left_out(login, monkeypatch):
-    ids = made(3)
-    found = running.Matching.after
-
-    def after(self, *args):
-        rows = found(self, *args)
-        ScheduledJob.objects.filter(pk=ids[0]).update(status=Status.RUNNING)
-        return rows
-
-    monkeypatch.setattr(running.Matching, "after", after)
+@pytest.mark.usefixtures("changed_between_reading_and_acting")
+def test_a_job_that_changes_and_still_matches_is_not_left_out(login):
     messages, _requests = run(login(*OPERATOR), "cancel_running", "queue_name=default")
     assert messages == ["3 jobs were cancelled."]

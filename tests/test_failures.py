@@ -95,19 +95,14 @@ class TestGroups:
         [group] = failures.groups(store())
         assert (group.error_kind, group.count, group.is_exact) == ("", 2, True)
 
-    def test_a_group_knows_when_its_first_and_its_last_job_failed(self):
-        first, last = failed(2)
+    @pytest.mark.parametrize("latest", [1, 0], ids=["the last", "the first, after a retry"])
+    def test_a_group_knows_when_its_first_and_its_last_job_failed(self, latest):
+        jobs = failed(2)
+        last, first = jobs[latest], jobs[1 - latest]
         later = clock.from_row(last.finished_at) + timedelta(hours=1)
         ScheduledJob.objects.filter(pk=last.pk).update(finished_at=clock.to_row(later))
         [group] = failures.groups(store())
         assert (group.first_at, group.last_at) == (clock.from_row(first.finished_at), later)
-
-    def test_the_first_failure_of_a_group_is_the_earlier_one(self):
-        retried, last = failed(2)
-        later = clock.from_row(last.finished_at) + timedelta(hours=1)
-        ScheduledJob.objects.filter(pk=retried.pk).update(finished_at=clock.to_row(later))
-        [group] = failures.groups(store())
-        assert (group.first_at, group.last_at) == (clock.from_row(last.finished_at), later)
 
     def test_jobs_that_are_dealt_with_or_not_failed_are_in_no_group(self):
         deal_with_failures(failed(2))
