@@ -22,7 +22,7 @@ FILTERS = (
     "q=benchmarks.project", "q=500000", "p=2",
     "when=hour", "when=today", "when=week", "when=next-hour", "when=next-day", "waits=due",
     "waits=late", "waits=retrying", "order=next", "order=next&p=200", "recurring=1",
-    # Few jobs match these, and no index finds them.
+    # Few jobs match these.
     "queue_name=rare", "callable_name=benchmarks.project.jobs.rare", "q=benchmarks.rare",
 )  # fmt: skip
 

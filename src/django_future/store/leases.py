@@ -24,7 +24,7 @@ def held(store: "Store", job: ScheduledJob) -> ScheduledJobQuerySet:
 def hold(store: "Store", job: ScheduledJob) -> None:
     """Lock the row of a running job until the open transaction ends.
 
-    Raises an `OperationalError` if another transaction has locked it, which may last for hours.
+    Raises an `OperationalError` at once if another transaction has locked it.
     """
     if _has_row_locks(store):
         no_key = store.connection.features.has_select_for_no_key_update

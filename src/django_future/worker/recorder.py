@@ -90,10 +90,10 @@ class Recorder:
         if not self._unrecorded:
             return
         # The other ends do not wait for those whose rows a rival has locked.
-        locked = leases.locked(self._store, [error.job for error in list(self._unrecorded)])
+        locked = leases.locked(self._store, [end.job for end in list(self._unrecorded)])
         for _ in range(len(self._unrecorded)):
-            error = self._unrecorded[0]
-            if error.job.pk in locked or not self._is_recorded(error):
+            end = self._unrecorded[0]
+            if end.job.pk in locked or not self._is_recorded(end):
                 self._unrecorded.rotate(-1)
             else:
                 self._unrecorded.popleft()
