@@ -24,7 +24,7 @@ from django_future.admin import ScheduledJobAdmin
 from django_future.models import FailureNote, JobAttempt, JobProgress
 from django_future.serialization import Stored
 from django_future.status import Status
-from django_future.store import store_for, transitions
+from django_future.store import attempts, store_for
 from django_future.store.workers import register
 from django_future.worker.heartbeat import new_worker
 from tests.shop import jobs
@@ -374,9 +374,9 @@ class TestTimeline:
     @pytest.mark.parametrize(
         ("exception", "title"),
         [
-            (transitions.RETRIED, "Attempt 1: retried"),
-            (transitions.WORKER_LOST, "Attempt 1: worker lost"),
-            (transitions.CANCELLED, "Attempt 1: cancelled"),
+            (attempts.RETRIED, "Attempt 1: retried"),
+            (attempts.WORKER_LOST, "Attempt 1: worker lost"),
+            (attempts.CANCELLED, "Attempt 1: cancelled"),
             ("shop.Declined", "Attempt 1 failed"),
         ],
     )

@@ -11,7 +11,8 @@ from django_future.exceptions import HandlerExited, LeaseLost, RunInsideTransact
 from django_future.models import Worker
 from django_future.status import Status
 from django_future.store import store_for, transitions
-from django_future.store.transitions import Failure, fail, record_cancelled, schedule_retry
+from django_future.store.attempts import Failure
+from django_future.store.transitions import fail, record_cancelled, schedule_retry
 from tests.shop import jobs
 from tests.shop.models import Order, Trace
 from tests.support.receivers import connected

@@ -33,6 +33,7 @@ from django_future.models import JobAttempt, PausedQueue, Worker
 from django_future.serialization import encode
 from django_future.status import Status
 from django_future.store import EVERYTHING, Selection, Session, leases, store_for, transitions
+from django_future.store.attempts import Failure
 from django_future.store.workers import register
 from django_future.testing.travel import stopped_clock
 from django_future.worker import maintenance
@@ -54,7 +55,7 @@ SETTINGS = settings(
 
 NOW, SECOND, MINUTE, HOUR = (timedelta(seconds=length) for length in (0, 1, 60, 3600))
 WAYS_TO_END = ["finish", "fail", "try_again", "cancel_running", "release"]
-FAILURE = transitions.Failure("ValueError", "ValueError: no")
+FAILURE = Failure("ValueError", "ValueError: no")
 
 # Handlers with one possible end on every database, in one process.
 HOSTILE = [

@@ -13,7 +13,7 @@ from django_future.models import JobAttempt, ScheduledJob
 from django_future.models.fields import raw_value
 from django_future.serialization import plain_of
 from django_future.status import Status
-from django_future.store.transitions import NOT_FAILED
+from django_future.store.attempts import NOT_FAILED
 from django_future.tasks.api import Task, TaskContext, TaskError, TaskResult, TaskResultStatus
 from django_future.tasks.handler import TaskHandler
 

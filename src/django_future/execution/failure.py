@@ -18,13 +18,8 @@ from django_future.options import JobOptions
 from django_future.plural import counted
 from django_future.retries import Cancel, Exponential, Retry, delay_after
 from django_future.store import Store, transitions
-from django_future.store.transitions import (
-    Failure,
-    fail,
-    failures,
-    record_cancelled,
-    schedule_retry,
-)
+from django_future.store.attempts import Failure, failures
+from django_future.store.transitions import fail, record_cancelled, schedule_retry
 from django_future.text import shortened, storable
 
 logger = logging.getLogger("django_future")

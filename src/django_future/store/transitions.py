@@ -7,33 +7,28 @@ databases differ in them.
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery, Value
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest
 
 from django_future import clock
 from django_future.exceptions import LeaseLost
-from django_future.models import JobAttempt, ScheduledJob, Worker
+from django_future.models import ScheduledJob, Worker
 from django_future.models.fields import as_parameter
 from django_future.models.querysets import ScheduledJobQuerySet
 from django_future.status import Status
-from django_future.store import leases
+from django_future.store import attempts, leases
+from django_future.store.attempts import RETRIED, WORKER_LOST, Failure
 from django_future.store.base import JOBS, NOTIFY_HORIZON, SET_CLAIMED, Store
 from django_future.store.contention import retry_on_contention
 from django_future.text import shortened, storable
 from django_future.when import MAX_INSTANT
 
-MAX_CLASS_NAME_LENGTH = 255
 # How long a job with an unknown handler is postponed.
 MIN_DELAY, MAX_DELAY = timedelta(seconds=1), timedelta(minutes=10)
 BATCH_SIZE = 500  # ids; SQLite may limit a statement to 999 parameters
-
-# The exceptions of attempts that ended without a failure. Only tasks have rows for them.
-RETRIED, WORKER_LOST = "django_future.retries.Retry", "django_future.exceptions.WorkerLost"
-CANCELLED = "django_future.exceptions.JobCancelled"
-NOT_FAILED = (RETRIED, WORKER_LOST, CANCELLED)
 
 HANDLER_UNKNOWN = "It is released for a worker that does."  # ends the error of such a job
 
@@ -47,14 +42,6 @@ _PARKED: dict[str, Any] = {
 
 
 OnTasks = Callable[[Collection[int], str], None]  # with the ids, and the alias of the database
-
-
-class Failure(NamedTuple):
-    """An exception as text that each database accepts: its class, its traceback and its kind."""
-
-    exception: str
-    traceback: str
-    kind: str = ""
 
 
 # scheduled -> running
@@ -161,7 +148,7 @@ def rescue(store: Store, job: ScheduledJob, *, is_counted: bool) -> bool:
         is_rescued = _schedule_again(store, job, rescues=F("rescues") + int(is_counted))
         if is_rescued and job.task_backend is not None and job.started_at is not None:
             job.finished_at = clock.to_row(store.now())
-            _record_attempt(store, job, Failure(WORKER_LOST, f"{WORKER_LOST}: {job.worker}"))
+            attempts.record(store, job, Failure(WORKER_LOST, f"{WORKER_LOST}: {job.worker}"))
             job.finished_at = None
     return is_rescued
 
@@ -182,7 +169,7 @@ def schedule_retry(store: Store, job: ScheduledJob, at: datetime, failure: Failu
         if failure is None and job.task_backend is not None:
             failure = Failure(RETRIED, f"{RETRIED}: another attempt follows")
         if failure is not None:
-            _record_attempt(store, job, failure)
+            attempts.record(store, job, failure)
     vars(job).pop("first_due_at", None)  # the next access loads it
     _apply(job, finished_at=None, return_value=None, **changes)
     _notify_later(store)
@@ -195,10 +182,8 @@ def apply_recorded_end(store: Store, job: ScheduledJob, *, is_retry: bool) -> bo
     attempt ended with a `Retry`.
     """
     # An end that another process has recorded has another time.
-    finished_at: Any = job.finished_at
-    is_own = Q(finished_at=finished_at)
-    attempts = JobAttempt.objects.using(store.alias).filter(job_id=job.pk, number=job.attempts)
-    if attempts.filter(finished_at=finished_at).exists():
+    is_own = Q(finished_at=job.finished_at)
+    if attempts.is_recorded(store, job):
         is_own |= Q(status=Status.SCHEDULED)
     elif is_retry and job.task_backend is None:
         # The time of such an attempt is not stored. A rescue would have counted itself, and a
@@ -210,12 +195,6 @@ def apply_recorded_end(store: Store, job: ScheduledJob, *, is_retry: bool) -> bo
     if row is not None:
         _apply(job, return_value=None, **row)
     return row is not None
-
-
-def failures(store: Store, job: ScheduledJob) -> int:
-    """Return how many attempts of a job have failed."""
-    attempts = JobAttempt.objects.using(store.alias).filter(job_id=job.pk)
-    return attempts.exclude(exception__in=NOT_FAILED).count()
 
 
 # scheduled -> scheduled, at another time
@@ -273,7 +252,7 @@ def fail(store: Store, job: ScheduledJob, failure: Failure) -> None:
     """
     with transaction.atomic(using=store.alias):
         _finish_as(store, job, Status.FAILED, failure.traceback, error_kind=failure.kind)
-        _record_attempt(store, job, failure)
+        attempts.record(store, job, failure)
 
 
 @retry_on_contention
@@ -437,7 +416,7 @@ def _retry_batch(store: Store, ids: Sequence[int]) -> int:
         for job in rows.only(*_TIMES, *_ATTEMPT, "status"):
             if job.status in Status.retryable():
                 ids_by_lifetime[job.lifetime].append(job.pk)
-                _keep_cancelled_attempt(store, job)
+                attempts.record_if_cancelled(store, job)
         if ids_by_lifetime:
             _notify_later(store)
         return sum(
@@ -449,15 +428,12 @@ def _retry_batch(store: Store, ids: Sequence[int]) -> int:
 def _retry_with_lifetime(
     store: Store, ids: Sequence[int], at: datetime, lifetime: timedelta | None
 ) -> int:
-    attempts = JobAttempt.objects.filter(job=OuterRef("pk")).exclude(exception__in=NOT_FAILED)
-    failed = attempts.order_by().values("job")
-    count = Coalesce(Subquery(failed.values(count=Count("pk"))), Value(0))
     return store.jobs.filter(pk__in=ids).update(
         status=Status.SCHEDULED,
         scheduled_at=clock.to_row(at),
         first_due_at=None,
         expires_at=_expiry(at, lifetime),
-        max_attempts=Greatest(F("max_attempts"), count + 1),
+        max_attempts=Greatest(F("max_attempts"), attempts.failures_of_row() + 1),
         rescues=0,
         worker="",
         started_at=None,
@@ -466,14 +442,6 @@ def _retry_with_lifetime(
         error_kind="",
         failure_note=None,
     )
-
-
-def _keep_cancelled_attempt(store: Store, job: ScheduledJob) -> None:
-    # The result of a task names the worker of each attempt. A retry clears the last one, and a
-    # cancelled attempt has no row.
-    is_attempt = job.started_at is not None and job.worker
-    if job.task_backend is not None and job.status == Status.CANCELLED and is_attempt:
-        _record_attempt(store, job, Failure(CANCELLED, f"{CANCELLED}: a retry followed"))
 
 
 # What the transitions share
@@ -539,16 +507,3 @@ def _update_once(store: Store, job: ScheduledJob, recorded: Q, **changes: Any) -
 def _apply(job: ScheduledJob, **changes: Any) -> None:
     for name, value in changes.items():
         setattr(job, name, value)
-
-
-def _record_attempt(store: Store, job: ScheduledJob, failure: Failure) -> None:
-    finished_at: Any = job.finished_at
-    JobAttempt.objects.using(store.alias).create(
-        job_id=job.pk,
-        number=job.attempts,
-        worker=job.worker,
-        started_at=job.started_at or finished_at,
-        finished_at=finished_at,
-        exception=failure.exception[:MAX_CLASS_NAME_LENGTH],
-        traceback=failure.traceback,
-    )

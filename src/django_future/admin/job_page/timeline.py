@@ -12,7 +12,7 @@ from django_future.admin.job_page import tracebacks
 from django_future.diagnosis import last_line
 from django_future.models import JobAttempt, ScheduledJob
 from django_future.status import Status
-from django_future.store.transitions import CANCELLED, RETRIED, WORKER_LOST
+from django_future.store.attempts import CANCELLED, RETRIED, WORKER_LOST
 
 MAX_ATTEMPTS = 20
 MAX_TRACE_LENGTH = 4000  # characters of the traceback of an attempt; its end contains the error
