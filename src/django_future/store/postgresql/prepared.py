@@ -21,6 +21,11 @@ PLAN_SETTINGS = "SET LOCAL plan_cache_mode TO force_generic_plan; " + "".join(
 # An incremental sort would let the planner use an index that has only the first columns of the
 # order, and read all jobs of a queue.
 PREPARED_SETTINGS = f"{PLAN_SETTINGS}SET LOCAL enable_incremental_sort TO off; "
+# For a statement that finds the rows to write by their physical location, the ctid. A plan for an
+# empty table remains in use when the table grows. To find rows by their ids, such a plan may compare
+# each id with all entries of another index that contains ids. For the location, these settings leave
+# only a TID scan. The other parts still have one plan, because each needs an order.
+BY_LOCATION_SETTINGS = f"{PREPARED_SETTINGS}SET LOCAL enable_indexscan TO off; "
 DUPLICATE_STATEMENT, UNKNOWN_STATEMENT = "42P05", "26000"
 MILLISECOND = timedelta(milliseconds=1)
 NOT_DURABLE = "SET LOCAL synchronous_commit TO off; "
@@ -30,14 +35,18 @@ class Prepared:
     """A statement with a placeholder `%(name)s` for each name in `types`.
 
     `types` are PostgreSQL's types. The server's log shows the `label` of a prepared statement.
+    `settings` leave its planner one plan.
 
     A pooler such as PgBouncer may execute each transaction in another session, where the statement
     is not prepared. There the statement is sent as text.
     """
 
-    def __init__(self, sql: str, /, label: str = "", **types: str) -> None:
+    def __init__(
+        self, sql: str, /, label: str = "", settings: str = PREPARED_SETTINGS, **types: str
+    ) -> None:
         self._sql = sql
         self._types = types
+        self._settings = settings
         self._plain = sql % {name: f"%({name})s::{kind}" for name, kind in types.items()}
         self._name = f"django_future_{label}{sha256(sql.encode()).hexdigest()[:16]}"
         self._call = f"EXECUTE {self._name} ({', '.join(f'%({name})s' for name in types)})"
@@ -58,7 +67,7 @@ class Prepared:
         if connection.in_atomic_block:
             return _rows(connection, _composed(connection, self._plain, values))
         self.prepare(connection)
-        settings = PREPARED_SETTINGS + ("" if is_durable else NOT_DURABLE)
+        settings = self._settings + ("" if is_durable else NOT_DURABLE)
         if lock_timeout:
             settings += f"SET LOCAL lock_timeout TO {lock_timeout // MILLISECOND}; "
         return _rows(connection, settings + self.composed(connection, values))

@@ -5,7 +5,7 @@ from functools import cache
 
 from django_future.store.claimed import CLAIM_COLUMNS, claim_assignments
 from django_future.store.completion import finish
-from django_future.store.postgresql.prepared import Prepared
+from django_future.store.postgresql.prepared import BY_LOCATION_SETTINGS, Prepared
 from django_future.store.selection import HANDLER, PAUSED
 
 LEASE_LOST = "the lease of this job is lost"
@@ -55,8 +55,8 @@ EXPIRE = Prepared(
     WITH expired AS (
         UPDATE django_future_scheduledjob
         SET status = 'expired', finished_at = %(now)s, unique_key = NULL
-        WHERE id = ANY(ARRAY(
-            SELECT id FROM django_future_scheduledjob
+        WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM django_future_scheduledjob
             WHERE status = 'scheduled' AND expires_at <= %(at)s
             ORDER BY expires_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         ))
@@ -64,6 +64,7 @@ EXPIRE = Prepared(
     )
     SELECT id, callable_name, queue_name, is_task FROM expired
     """,
+    settings=BY_LOCATION_SETTINGS,
     at="timestamptz",
     now="timestamptz",
     limit="bigint",
@@ -134,18 +135,21 @@ def claim(queues: Queues) -> Prepared:
     priority, so the future jobs after them cost nothing.
     """
     # Locks the rows that it claims, for this one statement. A rival skips them and claims the next
-    # ones. The ids are an array, because for a join the planner may read the whole table.
+    # ones. A row that a rival has claimed and released since the statement began has another
+    # location now. It is locked, and claimed next time. The locations are an array, because for a
+    # join the planner may read the whole table.
     due = _due_of_all() if queues is Queues.ALL else _due_of_some(queues)
     return Prepared(
         f"""
         WITH RECURSIVE {_with(queues)}
         UPDATE django_future_scheduledjob AS job
         SET {claim_assignments("%(worker)s", "%(now)s")}
-        WHERE id = ANY(ARRAY(
-            SELECT due.id FROM head CROSS JOIN LATERAL ({due}) AS due LIMIT %(limit)s
+        WHERE ctid = ANY(ARRAY(
+            SELECT due.location FROM head CROSS JOIN LATERAL ({due}) AS due LIMIT %(limit)s
         ))
         RETURNING {", ".join(map(_as_claimed, CLAIM_COLUMNS))}
         """,
+        settings=BY_LOCATION_SETTINGS,
         **_types(queues),
         **(_TYPES_OF_LAST if queues is Queues.ALL else {}),
         limit="bigint",
@@ -160,13 +164,13 @@ def _due_of_all() -> str:
     Most entries before that job belong to rows that were claimed and are not vacuumed yet.
     """
     last = f"({_of_expected('scheduled_at', 'timestamptz')}, {_of_expected('id', 'bigint')})"
-    due = f"SELECT id {_OF_PRIORITY} {_DUE} {_CLAIMABLE}"
+    due = f"SELECT ctid AS location {_OF_PRIORITY} {_DUE} {_CLAIMABLE}"
     return f"""
-        SELECT due.id FROM (
+        SELECT due.location FROM (
             {due} AND (scheduled_at, id) > {last} ORDER BY {_BY_PRIORITY} {_LOCKED}
         ) AS due
         UNION ALL
-        SELECT due.id FROM (
+        SELECT due.location FROM (
             {due} AND (scheduled_at, id) <= {last} ORDER BY {_BY_PRIORITY} {_LOCKED}
         ) AS due
     """
@@ -191,18 +195,18 @@ def _due_of_some(queues: Queues) -> str:
     rest = f"{_OF_QUEUE} {_DUE} {_CLAIMABLE} AND (scheduled_at, id) > (last.scheduled_at, last.id)"
     first_at = f"SELECT scheduled_at {rest} ORDER BY {_BY_QUEUE} LIMIT 1"
     return f"""
-        SELECT due.id FROM (SELECT) AS one LEFT JOIN LATERAL ({scan}) AS last ON TRUE
+        SELECT due.location FROM (SELECT) AS one LEFT JOIN LATERAL ({scan}) AS last ON TRUE
         CROSS JOIN LATERAL (
-            SELECT first.id FROM (
-                SELECT id {_OF_PRIORITY} {_DUE} AND (scheduled_at, id) <= {last}
+            SELECT first.location FROM (
+                SELECT ctid AS location {_OF_PRIORITY} {_DUE} AND (scheduled_at, id) <= {last}
                 {queues.value} {_CLAIMABLE} ORDER BY {_BY_PRIORITY} {_LOCKED}
             ) AS first
             UNION ALL
-            SELECT rest.id FROM (
+            SELECT rest.location FROM (
                 SELECT queue_name, ({first_at}) AS first_at FROM name
                 WHERE last.id IS NOT NULL ORDER BY first_at
             ) AS name CROSS JOIN LATERAL (
-                SELECT id {rest} ORDER BY {_BY_QUEUE} {_LOCKED}
+                SELECT ctid AS location {rest} ORDER BY {_BY_QUEUE} {_LOCKED}
             ) AS rest
             WHERE name.first_at IS NOT NULL
         ) AS due
