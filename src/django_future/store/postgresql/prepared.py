@@ -22,9 +22,9 @@ PLAN_SETTINGS = "SET LOCAL plan_cache_mode TO force_generic_plan; " + "".join(
 # order, and read all jobs of a queue.
 PREPARED_SETTINGS = f"{PLAN_SETTINGS}SET LOCAL enable_incremental_sort TO off; "
 # For a statement that finds the rows to write by their physical location, the ctid. A plan for an
-# empty table remains in use when the table grows. To find rows by their ids, such a plan may compare
-# each id with all entries of another index that contains ids. For the location, these settings leave
-# only a TID scan. The other parts still have one plan, because each needs an order.
+# empty table remains in use when the table grows. Such a plan may find rows by their ids through
+# another index that contains ids, and compare each id with all its entries. For the location, these
+# settings leave only a TID scan. The other parts still have one plan, because each needs an order.
 BY_LOCATION_SETTINGS = f"{PREPARED_SETTINGS}SET LOCAL enable_indexscan TO off; "
 DUPLICATE_STATEMENT, UNKNOWN_STATEMENT = "42P05", "26000"
 MILLISECOND = timedelta(milliseconds=1)
