@@ -225,6 +225,32 @@ class TestRivals:
         assert waiting() == ["free"]
         assert materialise() == ["free", "held"]
 
+    @with_rivals
+    def test_a_rival_that_holds_a_unique_job_does_not_delay_the_runs_of_others(self):
+        unique = schedule_job("1d", jobs.trace, unique="one", unique_replace=True)
+        hourly("blocked", unique="one", unique_replace=True)
+        hourly("free")
+        make_due()
+        with transaction.atomic():
+            ScheduledJob.objects.select_for_update().get(pk=unique.pk)
+            assert has_ended(in_thread(materialise))
+            assert waiting() == ["free"]
+        assert RecurringJob.objects.get(name="blocked").error == ""
+        materialise()
+        unique.refresh_from_db()
+        assert unique.scheduled_at < clock.to_row(clock.now())
+
+    @pytest.mark.only_on("mysql", reason="on PostgreSQL the limit ends with the transaction")
+    def test_the_session_waits_for_locks_as_long_as_before(self):
+        hourly()
+        make_due()
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 7")
+            materialise()
+            cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout")
+            assert cursor.fetchone() == (7,)
+        connection.close()
+
     @pytest.mark.only_on("sqlite", reason="other databases lock single rows")
     def test_other_writers_get_their_turn_while_many_runs_are_materialised(self):
         """No transaction moves more than ten recurring jobs, so none is long."""
@@ -417,24 +443,15 @@ class TestFaults:
                     is_locked.wait()
                 raise ValueError("not this one")
 
-        with connection.cursor() as cursor:
-            cursor.execute(SHORT_LOCK_WAIT[connection.vendor])
         with connected_receiver(post_save, ScheduledJob, refuse):
             try:
                 assert materialise() == ["second"]
             finally:
                 is_over.set()
-                connection.close()
         assert all(has_ended(rival) for rival in rivals)
         assert RecurringJob.objects.get(name="first").error == ""
         assert RecurringJob.objects.get(name="faulty").error == "ValueError: not this one"
         assert materialise() == ["faulty", "first", "second"]
-
-
-SHORT_LOCK_WAIT = {
-    "postgresql": "SET lock_timeout = '100ms'",
-    "mysql": "SET SESSION innodb_lock_wait_timeout = 1",
-}
 
 
 def wait_for(path):

@@ -3,7 +3,8 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -124,19 +125,21 @@ class Materialiser:
         def materialise() -> _Batch:
             locked.clear()
             batch = _Batch(self._store, at, until)
-            with write_transaction(self._store):
+            with self._short_transaction():
                 locked[:] = lock()
                 batch.materialise(locked)
             return batch
 
         is_inside = self._store.connection.in_atomic_block
+        is_repeated = self._store.write_lock and not is_inside
         try:
-            batch = materialise() if is_inside else with_retries(self._store, materialise)
+            batch = with_retries(self._store, materialise) if is_repeated else materialise()
         except Exception:
             if not locked or not self._is_connected():
                 raise
-            # A statement for one recurring job broke the transaction of all, or a receiver of a
-            # signal did. One by one, the others succeed.
+            # A statement for one recurring job broke the transaction of all: for example, a rival
+            # has locked the job with its unique key. Or a receiver of a signal broke it. One by
+            # one, the others succeed.
             batch = _Batch(self._store, at, until, is_cut=True)
             for recurring in locked:
                 self._alone(recurring, batch)
@@ -146,7 +149,7 @@ class Materialiser:
 
     def _alone(self, recurring: RecurringJob, batch: "_Batch") -> None:
         try:
-            with write_transaction(self._store):
+            with self._short_transaction():
                 locked = rows.lock_one(
                     self._store,
                     pk=recurring.pk,
@@ -162,6 +165,15 @@ class Materialiser:
                 batch.held[recurring.pk] = batch.at + WAITING_ROUND
             else:
                 batch.errors.append((recurring, error))
+
+    @contextmanager
+    def _short_transaction(self) -> Iterator[None]:
+        # A transaction of the project may lock, for hours, the job that has the unique key of a
+        # run. This transaction would then keep the rows of up to a hundred recurring jobs locked.
+        is_inside = self._store.connection.in_atomic_block
+        waits = nullcontext() if is_inside else self._store.short_lock_waits()
+        with write_transaction(self._store), waits:
+            yield
 
     def _is_connected(self) -> bool:
         # An error of a connection closes it. Then the error is not that of a recurring job.

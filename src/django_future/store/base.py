@@ -124,6 +124,11 @@ class Store:
     def take_write_lock(self) -> None:
         """Wait for the database's write lock, where it has one."""
 
+    @contextmanager
+    def short_lock_waits(self) -> Iterator[None]:
+        """Let the statements of the open transaction wait only briefly for the lock of a row."""
+        yield
+
     def add(self, jobs: Sequence[ScheduledJob]) -> None:
         """Insert new jobs."""
         if len(jobs) == 1:

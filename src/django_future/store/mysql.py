@@ -19,6 +19,7 @@ from django_future.store.server_clock import ServerClock
 from django_future.store.server_sessions import SessionId
 
 LOCK_WAIT_TIMEOUT, DEADLOCK, LOCKED_NOWAIT = 1205, 1213, 3572
+SHORT_LOCK_WAIT_SECONDS = 1  # the least that the server accepts, unless it does not wait at all
 STATUS_IN_TRANSACTION = 1  # a bit of the status that the server sends with each answer
 
 # Not ||, which means OR. Not as text, because names that differ only in case would be equal.
@@ -55,6 +56,20 @@ class MySQLStore(Store):
 
     def is_contention(self, error: OperationalError) -> bool:
         return error.args[:1] in {(LOCK_WAIT_TIMEOUT,), (DEADLOCK,), (LOCKED_NOWAIT,)}
+
+    @contextmanager
+    def short_lock_waits(self) -> Iterator[None]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SET @django_future_lock_wait = @@SESSION.innodb_lock_wait_timeout, "
+                f"SESSION innodb_lock_wait_timeout = {SHORT_LOCK_WAIT_SECONDS}"
+            )
+        try:
+            yield
+        finally:
+            # Past Django, which refuses statements after an error. The connection may be closed.
+            with suppress(Exception), closing(self.connection.connection.cursor()) as cursor:
+                cursor.execute("SET SESSION innodb_lock_wait_timeout = @django_future_lock_wait")
 
     def is_idle(self, session: Any) -> bool:
         return not _is_in_transaction(session)

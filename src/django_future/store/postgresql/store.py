@@ -26,7 +26,7 @@ from django_future.store.leases import lease_lost, not_complete
 from django_future.store.postgresql import statements
 from django_future.store.postgresql.insert import copy, insert
 from django_future.store.postgresql.notify import CHANNEL, NotifyLimiter, listen
-from django_future.store.postgresql.prepared import PLAN_SETTINGS, forget
+from django_future.store.postgresql.prepared import MILLISECOND, PLAN_SETTINGS, forget
 from django_future.store.postgresql.statements import (
     MAX_SCAN,
     SCAN_FOR_OTHERS,
@@ -46,7 +46,8 @@ MIN_RESUMABLE_CLAIM = 100  # jobs of a claim that may begin after the last claim
 RESTART_INTERVAL_SECONDS = 1.0  # between two claims that begin with the first job
 IDLE, IN_TRANSACTION = 0, 2  # of the driver's TransactionStatus
 
-LOCK_TIMEOUT = timedelta(milliseconds=50)  # for the rows of a completion batch
+# For the rows of a completion batch, and those of runs that are materialised.
+LOCK_TIMEOUT = timedelta(milliseconds=50)
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
@@ -79,6 +80,12 @@ class PostgreSQLStore(Store):
 
     def is_contention(self, error: OperationalError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) in {"40001", "40P01", "55P03"}
+
+    @contextmanager
+    def short_lock_waits(self) -> Iterator[None]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout TO {LOCK_TIMEOUT // MILLISECOND}")
+        yield
 
     def is_idle(self, session: Any) -> bool:
         return bool(session.pgconn.transaction_status == IDLE)
