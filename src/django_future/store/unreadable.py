@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError, connections
@@ -19,6 +18,8 @@ from django_future.store.contention import write_transaction
 from django_future.text import storable
 
 if TYPE_CHECKING:
+    from sqlite3 import Connection  # its library needs a megabyte, also with other databases
+
     from django_future.store.base import Store
 
 TEXT_FIELDS = [
@@ -59,7 +60,7 @@ def fail_unreadable(store: "Store") -> int:
 
 
 @contextmanager
-def texts_read_as(session: Connection, convert: Any) -> Iterator[None]:
+def texts_read_as(session: "Connection", convert: Any) -> Iterator[None]:
     """Make the driver convert the bytes of each text with `convert`."""
     original, session.text_factory = session.text_factory, convert
     try:
