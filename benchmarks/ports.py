@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Callable
 
 MAX_WAIT_SECONDS = 30  # for a server to answer
 
@@ -18,11 +19,21 @@ def wait_for_port(port: int) -> None:
 
     Raises `OSError` if none does in time.
     """
+    wait_until_connected(
+        lambda: socket.create_connection(("127.0.0.1", port), timeout=1).close(), OSError
+    )
+
+
+def wait_until_connected(connect: Callable[[], None], refusal: type[Exception]) -> None:
+    """Call `connect` until it does not raise `refusal`.
+
+    Raises the last refusal if the server does not accept a connection in time.
+    """
     deadline = time.monotonic() + MAX_WAIT_SECONDS
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
+            connect()
+        except refusal:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

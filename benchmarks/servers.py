@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.ports import free_port, wait_for_port
+import psycopg
+
+from benchmarks.ports import free_port, wait_for_port, wait_until_connected
 from benchmarks.processes import running
 
 TITLES = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mariadb": "MariaDB"}
@@ -73,8 +75,10 @@ def _postgresql_of(programs: Path) -> Iterator[str]:
         ]  # fmt: skip
         # SIGINT ends open sessions. SIGTERM would wait for them.
         with running(command, {}, user=USER, end_with=signal.SIGINT, is_server=True):
-            wait_for_port(port)
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            # The server listens before it can serve a connection.
+            wait_until_connected(lambda: psycopg.connect(url).close(), psycopg.OperationalError)
+            yield url
 
 
 @contextmanager
