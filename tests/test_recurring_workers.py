@@ -14,6 +14,7 @@ import pytest
 from django.db import (
     DatabaseError,
     InterfaceError,
+    OperationalError,
     connection,
     connections,
     transaction,
@@ -239,6 +240,37 @@ class TestRivals:
         materialise()
         unique.refresh_from_db()
         assert unique.scheduled_at < clock.to_row(clock.now())
+
+    @with_rivals
+    def test_no_statement_waits_for_unique_jobs_that_a_rival_holds(self):
+        """Each wait would delay the runs of other recurring jobs, by a second on MariaDB."""
+        for number in range(3):
+            key = str(number)
+            schedule_job("1d", jobs.trace, unique=key, unique_replace=True)
+            hourly(f"blocked {key}", unique=key, unique_replace=True)
+        hourly("free")
+        make_due()
+        refused = []
+
+        def note_refusals(execute, *query):
+            try:
+                return execute(*query)
+            except OperationalError as error:
+                refused.append(error)
+                raise
+
+        def materialise_and_note():
+            with connection.execute_wrapper(note_refusals):
+                materialise()
+
+        with transaction.atomic():
+            list(ScheduledJob.objects.select_for_update().filter(recurs_at=None))
+            assert has_ended(in_thread(materialise_and_note))
+            assert waiting() == ["free"]
+        assert refused == []
+        materialise()
+        later = clock.to_row(clock.now() + HOUR)
+        assert not ScheduledJob.objects.filter(scheduled_at__gt=later).exists()
 
     @pytest.mark.only_on("mysql", reason="on PostgreSQL the limit ends with the transaction")
     def test_the_session_waits_for_locks_as_long_as_before(self):

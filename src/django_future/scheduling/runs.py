@@ -32,7 +32,7 @@ from django_future.scheduling.unique import unique_key
 from django_future.store import Store
 from django_future.store import recurring as rows
 from django_future.store.contention import with_retries, write_transaction
-from django_future.store.unique import add_unique
+from django_future.store.unique import add_unique, key_of, locked_keys
 from django_future.task_signals import send_all_finished
 from django_future.text import shortened, storable
 
@@ -104,7 +104,7 @@ class Materialiser:
 
         Those of the instants `taken` come first.
         """
-        batch = _Batch(self._store, at, at + LEAD)
+        batch = _Batch(self._store, at, at + LEAD, is_waiting=True)
         locked = rows.lock_one(self._store, pk=pk)
         if locked is not None and taken:
             batch.materialise_again(locked, taken)
@@ -207,7 +207,9 @@ class _Batch:
     until: datetime
     size: int = 0
     is_cut: bool = False  # because it would have had too many runs
-    # The ids of those whose last run has not ended, but may end before their next instant.
+    is_waiting: bool = False  # for the jobs that rivals have locked
+    # The ids of those whose last run has not ended, but may end before their next instant, and of
+    # those whose run replaces a job that a rival has locked.
     held: dict[int, datetime] = field(default_factory=dict)
     errors: list[tuple[RecurringJob, BaseException]] = field(default_factory=list)
 
@@ -224,12 +226,27 @@ class _Batch:
             if sum(len(move.drafts) for move in moves) >= MAX_RUNS_PER_TRANSACTION:
                 self.is_cut = True
                 break
-        self._write(moves)
+        self._write(self._without_wait(moves))
 
     def materialise_again(self, locked: RecurringJob, instants: Sequence[datetime]) -> None:
         """Insert the runs of a locked row for instants whose runs were taken back."""
         move = self._guarded(locked, lambda: _Move(locked).of_taken(self.store, instants, self.at))
         self._write([] if move is None else [move])
+
+    def _without_wait(self, moves: list["_Move"]) -> list["_Move"]:
+        """Return the moves that wait for no rival's lock of a job, and hold the others."""
+        if self.is_waiting or self.store.write_lock:
+            return moves
+        replacing = [draft.job for move in moves for draft in move.drafts if draft.is_replacing]
+        locked = locked_keys(self.store, replacing)
+        free = []
+        for move in moves:
+            # A move that has taken back runs was partly written.
+            if move.taken_back or not any(key_of(draft.job) in locked for draft in move.drafts):
+                free.append(move)
+            else:
+                self.held[move.recurring.pk] = self.at + WAITING_ROUND
+        return free
 
     def _write(self, moves: list["_Move"]) -> None:
         self._insert(moves)

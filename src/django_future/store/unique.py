@@ -10,6 +10,7 @@ from django_future import clock, signals, signatures
 from django_future.exceptions import KeyTaken
 from django_future.models import ScheduledJob
 from django_future.status import Status
+from django_future.store import leases
 from django_future.store.base import NOTIFY_HORIZON, Expired, Store
 from django_future.store.contention import retry_on_contention
 from django_future.store.transitions import park_locked
@@ -52,6 +53,25 @@ def add_unique(
         "transaction cannot see it. Schedule the job outside of the transaction, or use the "
         "isolation level READ COMMITTED."
     ) from refusal
+
+
+def key_of(job: ScheduledJob) -> tuple[str, str | None]:
+    """Return what at most one scheduled or running job has: the callable and the unique key."""
+    return job.callable_name, job.unique_key
+
+
+def locked_keys(store: Store, jobs: Collection[ScheduledJob]) -> Collection[tuple[str, str | None]]:
+    """Return the keys of `jobs` that scheduled jobs have which other transactions have locked."""
+    if not jobs:
+        return ()
+    # Without a condition on the status, for which a planner may read all waiting jobs.
+    holders = store.jobs.filter(
+        callable_name__in={job.callable_name for job in jobs},
+        unique_key__in={job.unique_key for job in jobs},
+    ).only("callable_name", "unique_key", "status")
+    waiting = [holder for holder in holders if holder.status == Status.SCHEDULED]
+    locked = leases.locked(store, waiting) if waiting else set()
+    return {key_of(holder) for holder in waiting if holder.pk in locked}
 
 
 def _insert(store: Store, job: ScheduledJob) -> IntegrityError | None:
