@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from threading import Thread
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.backends.signals import connection_created
 from django.test import TestCase
 
@@ -21,6 +21,7 @@ from django_future.worker import housekeeping
 from django_future.worker.loop import Limits
 from django_future.worker.process import WorkerOptions, run_worker
 from tests.shop import jobs
+from tests.support.faults import failing, losing_answer_to_commit
 from tests.support.rows import rewrite
 from tests.support.waiting import MAX_WAIT_SECONDS, eventually, has_ended
 
@@ -282,6 +283,18 @@ class TestWriting:
             assert has_ended(thread)
         assert updates == [locked]
         assert known() == [(2, None, "")]
+
+    def test_a_line_is_written_once_if_the_answer_to_its_commit_is_lost(self):
+        store, job = store_for("default"), schedule_job("0s", jobs.echo)
+        updates = [ProgressUpdate(job.pk, 0)]
+        updates[0].add(["first"])
+        with losing_answer_to_commit(), pytest.raises(OperationalError):
+            progress.write(store, updates)
+        updates[0].add(["second"])
+        with failing("INTO"), pytest.raises(OperationalError):
+            progress.write(store, updates)
+        progress.write(store, updates)
+        assert JobProgress.objects.get().log == "first\nsecond"
 
     def test_progress_of_many_jobs_is_written_in_few_queries(self, django_assert_max_num_queries):
         scheduled = schedule_jobs([{"when": "0s", "callable": jobs.echo}] * 1200)

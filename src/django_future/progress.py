@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -68,6 +69,9 @@ class ProgressUpdate:
     lease: int
     progress: Progress = NO_PROGRESS
     lines: deque[str] = field(default_factory=deque)
+    # The `updated_at` of the last try to write, and how many of the lines it wrote.
+    tried_at: datetime | None = None
+    tried_lines: int = 0
     _size: int = 0
 
     def add(self, lines: Iterable[str]) -> None:
@@ -76,7 +80,17 @@ class ProgressUpdate:
             self.lines.append(line)
             self._size += _size(line)
         while self._size > MAX_LOG_BYTES:
-            self._size -= _size(self.lines.popleft())
+            self._drop_first()
+
+    def begin_try(self, at: datetime, written_at: datetime | None) -> None:
+        """Note a try to write the lines, and drop those that the last try wrote by `written_at`."""
+        while self.tried_lines and written_at == self.tried_at:
+            self._drop_first()
+        self.tried_at, self.tried_lines = at, len(self.lines)
+
+    def _drop_first(self) -> None:
+        self._size -= _size(self.lines.popleft())
+        self.tried_lines = max(self.tried_lines - 1, 0)
 
 
 class Inbox:

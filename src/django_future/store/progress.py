@@ -57,8 +57,10 @@ def _save(store: Store, updates: Sequence[ProgressUpdate], leases: dict[int, int
     now = clock.to_row(store.now())
     for job_id, attempts in groupby(updates, key=lambda update: update.job_id):
         row = rows.setdefault(job_id, JobProgress(job_id=job_id))
-        row.updated_at = now
+        written_at, row.updated_at = vars(row).get("updated_at"), now
         for attempt in attempts:
+            # The last try may have committed though its answer was lost.
+            attempt.begin_try(now, written_at)
             row.log = _joined(row.log, *attempt.lines)
             if attempt.lease == leases[job_id]:
                 vars(row).update(vars(attempt.progress))
