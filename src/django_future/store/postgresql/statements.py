@@ -71,6 +71,10 @@ EXPIRE = Prepared(
 )
 
 
+# The last row of a claim that could not claim all the jobs that it found.
+CHANGED_BY_RIVAL = (None,) * len(CLAIM_COLUMNS)
+
+
 class Queues(Enum):
     """The condition on queues: all, those in `queue_names`, or all others."""
 
@@ -135,19 +139,26 @@ def claim(queues: Queues) -> Prepared:
     priority, so the future jobs after them cost nothing.
     """
     # Locks the rows that it claims, for this one statement. A rival skips them and claims the next
-    # ones. A row that a rival has claimed and released since the statement began has another
-    # location now. It is locked, and claimed next time. The locations are an array, because for a
-    # join the planner may read the whole table.
+    # ones. A row that a rival has changed since the statement began has another location now. It is
+    # locked, counts for the limit, and is not claimed. Then `CHANGED_BY_RIVAL` is the last row. The
+    # locations are an array, because for a join the planner may read the whole table.
     due = _due_of_all() if queues is Queues.ALL else _due_of_some(queues)
     return Prepared(
         f"""
-        WITH RECURSIVE {_with(queues)}
-        UPDATE django_future_scheduledjob AS job
-        SET {claim_assignments("%(worker)s", "%(now)s")}
-        WHERE ctid = ANY(ARRAY(
+        WITH RECURSIVE {_with(queues)},
+        locked AS MATERIALIZED (
             SELECT due.location FROM head CROSS JOIN LATERAL ({due}) AS due LIMIT %(limit)s
-        ))
-        RETURNING {", ".join(map(_as_claimed, CLAIM_COLUMNS))}
+        ),
+        claimed AS (
+            UPDATE django_future_scheduledjob AS job
+            SET {claim_assignments("%(worker)s", "%(now)s")}
+            WHERE ctid = ANY(ARRAY(SELECT location FROM locked))
+            RETURNING {", ".join(map(_as_claimed, CLAIM_COLUMNS))}
+        )
+        SELECT * FROM claimed
+        UNION ALL
+        SELECT {", ".join(["NULL"] * len(CHANGED_BY_RIVAL))}
+        WHERE (SELECT COUNT(*) FROM claimed) < (SELECT COUNT(*) FROM locked)
         """,
         settings=BY_LOCATION_SETTINGS,
         **_types(queues),

@@ -4,7 +4,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -26,7 +26,7 @@ from django_future.store.leases import lease_lost, not_complete
 from django_future.store.postgresql import statements
 from django_future.store.postgresql.insert import copy, insert
 from django_future.store.postgresql.notify import CHANNEL, NotifyLimiter, listen
-from django_future.store.postgresql.prepared import MILLISECOND, PLAN_SETTINGS, forget
+from django_future.store.postgresql.prepared import MILLISECOND, PLAN_SETTINGS, Prepared, forget
 from django_future.store.postgresql.statements import (
     MAX_SCAN,
     SCAN_FOR_OTHERS,
@@ -42,6 +42,7 @@ ORIGIN = "((EXTRACT(EPOCH FROM backend_start) * 1000000)::bigint)::text"
 
 MAX_ID = 2**63 - 1
 BEFORE_ALL = ("-infinity", 0)  # a time and an id before those of all jobs
+MAX_CLAIM_TRIES = 5  # while rivals change all the rows that a claim finds
 MIN_RESUMABLE_CLAIM = 100  # jobs of a claim that may begin after the last claimed job
 RESTART_INTERVAL_SECONDS = 1.0  # between two claims that begin with the first job
 IDLE, IN_TRANSACTION = 0, 2  # of the driver's TransactionStatus
@@ -193,9 +194,7 @@ class PostgreSQLStore(Store):
         values |= {"limit": limit, "worker": worker.name, "now": started_at}
         if queues is Queues.ALL:
             values["last_scheduled_at"], values["last_id"] = self._position(limit)
-        # A claim need not wait for the disk. If a crash of the server loses the claim, the job is
-        # scheduled as before, and the worker whose claim was lost cannot record its end.
-        rows = statements.claim(queues).rows(self.connection, values, is_durable=False)
+        rows = self._claimed_rows(statements.claim(queues), values)
         jobs = jobs_from_rows(rows, self, worker, started_at)
         self._expected_priority, self._last_claimed = MAX_PRIORITY, BEFORE_ALL
         if jobs:
@@ -203,6 +202,17 @@ class PostgreSQLStore(Store):
             self._expected_priority = last.priority
             self._last_claimed = (clock.from_row(last.scheduled_at), last.pk)
         return jobs
+
+    def _claimed_rows(self, claim: Prepared, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        # A claim need not wait for the disk. If a crash of the server loses the claim, the job is
+        # scheduled as before, and the worker whose claim was lost cannot record its end.
+        for _ in range(MAX_CLAIM_TRIES):
+            rows = claim.rows(self.connection, values, is_durable=False)
+            if rows != [statements.CHANGED_BY_RIVAL]:
+                break
+        if rows and rows[-1] == statements.CHANGED_BY_RIVAL:
+            rows.pop()
+        return rows
 
     def _position(self, limit: int) -> tuple[datetime | str, int]:
         """Return after which job of the expected priority a claim begins.
