@@ -126,7 +126,10 @@ class Store:
 
     @contextmanager
     def short_lock_waits(self) -> Iterator[None]:
-        """Let the statements of the open transaction wait only briefly for the lock of a row."""
+        """Let the statements of the open transaction wait only briefly for the lock of a row.
+
+        The limit ends with the block or with the transaction.
+        """
         yield
 
     def add(self, jobs: Sequence[ScheduledJob]) -> None:

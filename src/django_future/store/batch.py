@@ -105,15 +105,16 @@ def _finish_single(
 def _add_results(
     store: Store,
     jobs: Sequence[ScheduledJob],
-    not_complete: Sequence[ScheduledJob],
+    rest: Sequence[ScheduledJob],
     completions: Completions,
 ) -> None:
-    if not not_complete:
+    """Add `jobs` to the completions; `rest` has those that were not recorded."""
+    if not rest:
         completions.complete.extend(jobs)
         return
-    held = running_leases(store, not_complete)
-    missing = {job.pk for job in not_complete}
+    held = running_leases(store, rest)
+    missing = {job.pk for job in rest}
     completions.complete.extend(job for job in jobs if job.pk not in missing)
-    for job in not_complete:
+    for job in rest:
         is_locked = (job.pk, job.lease, job.worker) in held
         (completions.locked if is_locked else completions.lost).append(job)

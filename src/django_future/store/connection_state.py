@@ -50,7 +50,7 @@ def discard(connection: BaseDatabaseWrapper, wrappers: Sequence[Any] | None = No
 def is_hung_up(descriptor: int) -> bool:
     """Return whether the server has closed an idle connection, without a query.
 
-    An idle connection becomes readable only when the server closes it.
+    A notice of the server, which is rare on an idle connection, counts as well.
     """
     poller = poll()
     poller.register(descriptor, POLLIN)

@@ -63,6 +63,7 @@ class SQLiteStore(Store):
         at: datetime,
         limit: int,
     ) -> None:
+        # Also around the queries for the priorities and the queues, which read texts, too.
         claim = super()._claim_until_full
         self._without_unreadable(partial(claim, claimed, worker, selection, at=at, limit=limit))
 

@@ -62,7 +62,8 @@ class Prepared:
         """Execute the statement in one round trip, and return its rows.
 
         Unless `is_durable`, the commit does not wait for the disk. A longer wait for a lock than
-        `lock_timeout` raises an error.
+        `lock_timeout` raises an error. In a transaction of the caller the statement is sent as
+        text, without these two and without the settings, which would apply to its other statements.
         """
         if connection.in_atomic_block:
             return _rows(connection, _composed(connection, self._plain, values))

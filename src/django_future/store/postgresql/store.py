@@ -218,7 +218,7 @@ class PostgreSQLStore(Store):
         """Return after which job of the expected priority a claim begins.
 
         A job may be added before that position. So small claims, and one claim a second, begin with
-        the first job.
+        the first job; each of them starts this second again.
         """
         now = time.monotonic()
         if limit < MIN_RESUMABLE_CLAIM or now >= self._restart_at:
@@ -293,7 +293,8 @@ class PostgreSQLStore(Store):
             "worker": jobs[0].worker,
         }
         # Locks the rows for this one statement. If a rival keeps a row locked, the lock timeout
-        # raises an error, so that the other completions need not wait.
+        # raises an error, so that the other completions need not wait. Without a timeout, in a
+        # transaction, the caller has locked the rows.
         [(written,)] = statements.FINISH_ALL.rows(
             self.connection, values, lock_timeout=LOCK_TIMEOUT
         )
