@@ -234,7 +234,7 @@ class _Batch:
         self._write([] if move is None else [move])
 
     def _without_wait(self, moves: list["_Move"]) -> list["_Move"]:
-        """Return the moves that wait for no rival's lock of a job, and hold the others."""
+        """Return the moves that replace no locked job, and hold the others."""
         if self.is_waiting or self.store.write_lock:
             return moves
         replacing = [draft.job for move in moves for draft in move.drafts if draft.is_replacing]

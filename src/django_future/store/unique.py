@@ -56,12 +56,12 @@ def add_unique(
 
 
 def key_of(job: ScheduledJob) -> tuple[str, str | None]:
-    """Return what at most one scheduled or running job has: the callable and the unique key."""
+    """Return the callable and the unique key, which no two scheduled or running jobs share."""
     return job.callable_name, job.unique_key
 
 
 def locked_keys(store: Store, jobs: Collection[ScheduledJob]) -> Collection[tuple[str, str | None]]:
-    """Return the keys of `jobs` that scheduled jobs have which other transactions have locked."""
+    """Return those keys of `jobs` whose scheduled job another transaction has locked."""
     if not jobs:
         return ()
     # Without a condition on the status, for which a planner may read all waiting jobs.
